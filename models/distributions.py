@@ -1,0 +1,100 @@
+"""The distribution of a symbol given what the network knows: exact, and always normalised.
+
+L symbols in a chunk, V vocabulary, E embedding, M mixture components, P predictors.
+"""
+
+from typing import NamedTuple
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from models.config import ModelConfig
+from models.history import NUM_PREDICTORS, History
+
+_COMPONENTS = 2 * NUM_PREDICTORS
+_SPREADS = (-0.6, 0.4)
+_MIN_ERROR = 0.1
+_LOG_SCALES = (-3.0, 12.0)
+_SURPRISE = -6.0
+
+
+class Mixture(NamedTuple):
+    """Logistic distributions in amplitudes, and the logits of choosing each, [..., M].
+
+    `weights` has one more, the last, for the uniform distribution.
+    """
+
+    centres: jax.Array
+    log_scales: jax.Array
+    weights: jax.Array
+
+
+class LogisticMixture(nn.Module):
+    """A mixture of discretized logistics (Salimans et al. 2017, arXiv:1701.05517).
+
+    Each component starts as one of the fixed predictors, as wide as that one's recent errors; the
+    network moves, widens and weighs it. The outermost symbols take what lies beyond them, so the
+    probabilities sum to 1 exactly, and a uniform component bounds the cost of a surprise.
+    """
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, hidden: jax.Array, history: History) -> Mixture:  # [..., E] -> [..., M]
+        outputs = nn.Dense(
+            3 * _COMPONENTS + 1,
+            kernel_init=nn.initializers.normal(0.01),
+            bias_init=lambda *args: jnp.zeros(args[1]).at[-1].set(_SURPRISE),
+        )(hidden.astype(jnp.float32))
+        moves, spreads, weights = jnp.split(outputs, [_COMPONENTS, 2 * _COMPONENTS], -1)
+        predictions, errors = (
+            jnp.concatenate([x] * len(_SPREADS), -1)
+            for x in (history.predictions, history.errors + _MIN_ERROR)
+        )
+        half = self.config.vocab_size // 2
+        spreads += jnp.repeat(jnp.array(_SPREADS), NUM_PREDICTORS)
+        return Mixture(
+            jnp.clip(predictions + errors * moves, -half, half),
+            jnp.clip(jnp.log(errors) + spreads, *_LOG_SCALES),
+            jax.nn.log_softmax(weights),
+        )
+
+    def log_likelihood(
+        self,
+        hidden: jax.Array,  # [..., E]
+        history: History,  # [..., W] and [..., P]
+        symbols: jax.Array,  # int [...]
+    ) -> jax.Array:  # float32 [...]
+        """Returns the log-probability of each symbol, in nats."""
+        return mixture_log_prob(self(hidden, history), symbols, self.config.vocab_size)
+
+    def log_probs(
+        self,
+        hidden: jax.Array,  # [..., E]
+        history: History,  # [..., W] and [..., P]
+    ) -> jax.Array:  # float32 [..., V]
+        """Returns the log-probabilities of all symbols."""
+        mixture = Mixture(*(x[..., None, :] for x in self(hidden, history)))
+        symbols = jnp.arange(self.config.vocab_size)
+        return mixture_log_prob(mixture, symbols, self.config.vocab_size)
+
+
+def mixture_log_prob(mixture: Mixture, symbols: jax.Array, vocab_size: int) -> jax.Array:
+    """Returns log P(symbol), float32 of the broadcast shape of the symbols and the mixture.
+
+    The logistic mass between a and b, sigmoid(b) - sigmoid(a), is computed as
+    sigmoid(b) sigmoid(-a) (1 - exp(a - b)), of which every factor has a stable logarithm.
+    """
+    symbols = symbols[..., None]
+    inverse_scales = jnp.exp(-mixture.log_scales)
+    distances = symbols.astype(jnp.float32) - vocab_size // 2 - mixture.centres
+    first, last = symbols == 0, symbols == vocab_size - 1
+    below = jax.nn.log_sigmoid((distances + 0.5) * inverse_scales)
+    above = jax.nn.log_sigmoid((0.5 - distances) * inverse_scales)
+    width = jnp.log(-jnp.expm1(-inverse_scales))
+    log_probs = (
+        jnp.where(last, 0, below) + jnp.where(first, 0, above) + jnp.where(first | last, 0, width)
+    )
+    uniform = jnp.full_like(log_probs[..., :1], -jnp.log(vocab_size))
+    return jax.nn.logsumexp(mixture.weights + jnp.concatenate([log_probs, uniform], -1), -1)

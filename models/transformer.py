@@ -1,0 +1,120 @@
+"""A decoder-only transformer over audio symbols.
+
+B batch, L symbols in a chunk, V vocabulary, E embedding, H heads, K head width.
+"""
+
+import math
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from models import attention
+from models.config import ModelConfig
+from models.distributions import LogisticMixture
+from models.history import History, look_back
+from models.inputs import Inputs
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward layer, each normalised before and added to its input."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:  # [B, L, E] -> [B, L, E]
+        config, dtype = self.config, jnp.dtype(self.config.dtype)
+        qkv = nn.Dense(3 * config.embedding_dim, use_bias=False, dtype=dtype, name="qkv")(
+            nn.RMSNorm(dtype=dtype, name="attention_norm")(x)
+        )
+        heads = (*x.shape[:2], config.num_heads, config.head_dim)
+        query, key, value = (part.reshape(heads) for part in jnp.split(qkv, 3, -1))
+        sharpness = self.param("sharpness", nn.initializers.constant(3.0), (config.num_heads, 1))
+        sharpness = jnp.clip(sharpness, -attention.MAX_SCORE, attention.MAX_SCORE).astype(dtype)
+        attended = attention.causal_attention(
+            rotate(unit(query) * sharpness), rotate(unit(key)), value
+        )
+        x += nn.Dense(config.embedding_dim, use_bias=False, dtype=dtype, name="attention_out")(
+            attended.reshape(x.shape)
+        )
+        wide = nn.Dense(config.widening_factor * config.embedding_dim, dtype=dtype, name="wide")(
+            nn.RMSNorm(dtype=dtype, name="feed_forward_norm")(x)
+        )
+        return x + nn.Dense(config.embedding_dim, dtype=dtype, name="narrow")(nn.gelu(wide))
+
+
+def unit(x: jax.Array) -> jax.Array:
+    """Returns x scaled to length 1 along its last axis."""
+    return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-6)
+
+
+def rotate(x: jax.Array) -> jax.Array:
+    """Returns x with pairs of features turned by an angle that grows with the position.
+
+    Rotary positions (Su et al. 2021, arXiv:2104.09864): scores then depend on distances only,
+    at any length. x: [B, L, H, K]; where K is odd its last feature stays.
+    """
+    length, pairs = x.shape[1], x.shape[3] // 2
+    frequencies = 10_000.0 ** (-jnp.arange(pairs) / max(pairs, 1))
+    angles = (jnp.arange(length)[:, None] * frequencies)[:, None, :]
+    cos, sin = jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)
+    left, right, rest = jnp.split(x, [pairs, 2 * pairs], -1)
+    return jnp.concatenate([left * cos - right * sin, right * cos + left * sin, rest], -1)
+
+
+class Transformer(nn.Module):
+    """Log-probabilities of each symbol of a chunk given those before it.
+
+    Use through `apply`: `model.apply(params, symbols, method="log_likelihood")`.
+    """
+
+    config: ModelConfig
+
+    def setup(self) -> None:
+        policy = jax.checkpoint_policies.save_only_these_names(attention.SAVED)
+        self.inputs = Inputs(self.config)
+        self.blocks = [
+            nn.remat(Block, policy=policy)(self.config) for _ in range(self.config.num_layers)
+        ]
+        self.norm = nn.RMSNorm(dtype=jnp.dtype(self.config.dtype))
+        self.distribution = LogisticMixture(self.config)
+
+    def log_likelihood(self, symbols: jax.Array) -> jax.Array:
+        """Returns each symbol's log-probability in nats: int [B, L] -> float32 [B, L].
+
+        Memory for activations is that of a few sequences, whatever B is.
+        """
+
+        def step(self: Transformer, carry: tuple, symbols: jax.Array) -> tuple:
+            return carry, self.distribution.log_likelihood(*self._read(symbols), symbols)
+
+        scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
+        batch, length = symbols.shape
+        at_once = math.gcd(batch, _sequences_at_once())
+        groups = symbols.astype(jnp.int32).reshape(-1, at_once, length)
+        return scan(self, (), groups)[1].reshape(batch, length)
+
+    def log_probs(self, symbols: jax.Array) -> jax.Array:
+        """Returns the log-probabilities of all V symbols: int [B, L] -> float32 [B, L, V].
+
+        For looking at and coding of short stretches: its memory is 9 V floats a symbol.
+        """
+        return self.distribution.log_probs(*self._read(symbols.astype(jnp.int32)))
+
+    def _read(self, symbols: jax.Array) -> tuple[jax.Array, History]:
+        history = look_back(symbols, self.config.vocab_size)
+        x = self.inputs(history)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x), history
+
+
+def init_params(config: ModelConfig, rng: jax.Array) -> dict[str, Any]:
+    """Returns fresh variables `{"params": ...}` for `Transformer(config).apply`."""
+    return Transformer(config).init(rng, jnp.zeros((1, 1), jnp.int32), method="log_likelihood")
+
+
+def _sequences_at_once() -> int:
+    """Returns how many sequences share a pass: on a CPU one fits the cache best."""
+    return 1 if jax.default_backend() == "cpu" else 16

@@ -1,0 +1,177 @@
+"""The graph: from the numbers of windows to batches of symbols.
+
+B global batch, D devices of this host, L chunk size, K steps in a window, R rows of this host.
+"""
+
+import os
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from pipeline.chunks import Chunks, pieces
+from pipeline.order import Order
+from pipeline.ranges import OnUnreadable
+from pipeline.read import read_pieces
+
+# Pieces that one call reads: fewer calls, less overhead, where files are short.
+_PIECES_A_CALL = 8
+# Reads under way at once: enough to hide the latency of a disk; a bucket wants more.
+_PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
+
+Stage = Callable[[tf.data.Dataset], tf.data.Dataset]
+
+
+def make_dataset(
+    chunks: Chunks,
+    *,
+    first_step: int = 0,
+    one_pass: bool = False,
+    num_devices: int = 1,
+    rows: tuple[int, int] | None = None,
+    parallel_reads: int = _PARALLEL_READS,
+    on_unreadable: OnUnreadable = lambda path, reason: None,
+) -> tf.data.Dataset:
+    """Streams batches.
+
+    Args:
+      chunks: what to read. Batch k is a pure function of these and k.
+      first_step: k of the first batch.
+      one_pass: end after every chunk came once; the last batch is filled up with chunks of length
+        0. Without it the dataset is endless, and an epoch begins where the last one ended.
+      num_devices: D.
+      rows: [first, last) of the global batch's rows that this host reads; all by default.
+      parallel_reads: reads under way at once.
+      on_unreadable: told the path of a file that cannot be read any more, and the reason.
+
+    Returns:
+      A dataset of `symbols`, uint8 or uint16 [D, R / D, L], and `lengths`, int32 [D, R / D]: the
+      samples of each chunk that are not padding, or -1 where the file could not be read.
+
+    Raises:
+      ValueError: no chunks, or the rows do not divide by the devices.
+    """
+    config = chunks.config
+    rows = rows or (0, config.batch_size)
+    num_rows = rows[1] - rows[0]
+    if not len(chunks):
+        raise ValueError("there are no chunks to read: the catalogue is empty")
+    if num_rows % num_devices:
+        raise ValueError(f"{num_rows} rows cannot be split over {num_devices} devices evenly")
+    epoch_steps = -(-len(chunks) // config.batch_size)
+    order = Order(
+        num_chunks=len(chunks),
+        batch_size=config.batch_size,
+        segment=config.segment,
+        window=min(config.window, epoch_steps) if one_pass else config.window,
+        seed=config.seed,
+    )
+    first_window = first_step // order.window
+    last_window = -(-epoch_steps // order.window) if one_pass else 2**62 // config.batch_size
+
+    dataset = tf.data.Dataset.range(first_window, last_window)
+    dataset = dataset.apply(plan(chunks, order, rows))  # which pieces of files
+    dataset = dataset.apply(read(chunks, parallel_reads, on_unreadable))  # ... as chunks, in corpus order
+    dataset = dataset.rebatch(order.window * num_rows)  # ... of whole windows
+    dataset = dataset.apply(shuffle(order, num_rows))  # ... in their order, batch by batch
+    dataset = dataset.skip(first_step % order.window)
+    if one_pass:
+        dataset = dataset.take(epoch_steps - first_step)
+        dataset = dataset.apply(end_after(order, rows, first_step))
+    dataset = dataset.apply(split_over_devices(num_devices))
+    return dataset.prefetch(2).with_options(_options())
+
+
+def plan(chunks: Chunks, order: Order, rows: tuple[int, int]) -> Stage:
+    """Window number -> pieces to read, a few at a time, and each chunk's place in the window."""
+    columns = chunks.columns()
+
+    def plan_window(window):
+        occurrences = order.window_occurrences(window, rows)
+        places = tf.argsort(occurrences)
+        occurrences = tf.gather(occurrences, places)
+        reads, starts = pieces(columns, occurrences, order.num_chunks, chunks.config)
+        call_starts = _calls(reads)
+        return {
+            "pieces": {
+                name: tf.RaggedTensor.from_row_starts(column, call_starts)
+                for name, column in reads.items()
+            },
+            "places": tf.RaggedTensor.from_row_starts(places, tf.gather(starts, call_starts)),
+        }
+
+    def plan_windows(windows):
+        return windows.map(plan_window, num_parallel_calls=2).flat_map(
+            tf.data.Dataset.from_tensor_slices
+        )
+
+    return plan_windows
+
+
+def _calls(reads: dict[str, tf.Tensor]) -> tf.Tensor:  # int64 [calls]
+    """Where to part pieces: every few, and where the format changes."""
+    number = tf.range(tf.size(reads["channels"], tf.int64))
+    new_format = tf.concat(
+        [
+            [True],
+            (reads["channels"][1:] != reads["channels"][:-1])
+            | (reads["encoding"][1:] != reads["encoding"][:-1]),
+        ],
+        axis=0,
+    )
+    return tf.where(new_format | (number % _PIECES_A_CALL == 0))[:, 0]
+
+
+def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable) -> Stage:
+    """Pieces -> chunks, their lengths and places."""
+
+    def read_call(plan):
+        symbols, lengths = read_pieces(plan["pieces"], chunks.config, on_unreadable)
+        return {"symbols": symbols, "lengths": lengths, "places": plan["places"]}
+
+    return lambda calls: calls.map(read_call, num_parallel_calls=parallel_reads)
+
+
+def shuffle(order: Order, num_rows: int) -> Stage:
+    """A window's chunks in corpus order -> its K batches."""
+
+    def put_in_place(window):
+        source = tf.math.invert_permutation(window["places"])
+
+        def put(values):
+            values = tf.gather(values, source)
+            return tf.reshape(values, [order.window, num_rows, *values.shape[1:]])
+
+        return {name: put(window[name]) for name in ("symbols", "lengths")}
+
+    return lambda windows: windows.map(put_in_place, num_parallel_calls=2).unbatch()
+
+
+def end_after(order: Order, rows: tuple[int, int], first_step: int) -> Stage:
+    """Gives length 0 to the chunks of the last batch that would begin a second epoch."""
+
+    def mask(step, batch):
+        position = step * order.batch_size + tf.range(*rows, dtype=tf.int64)
+        lengths = tf.where(position < order.num_chunks, batch["lengths"], 0)
+        return {**batch, "lengths": lengths}
+
+    return lambda batches: batches.enumerate(first_step).map(mask)
+
+
+def split_over_devices(num_devices: int) -> Stage:
+    """[R, ...] -> [D, R / D, ...]."""
+
+    def split(batch):
+        return {
+            name: tf.reshape(values, [num_devices, values.shape[0] // num_devices, *values.shape[1:]])
+            for name, values in batch.items()
+        }
+
+    return lambda batches: batches.map(split)
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    # Every degree of parallelism is fixed, so that memory is too; there is nothing left to tune.
+    options.autotune.enabled = False
+    return options

@@ -1,0 +1,82 @@
+"""Reading pieces of files: bytes in, chunks out.
+
+P pieces, n chunks, L chunk size, F frames, C channels.
+"""
+
+import tensorflow as tf
+
+from pipeline.config import PipelineConfig
+from pipeline.decode import decode
+from pipeline.ranges import OnUnreadable, read_ranges
+from pipeline.symbols import block, downmix, quantize
+
+UNREADABLE = -1
+"""The length of a chunk whose file could not be read."""
+
+Pieces = dict[str, tf.Tensor]
+
+
+def read_pieces(
+    pieces: Pieces,  # each [P]; see `chunks.pieces`
+    config: PipelineConfig,
+    on_unreadable: OnUnreadable,
+) -> tuple[tf.Tensor, tf.Tensor]:  # uint8 or uint16 [n, L], int32 [n]
+    """Reads some pieces that have one encoding and one number of channels.
+
+    Returns:
+      The chunks and their lengths: the samples that are not padding, or UNREADABLE.
+    """
+    encoding, channels = pieces["encoding"][0], pieces["channels"][0]
+    payload, readable = _read_bytes(pieces, on_unreadable)
+    frames, depth = decode(payload, encoding, channels)
+    if config.downmix:
+        frames = downmix(frames)
+    frames = quantize(frames, depth, bits=config.bits)
+    symbols = chunk(frames, pieces, config)
+    return symbols, _lengths(pieces, readable, config.chunk_size)
+
+
+def chunk(
+    frames: tf.Tensor,  # [sum of pieces["room_frames"], C]
+    pieces: Pieces,
+    config: PipelineConfig,
+) -> tf.Tensor:  # [n, L]
+    """Blocks the channels of each piece and cuts it into chunks, the last one padded."""
+
+    def one_channel():  # The room of each piece is whole chunks already.
+        return tf.reshape(frames, [-1, config.chunk_size])
+
+    def many_channels():
+        def cut(end, room, skip, samples, count):
+            stream = block(frames[end - room : end], config.stereo_blocking_n)
+            stream = stream[skip : skip + samples]
+            padding = tf.zeros([count * config.chunk_size - samples], stream.dtype)
+            return tf.reshape(tf.concat([stream, padding], axis=0), [-1, config.chunk_size])
+
+        names = ("room_frames", "skip", "samples", "chunks")
+        rooms = (tf.cumsum(pieces["room_frames"]), *(pieces[name] for name in names))
+        cuts = tf.data.Dataset.from_tensor_slices(rooms).map(cut)
+        return cuts.rebatch(tf.reduce_sum(pieces["chunks"])).get_single_element()
+
+    symbols = tf.cond(tf.equal(tf.shape(frames)[1], 1), one_channel, many_channels)
+    return tf.ensure_shape(symbols, [None, config.chunk_size])
+
+
+def _read_bytes(pieces: Pieces, on_unreadable: OnUnreadable) -> tuple[tf.Tensor, tf.Tensor]:
+    names = ("path", "begin", "length", "room", "size", "mtime_ns")
+    payload, readable = tf.numpy_function(
+        lambda *columns: read_ranges(*columns, on_unreadable),
+        [pieces[name] for name in names],
+        [tf.uint8, tf.bool],
+        stateful=False,
+    )
+    return tf.ensure_shape(payload, [None]), tf.ensure_shape(readable, [None])
+
+
+def _lengths(pieces: Pieces, readable: tf.Tensor, chunk_size: int) -> tf.Tensor:  # int32 [n]
+    """How many samples of each chunk are not padding."""
+    counts = tf.cast(pieces["chunks"], tf.int32)
+    samples = tf.repeat(tf.cast(pieces["samples"], tf.int32), counts)
+    number = tf.ragged.range(counts).flat_values
+    lengths = tf.minimum(samples - number * chunk_size, chunk_size)
+    return tf.where(tf.repeat(readable, counts), lengths, UNREADABLE)

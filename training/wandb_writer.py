@@ -1,0 +1,165 @@
+"""Metrics to Weights & Biases, from a process of its own.
+
+wandb waits for the network when it starts, when it finishes and when Python exits, not always
+within its own time limits (0.28 without a network holds up the exit for more than ten minutes), and
+it asks for a key on a terminal. So it runs in a child process that has no terminal and can be
+ended: this file, run as a script. The child reads lines of JSON, the arguments of `wandb.init` and
+then `[step, metrics]` until its input ends; it writes `{"run": place}` when wandb has started, and
+`{"finished": true}` or `{"error": reason}` at the end.
+"""
+
+import json
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+logger = logging.getLogger("wavestream")
+
+
+class WandbWriter:
+    """Hands metrics to wandb and waits for it in `close` only, for a bounded time.
+
+    Where wandb cannot start online, one warning says so and it records offline; where that fails
+    too, or wandb breaks later, one warning says that it is off.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        run_name: str,
+        config: Mapping[str, Any],
+        directory: str | os.PathLike[str],
+        *,
+        start_seconds: float = 30,
+        close_seconds: float = 60,
+    ) -> None:
+        """Starts wandb in the background.
+
+        Args:
+            project: The wandb project.
+            run_name: The name of the run in it.
+            config: The settings to show with the run, JSON values.
+            directory: Local; wandb keeps its files in `wandb/` below it.
+            start_seconds: How long wandb may take to start online, and then offline.
+            close_seconds: How long `close` waits for what is not yet sent.
+        """
+        self._arguments = {
+            "project": project,
+            "name": run_name,
+            "config": dict(config),
+            "dir": os.fspath(directory),
+            # Of start_seconds, so that wandb itself has time to say what is wrong.
+            "settings": {"init_timeout": start_seconds / 2},
+        }
+        self._start_seconds = start_seconds
+        self._close_seconds = close_seconds
+        self._records: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._end_reason = "its process died"
+        self._child: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._feed, name="wandb", daemon=True)
+        self._thread.start()
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Queues the metrics of one step; returns at once."""
+        if self._thread.is_alive():
+            values = {name: float(value) for name, value in metrics.items()}
+            self._records.put(json.dumps([int(step), values]))
+
+    def close(self) -> None:
+        """Waits until wandb has everything, or ends it when the time is over."""
+        self._records.put(None)
+        self._thread.join(self._close_seconds)
+        if self._thread.is_alive() and self._child is not None:
+            self._end_reason = f"it did not finish in {self._close_seconds:g} s"
+            self._child.kill()
+            self._thread.join(1)
+
+    def _feed(self) -> None:
+        try:
+            child = self._start_online_or_offline()
+            try:
+                while (record := self._records.get()) is not None:
+                    print(record, file=child.stdin, flush=True)
+            except BrokenPipeError:
+                pass  # the child has said why
+            reply, _ = child.communicate()
+            if '"finished"' not in reply:
+                raise RuntimeError(_error(reply) or self._end_reason)
+        except Exception as error:
+            logger.warning("wandb is off for the rest of this run: %s", error)
+
+    def _start_online_or_offline(self) -> subprocess.Popen[str]:
+        try:
+            child, place = self._start(self._arguments)
+        except RuntimeError as error:
+            child, place = self._start({**self._arguments, "mode": "offline"})
+            logger.warning(
+                "wandb cannot start (%s): it records offline; to send that: wandb sync %s",
+                error,
+                place,
+            )
+        else:
+            logger.info("wandb: %s", place)
+        return child
+
+    def _start(self, arguments: Mapping[str, Any]) -> tuple[subprocess.Popen[str], str]:
+        """Returns the child and the URL or directory of its run."""
+        # -P: the modules beside this file must not stand in for those of the standard library.
+        child = subprocess.Popen(
+            [sys.executable, "-P", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # out of the reach of Ctrl-C and of the terminal
+        )
+        self._child = child
+        deadline = threading.Timer(self._start_seconds, child.kill)
+        deadline.start()
+        assert child.stdout is not None
+        try:
+            print(json.dumps(arguments), file=child.stdin, flush=True)
+            reply = child.stdout.readline()
+        finally:
+            deadline.cancel()
+        if '"run"' not in reply:
+            child.kill()
+            child.communicate()
+            raise RuntimeError(_error(reply) or f"no answer in {self._start_seconds:g} s")
+        return child, json.loads(reply)["run"]
+
+
+def _error(reply: str) -> str:
+    return json.loads(reply)["error"] if reply else ""
+
+
+def _serve() -> None:
+    """The child: wandb between the two pipes."""
+    # Copies, which wandb's own processes do not inherit and its messages do not reach.
+    records, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    try:
+        import wandb
+
+        run = wandb.init(**json.loads(records.readline()))
+        print(json.dumps({"run": run.url or os.path.dirname(run.dir)}), file=replies, flush=True)
+        for record in records:
+            step, metrics = json.loads(record)
+            run.log(metrics, step=step)
+        run.finish()
+        print(json.dumps({"finished": True}), file=replies, flush=True)
+    except BaseException as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        print(json.dumps({"error": reason}), file=replies, flush=True)
+        os._exit(1)  # wandb's exit handlers may wait for the network without end
+
+
+if __name__ == "__main__":
+    _serve()
