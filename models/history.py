@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-WINDOW = 16
+WINDOW = 16  # a power of two
 NUM_PREDICTORS = 4
 
 
@@ -35,25 +35,29 @@ def look_back(
     vocab_size: int,
 ) -> History:
     """Returns the history of each position, which holds nothing of the position itself."""
-    length = symbols.shape[1]
     margin = WINDOW + NUM_PREDICTORS
-    signal = symbols.astype(jnp.float32) - vocab_size // 2
     # Before the chunk its first symbol is repeated: known from position 1 on, and no jump.
-    signal = jnp.pad(signal, ((0, 0), (margin, 0)), mode="edge")
+    signal = jnp.pad(
+        symbols.astype(jnp.float32) - vocab_size // 2, ((0, 0), (margin, 0)), mode="edge"
+    )
+    differences = [signal]
+    for _ in range(1, NUM_PREDICTORS):
+        differences.append(jnp.diff(differences[-1], prepend=differences[-1][:, :1]))
 
-    windows = []
-    for _ in range(NUM_PREDICTORS):
-        start = signal.shape[1] - length
-        past = [signal[:, start - i : start - i + length] for i in range(1, WINDOW + 1)]
-        windows.append(jnp.stack(past, -1))
-        signal = jnp.diff(signal)
+    # A predictor's errors are the differences one degree above those that it sums up.
+    nearest = jnp.stack(differences, -1)
+    predictions = jnp.pad(jnp.cumsum(nearest, -1)[..., :-1], ((0, 0), (0, 0), (1, 0)))
+    errors = jnp.abs(nearest)
+    for shift in (2**i for i in range(WINDOW.bit_length() - 1)):
+        errors += jnp.roll(errors, shift, 1)
 
-    # The error of degree d is the next difference, and it is zero where the prediction is right.
-    nearest = jnp.stack([jnp.zeros_like(symbols, jnp.float32)] + [w[..., 0] for w in windows], -1)
+    def before(x: jax.Array, distance: int = 1) -> jax.Array:
+        return x[:, margin - distance : -distance]
+
     history = History(
-        amplitudes=windows[0],
-        steps=windows[1],
-        predictions=jnp.cumsum(nearest, -1)[..., :NUM_PREDICTORS],
-        errors=jnp.stack([jnp.abs(window).mean(-1) for window in windows], -1),
+        amplitudes=jnp.stack([before(signal, i + 1) for i in range(WINDOW)], -1),
+        steps=jnp.stack([before(differences[1], i + 1) for i in range(WINDOW)], -1),
+        predictions=before(predictions),
+        errors=before(errors) / WINDOW,
     )
     return jax.tree.map(lambda x: x.at[:, 0].set(0), history)

@@ -3,6 +3,7 @@
 B batch, L symbols in a chunk, V vocabulary, E embedding, H heads, K head width.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -98,7 +99,7 @@ class Transformer(nn.Module):
     def log_probs(self, symbols: jax.Array) -> jax.Array:
         """Returns the log-probabilities of all V symbols: int [B, L] -> float32 [B, L, V].
 
-        For looking at and coding of short stretches: its memory is 9 V floats a symbol.
+        For looking at and coding of short stretches: its memory is that of several V floats a symbol.
         """
         return self.distribution.log_probs(*self._read(symbols.astype(jnp.int32)))
 
@@ -112,7 +113,8 @@ class Transformer(nn.Module):
 
 def init_params(config: ModelConfig, rng: jax.Array) -> dict[str, Any]:
     """Returns fresh variables `{"params": ...}` for `Transformer(config).apply`."""
-    return Transformer(config).init(rng, jnp.zeros((1, 1), jnp.int32), method="log_likelihood")
+    init = functools.partial(Transformer(config).init, method="log_likelihood")
+    return jax.jit(init)(rng, jnp.zeros((1, 1), jnp.int32))
 
 
 def _sequences_at_once() -> int:

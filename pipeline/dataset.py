@@ -18,6 +18,9 @@ _PIECES_A_CALL = 8
 # Reads under way at once: enough to hide the latency of a disk; a bucket wants more.
 _PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
 
+# Nothing here has Python control flow to convert, and AutoGraph takes a second to find that out.
+_as_written = tf.autograph.experimental.do_not_convert
+
 Stage = Callable[[tf.data.Dataset], tf.data.Dataset]
 
 
@@ -85,18 +88,20 @@ def plan(chunks: Chunks, order: Order, rows: tuple[int, int]) -> Stage:
     """Window number -> pieces to read, a few at a time, and each chunk's place in the window."""
     columns = chunks.columns()
 
+    @_as_written
     def plan_window(window):
         occurrences = order.window_occurrences(window, rows)
         places = tf.argsort(occurrences)
         occurrences = tf.gather(occurrences, places)
         reads, starts = pieces(columns, occurrences, order.num_chunks, chunks.config)
         call_starts = _calls(reads)
+
+        def part(values, begins):
+            return tf.RaggedTensor.from_row_starts(values, begins, validate=False)
+
         return {
-            "pieces": {
-                name: tf.RaggedTensor.from_row_starts(column, call_starts)
-                for name, column in reads.items()
-            },
-            "places": tf.RaggedTensor.from_row_starts(places, tf.gather(starts, call_starts)),
+            "pieces": {name: part(column, call_starts) for name, column in reads.items()},
+            "places": part(places, tf.gather(starts, call_starts)),
         }
 
     def plan_windows(windows):
@@ -124,6 +129,7 @@ def _calls(reads: dict[str, tf.Tensor]) -> tf.Tensor:  # int64 [calls]
 def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable) -> Stage:
     """Pieces -> chunks, their lengths and places."""
 
+    @_as_written
     def read_call(plan):
         symbols, lengths = read_pieces(plan["pieces"], chunks.config, on_unreadable)
         return {"symbols": symbols, "lengths": lengths, "places": plan["places"]}
@@ -134,6 +140,7 @@ def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable) -> St
 def shuffle(order: Order, num_rows: int) -> Stage:
     """A window's chunks in corpus order -> its K batches."""
 
+    @_as_written
     def put_in_place(window):
         source = tf.math.invert_permutation(window["places"])
 
@@ -174,4 +181,5 @@ def _options() -> tf.data.Options:
     options.deterministic = True
     # Every degree of parallelism is fixed, so that memory is too; there is nothing left to tune.
     options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
     return options

@@ -26,13 +26,16 @@ def decode(
 ) -> tuple[tf.Tensor, tf.Tensor]:  # int32 [F, C], int32 []
     """Decodes frames; returns them and their depth in bits (8, 16, 24 or 32)."""
 
+    def rows(size):  # All branches are traced, with payloads that are not theirs as well.
+        return tf.reshape(payload[: tf.size(payload) // size * size], [-1, size])
+
     def view(dtype):  # The same bytes, without a copy.
-        return tf.bitcast(tf.reshape(payload, [-1, dtype.size]), dtype)
+        return tf.bitcast(rows(dtype.size), dtype)
 
     decoders = {
         Encoding.U8: lambda: tf.cast(payload, tf.int32) - 128,
         Encoding.S16: lambda: tf.cast(view(tf.int16), tf.int32),
-        Encoding.S24: lambda: _from_24_bits(tf.reshape(payload, [-1, 3])),
+        Encoding.S24: lambda: _from_24_bits(rows(3)),
         Encoding.S32: lambda: view(tf.int32),
         Encoding.F32: lambda: _from_float(view(tf.float32)),
         Encoding.F64: lambda: _from_float(view(tf.float64)),

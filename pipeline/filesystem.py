@@ -6,10 +6,12 @@ only.
 """
 
 import contextlib
+import ctypes
 import dataclasses
 import heapq
 import os
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -64,6 +66,7 @@ def require_filesystem(path: str) -> None:
             raise ImportError(
                 f"{path!r}: {scheme}:// paths need tensorflow-io: pip install 'wavestream[io]'"
             ) from error
+        _survive_exit()
         # Under a TensorFlow that it was not built for it imports, but registers no file systems.
         schemes = tf.io.gfile.get_registered_schemes()
         if "s3" not in schemes:
@@ -75,6 +78,17 @@ def require_filesystem(path: str) -> None:
         if scheme not in schemes:
             known = ", ".join(f"{known}://" for known in sorted(filter(None, schemes)))
             raise ValueError(f"{path!r}: unknown scheme {scheme}://, expected one of {known}")
+
+
+def _survive_exit() -> None:
+    """Keeps the exit status of a process that has used tensorflow-io's s3://.
+
+    Its AWS library's destructors call into a dead object and abort (tensorflow-io issue 2039), so
+    on Linux the process ends after Python's own clean-up, before them.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.on_exit(libc._exit, None)
 
 
 def stat(path: str) -> tuple[int, int]:

@@ -107,6 +107,7 @@ class Order:
         return self.occurrences(tf.reshape(steps, [-1]), tf.reshape(row_numbers, [-1]))
 
 
+@tf.function(autograph=False)  # Traced once for its several uses.
 def permute(
     index: tf.Tensor,  # int64 [N], 0 <= index < size
     size: tf.Tensor,  # int64 [N], 1 <= size < 2^53
@@ -129,11 +130,16 @@ def permute(
             right = tf.truncatemod(right + _mix(left, key, number + 1), right_size)
         return left * right_size + right
 
-    return tf.while_loop(
-        lambda value: tf.reduce_any(value >= size),
-        lambda value: [tf.where(value < size, value, cipher(value))],
-        [cipher(index)],
-    )[0]
+    def walk(value, outside):
+        value = tf.where(outside, cipher(value), value)
+        return value, value >= size
+
+    value, _ = tf.while_loop(
+        lambda value, outside: tf.reduce_any(outside),
+        walk,
+        [index, tf.ones_like(index, tf.bool)],
+    )
+    return value
 
 
 def hash_key(*parts: tf.Tensor | int) -> tf.Tensor:

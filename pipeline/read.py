@@ -30,7 +30,7 @@ def read_pieces(
     payload, readable = _read_bytes(pieces, on_unreadable)
     frames, depth = decode(payload, encoding, channels)
     if config.downmix:
-        frames = downmix(frames)
+        frames = downmix(frames, depth)
     frames = quantize(frames, depth, bits=config.bits)
     symbols = chunk(frames, pieces, config)
     return symbols, _lengths(pieces, readable, config.chunk_size)

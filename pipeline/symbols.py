@@ -8,14 +8,13 @@ import tensorflow as tf
 
 def downmix(
     frames: tf.Tensor,  # int32 [F, C]
+    depth: tf.Tensor,  # int32 [], bits of a sample
 ) -> tf.Tensor:  # int32 [F, 1]
     """Averages the channels, rounding toward minus infinity."""
-    shift, both = tf.bitwise.right_shift, tf.bitwise.bitwise_and
 
-    def stereo():
-        left, right = frames[:, 0], frames[:, 1]
-        # floor((a + b) / 2) without a 33rd bit; int64 would take twice as long.
-        return (shift(left, 1) + shift(right, 1) + both(both(left, right), 1))[:, tf.newaxis]
+    def stereo():  # The usual case, three times as fast as the general one.
+        total = frames[:, 0] + frames[:, 1]
+        return tf.bitwise.right_shift(total, 1)[:, tf.newaxis]
 
     def any_number():
         total = tf.reduce_sum(tf.cast(frames, tf.int64), axis=1, keepdims=True)
@@ -23,7 +22,10 @@ def downmix(
 
     channels = tf.shape(frames)[1]
     mono = tf.case(
-        [(tf.equal(channels, 1), lambda: frames), (tf.equal(channels, 2), stereo)],
+        [
+            (tf.equal(channels, 1), lambda: frames),
+            (tf.equal(channels, 2) & (depth < 32), stereo),  # The sum of two fits in 32 bits.
+        ],
         default=any_number,
     )
     return tf.ensure_shape(mono, [None, 1])

@@ -1,0 +1,240 @@
+"""Every flag: its default, unit, bounds and help; and the one frozen configuration made of them.
+
+The only module that reads absl's FLAGS. It imports neither TensorFlow nor JAX, so that --help and a
+mistyped flag answer at once.
+"""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from models.config import DTYPES, ModelConfig
+from pipeline.config import PipelineConfig
+from training.config import SCHEDULES, RunConfig, TrainingConfig
+
+FLAGS = flags.FLAGS
+
+# --- Data
+flags.DEFINE_multi_string(
+    "audio_dir",
+    [],
+    "Folder of WAV files, searched recursively; local, or gs://... May be repeated, or "
+    "comma-separated.",
+)
+flags.DEFINE_boolean(
+    "demo", False, "Train on a demo corpus, synthesized on first use in {output_dir}/demo_corpus."
+)
+flags.DEFINE_boolean(
+    "use_16bit", False, "Symbols are 16-bit samples (vocabulary 65536); else 8-bit (256)."
+)
+flags.DEFINE_boolean("downmix", True, "Average the channels; --nodownmix keeps them, in blocks.")
+flags.DEFINE_integer(
+    "stereo_blocking_n",
+    1024,
+    "Samples of one channel before those of the next, where channels are kept.",
+    lower_bound=1,
+)
+flags.DEFINE_integer(
+    "chunk_size", 2048, "Samples in a training sequence; even with --use_16bit.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "num_chunks", 488281, "Train on at most this many chunks, the catalogue's first.", lower_bound=1
+)
+flags.DEFINE_float(
+    "valid_fraction",
+    0.2,
+    "Share of the files held out for validation, chosen by a hash of their names.",
+    lower_bound=0.0,
+    upper_bound=0.9,
+)
+flags.DEFINE_integer(
+    "shuffle_window",
+    4096,
+    "Chunks that are shuffled among each other, at least. They are held in memory.",
+    lower_bound=1,
+)
+flags.DEFINE_integer(
+    "parallel_reads",
+    0,
+    "Reads under way at once; 0: twice the number of cores. More for a bucket, such as 64.",
+    lower_bound=0,
+)
+flags.DEFINE_integer(
+    "seed", 42, "Of the split, the order of chunks and the initial parameters.", lower_bound=0
+)
+
+# --- Model
+flags.DEFINE_integer(
+    "embedding_dim", 64, "Width of the model; divisible by --num_heads.", lower_bound=1
+)
+flags.DEFINE_integer("num_layers", 4, "Transformer blocks.", lower_bound=1)
+flags.DEFINE_integer("num_heads", 8, "Attention heads a block.", lower_bound=1)
+flags.DEFINE_integer(
+    "widening_factor", 4, "Width of the feed-forward layer, in embeddings.", lower_bound=1
+)
+flags.DEFINE_enum(
+    "dtype", "float32", DTYPES, "Type that the model computes in; bfloat16 on a TPU or a new GPU."
+)
+
+# --- Training
+flags.DEFINE_integer("training_steps", 1000, "Batches to train on.", lower_bound=1)
+flags.DEFINE_integer(
+    "batch_size",
+    128,
+    "Chunks in a batch, over all devices; divisible by their number.",
+    lower_bound=1,
+)
+flags.DEFINE_float("learning_rate", 1e-4, "Of Adam, at its highest; above 0.")
+flags.DEFINE_enum(
+    "lr_schedule", "cosine", SCHEDULES, "How the learning rate falls to 1% over the run, or not."
+)
+flags.DEFINE_integer(
+    "warmup_steps",
+    50,
+    "Steps over which the learning rate rises; at most half the run.",
+    lower_bound=0,
+)
+flags.DEFINE_float(
+    "weight_decay", 0.0, "Decoupled weight decay (AdamW) of the matrices.", lower_bound=0.0
+)
+flags.DEFINE_float("grad_clip_norm", 1.0, "Bound on the norm of the gradient; above 0.")
+flags.DEFINE_integer("log_every", 100, "Steps between two lines of metrics.", lower_bound=1)
+flags.DEFINE_integer("eval_every", 500, "Steps between two validations.", lower_bound=1)
+flags.DEFINE_integer(
+    "eval_steps", 50, "Batches a validation at most; 0: the whole held-out split.", lower_bound=0
+)
+flags.DEFINE_boolean(
+    "profile", False, "Trace ten steps into {output_dir}/profile, for TensorBoard's profiler."
+)
+
+# --- Output
+flags.DEFINE_string("output_dir", "./", "Folder for all that a run writes; made if missing.")
+flags.DEFINE_string("model_name", "audio_model", "Beginning of the names of a run's files.")
+flags.DEFINE_string(
+    "wandb_project", None, "Weights & Biases project to log to; without it, no wandb."
+)
+flags.DEFINE_string(
+    "wandb_run_name", None, "Name of the run there; by default made from the settings."
+)
+
+
+@flags.validator("learning_rate", "must be above 0")
+@flags.validator("grad_clip_norm", "must be above 0")
+def _is_positive(value: float) -> bool:
+    return value > 0
+
+
+@flags.validator("model_name", "must be a file name: not empty, and no folder")
+def _is_file_name(value: str) -> bool:
+    return bool(value) and os.path.basename(value) == value and value not in (".", "..")
+
+
+@flags.validator("output_dir", "must not be empty")
+def _is_not_empty(value: str) -> bool:
+    return bool(value)
+
+
+@flags.multi_flags_validator(
+    ["use_16bit", "chunk_size"], "--chunk_size must be even with --use_16bit"
+)
+def _fits_16_bits(values: dict[str, int]) -> bool:
+    return not (values["use_16bit"] and values["chunk_size"] % 2)
+
+
+@flags.multi_flags_validator(
+    ["embedding_dim", "num_heads"], "--embedding_dim must be divisible by --num_heads"
+)
+def _fits_heads(values: dict[str, int]) -> bool:
+    return values["embedding_dim"] % values["num_heads"] == 0
+
+
+def parse(argv: Sequence[str]) -> list[str]:
+    """Parses the command line; returns what is not a flag, the program's name first.
+
+    A bad value is one line on stderr, and the program ends with status 2.
+    """
+    try:
+        return FLAGS(list(argv))
+    except flags.Error as error:
+        # absl's own text ends with a list of all flags, or wraps over several lines.
+        message = " ".join(str(error).split())
+        print(f"error: {message} (--helpshort lists the flags)", file=sys.stderr)
+        sys.exit(2)
+
+
+def config() -> RunConfig:
+    """Returns the configuration that the flags describe. Raises ValueError."""
+    fields = {name: FLAGS[name].value for name in FLAGS if name != "audio_dir"}
+
+    def build(cls):  # type: ignore[no-untyped-def]
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: fields[name] for name in names if name in fields})
+
+    if FLAGS.demo and FLAGS.audio_dir:
+        raise ValueError("--demo and --audio_dir exclude each other")
+    return RunConfig(
+        audio_dirs=_split(FLAGS.audio_dir),
+        demo=FLAGS.demo,
+        valid_fraction=FLAGS.valid_fraction,
+        num_chunks=FLAGS.num_chunks,
+        parallel_reads=FLAGS.parallel_reads,
+        pipeline=build(PipelineConfig),
+        model=dataclasses.replace(
+            build(ModelConfig), vocab_size=65536 if FLAGS.use_16bit else 256
+        ),
+        training=build(TrainingConfig),
+        output_dir=FLAGS.output_dir,
+        model_name=FLAGS.model_name,
+        wandb_project=FLAGS.wandb_project,
+        wandb_run_name=FLAGS.wandb_run_name or _run_name(),
+    )
+
+
+def check_devices(batch_size: int, num_devices: int) -> None:
+    """Raises ValueError, with the nearest sizes that fit, if devices cannot share a batch evenly."""
+    if batch_size % num_devices:
+        below = batch_size // num_devices * num_devices
+        fitting = [size for size in (below, below + num_devices) if size]
+        raise ValueError(
+            f"--batch_size={batch_size} must be divisible by the number of devices, {num_devices}; "
+            f"the nearest that {'is' if len(fitting) == 1 else 'are'}: "
+            f"{' and '.join(map(str, fitting))}"
+        )
+
+
+def as_flagfile() -> str:
+    """Returns a flag file that repeats this run, wherever it is started from."""
+    own = FLAGS.flags_by_module_dict()[__name__]
+    lines = []
+    for flag in sorted(own, key=lambda flag: flag.name):
+        if flag.name == "audio_dir":
+            lines += [f"--audio_dir={_absolute(path)}" for path in _split(FLAGS.audio_dir)]
+        elif flag.name == "output_dir":
+            lines.append(f"--output_dir={_absolute(flag.value)}")
+        elif flag.value is not None:
+            lines.append(flag.serialize())
+    return "\n".join(lines) + "\n"
+
+
+def _split(audio_dirs: Sequence[str]) -> tuple[str, ...]:
+    """Splits at commas what does not exist as it stands."""
+    parts: list[str] = []
+    for value in audio_dirs:
+        whole = os.path.exists(os.path.expanduser(value))
+        parts += [value] if whole else filter(None, map(str.strip, value.split(",")))
+    return tuple(parts)
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(os.path.expanduser(path))
+
+
+def _run_name() -> str:
+    bits = 16 if FLAGS.use_16bit else 8
+    return (
+        f"{bits}bit_block{FLAGS.stereo_blocking_n}_chunk{FLAGS.chunk_size}"
+        f"_steps{FLAGS.training_steps}"
+    )

@@ -1,0 +1,98 @@
+"""What a run is: its data, its model, its training, and where it writes."""
+
+import dataclasses
+import os
+
+from models.config import ModelConfig
+from pipeline.config import PipelineConfig
+
+SCHEDULES = ("cosine", "linear", "constant")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The optimizer, its schedule, and how often a run looks up.
+
+    Attributes:
+      training_steps: batches to train on.
+      learning_rate: of Adam, at its highest.
+      lr_schedule: how the rate goes from its highest to 1% of it over the run, or stays.
+      warmup_steps: steps over which the rate rises from 0.
+      weight_decay: decoupled (AdamW), on matrices alone.
+      grad_clip_norm: larger gradients are scaled down to this norm.
+      log_every: steps between two lines of metrics.
+      eval_every: steps between two validations; there is one at the end in any case.
+      eval_steps: batches a validation at most; 0: the whole split.
+      seed: of the initial parameters.
+      profile: trace ten steps for TensorBoard's profiler.
+
+    Raises:
+      ValueError: a field is out of bounds.
+    """
+
+    training_steps: int = 1000
+    learning_rate: float = 1e-4
+    lr_schedule: str = "cosine"
+    warmup_steps: int = 50
+    weight_decay: float = 0.0
+    grad_clip_norm: float = 1.0
+    log_every: int = 100
+    eval_every: int = 500
+    eval_steps: int = 50
+    seed: int = 42
+    profile: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("training_steps", "log_every", "eval_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("warmup_steps", "weight_decay", "eval_steps", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        for name in ("learning_rate", "grad_clip_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.lr_schedule not in SCHEDULES:
+            raise ValueError(f"lr_schedule must be one of {SCHEDULES}, got {self.lr_schedule!r}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A whole run.
+
+    Attributes:
+      audio_dirs: folders of WAV files.
+      demo: use the demo corpus in their place.
+      valid_fraction: share of the files held out.
+      num_chunks: the most chunks to train on.
+      parallel_reads: reads under way at once; 0: by the number of cores.
+      pipeline: from files to batches.
+      model: the model.
+      training: how it is trained.
+      output_dir: where a run writes.
+      model_name: beginning of the names of its files.
+      wandb_project: None for no wandb.
+      wandb_run_name: the run's name there.
+    """
+
+    audio_dirs: tuple[str, ...]
+    demo: bool
+    valid_fraction: float
+    num_chunks: int
+    parallel_reads: int
+    pipeline: PipelineConfig
+    model: ModelConfig
+    training: TrainingConfig
+    output_dir: str
+    model_name: str
+    wandb_project: str | None
+    wandb_run_name: str
+
+    def path(self, suffix: str) -> str:
+        """Returns `{output_dir}/{model_name}{suffix}`."""
+        return os.path.join(self.output_dir, self.model_name + suffix)
+
+    @property
+    def demo_dir(self) -> str:
+        """Where the demo corpus is."""
+        return os.path.join(self.output_dir, "demo_corpus")

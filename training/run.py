@@ -1,0 +1,190 @@
+"""One run, from its configuration to its files."""
+
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Iterable
+
+import jax
+from tqdm import tqdm
+
+from pipeline.corpus import Corpus, describe_skipped, open_corpus
+from pipeline.dataset import make_dataset
+from pipeline.demo import synthesize_demo_corpus
+from pipeline.inspection import describe_chunks, describe_files
+from training.config import RunConfig
+from training.export import save_model
+from training.loop import Result, train
+from training.run_log import start_logging, summary_table
+from training.set_aside import set_aside
+from training.writers import make_writers
+
+logger = logging.getLogger("wavestream")
+
+
+def run(config: RunConfig, flagfile: str) -> Result:
+    """Trains a model and writes all that is left of a run into `config.output_dir`.
+
+    Args:
+      config: the run.
+      flagfile: the text of a flag file that repeats it.
+
+    Raises:
+      NoAudioError, TrainingError, OSError: with a message for the user.
+    """
+    os.makedirs(config.output_dir, exist_ok=True)
+    log_path = config.path("_training.log")
+    start_logging(log_path)
+    for path in (config.path(".npz"), os.path.join(config.output_dir, "metrics.jsonl")):
+        if kept := set_aside(path):
+            logger.info("%s of an earlier run is kept as %s", path, kept)
+    with open(config.path(".flags"), "w") as file:
+        file.write(flagfile)
+
+    corpus = find_corpus(config)
+    for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
+        logger.info("%-16s %s", label, text)
+    _warn(corpus, config)
+
+    num_devices = jax.local_device_count()
+    parallel = {"parallel_reads": config.parallel_reads} if config.parallel_reads else {}
+    unreadable = _Unreadable()
+    train_data = make_dataset(
+        corpus.train, num_devices=num_devices, on_unreadable=unreadable.add, **parallel
+    )
+    valid_data = None
+    if len(corpus.valid):
+        valid_data = make_dataset(
+            corpus.valid,
+            one_pass=True,
+            num_devices=num_devices,
+            on_unreadable=unreadable.add,
+            **parallel,
+        )
+    writer = make_writers(
+        config.output_dir,
+        config.model_name,
+        wandb_project=config.wandb_project,
+        wandb_run_name=config.wandb_run_name,
+        config=settings(config),
+    )
+    logger.info(
+        "%-16s %d x %s, %d chunks each; the first step compiles",
+        "devices",
+        num_devices,
+        jax.devices()[0].device_kind,
+        config.pipeline.batch_size // num_devices,
+    )
+    try:
+        result = train(
+            train_data,
+            valid_data,
+            config.model,
+            config.training,
+            bits=config.pipeline.bits,
+            writer=writer,
+            profile_dir=os.path.join(config.output_dir, "profile"),
+        )
+        save_model(
+            config.path(".npz"),
+            result.params,
+            {**settings(config), "steps": result.steps, **result.train, **result.valid},
+        )
+    finally:
+        writer.close()
+    logger.info("%s", summary_table(_summary(config, corpus, result, unreadable)))
+    return result
+
+
+def find_corpus(config: RunConfig) -> Corpus:
+    """Opens the corpus of a run, writing the demo corpus first where it is asked for."""
+    audio_dirs = config.audio_dirs
+    if config.demo:
+        logger.info("demo corpus      %s (synthesized here; listen to it)", config.demo_dir)
+        synthesize_demo_corpus(config.demo_dir)
+        audio_dirs = (config.demo_dir,)
+    return open_corpus(
+        audio_dirs,
+        config.pipeline,
+        valid_fraction=config.valid_fraction,
+        num_chunks=config.num_chunks,
+        cache_path=config.path("_catalogue.npz"),
+        progress=_progress("WAV headers"),
+    )
+
+
+def settings(config: RunConfig) -> dict:
+    """Returns the configuration as JSON values."""
+    fields = dataclasses.asdict(config)
+    return {**fields, "audio_dirs": list(config.audio_dirs)}
+
+
+def _progress(label: str):  # type: ignore[no-untyped-def]
+    def progress(items: Iterable, total: int) -> Iterable:
+        return tqdm(items, total=total, desc=label, disable=None, leave=False)
+
+    return progress
+
+
+def _warn(corpus: Corpus, config: RunConfig) -> None:
+    pipeline, skipped = config.pipeline, corpus.catalogue.skipped
+    if skipped:
+        logger.warning("%d files are skipped: %s", len(skipped), describe_skipped(skipped))
+    stereo = (corpus.catalogue.channels > 1).any()
+    if stereo and not pipeline.downmix:
+        pair, chunk = 2 * pipeline.stereo_blocking_n, pipeline.chunk_size
+        advice = f"--stereo_blocking_n={max(1, chunk // 2)} makes it exactly one"
+        if pair > chunk:
+            logger.warning(
+                "2 * --stereo_blocking_n = %d is more than --chunk_size=%d: chunks hold no complete "
+                "left/right pair of blocks; %s", pair, chunk, advice,
+            )
+        elif pair < chunk:
+            logger.warning(
+                "2 * --stereo_blocking_n = %d is less than --chunk_size=%d: chunks hold several "
+                "left/right pairs of blocks, and may cut the last; %s", pair, chunk, advice,
+            )
+
+
+class _Unreadable:
+    """Names each file that could not be read any more, once."""
+
+    def __init__(self) -> None:
+        self.paths: set[str] = set()
+
+    def add(self, path: str, reason: str) -> None:
+        """Takes one failed read; called from the threads of the graph."""
+        if path not in self.paths:
+            self.paths.add(path)
+            logger.warning("%r cannot be read any more and is left out: %s", path, reason)
+
+
+def _summary(
+    config: RunConfig, corpus: Corpus, result: Result, unreadable: _Unreadable
+) -> list[tuple[str, str]]:
+    bits = config.pipeline.bits
+    steps = f"{result.steps:,} of {config.training.training_steps:,}"
+    rows = [
+        ("steps", steps + (", interrupted" if result.interrupted else "")),
+        ("loss", f"{result.train['train/loss']:.4f} nats per symbol"),
+        ("train", f"{result.train['train/bits_per_sample']:.4f} bits per sample"),
+    ]
+    if result.valid:
+        rate = result.valid["valid/bits_per_sample"]
+        rows += [
+            ("validation", f"{rate:.4f} bits per sample, on files the model has not seen"),
+            ("", f"{rate / bits:.1%} of the {bits} bits of a raw sample"),
+            ("order-0 entropy", f"{result.valid['valid/order0_entropy']:.4f} bits per sample,"
+             " what a coder without memory needs for the same"),
+        ]
+    skipped = len(corpus.catalogue.skipped) + len(unreadable.paths)
+    rows += [
+        ("skipped files", f"{skipped:,}"),
+        ("time", time.strftime("%H:%M:%S", time.gmtime(result.seconds))),
+        ("model", config.path(".npz")),
+        ("this run again", f"python main.py --flagfile={config.path('.flags')}"),
+        ("log", config.path("_training.log")),
+        ("curves", f"tensorboard --logdir={os.path.join(config.output_dir, 'tensorboard')}"),
+    ]
+    return rows

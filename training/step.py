@@ -1,0 +1,112 @@
+"""The pmapped steps. The one module that knows of pmap.
+
+D devices of this host, B batch, L chunk size. State is the same on every device; batches are split.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+
+from models import Transformer
+from training.config import TrainingConfig
+from training.optimizer import make_optimizer, make_schedule
+
+_AXIS = "devices"
+
+Batch = dict[str, Any]
+"""`symbols` [D, B / D, L] and `lengths` [D, B / D], as `pipeline.make_dataset` makes them."""
+
+Metrics = dict[str, jax.Array]
+"""Sums over the batch, so that figures of many batches are divided once, at the end."""
+
+
+@flax.struct.dataclass
+class TrainState:
+    """What a step changes."""
+
+    step: jax.Array  # int32 []
+    params: Any
+    opt_state: optax.OptState
+
+
+def init_state(params: Any, config: TrainingConfig) -> TrainState:
+    """Returns the state before the first step, on every local device: each leaf [D, ...]."""
+    opt_state = make_optimizer(config).init(params)
+    state = TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=opt_state)
+    return flax.jax_utils.replicate(state)
+
+
+def make_train_step(
+    model: Transformer, config: TrainingConfig
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """Returns a step of gradient descent: (state, batch) -> (state, metrics). State is donated.
+
+    The loss is the mean over all samples of the global batch, padding left out, so it does not
+    depend on how many devices share the batch. Metrics: `nats` and `samples` (their sums),
+    `grad_norm` (before clipping) and `learning_rate`.
+    """
+    optimizer, schedule = make_optimizer(config), make_schedule(config)
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        mask = _mask(batch)
+        samples = jax.lax.psum(mask.sum(), _AXIS)
+
+        def loss(params: Any) -> tuple[jax.Array, jax.Array]:
+            nats = _nats(model, params, batch, mask)
+            return nats / jnp.maximum(samples, 1), nats
+
+        gradients, nats = jax.grad(loss, has_aux=True)(state.params)
+        gradients, nats = jax.lax.psum((gradients, nats), _AXIS)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        metrics = {
+            "nats": nats,
+            "samples": samples,
+            "grad_norm": optax.global_norm(gradients),
+            "learning_rate": jnp.asarray(schedule(state.step)),
+        }
+        params = optax.apply_updates(state.params, updates)
+        return TrainState(step=state.step + 1, params=params, opt_state=opt_state), metrics
+
+    return jax.pmap(train_step, axis_name=_AXIS, donate_argnums=0)
+
+
+def make_eval_step(model: Transformer) -> Callable[[Any, Batch], Metrics]:
+    """Returns (replicated params, batch) -> `nats` and `samples`, their sums over the batch."""
+
+    def eval_step(params: Any, batch: Batch) -> Metrics:
+        mask = _mask(batch)
+        return jax.lax.psum(
+            {"nats": _nats(model, params, batch, mask), "samples": mask.sum()}, _AXIS
+        )
+
+    return jax.pmap(eval_step, axis_name=_AXIS)
+
+
+def to_devices(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Puts each batch on the devices while the step before it runs."""
+    return flax.jax_utils.prefetch_to_device(iter(batches), 2)
+
+
+def fetch(metrics: Metrics) -> dict[str, float]:
+    """Returns metrics as plain numbers: one device's copy, they are all the same."""
+    # Indexing a sharded array starts a computation and takes ten times as long.
+    return {name: float(value.addressable_shards[0].data[0]) for name, value in metrics.items()}
+
+
+def fetch_params(state: TrainState) -> Any:
+    """Returns the parameters as NumPy arrays, without the device axis."""
+    return jax.device_get(flax.jax_utils.unreplicate(state.params))
+
+
+def _mask(batch: Batch) -> jax.Array:  # bool [B, L]
+    positions = jnp.arange(batch["symbols"].shape[-1])
+    return positions < batch["lengths"][:, None]
+
+
+def _nats(model: Transformer, params: Any, batch: Batch, mask: jax.Array) -> jax.Array:
+    log_likelihood = model.apply({"params": params}, batch["symbols"], method="log_likelihood")
+    return -jnp.where(mask, log_likelihood, 0).sum()
