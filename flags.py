@@ -5,9 +5,12 @@ mistyped flag answer at once.
 """
 
 import dataclasses
+import math
 import os
+import re
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -16,6 +19,8 @@ from pipeline.config import PipelineConfig
 from training.config import SCHEDULES, RunConfig, TrainingConfig
 
 FLAGS = flags.FLAGS
+
+_LARGEST = 2**31 - 1  # Some integers become int32.
 
 # --- Data
 flags.DEFINE_multi_string(
@@ -132,9 +137,9 @@ def _is_file_name(value: str) -> bool:
     return bool(value) and os.path.basename(value) == value and value not in (".", "..")
 
 
-@flags.validator("output_dir", "must not be empty")
-def _is_not_empty(value: str) -> bool:
-    return bool(value)
+@flags.validator("output_dir", "must be a local folder")
+def _is_local(value: str) -> bool:
+    return bool(value) and "://" not in value
 
 
 @flags.multi_flags_validator(
@@ -158,21 +163,28 @@ def parse(argv: Sequence[str]) -> list[str]:
     """
     try:
         return FLAGS(list(argv))
-    except flags.Error as error:
-        # absl's own text ends with a list of all flags, or wraps over several lines.
-        message = " ".join(str(error).split())
-        print(f"error: {message} (--helpshort lists the flags)", file=sys.stderr)
+    except (flags.Error, ValueError) as error:  # ValueError: --nodemo=1
+        print(f"error: {_in_clear(str(error))} (--helpshort lists the flags)", file=sys.stderr)
         sys.exit(2)
+
+
+def _in_clear(message: str) -> str:
+    """Returns absl's message on one line, in words for a user."""
+    for pattern, words in (
+        (r"\s+", " "),
+        (r"^ERROR:: ", ""),
+        (r"invalid literal for int.*", "expected a whole number"),
+        (r"could not convert string to float.*", "expected a number"),
+        (r"\('Non-boolean argument.*", "expected true or false"),
+    ):
+        message = re.sub(pattern, words, message)
+    return message
 
 
 def config() -> RunConfig:
     """Returns the configuration that the flags describe. Raises ValueError."""
-    fields = {name: FLAGS[name].value for name in FLAGS if name != "audio_dir"}
-
-    def build(cls):  # type: ignore[no-untyped-def]
-        names = [field.name for field in dataclasses.fields(cls)]
-        return cls(**{name: fields[name] for name in names if name in fields})
-
+    values = {name: FLAGS[name].value for name in FLAGS}
+    _check_magnitudes(values)
     if FLAGS.demo and FLAGS.audio_dir:
         raise ValueError("--demo and --audio_dir exclude each other")
     return RunConfig(
@@ -181,20 +193,33 @@ def config() -> RunConfig:
         valid_fraction=FLAGS.valid_fraction,
         num_chunks=FLAGS.num_chunks,
         parallel_reads=FLAGS.parallel_reads,
-        pipeline=build(PipelineConfig),
-        model=dataclasses.replace(
-            build(ModelConfig), vocab_size=65536 if FLAGS.use_16bit else 256
+        pipeline=PipelineConfig(**_fields(PipelineConfig, values)),
+        model=ModelConfig(
+            vocab_size=65536 if FLAGS.use_16bit else 256, **_fields(ModelConfig, values)
         ),
-        training=build(TrainingConfig),
-        output_dir=FLAGS.output_dir,
+        training=TrainingConfig(**_fields(TrainingConfig, values)),
+        output_dir=os.path.expanduser(FLAGS.output_dir),
         model_name=FLAGS.model_name,
-        wandb_project=FLAGS.wandb_project,
+        wandb_project=FLAGS.wandb_project or None,
         wandb_run_name=FLAGS.wandb_run_name or _run_name(),
     )
 
 
+def _check_magnitudes(values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, int) and value > _LARGEST:
+            raise ValueError(f"--{name}={value} is too large; the largest is {_LARGEST}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"--{name}={value} is not a finite number")
+
+
+def _fields(config_class: Any, values: dict[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(config_class)}
+    return {name: value for name, value in values.items() if name in names}
+
+
 def check_devices(batch_size: int, num_devices: int) -> None:
-    """Raises ValueError, with the nearest sizes that fit, if devices cannot share a batch evenly."""
+    """Raises ValueError, naming the nearest sizes that fit, if devices cannot share a batch."""
     if batch_size % num_devices:
         below = batch_size // num_devices * num_devices
         fitting = [size for size in (below, below + num_devices) if size]
@@ -213,10 +238,22 @@ def as_flagfile() -> str:
         if flag.name == "audio_dir":
             lines += [f"--audio_dir={_absolute(path)}" for path in _split(FLAGS.audio_dir)]
         elif flag.name == "output_dir":
-            lines.append(f"--output_dir={_absolute(flag.value)}")
+            lines.append(f"--output_dir={_absolute(FLAGS.output_dir)}")
         elif flag.value is not None:
             lines.append(flag.serialize())
     return "\n".join(lines) + "\n"
+
+
+def markdown_table() -> str:
+    """Returns the README's table of flags."""
+    rows = ["| flag | default | meaning |", "|---|---|---|"]
+    for flag in FLAGS.flags_by_module_dict()[__name__]:
+        default = "" if flag.default in (None, []) else f"`{flag.default}`"
+        text = flag.help.splitlines()[0].rstrip(";")
+        # A table would take "<cosine|linear>: " for a tag and two cells.
+        text = re.sub(r"^<(.+)>: ", lambda match: match[1].replace("|", " or ") + ": ", text)
+        rows.append(f"| `{flag.name}` | {default} | {text} |")
+    return "\n".join(rows)
 
 
 def _split(audio_dirs: Sequence[str]) -> tuple[str, ...]:

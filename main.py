@@ -11,12 +11,15 @@ All flags: python main.py --helpfull
 import logging
 import os
 import sys
+from typing import NoReturn
 
 from absl import app
+from absl.flags import adopt_module_key_flags
 
 import flags
+from training.config import RunConfig
 
-app.flags.adopt_module_key_flags(flags)
+adopt_module_key_flags(flags)
 
 _COMMANDS = ("train", "inspect")
 
@@ -25,7 +28,11 @@ def main(argv: list[str]) -> None:
     """Dispatches to a command; a mistake of the user's is one line and status 2."""
     command = argv[1] if len(argv) > 1 else "train"
     if command not in _COMMANDS or len(argv) > 2:
-        _fail(f"expected one of {', '.join(_COMMANDS)} and flags, got {' '.join(argv[1:])!r}")
+        strange = argv[1:] if command not in _COMMANDS else argv[2:]
+        _fail(
+            f"unexpected {' '.join(strange)!r}; a folder is given as --audio_dir=FOLDER, "
+            f"a switch as --use_16bit or --nouse_16bit; commands are {' and '.join(_COMMANDS)}"
+        )
     try:
         config = flags.config()
         if not config.audio_dirs and not config.demo:
@@ -39,22 +46,26 @@ def main(argv: list[str]) -> None:
             _inspect(config)
         else:
             _train(config)
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
         if os.environ.get("WAVESTREAM_TRACEBACK"):
             raise
-        _fail(str(error))
+        _fail(str(error) or type(error).__name__)
 
 
-def _check_folders(config) -> None:  # type: ignore[no-untyped-def]
+def _check_folders(config: RunConfig) -> None:
     """Finds a mistyped folder before anything slow starts."""
     for folder in config.audio_dirs:
         if "://" not in folder and not os.path.exists(os.path.expanduser(folder)):
             raise FileNotFoundError(f"--audio_dir={folder}: there is no such folder or file")
-    output_dir = config.output_dir
-    if "://" not in output_dir:
-        os.makedirs(output_dir, exist_ok=True)
-        if not os.access(output_dir, os.W_OK):
-            raise PermissionError(f"--output_dir={output_dir} is not writable")
+    try:
+        os.makedirs(config.output_dir, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"--output_dir={config.output_dir} cannot be made: {error}") from error
+    if not os.access(config.output_dir, os.W_OK | os.X_OK):
+        raise PermissionError(f"--output_dir={config.output_dir} is not writable")
 
 
 def _keep_off_the_accelerator() -> None:
@@ -68,7 +79,7 @@ def _keep_off_the_accelerator() -> None:
         tf.config.set_visible_devices([], kind)
 
 
-def _train(config) -> None:  # type: ignore[no-untyped-def]
+def _train(config: RunConfig) -> None:
     import jax
 
     flags.check_devices(config.pipeline.batch_size, jax.local_device_count())
@@ -79,7 +90,7 @@ def _train(config) -> None:  # type: ignore[no-untyped-def]
         sys.exit(130)
 
 
-def _inspect(config) -> None:  # type: ignore[no-untyped-def]
+def _inspect(config: RunConfig) -> None:
     from pipeline.inspection import describe_batch, describe_chunks, describe_files
     from training.run import find_corpus
 
@@ -89,8 +100,12 @@ def _inspect(config) -> None:  # type: ignore[no-untyped-def]
             print(f"{label:<17}{text}", flush=True)
 
 
-def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+def _fail(message: str) -> NoReturn:
+    logger = logging.getLogger("wavestream")
+    if logger.handlers:  # The log file of a run tells its end, too.
+        logger.error(message)
+    else:
+        print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -7,20 +7,21 @@ blocks of a row simply add up.
 B batch, L symbols in a chunk, H heads, K head width, Q queries and J keys in a block.
 """
 
-from collections.abc import Callable
 import functools
+from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
-import jax.numpy as jnp
-import numpy as np
 
 MAX_SCORE = 60.0
 SAVED = "attention"
 
-_QUERY_BLOCK = 256
-_Tree = tuple[jax.Array, ...]
+_BLOCK = 256
+_Arrays = tuple[jax.Array, ...]
+_Pair = tuple[jax.Array, jax.Array]
+_Triple = tuple[jax.Array, jax.Array, jax.Array]
 
 
 def causal_attention(
@@ -34,11 +35,12 @@ def causal_attention(
     `jax.checkpoint`, saving the residuals named `SAVED` spares the second forward pass.
     """
     length = query.shape[1]
-    keys_block = 2 * min(_QUERY_BLOCK, length)
     # Keys of the padding come after every query, so causality alone hides them.
-    padding = ((0, 0), (0, -length % keys_block), (0, 0), (0, 0))
-    heads = [jnp.pad(x, padding).swapaxes(1, 2) for x in (query, key, value)]
-    return _attention(*heads).swapaxes(1, 2)[:, :length]
+    padding = ((0, 0), (0, -length % min(_BLOCK, length)), (0, 0), (0, 0))
+    # Not every product of bfloat16 with float32 sums exists on a CPU.
+    dtype = jnp.float32 if jax.default_backend() == "cpu" else value.dtype
+    heads = [jnp.pad(x, padding).swapaxes(1, 2).astype(dtype) for x in (query, key, value)]
+    return _attention(*heads).swapaxes(1, 2)[:, :length].astype(value.dtype)
 
 
 @jax.custom_vjp
@@ -46,19 +48,19 @@ def _attention(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
     return _each_head(_forward_head, (query, key, value))[0]
 
 
-def _forward(*inputs: jax.Array) -> tuple[jax.Array, _Tree]:
+def _forward(*inputs: jax.Array) -> tuple[jax.Array, _Arrays]:
     output, log_norm = (checkpoint_name(x, SAVED) for x in _each_head(_forward_head, inputs))
     return output, (*inputs, output, log_norm)
 
 
-def _backward(residuals: _Tree, gradient: jax.Array) -> _Tree:
+def _backward(residuals: _Arrays, gradient: jax.Array) -> _Arrays:
     return _each_head(_backward_head, (*residuals, gradient))
 
 
 _attention.defvjp(_forward, _backward)
 
 
-def _each_head(function: Callable[..., _Tree], heads: _Tree) -> _Tree:
+def _each_head(function: Callable[..., _Arrays], heads: _Arrays) -> _Arrays:
     """Maps a function of [L, K] arrays over [B, H, L, K] arrays.
 
     One after the other on a CPU, where a block of scores must fit the cache; all at once elsewhere.
@@ -72,20 +74,27 @@ def _each_head(function: Callable[..., _Tree], heads: _Tree) -> _Tree:
     )
 
 
-def _forward_head(query: jax.Array, key: jax.Array, value: jax.Array) -> _Tree:
-    """Returns a head's output [L, K] and the logarithm of its softmax's denominators [L, 1]."""
+# A CPU multiplies blocks of scores fast only as they lie in memory: [J, Q] times [Q, K], or [K, J]
+# times [J, Q]; transposing a block costs seven products. So heads come in both layouts, [L, K] and
+# [K, L] (named _t), each made once outside the loop.
+
+
+def _forward_head(query: jax.Array, key: jax.Array, value: jax.Array) -> _Arrays:
+    """Returns a head's output [L, K] and the logarithm of its softmax's denominators [L]."""
     length = len(query)
+    query_t, value_t = query.T, value.T
 
-    def step(sums: _Tree, start: jax.Array) -> tuple[_Tree, None]:
-        rows, cols = _slicers(start, length)
-        weights = jnp.where(_visible(start, length), jnp.exp(_dot(rows(query), cols(key).T)), 0)
-        output, norm = sums
-        output = _add(output, start[0], _dot(weights.astype(value.dtype), cols(value)))
-        return (output, _add(norm, start[0], weights.sum(1, keepdims=True))), None
+    def step(sums: _Pair, start: jax.Array) -> tuple[_Pair, None]:
+        queries, keys = _ranges(start, length)
+        scores = _dot(keys(key), queries(query_t, 1))
+        weights = jnp.where(_visible(start, length), jnp.exp(scores), 0)
+        output_t, norm = sums
+        output_t = _add(output_t, start[0], _dot(keys(value_t, 1), weights.astype(value.dtype)))
+        return (output_t, _add(norm, start[0], weights.sum(0))), None
 
-    zeros = jnp.zeros(value.shape), jnp.zeros((length, 1))
-    (output, norm), _ = lax.scan(step, zeros, _block_starts(length))
-    return (output / norm).astype(value.dtype), jnp.log(norm)
+    zeros = jnp.zeros(value_t.shape), jnp.zeros(length)
+    (output_t, norm), _ = lax.scan(step, zeros, _block_starts(length))
+    return (output_t / norm).T.astype(value.dtype), jnp.log(norm)
 
 
 def _backward_head(
@@ -95,67 +104,56 @@ def _backward_head(
     output: jax.Array,
     log_norm: jax.Array,
     gradient: jax.Array,
-) -> _Tree:
+) -> _Arrays:
     """Returns the gradients of a head's queries, keys and values, each [L, K]."""
     length = len(query)
-    mean = (output.astype(jnp.float32) * gradient).sum(1, keepdims=True)
+    query_t, key_t, gradient_t = query.T, key.T, gradient.T
+    mean = (output.astype(jnp.float32) * gradient).sum(1)
 
-    def step(sums: _Tree, start: jax.Array) -> tuple[_Tree, None]:
-        rows, cols = _slicers(start, length)
-        # Scores are [J, Q] here: two of the three products then need no transposition.
-        scores = _dot(cols(key), rows(query).T) - rows(log_norm).T
-        weights = jnp.where(_visible(start, length).T, jnp.exp(scores), 0)
-        slopes = weights * (_dot(cols(value), rows(gradient).T) - rows(mean).T)
+    def step(sums: _Triple, start: jax.Array) -> tuple[_Triple, None]:
+        queries, keys = _ranges(start, length)
+        scores = _dot(keys(key), queries(query_t, 1)) - queries(log_norm)
+        weights = jnp.where(_visible(start, length), jnp.exp(scores), 0)
+        slopes = weights * (_dot(keys(value), queries(gradient_t, 1)) - queries(mean))
         weights, slopes = weights.astype(query.dtype), slopes.astype(query.dtype)
-        d_query, d_key, d_value = sums
+        d_query_t, d_key, d_value = sums
         return (
-            _add(d_query, start[0], _dot(slopes.T, cols(key))),
-            _add(d_key, start[1], _dot(slopes, rows(query))),
-            _add(d_value, start[1], _dot(weights, rows(gradient))),
+            _add(d_query_t, start[0], _dot(keys(key_t, 1), slopes)),
+            _add(d_key, start[1], _dot(slopes, queries(query)), axis=0),
+            _add(d_value, start[1], _dot(weights, queries(gradient)), axis=0),
         ), None
 
-    sums, _ = lax.scan(step, (jnp.zeros(query.shape),) * 3, _block_starts(length))
-    return tuple(x.astype(query.dtype) for x in sums)
+    zeros = jnp.zeros(query_t.shape), jnp.zeros(key.shape), jnp.zeros(value.shape)
+    (d_query_t, *d_rest), _ = lax.scan(step, zeros, _block_starts(length))
+    return tuple(x.astype(query.dtype) for x in (d_query_t.T, *d_rest))
 
 
-def _block_shape(length: int) -> tuple[int, int]:
-    """Returns how many queries and keys a block of scores has."""
-    keys = min(2 * _QUERY_BLOCK, length)
-    return keys // 2, keys
-
-
-def _block_starts(length: int) -> np.ndarray:
+def _block_starts(length: int) -> jax.Array:
     """Returns the first query and key of every block that holds a visible score: int32 [n, 2]."""
-    queries, keys = _block_shape(length)
-    return np.array(
-        [
-            (query, key)
-            for query in range(0, length, queries)
-            for key in range(0, query + queries, keys)
-        ],
-        np.int32,
-    )
+    firsts = range(0, length, _BLOCK)
+    return jnp.array([(query, key) for query in firsts for key in firsts if key <= query])
 
 
 def _visible(start: jax.Array, length: int) -> jax.Array:
-    """Returns which scores of a block belong to a key not after its query: bool [Q, J]."""
-    queries, keys = _block_shape(length)
-    return start[0] + jnp.arange(queries)[:, None] >= start[1] + jnp.arange(keys)
+    """Returns which scores of a block belong to a key not after its query: bool [J, Q]."""
+    offsets = jnp.arange(min(_BLOCK, length))
+    return start[1] + offsets[:, None] <= start[0] + offsets
 
 
-def _slicers(start: jax.Array, length: int) -> list[Callable[[jax.Array], jax.Array]]:
-    """Returns two functions that cut a block's queries, or keys, out of [L, ...]."""
+def _ranges(start: jax.Array, length: int) -> list[Callable[..., jax.Array]]:
+    """Returns two functions of an array and an axis that cut out a block's queries, or keys."""
+    size = min(_BLOCK, length)
 
-    def slicer(start: jax.Array, size: int) -> Callable[[jax.Array], jax.Array]:
-        return lambda x: lax.dynamic_slice_in_dim(x, start, size)
+    def cut(first: jax.Array, x: jax.Array, axis: int = 0) -> jax.Array:
+        return lax.dynamic_slice_in_dim(x, first, size, axis)
 
-    return [slicer(*block) for block in zip(start, _block_shape(length), strict=True)]
+    return [functools.partial(cut, first) for first in start]
 
 
-def _add(total: jax.Array, start: jax.Array, part: jax.Array) -> jax.Array:
-    """Returns total [L, ...] with part [n, ...] added to its rows from `start` on."""
-    part += lax.dynamic_slice_in_dim(total, start, len(part))
-    return lax.dynamic_update_slice_in_dim(total, part, start, 0)
+def _add(total: jax.Array, start: jax.Array, part: jax.Array, axis: int = -1) -> jax.Array:
+    """Returns total with part added from `start` on along an axis."""
+    part += lax.dynamic_slice_in_dim(total, start, part.shape[axis], axis)
+    return lax.dynamic_update_slice_in_dim(total, part, start, axis)
 
 
 _dot = functools.partial(jnp.dot, preferred_element_type=jnp.float32)

@@ -15,7 +15,8 @@ class ModelConfig:
       embedding_dim: Width of the residual stream.
       num_layers: Number of transformer blocks.
       num_heads: Attention heads a block; each is `embedding_dim / num_heads` wide.
-      widening_factor: Width of the feed-forward layer, in units of `embedding_dim`.
+      widening_factor: Width of the feed-forward layer, half of it gates, in units of
+        `embedding_dim`.
       dtype: Type of the computation; parameters and log-probabilities are always float32.
 
     Raises:

@@ -1,13 +1,21 @@
 """The distribution of a symbol given what the network knows: exact, and always normalised.
 
+Why logistics around linear predictions, in bits per sample on eight held-out sets of speech and
+music, 8-bit / 16-bit (one seed, 2 layers, 100 steps of 8 chunks of 512, Adam at 1e-3):
+
+- one logistic a predictor: 1.701 / 7.792, and before any training 2.18 / 8.39
+- two of different widths: 1.726 / 7.824; three: 1.731 / 7.853
+- a softmax over the difference to the previous symbol (its high byte, then its low byte for 16
+  bits): 2.022 / 9.465, and before any training 8.46 / 16.30
+
 L symbols in a chunk, V vocabulary, E embedding, W window, P predictors.
 """
 
 from typing import NamedTuple
 
-from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from models.config import ModelConfig
 from models.history import NUM_PREDICTORS, History

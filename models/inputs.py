@@ -1,11 +1,18 @@
 """What the network reads at each position: the symbols before it, as an embedding.
 
+In bits per sample, 8-bit / 16-bit, measured as in `distributions` but with two logistics a
+predictor:
+
+- these features: 1.726 / 7.838; with an embedding of the previous symbol besides: 1.726 / 7.824
+- the embedding, amplitudes, but no differences and errors: 1.790 / 7.972
+- no amplitudes: 1.755 / 7.837
+
 B batch, L symbols in a chunk, V vocabulary, E embedding.
 """
 
-from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from models.config import ModelConfig
 from models.history import History

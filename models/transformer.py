@@ -1,5 +1,17 @@
 """A decoder-only transformer over audio symbols.
 
+What was kept, and what it changes in bits per sample on eight held-out sets of speech and music,
+8-bit / 16-bit (one seed, 3 layers, 150 steps of 8 chunks of 512, Adam at 2e-3; read differences
+below 0.01 as none):
+
+- all of it but the gates, with which the rest compares: 1.606 / 7.604
+- gated feed-forward (SwiGLU) in two thirds of the weights of a GELU one: 1.590 / 7.593
+- no attention: 1.673 / 7.695
+- no rotary positions: 1.590 / 7.585, so at this length the windows of `history` and causality say
+  enough of the order; kept because positions should not depend on that
+- queries and keys not normalised: 1.605 / 7.600; kept for the speed, see `attention`
+- normalised after each layer, not before: 1.591 / 7.604
+
 B batch, L symbols in a chunk, V vocabulary, E embedding, H heads, K head width.
 """
 
@@ -7,9 +19,9 @@ import functools
 import math
 from typing import Any
 
-from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from models import attention
 from models.config import ModelConfig
@@ -39,10 +51,15 @@ class Block(nn.Module):
         x += nn.Dense(config.embedding_dim, use_bias=False, dtype=dtype, name="attention_out")(
             attended.reshape(x.shape)
         )
-        wide = nn.Dense(config.widening_factor * config.embedding_dim, dtype=dtype, name="wide")(
+        # Gates and values share the width, so that it stays the width of one matrix.
+        half = (config.widening_factor * config.embedding_dim + 1) // 2
+        wide = nn.Dense(2 * half, dtype=dtype, name="wide")(
             nn.RMSNorm(dtype=dtype, name="feed_forward_norm")(x)
         )
-        return x + nn.Dense(config.embedding_dim, dtype=dtype, name="narrow")(nn.gelu(wide))
+        gates, values = jnp.split(wide, 2, -1)
+        return x + nn.Dense(config.embedding_dim, dtype=dtype, name="narrow")(
+            nn.silu(gates) * values
+        )
 
 
 def unit(x: jax.Array) -> jax.Array:
@@ -99,7 +116,7 @@ class Transformer(nn.Module):
     def log_probs(self, symbols: jax.Array) -> jax.Array:
         """Returns the log-probabilities of all V symbols: int [B, L] -> float32 [B, L, V].
 
-        For looking at and coding of short stretches: its memory is that of several V floats a symbol.
+        For short stretches, to be looked at or coded: it takes several V floats a symbol.
         """
         return self.distribution.log_probs(*self._read(symbols.astype(jnp.int32)))
 

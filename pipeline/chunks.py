@@ -64,7 +64,7 @@ class Chunks:
         return self.catalogue.paths[file], chunk - int(self.first[file])
 
     def columns(self) -> dict[str, tf.Tensor]:
-        """Returns what `pieces` needs to know of the files, as tensors of length N (`first`: N+1)."""
+        """Returns what `pieces` needs to know of the files: tensors [N], `first` [N + 1]."""
         catalogue = self.catalogue
         frame_bytes = _FRAME_SAMPLE_BYTES[catalogue.encodings] * catalogue.channels
         # Frames of one chunk at most, and so the bytes to read for it.
@@ -95,9 +95,9 @@ def pieces(
     Returns:
       For each piece: `path`, `size`, `mtime_ns`, `encoding`, `channels` of its file; `begin` and
       `length`, the bytes to read; `room` and `room_frames`, the space they get in memory, in bytes
-      and frames: for one channel that is whole chunks; `skip`, samples read before the first that is
-      wanted (blocks must be read whole), `samples`, wanted, and `chunks`, that hold them. And the
-      index of each piece's first occurrence.
+      and frames: for one channel that is whole chunks; `skip`, samples read before the first that
+      is wanted (blocks must be read whole), `samples`, wanted, and `chunks`, that hold them. And
+      the index of each piece's first occurrence.
     """
     chunk = occurrences % num_chunks
     file = tf.searchsorted(columns["first"], chunk, side="right", out_type=tf.int64) - 1

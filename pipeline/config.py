@@ -32,7 +32,7 @@ class PipelineConfig:
     seed: int = 42
     shuffle_window: int = 4096
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("chunk_size", "batch_size", "stereo_blocking_n", "shuffle_window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

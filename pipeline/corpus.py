@@ -42,10 +42,12 @@ def open_corpus(
     """Finds the files, holds some of them out, and numbers the chunks.
 
     Args:
-      audio_dirs: see `build_catalogue`, as are `cache_path` and `progress`.
+      audio_dirs: see `build_catalogue`.
       config: how files are cut.
       valid_fraction: the share of files held out.
       num_chunks: the most chunks to train on.
+      cache_path: see `build_catalogue`.
+      progress: see `build_catalogue`.
 
     Raises:
       NoAudioError: no file can be used; names what was skipped, and why.
@@ -60,9 +62,7 @@ def open_corpus(
             f"none of the {len(catalogue.skipped)} .wav files in {folders} can be used: "
             + describe_skipped(catalogue.skipped)
         )
-    train, valid = split_catalogue(
-        catalogue, valid_fraction=valid_fraction, seed=config.seed
-    )
+    train, valid = split_catalogue(catalogue, valid_fraction=valid_fraction, seed=config.seed)
     return Corpus(
         catalogue=catalogue,
         train=Chunks(catalogue=train, config=config, limit=num_chunks),

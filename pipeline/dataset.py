@@ -22,6 +22,7 @@ _PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
 _as_written = tf.autograph.experimental.do_not_convert
 
 Stage = Callable[[tf.data.Dataset], tf.data.Dataset]
+Batch = dict[str, tf.Tensor]
 
 
 def make_dataset(
@@ -73,7 +74,7 @@ def make_dataset(
 
     dataset = tf.data.Dataset.range(first_window, last_window)
     dataset = dataset.apply(plan(chunks, order, rows))  # which pieces of files
-    dataset = dataset.apply(read(chunks, parallel_reads, on_unreadable))  # ... as chunks, in corpus order
+    dataset = dataset.apply(read(chunks, parallel_reads, on_unreadable))  # chunks, as they lie
     dataset = dataset.rebatch(order.window * num_rows)  # ... of whole windows
     dataset = dataset.apply(shuffle(order, num_rows))  # ... in their order, batch by batch
     dataset = dataset.skip(first_step % order.window)
@@ -89,22 +90,21 @@ def plan(chunks: Chunks, order: Order, rows: tuple[int, int]) -> Stage:
     columns = chunks.columns()
 
     @_as_written
-    def plan_window(window):
+    def plan_window(window: tf.Tensor) -> dict:
         occurrences = order.window_occurrences(window, rows)
         places = tf.argsort(occurrences)
         occurrences = tf.gather(occurrences, places)
         reads, starts = pieces(columns, occurrences, order.num_chunks, chunks.config)
         call_starts = _calls(reads)
-
-        def part(values, begins):
-            return tf.RaggedTensor.from_row_starts(values, begins, validate=False)
-
+        calls = tf.RaggedTensor.from_row_starts(starts, call_starts, validate=False)
         return {
-            "pieces": {name: part(column, call_starts) for name, column in reads.items()},
-            "places": part(places, tf.gather(starts, call_starts)),
+            "pieces": {name: calls.with_values(column) for name, column in reads.items()},
+            "places": tf.RaggedTensor.from_row_starts(
+                places, tf.gather(starts, call_starts), validate=False
+            ),
         }
 
-    def plan_windows(windows):
+    def plan_windows(windows: tf.data.Dataset) -> tf.data.Dataset:
         return windows.map(plan_window, num_parallel_calls=2).flat_map(
             tf.data.Dataset.from_tensor_slices
         )
@@ -130,7 +130,7 @@ def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable) -> St
     """Pieces -> chunks, their lengths and places."""
 
     @_as_written
-    def read_call(plan):
+    def read_call(plan: dict) -> Batch:
         symbols, lengths = read_pieces(plan["pieces"], chunks.config, on_unreadable)
         return {"symbols": symbols, "lengths": lengths, "places": plan["places"]}
 
@@ -141,10 +141,10 @@ def shuffle(order: Order, num_rows: int) -> Stage:
     """A window's chunks in corpus order -> its K batches."""
 
     @_as_written
-    def put_in_place(window):
+    def put_in_place(window: Batch) -> Batch:
         source = tf.math.invert_permutation(window["places"])
 
-        def put(values):
+        def put(values: tf.Tensor) -> tf.Tensor:
             values = tf.gather(values, source)
             return tf.reshape(values, [order.window, num_rows, *values.shape[1:]])
 
@@ -156,7 +156,7 @@ def shuffle(order: Order, num_rows: int) -> Stage:
 def end_after(order: Order, rows: tuple[int, int], first_step: int) -> Stage:
     """Gives length 0 to the chunks of the last batch that would begin a second epoch."""
 
-    def mask(step, batch):
+    def mask(step: tf.Tensor, batch: Batch) -> Batch:
         position = step * order.batch_size + tf.range(*rows, dtype=tf.int64)
         lengths = tf.where(position < order.num_chunks, batch["lengths"], 0)
         return {**batch, "lengths": lengths}
@@ -167,13 +167,12 @@ def end_after(order: Order, rows: tuple[int, int], first_step: int) -> Stage:
 def split_over_devices(num_devices: int) -> Stage:
     """[R, ...] -> [D, R / D, ...]."""
 
-    def split(batch):
-        return {
-            name: tf.reshape(values, [num_devices, values.shape[0] // num_devices, *values.shape[1:]])
-            for name, values in batch.items()
-        }
+    def split(values: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(values, [num_devices, values.shape[0] // num_devices, *values.shape[1:]])
 
-    return lambda batches: batches.map(split)
+    return lambda batches: batches.map(
+        lambda batch: {name: split(values) for name, values in batch.items()}
+    )
 
 
 def _options() -> tf.data.Options:

@@ -26,10 +26,12 @@ def decode(
 ) -> tuple[tf.Tensor, tf.Tensor]:  # int32 [F, C], int32 []
     """Decodes frames; returns them and their depth in bits (8, 16, 24 or 32)."""
 
-    def rows(size):  # All branches are traced, with payloads that are not theirs as well.
+    def rows(
+        size: int,
+    ) -> tf.Tensor:  # All branches are traced, with payloads that are not theirs as well.
         return tf.reshape(payload[: tf.size(payload) // size * size], [-1, size])
 
-    def view(dtype):  # The same bytes, without a copy.
+    def view(dtype: tf.DType) -> tf.Tensor:  # The same bytes, without a copy.
         return tf.bitcast(rows(dtype.size), dtype)
 
     decoders = {
@@ -45,12 +47,12 @@ def decode(
     return tf.reshape(samples, tf.stack([-1, channels])), depth
 
 
-def _from_24_bits(triples):
+def _from_24_bits(triples: tf.Tensor) -> tf.Tensor:
     low, middle, high = (tf.cast(triples[:, byte], tf.int32) for byte in range(3))
     signed = tf.bitwise.bitwise_xor(high, 128) - 128
     return low + middle * 2**8 + signed * 2**16
 
 
-def _from_float(samples):
+def _from_float(samples: tf.Tensor) -> tf.Tensor:
     scaled = tf.round(tf.cast(samples, tf.float64) * 2.0**31)
     return tf.cast(tf.clip_by_value(scaled, -(2.0**31), 2.0**31 - 1), tf.int32)

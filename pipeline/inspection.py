@@ -1,6 +1,7 @@
 """What a user wants to know of a corpus before training on it."""
 
 import collections
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -15,7 +16,7 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
     files = corpus.catalogue
     seconds = files.frames / files.rates
     rows = [
-        ("files", f"{len(files):,} with {seconds.sum() / 3600:,.2f} hours of audio"),
+        ("files", f"{len(files):,} with {_duration(seconds.sum())} of audio"),
         (
             "length of a file",
             f"{seconds.min():,.2f} to {seconds.max():,.2f} s, median {np.median(seconds):,.2f} s",
@@ -71,14 +72,26 @@ def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
 
 
 def _side(chunks: Chunks) -> str:
-    return f"{len(chunks.catalogue):,} files, {len(chunks):,} chunks, {chunks.num_samples:,} samples"
+    counts = {
+        "file": len(chunks.catalogue),
+        "chunk": len(chunks),
+        "sample": chunks.num_samples,
+    }
+    return ", ".join(f"{count:,} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.2f} seconds"
 
 
 def _channels(count: int) -> str:
     return {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
 
 
-def _tally(values) -> str:  # type: ignore[no-untyped-def]
+def _tally(values: Iterable[str]) -> str:
     counts = collections.Counter(values).most_common()
     if len(counts) == 1:
         return f"all {counts[0][0]}"

@@ -47,7 +47,7 @@ class Order:
     window: int
     seed: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("num_chunks", "batch_size", "segment", "window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -65,7 +65,6 @@ class Order:
         numbers: sorted, they are the reads to make.
         """
         total, batch = self.num_chunks, self.batch_size
-        seed = self.seed % 2**32, self.seed // 2**32
         position = steps * batch + rows
         epoch, place = position // total, position % total
         lane, turn = place % batch, place // batch
@@ -73,26 +72,25 @@ class Order:
         length = total // batch + tf.cast(lane < spare, tf.int64)
         base = lane * (total // batch) + tf.minimum(lane, spare)
         start = steps - turn  # The step at which the lane's walk through this epoch begins.
+        epoch_key = hash_key(0, self.seed, self.seed >> 32, epoch)
+        lane_key = hash_key(epoch_key, lane)
 
         # Permute inside the window, as much of it as lies in this epoch.
         window = steps // self.window
         low = tf.maximum(start, window * self.window)
         high = tf.minimum(start + length, (window + 1) * self.window)
-        key = hash_key(*seed, epoch, lane, window)
-        step = low + permute(steps - low, high - low, key)
+        step = low + permute(steps - low, high - low, hash_key(lane_key, window))
 
         # Permute the segments that lie wholly in this epoch; the cut ones at its ends stay.
         segment = step // self.segment
         first = -(-start // self.segment)
         count = (start + length) // self.segment - first
         whole = (segment >= first) & (segment < first + count)
-        key = hash_key(*seed, epoch, lane, -1)
-        moved = first + permute(
-            tf.where(whole, segment - first, 0), tf.where(whole, count, 1), key
-        )
+        index, size = tf.where(whole, segment - first, 0), tf.where(whole, count, 1)
+        moved = first + permute(index, size, hash_key(lane_key, -1))
         step = tf.where(whole, moved * self.segment + step % self.segment, step)
 
-        turned = hash_key(*seed, epoch, -1, -2) * 2**30 + hash_key(*seed, epoch, -1, -3)
+        turned = hash_key(epoch_key, -1) * 2**30 + hash_key(epoch_key, -2)
         chunk = (base + step - start + turned % total) % total
         return epoch * total + chunk
 
@@ -123,14 +121,14 @@ def permute(
     left_size = tf.cast(tf.sqrt(tf.cast(size, tf.float64)), tf.int64) + 1
     right_size = -(-size // left_size)
 
-    def cipher(value):
+    def cipher(value: tf.Tensor) -> tf.Tensor:
         left, right = tf.truncatediv(value, right_size), tf.truncatemod(value, right_size)
         for number in range(0, _ROUNDS, 2):
             left = tf.truncatemod(left + _mix(right, key, number), left_size)
             right = tf.truncatemod(right + _mix(left, key, number + 1), right_size)
         return left * right_size + right
 
-    def walk(value, outside):
+    def walk(value: tf.Tensor, outside: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         value = tf.where(outside, cipher(value), value)
         return value, value >= size
 
@@ -142,11 +140,12 @@ def permute(
     return value
 
 
-def hash_key(*parts: tf.Tensor | int) -> tf.Tensor:
-    """Returns 32 well-mixed bits of the low 32 bits of each part (int64, broadcast together)."""
-    key = tf.constant(0, tf.int64)
+def hash_key(key: tf.Tensor | int, *parts: tf.Tensor | int) -> tf.Tensor:
+    """Returns 32 well-mixed bits of a key and the low 32 bits of each part, as int64."""
+    key = tf.cast(key, tf.int64)
     for number, part in enumerate(parts):
-        key = _mix(tf.bitwise.bitwise_and(tf.cast(part, tf.int64), _MASK32), key, number)
+        low = part & _MASK32 if isinstance(part, int) else part  # Seeds may have 64 bits.
+        key = _mix(tf.cast(low, tf.int64), key, number)
     return key
 
 

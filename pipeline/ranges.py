@@ -59,7 +59,7 @@ def _read_local(path: str, begin: int, target: np.ndarray, size: int, mtime_ns: 
         status = os.fstat(descriptor)
         if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
             raise OSError("it has changed since it was catalogued")
-        view = memoryview(target)
+        view = memoryview(target.data)
         while view:  # A signal, or more than 2 GiB, makes a read shorter.
             count = os.preadv(descriptor, [view], begin)
             if not count:

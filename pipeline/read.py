@@ -3,6 +3,8 @@
 P pieces, n chunks, L chunk size, F frames, C channels.
 """
 
+import functools
+
 import tensorflow as tf
 
 from pipeline.config import PipelineConfig
@@ -43,11 +45,13 @@ def chunk(
 ) -> tf.Tensor:  # [n, L]
     """Blocks the channels of each piece and cuts it into chunks, the last one padded."""
 
-    def one_channel():  # The room of each piece is whole chunks already.
+    def one_channel() -> tf.Tensor:  # The room of each piece is whole chunks already.
         return tf.reshape(frames, [-1, config.chunk_size])
 
-    def many_channels():
-        def cut(end, room, skip, samples, count):
+    def many_channels() -> tf.Tensor:
+        def cut(
+            end: tf.Tensor, room: tf.Tensor, skip: tf.Tensor, samples: tf.Tensor, count: tf.Tensor
+        ) -> tf.Tensor:
             stream = block(frames[end - room : end], config.stereo_blocking_n)
             stream = stream[skip : skip + samples]
             padding = tf.zeros([count * config.chunk_size - samples], stream.dtype)
@@ -65,7 +69,7 @@ def chunk(
 def _read_bytes(pieces: Pieces, on_unreadable: OnUnreadable) -> tuple[tf.Tensor, tf.Tensor]:
     names = ("path", "begin", "length", "room", "size", "mtime_ns")
     payload, readable = tf.numpy_function(
-        lambda *columns: read_ranges(*columns, on_unreadable),
+        functools.partial(read_ranges, on_unreadable=on_unreadable),
         [pieces[name] for name in names],
         [tf.uint8, tf.bool],
         stateful=False,
@@ -75,8 +79,10 @@ def _read_bytes(pieces: Pieces, on_unreadable: OnUnreadable) -> tuple[tf.Tensor,
 
 def _lengths(pieces: Pieces, readable: tf.Tensor, chunk_size: int) -> tf.Tensor:  # int32 [n]
     """How many samples of each chunk are not padding."""
-    counts = tf.cast(pieces["chunks"], tf.int32)
-    samples = tf.repeat(tf.cast(pieces["samples"], tf.int32), counts)
-    number = tf.ragged.range(counts).flat_values
-    lengths = tf.minimum(samples - number * chunk_size, chunk_size)
-    return tf.where(tf.repeat(readable, counts), lengths, UNREADABLE)
+    ends = tf.cumsum(pieces["chunks"])
+    number = tf.range(ends[-1])
+    piece = tf.searchsorted(ends, number, side="right")
+    behind = (tf.gather(ends, piece) - number) * chunk_size  # Room from here to the piece's end.
+    padding = tf.gather(pieces["chunks"] * chunk_size - pieces["samples"], piece)
+    lengths = tf.cast(tf.minimum(behind - padding, chunk_size), tf.int32)
+    return tf.where(tf.gather(readable, piece), lengths, UNREADABLE)

@@ -12,11 +12,11 @@ def downmix(
 ) -> tf.Tensor:  # int32 [F, 1]
     """Averages the channels, rounding toward minus infinity."""
 
-    def stereo():  # The usual case, three times as fast as the general one.
+    def stereo() -> tf.Tensor:  # The usual case, three times as fast as the general one.
         total = frames[:, 0] + frames[:, 1]
         return tf.bitwise.right_shift(total, 1)[:, tf.newaxis]
 
-    def any_number():
+    def any_number() -> tf.Tensor:
         total = tf.reduce_sum(tf.cast(frames, tf.int64), axis=1, keepdims=True)
         return tf.cast(total // tf.shape(frames, tf.int64)[1], tf.int32)
 
@@ -54,7 +54,7 @@ def block(
     The last block may be short, in every channel alike. One channel: the identity.
     """
 
-    def interleave():
+    def interleave() -> tf.Tensor:
         count, channels = tf.shape(frames)[0], tf.shape(frames)[1]
         whole = count // length * length
         blocks = tf.reshape(frames[:whole], [-1, length, channels])
@@ -63,9 +63,7 @@ def block(
             [tf.reshape(tf.transpose(blocks, [0, 2, 1]), [-1]), tf.reshape(last, [-1])], axis=0
         )
 
-    return tf.cond(
-        tf.equal(tf.shape(frames)[1], 1), lambda: tf.reshape(frames, [-1]), interleave
-    )
+    return tf.cond(tf.equal(tf.shape(frames)[1], 1), lambda: tf.reshape(frames, [-1]), interleave)
 
 
 def unblock(

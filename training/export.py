@@ -16,11 +16,16 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.config import ModelConfig
 from pipeline import filesystem
+from pipeline.config import PipelineConfig
+
+if TYPE_CHECKING:
+    from models.transformer import Transformer
 
 FORMAT_VERSION = 1
 _ROOT = "params"
@@ -33,6 +38,16 @@ class LoadedModel:
 
     params: dict[str, Any]
     settings: dict[str, Any]
+
+    def model(self) -> "Transformer":
+        """Returns the model; `model.apply({"params": params}, symbols, method=...)` runs it."""
+        from models.transformer import Transformer
+
+        return Transformer(ModelConfig(**self.settings["model"]))
+
+    def pipeline(self) -> PipelineConfig:
+        """Returns how files became the symbols that the model was trained on."""
+        return PipelineConfig(**self.settings["pipeline"])
 
 
 def save_model(

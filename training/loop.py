@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -33,6 +33,11 @@ from training.step import (
 from training.writers import MetricWriter
 
 logger = logging.getLogger("wavestream")
+
+_LOST = "the model is lost. Try a lower --learning_rate or --grad_clip_norm, or --dtype=float32"
+
+# Steps without any audio after which a run ends: one file may have gone, or all of them.
+_PATIENCE = 100
 
 # The steps that --profile traces: after compilation, and few, for the files are large.
 _PROFILED = range(10, 20)
@@ -88,12 +93,10 @@ def train(
       The trained parameters and what is known of them, also after SIGINT or SIGTERM.
 
     Raises:
-      TrainingError: the loss is not finite.
+      TrainingError: the loss is not finite, or no audio can be read any more.
     """
     model = Transformer(model_config)
-    state = init_state(
-        init_params(model_config, jax.random.key(config.seed))["params"], config
-    )
+    state = init_state(init_params(model_config, jax.random.key(config.seed))["params"], config)
     train_step, eval_step = make_train_step(model, config), make_eval_step(model)
     profiler = _Profiler(profile_dir if config.profile else None)
     meter = _Meter(bits)
@@ -101,24 +104,29 @@ def train(
     valid_metrics: dict[str, float] = {}
     begin = time.perf_counter()
     batches = _Stopwatch(to_devices(train_data.as_numpy_iterator()))
-    step = 0
-    with _Interruption() as interruption, ProgressBar(config.training_steps) as bar:
-        while step < config.training_steps and not interruption.asked:
+    step, last = 0, False
+    with Interruption() as interruption, ProgressBar(config.training_steps) as bar:
+        while not last:
             profiler.at(step)
             state, metrics = train_step(state, next(batches))
             step += 1
             meter.add(metrics)
             bar.update(1)
             last = step == config.training_steps or interruption.asked
-            if step % config.log_every == 0 or last:
-                train_metrics = meter.read(step, batches)
-                _report(step, config, train_metrics, writer)
-            if valid_data is not None and (
-                (step % config.eval_every == 0 and not interruption.asked)
-                or step == config.training_steps
+            # The first step, too: a sign of life where a hundred take an hour.
+            if (step % config.log_every == 0 or step == 1 or last) and (
+                reading := meter.read(step, batches)
             ):
-                valid_metrics = evaluate(eval_step, state, valid_data, config.eval_steps, bits)
-                _report(step, config, valid_metrics, writer)
+                train_metrics = reading
+                _report(step, config, reading, writer)
+            if valid_data is not None and (
+                step % config.eval_every == 0 or step == config.training_steps
+            ):
+                if validation := evaluate(
+                    eval_step, state, valid_data, config.eval_steps, bits, interruption
+                ):
+                    valid_metrics = validation
+                    _report(step, config, validation, writer)
                 meter.restart(batches)
     profiler.stop()
     return Result(
@@ -132,19 +140,34 @@ def train(
 
 
 def evaluate(
-    eval_step: Any, state: TrainState, data: tf.data.Dataset, steps: int, bits: int
+    eval_step: Any,
+    state: TrainState,
+    data: tf.data.Dataset,
+    steps: int,
+    bits: int,
+    interruption: "Interruption",
 ) -> dict[str, float]:
     """Returns the metrics of the held-out split, or of its first batches.
 
     Among them `valid/order0_entropy`: the bits per sample that a coder needs which knows how often
     each symbol comes, and no more: what a model must beat to have learned anything of time.
+    Empty where there is nothing to tell: interrupted, or no file could be read.
+
+    Raises:
+      TrainingError: the loss is not finite.
     """
     nats, samples = 0.0, 0.0
     counts = np.zeros(2**bits, np.int64)
     for batch in (data.take(steps) if steps else data).as_numpy_iterator():
+        if interruption.asked:
+            return {}
         sums = fetch(eval_step(state.params, batch))
         nats, samples = nats + sums["nats"], samples + sums["samples"]
         counts += _count_symbols(batch, 2**bits)
+    if not math.isfinite(nats):
+        raise TrainingError(f"the validation loss is not finite; {_LOST}")
+    if not samples:
+        return {}
     return {
         **_rates("valid", nats, samples, bits),
         "valid/order0_entropy": _entropy(counts),
@@ -153,7 +176,7 @@ def evaluate(
 
 
 def _rates(split: str, nats: float, samples: float, bits: int) -> dict[str, float]:
-    loss = nats / max(samples, 1)
+    loss = nats / samples
     return {
         f"{split}/loss": loss,
         f"{split}/bits_per_sample": loss / math.log(2),
@@ -220,15 +243,21 @@ class _Meter:
         self._begin, self._waited = time.perf_counter(), batches.seconds
 
     def read(self, step: int, batches: _Stopwatch) -> dict[str, float]:
-        """Returns the metrics of the steps since the last reading."""
+        """Returns the metrics of the steps since the last reading; empty if there was no audio."""
         steps = [fetch(metrics) for metrics in self._pending]
         nats = sum(metrics["nats"] for metrics in steps)
         samples = sum(metrics["samples"] for metrics in steps)
-        if not math.isfinite(nats):
-            bad = next(n for n, metrics in enumerate(steps) if not math.isfinite(metrics["nats"]))
+        for number, metrics in enumerate(steps, step - len(steps) + 1):
+            if not math.isfinite(metrics["nats"] + metrics["grad_norm"]):
+                raise TrainingError(
+                    f"the loss or its gradient at step {number} is not finite; {_LOST}"
+                )
+        if not samples:
+            if len(steps) < _PATIENCE:
+                return {}
             raise TrainingError(
-                f"the loss at step {step - len(steps) + bad + 1} is not finite; the model is lost. "
-                "Try a lower --learning_rate or --grad_clip_norm, or --dtype=float32"
+                f"no audio could be read in the {len(steps)} steps up to {step}; "
+                "is its folder still there?"
             )
         now = time.perf_counter()
         assert self._begin is not None
@@ -247,14 +276,14 @@ class _Meter:
         return reading
 
 
-class _Interruption:
-    """Turns the first SIGINT or SIGTERM into a request to end after this step; a second one ends."""
+class Interruption:
+    """Turns the first SIGINT or SIGTERM into a request to end after this step; the second ends."""
 
     def __init__(self) -> None:
         self.asked = False
         self._previous: dict[int, Any] = {}
 
-    def __enter__(self) -> "_Interruption":
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._ask)

@@ -5,10 +5,12 @@ import logging
 import os
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import jax
 from tqdm import tqdm
 
+from pipeline.catalogue import Progress
 from pipeline.corpus import Corpus, describe_skipped, open_corpus
 from pipeline.dataset import make_dataset
 from pipeline.demo import synthesize_demo_corpus
@@ -34,21 +36,20 @@ def run(config: RunConfig, flagfile: str) -> Result:
       NoAudioError, TrainingError, OSError: with a message for the user.
     """
     os.makedirs(config.output_dir, exist_ok=True)
-    log_path = config.path("_training.log")
-    start_logging(log_path)
-    for path in (config.path(".npz"), os.path.join(config.output_dir, "metrics.jsonl")):
-        if kept := set_aside(path):
-            logger.info("%s of an earlier run is kept as %s", path, kept)
-    with open(config.path(".flags"), "w") as file:
-        file.write(flagfile)
-
+    start_logging(config.path("_training.log"))
     corpus = find_corpus(config)
     for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
         logger.info("%-16s %s", label, text)
     _warn(corpus, config)
+    # Not before there is something to train on: a mistyped folder leaves an earlier run as it was.
+    _set_aside(os.path.join(config.output_dir, "metrics.jsonl"))
+    with open(config.path(".flags"), "w") as file:
+        file.write(flagfile)
 
     num_devices = jax.local_device_count()
-    parallel = {"parallel_reads": config.parallel_reads} if config.parallel_reads else {}
+    parallel: dict[str, Any] = {}
+    if config.parallel_reads:
+        parallel["parallel_reads"] = config.parallel_reads
     unreadable = _Unreadable()
     train_data = make_dataset(
         corpus.train, num_devices=num_devices, on_unreadable=unreadable.add, **parallel
@@ -86,10 +87,15 @@ def run(config: RunConfig, flagfile: str) -> Result:
             writer=writer,
             profile_dir=os.path.join(config.output_dir, "profile"),
         )
+        _set_aside(config.path(".npz"))
         save_model(
             config.path(".npz"),
             result.params,
-            {**settings(config), "steps": result.steps, **result.train, **result.valid},
+            {
+                **settings(config),
+                "steps": result.steps,
+                "metrics": {**result.train, **result.valid},
+            },
         )
     finally:
         writer.close()
@@ -114,13 +120,18 @@ def find_corpus(config: RunConfig) -> Corpus:
     )
 
 
+def _set_aside(path: str) -> None:
+    if kept := set_aside(path):
+        logger.info("%s of an earlier run is kept as %s", path, kept)
+
+
 def settings(config: RunConfig) -> dict:
     """Returns the configuration as JSON values."""
     fields = dataclasses.asdict(config)
     return {**fields, "audio_dirs": list(config.audio_dirs)}
 
 
-def _progress(label: str):  # type: ignore[no-untyped-def]
+def _progress(label: str) -> Progress:
     def progress(items: Iterable, total: int) -> Iterable:
         return tqdm(items, total=total, desc=label, disable=None, leave=False)
 
@@ -137,13 +148,19 @@ def _warn(corpus: Corpus, config: RunConfig) -> None:
         advice = f"--stereo_blocking_n={max(1, chunk // 2)} makes it exactly one"
         if pair > chunk:
             logger.warning(
-                "2 * --stereo_blocking_n = %d is more than --chunk_size=%d: chunks hold no complete "
-                "left/right pair of blocks; %s", pair, chunk, advice,
+                "2 * --stereo_blocking_n = %d is more than --chunk_size=%d: chunks hold no "
+                "complete left/right pair of blocks; %s",
+                pair,
+                chunk,
+                advice,
             )
         elif pair < chunk:
             logger.warning(
                 "2 * --stereo_blocking_n = %d is less than --chunk_size=%d: chunks hold several "
-                "left/right pairs of blocks, and may cut the last; %s", pair, chunk, advice,
+                "left/right pairs of blocks, and may cut the last; %s",
+                pair,
+                chunk,
+                advice,
             )
 
 
@@ -167,16 +184,22 @@ def _summary(
     steps = f"{result.steps:,} of {config.training.training_steps:,}"
     rows = [
         ("steps", steps + (", interrupted" if result.interrupted else "")),
-        ("loss", f"{result.train['train/loss']:.4f} nats per symbol"),
-        ("train", f"{result.train['train/bits_per_sample']:.4f} bits per sample"),
     ]
+    if result.train:
+        rows += [
+            ("loss", f"{result.train['train/loss']:.4f} nats per symbol"),
+            ("train", f"{result.train['train/bits_per_sample']:.4f} bits per sample"),
+        ]
     if result.valid:
         rate = result.valid["valid/bits_per_sample"]
         rows += [
             ("validation", f"{rate:.4f} bits per sample, on files the model has not seen"),
             ("", f"{rate / bits:.1%} of the {bits} bits of a raw sample"),
-            ("order-0 entropy", f"{result.valid['valid/order0_entropy']:.4f} bits per sample,"
-             " what a coder without memory needs for the same"),
+            (
+                "order-0 entropy",
+                f"{result.valid['valid/order0_entropy']:.4f} bits per sample,"
+                " what a coder without memory needs for the same",
+            ),
         ]
     skipped = len(corpus.catalogue.skipped) + len(unreadable.paths)
     rows += [
@@ -186,5 +209,6 @@ def _summary(
         ("this run again", f"python main.py --flagfile={config.path('.flags')}"),
         ("log", config.path("_training.log")),
         ("curves", f"tensorboard --logdir={os.path.join(config.output_dir, 'tensorboard')}"),
+        ("next", "python main.py --audio_dir=FOLDER trains on your own WAV files"),
     ]
     return rows

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from models import Transformer
+from models.transformer import Transformer
 from training.config import TrainingConfig
 from training.optimizer import make_optimizer, make_schedule
 
@@ -35,9 +35,13 @@ class TrainState:
 
 def init_state(params: Any, config: TrainingConfig) -> TrainState:
     """Returns the state before the first step, on every local device: each leaf [D, ...]."""
-    opt_state = make_optimizer(config).init(params)
-    state = TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=opt_state)
-    return flax.jax_utils.replicate(state)
+
+    def init(params: Any, step: jax.Array) -> TrainState:
+        return TrainState(step=step, params=params, opt_state=make_optimizer(config).init(params))
+
+    # By pmap itself: with the sharding of flax's replicate the second step would compile once more.
+    steps = jnp.zeros(jax.local_device_count(), jnp.int32)
+    return jax.pmap(init, axis_name=_AXIS, in_axes=(None, 0))(params, steps)
 
 
 def make_train_step(
@@ -65,7 +69,7 @@ def make_train_step(
         metrics = {
             "nats": nats,
             "samples": samples,
-            "grad_norm": optax.global_norm(gradients),
+            "grad_norm": optax.tree.norm(gradients),
             "learning_rate": jnp.asarray(schedule(state.step)),
         }
         params = optax.apply_updates(state.params, updates)
@@ -108,5 +112,5 @@ def _mask(batch: Batch) -> jax.Array:  # bool [B, L]
 
 
 def _nats(model: Transformer, params: Any, batch: Batch, mask: jax.Array) -> jax.Array:
-    log_likelihood = model.apply({"params": params}, batch["symbols"], method="log_likelihood")
+    log_likelihood: Any = model.apply({"params": params}, batch["symbols"], method="log_likelihood")
     return -jnp.where(mask, log_likelihood, 0).sum()

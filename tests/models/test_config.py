@@ -1,8 +1,9 @@
 import dataclasses
+from typing import Any
 
 import pytest
 
-from models import ModelConfig
+from models.config import ModelConfig
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,7 @@ from models import ModelConfig
         ("dtype", "float8", "dtype is 'float8'"),
     ],
 )
-def test_rejects_bad_values(field: str, value: int | str, message: str) -> None:
+def test_rejects_bad_values(field: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(ModelConfig(), **{field: value})
 

@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -6,7 +7,7 @@ from models.history import WINDOW, look_back
 
 def test_windows_hold_the_symbols_before_each_position() -> None:
     symbols = np.random.default_rng(0).integers(0, 256, (2, 40), np.uint8)
-    history = look_back(symbols, 256)
+    history = look_back(jnp.asarray(symbols), 256)
     amplitudes = symbols.astype(np.float32) - 128
     for t in (WINDOW + 1, 39):
         nearest_first = amplitudes[:, t - WINDOW - 1 : t][:, ::-1]
@@ -18,7 +19,7 @@ def test_windows_hold_the_symbols_before_each_position() -> None:
 def test_each_predictor_continues_its_polynomials(degree: int) -> None:
     t = np.arange(60)
     symbols = (30_000 + 7 * t**degree).astype(np.int32)[None]
-    history = look_back(symbols, 65536)
+    history = look_back(jnp.asarray(symbols), 65536)
     settled = slice(2 * WINDOW, None)
     for predictor in range(degree + 1, 4):
         np.testing.assert_array_equal(
@@ -29,11 +30,11 @@ def test_each_predictor_continues_its_polynomials(degree: int) -> None:
 
 
 def test_the_beginning_knows_nothing() -> None:
-    history = look_back(np.array([[200, 3, 77]], np.uint8), 256)
+    history = look_back(jnp.array([[200, 3, 77]], jnp.uint8), 256)
     assert all(np.all(np.asarray(part)[:, 0] == 0) for part in history)
 
 
 def test_the_second_position_sees_no_jump_from_silence() -> None:
-    history = look_back(np.array([[200, 3]], np.uint8), 256)
+    history = look_back(jnp.array([[200, 3]], jnp.uint8), 256)
     np.testing.assert_array_equal(history.predictions[0, 1], [0, 72, 72, 72])
     np.testing.assert_array_equal(history.steps[0, 1], 0)

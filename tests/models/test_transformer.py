@@ -3,26 +3,27 @@
 L symbols in a chunk, V vocabulary.
 """
 
-from collections.abc import Callable
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from models import ModelConfig, Transformer, init_params
+from models.config import ModelConfig
+from models.transformer import Transformer, init_params
 
 LENGTH = 10
 VOCAB_SIZES = (256, 65536)
 
 
 @functools.cache
-def small_model(vocab_size: int, **fields: int | str) -> tuple[Transformer, dict]:
+def small_model(vocab_size: int, **fields: Any) -> tuple[Transformer, dict]:
     """Returns a model and parameters far enough from their start that everything matters."""
-    config = ModelConfig(
-        vocab_size=vocab_size, **{"embedding_dim": 12, "num_layers": 2, "num_heads": 4, **fields}
-    )
+    small: dict[str, Any] = {"embedding_dim": 12, "num_layers": 1, "num_heads": 4}
+    config = ModelConfig(vocab_size=vocab_size, **{**small, **fields})
     leaves, tree = jax.tree.flatten(init_params(config, jax.random.key(0)))
     keys = jax.random.split(jax.random.key(1), len(leaves))
     noisy = [x + 0.1 * jax.random.normal(key, x.shape) for x, key in zip(leaves, keys, strict=True)]
@@ -51,14 +52,15 @@ def apply(model: Transformer, method: str) -> Callable[[dict, np.ndarray], jax.A
 @functools.cache
 def gradients(model: Transformer) -> Callable[[dict, np.ndarray], dict]:
     def total(params: dict, symbols: np.ndarray) -> jax.Array:
-        return model.apply(params, symbols, method="log_likelihood").sum()
+        log_probs: Any = model.apply(params, symbols, method="log_likelihood")
+        return log_probs.sum()
 
     return jax.jit(jax.grad(total))
 
 
 @pytest.mark.parametrize("vocab_size", VOCAB_SIZES)
 def test_a_symbol_changes_only_what_comes_after(vocab_size: int) -> None:
-    model, params = small_model(vocab_size)
+    model, params = small_model(vocab_size, num_layers=2)
     log_probs = apply(model, "log_probs")
     symbols = np.random.default_rng(0).integers(0, vocab_size, (1, LENGTH))
     before = np.asarray(log_probs(params, symbols))
@@ -95,7 +97,7 @@ def test_gradients_are_finite_on_any_signal(vocab_size: int, kind: str) -> None:
 
 @pytest.mark.parametrize("vocab_size", VOCAB_SIZES)
 def test_silence_is_cheap_and_noise_not_dear_before_training(vocab_size: int) -> None:
-    config = ModelConfig(vocab_size=vocab_size)
+    config = ModelConfig(vocab_size=vocab_size, num_layers=1)
     params = init_params(config, jax.random.key(0))
     log_likelihood = apply(Transformer(config), "log_likelihood")
     samples = {kind: np.tile(x, 20) for kind, x in signals(vocab_size).items()}
@@ -104,7 +106,7 @@ def test_silence_is_cheap_and_noise_not_dear_before_training(vocab_size: int) ->
     assert bits["noise"] < np.log2(vocab_size) + 2
 
 
-@pytest.mark.parametrize("length", [1, 2, 511, 513])
+@pytest.mark.parametrize("length", [1, 2, 513])
 def test_any_chunk_size_and_integer_type(length: int) -> None:
     model, params = small_model(256)
     symbols = np.random.default_rng(0).integers(0, 256, (3, length))
@@ -112,6 +114,11 @@ def test_any_chunk_size_and_integer_type(length: int) -> None:
     expected = log_likelihood(params, symbols)
     assert expected.shape == (3, length)
     np.testing.assert_array_equal(log_likelihood(params, symbols.astype(np.uint8)), expected)
+
+
+def test_the_narrowest_heads() -> None:
+    model, params = small_model(256, embedding_dim=4)
+    assert np.all(np.isfinite(apply(model, "log_likelihood")(params, signals(256)["noise"])))
 
 
 def test_a_prefix_is_read_like_the_whole() -> None:
@@ -156,7 +163,7 @@ def test_sequences_together_equal_one_by_one(monkeypatch: pytest.MonkeyPatch) ->
     symbols = np.random.default_rng(0).integers(0, 256, (6, LENGTH))
     expected = apply(model, "log_likelihood")(params, symbols)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    actual = model.apply(params, symbols, method="log_likelihood")
+    actual: Any = model.apply(params, symbols, method="log_likelihood")
     np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 

@@ -1,0 +1,327 @@
+import collections
+import dataclasses
+import os
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+from pipeline import config as config_module
+from pipeline.catalogue import build_catalogue
+from pipeline.chunks import Chunks
+from pipeline.config import PipelineConfig
+from pipeline.dataset import make_dataset
+from pipeline.split import split_catalogue
+from pipeline.wav import Encoding
+from tests.wav_files import random_frames, write_wav
+
+L, B = 16, 8
+DEPTHS = {"PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 32}
+LENGTHS = [1, 15, 16, 17, 33, 64, 100]
+LAYOUTS = {"plain": {}, "extensible": {"extensible": True}, "rf64": {"container": "RF64"}}
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch):
+    """Segments of 4 chunks, so that a few hundred chunks are many segments and windows."""
+    monkeypatch.setattr(config_module, "_SEGMENT_SAMPLES", 4 * L)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """A folder with all encodings, layouts and numbers of channels, and the lengths in turn."""
+    folder = tmp_path_factory.mktemp("mixed")
+    number = 0
+    for encoding in Encoding:
+        for layout, options in LAYOUTS.items():
+            for channels in (1, 2, 3):
+                frames = random_frames(encoding, LENGTHS[number % len(LENGTHS)], channels, number)
+                if encoding.is_float:
+                    frames *= 1.1  # Some of it beyond full scale.
+                name = f"{number:02}_{encoding.name}_{layout}_{channels}.wav"
+                write_wav(folder / name, frames, encoding, **options)
+                number += 1
+    return str(folder)
+
+
+@pytest.fixture
+def stereo(tmp_path):
+    """A folder with seven 16-bit stereo files: 89 chunks of mono."""
+    for number in range(7):
+        frames = random_frames(Encoding.S16, 191 + number, 2, number)
+        write_wav(tmp_path / f"{number}.wav", frames, Encoding.S16)
+    return str(tmp_path)
+
+
+def make_chunks(folder, limit=None, **changes) -> Chunks:
+    settings = {"chunk_size": L, "batch_size": B, "shuffle_window": 8 * B, **changes}
+    return Chunks(
+        catalogue=build_catalogue([folder]), config=PipelineConfig(**settings), limit=limit
+    )
+
+
+def expected_chunks(chunks: Chunks) -> list[tuple[str, bytes]]:
+    """File and symbols of every chunk, without padding, from libsndfile and plain arithmetic."""
+    config = chunks.config
+    dtype = np.uint16 if config.use_16bit else np.uint8
+    result = []
+    for path in chunks.catalogue.paths:
+        depth = DEPTHS[soundfile.info(path).subtype]
+        if soundfile.info(path).subtype in ("FLOAT", "DOUBLE"):
+            scaled = np.round(soundfile.read(path, dtype="float64", always_2d=True)[0] * 2**31)
+            samples = np.clip(scaled, -(2**31), 2**31 - 1).astype(np.int64)
+        else:
+            samples = soundfile.read(path, dtype="int32", always_2d=True)[0].astype(np.int64)
+            assert not np.any(samples % 2 ** (32 - depth))
+            samples //= 2 ** (32 - depth)
+        if config.downmix:
+            samples = np.floor_divide(samples.sum(axis=1, keepdims=True), samples.shape[1])
+        stream = [
+            sample
+            for start in range(0, len(samples), config.stereo_blocking_n)
+            for channel in samples[start : start + config.stereo_blocking_n].T
+            for sample in channel.tolist()
+        ]
+        symbols = np.array(
+            [(sample * 2**config.bits >> depth) + 2 ** (config.bits - 1) for sample in stream],
+            dtype,
+        )
+        for start in range(0, len(symbols), config.chunk_size):
+            result.append((path, symbols[start : start + config.chunk_size].tobytes()))
+    return result[: chunks.limit]
+
+
+def batches(chunks: Chunks, count: int | None = None, **options) -> list[dict[str, np.ndarray]]:
+    dataset = make_dataset(chunks, **options)
+    return list(dataset.take(-1 if count is None else count).as_numpy_iterator())
+
+
+def contents(batches: list[dict[str, np.ndarray]]) -> list[bytes]:
+    """The symbols of every row, without padding, in the order of the stream."""
+    rows = []
+    for batch in batches:
+        lengths = batch["lengths"].reshape(-1)
+        symbols = batch["symbols"].reshape(len(lengths), -1)
+        rows += [
+            row[: max(length, 0)].tobytes() for row, length in zip(symbols, lengths, strict=True)
+        ]
+    return rows
+
+
+def assert_once(rows: list[bytes], expected: list[tuple[str, bytes]]) -> None:
+    counts = collections.Counter(rows)
+    lost = sorted({os.path.basename(path) for path, content in expected if not counts[content]})
+    assert not lost
+    assert counts == collections.Counter(content for _, content in expected)
+
+
+def assert_same(actual, expected) -> None:
+    for one, other in zip(actual, expected, strict=True):
+        assert one.keys() == other.keys() == {"symbols", "lengths"}
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.parametrize(
+    ("use_16bit", "block"),  # No block: downmix. Chunks have 16 samples.
+    [(0, None), (1, None), (1, 1), (0, 5), (1, 5), (0, 8), (1, 16), (0, 40), (1, 1024)],
+)
+def test_one_pass_is_exactly_what_libsndfile_reads(mixed, use_16bit, block):
+    mixing = {"downmix": False, "stereo_blocking_n": block} if block else {"downmix": True}
+    chunks = make_chunks(mixed, use_16bit=bool(use_16bit), **mixing)
+    expected = expected_chunks(chunks)
+    assert len(chunks) == len(expected)
+    assert chunks.num_samples == sum(len(content) for _, content in expected) // (1 + use_16bit)
+    rows = contents(batches(chunks, one_pass=True))
+    assert len(rows) == -(-len(expected) // B) * B
+    assert_once(rows[: len(expected)], expected)
+    assert not any(rows[len(expected) :])
+
+
+@pytest.mark.parametrize("seed", [42, 7])
+def test_an_endless_stream_is_epoch_after_epoch(mixed, seed):
+    chunks = make_chunks(mixed, downmix=False, stereo_blocking_n=5, seed=seed)
+    expected = expected_chunks(chunks)
+    total = len(expected)
+    rows = contents(batches(chunks, count=-(-3 * total // B)))
+    epochs = [rows[epoch * total : (epoch + 1) * total] for epoch in range(3)]
+    for epoch in epochs:
+        assert_once(epoch, expected)
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+
+
+def test_fewer_chunks_than_rows(tmp_path):
+    write_wav(tmp_path / "a.wav", random_frames(Encoding.S24, 3 * L - 1, 1), Encoding.S24)
+    chunks = make_chunks(str(tmp_path))
+    expected = expected_chunks(chunks)
+    (only,) = batches(chunks, one_pass=True)
+    assert_once(contents([only])[:3], expected)
+    assert sorted(only["lengths"][0]) == [0, 0, 0, 0, 0, 15, 16, 16]
+    rows = contents(batches(chunks, count=30))
+    for epoch in range(80):
+        assert_once(rows[3 * epoch : 3 * epoch + 3], expected)
+
+
+def test_the_seed_decides_the_order(stereo):
+    chunks = make_chunks(stereo)
+    first = batches(chunks, count=20)
+    assert_same(batches(chunks, count=20), first)
+    other = batches(make_chunks(stereo, seed=43), count=20)
+    assert contents(other) != contents(first)
+
+
+@pytest.mark.parametrize("one_pass", [False, True])
+def test_every_batch_can_be_had_directly(stereo, one_pass):
+    chunks = make_chunks(stereo)
+    assert (len(chunks), chunks.config.window) == (89, 8)  # Epochs end in steps 11, 22, 33, ...
+    count = 12 if one_pass else 50
+    # Many datasets, their graph built once: each begins at its own step.
+    directly = tf.data.Dataset.range(count).flat_map(
+        lambda step: make_dataset(chunks, first_step=step, one_pass=one_pass).take(1)
+    )
+    iterated = batches(chunks, count, one_pass=one_pass)
+    assert len(iterated) == count
+    assert_same(directly.as_numpy_iterator(), iterated)
+    assert_same(batches(chunks, count - 9, first_step=9, one_pass=one_pass), iterated[9:])
+
+
+def test_a_batch_far_ahead(stereo):
+    chunks = make_chunks(stereo)
+    step = 10**12
+    (batch,) = batches(chunks, count=1, first_step=step)
+    assert_same([batch], batches(chunks, count=3, first_step=step - 2)[2:])
+
+
+def test_hosts_share_the_global_batch(stereo):
+    chunks = make_chunks(stereo)
+    whole = batches(chunks, one_pass=True)
+    hosts = [batches(chunks, one_pass=True, rows=rows) for rows in ((0, 2), (2, 6), (6, 8))]
+    together = [
+        {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+        for parts in zip(*hosts, strict=True)
+    ]
+    assert_same(together, whole)
+
+
+def test_devices_split_the_batch_in_its_order(stereo):
+    chunks = make_chunks(stereo)
+    split = batches(chunks, count=3, num_devices=4)
+    assert split[0]["symbols"].shape == (4, 2, L)
+    assert split[0]["lengths"].shape == (4, 2)
+    joined = [
+        {"symbols": b["symbols"].reshape(1, B, L), "lengths": b["lengths"].reshape(1, B)}
+        for b in split
+    ]
+    assert_same(joined, batches(chunks, count=3))
+
+
+@pytest.mark.parametrize("use_16bit", [False, True])
+def test_the_element_spec_is_known_when_the_graph_is_built(stereo, use_16bit):
+    dataset = make_dataset(make_chunks(stereo, use_16bit=use_16bit), num_devices=2)
+    assert dataset.element_spec == {
+        "symbols": tf.TensorSpec([2, 4, L], tf.uint16 if use_16bit else tf.uint8),
+        "lengths": tf.TensorSpec([2, 4], tf.int32),
+    }
+
+
+@pytest.mark.parametrize("limit", [1, 13, 1000])
+def test_a_limit_takes_the_first_chunks_of_the_catalogue(stereo, limit):
+    chunks = make_chunks(stereo, limit=limit)
+    expected = expected_chunks(chunks)
+    assert len(chunks) == len(expected) == min(limit, 89)
+    assert chunks.num_samples == sum(len(content) for _, content in expected)
+    rows = contents(batches(chunks, one_pass=True))
+    assert_once(rows[: len(expected)], expected)
+
+
+def test_both_sides_of_a_file_that_is_split_in_time(tmp_path):
+    frames = random_frames(Encoding.S24, 1003, 2)
+    whole = write_wav(tmp_path / "a.wav", frames, Encoding.S24)
+    chunks = make_chunks(str(tmp_path), downmix=False, stereo_blocking_n=5)
+    (tmp_path / "halves").mkdir()
+    sides = split_catalogue(chunks.catalogue, valid_fraction=0.2, seed=0)
+    for side, part in zip(sides, (frames[:802], frames[802:]), strict=True):
+        write_wav(tmp_path / "halves" / "part.wav", part, Encoding.S24)
+        alone = dataclasses.replace(chunks, catalogue=build_catalogue([str(tmp_path / "halves")]))
+        expected = expected_chunks(alone)
+        rows = contents(batches(dataclasses.replace(chunks, catalogue=side), one_pass=True))
+        assert_once(rows[: len(expected)], expected)
+    assert (tmp_path / "a.wav").read_bytes() == whole
+
+
+def test_remote_files(mixed):
+    for name in sorted(os.listdir(mixed))[::5]:
+        with open(os.path.join(mixed, name), "rb") as file:
+            tf.io.gfile.makedirs("ram://remote")
+            with tf.io.gfile.GFile(f"ram://remote/{name}", "wb") as copy:
+                copy.write(file.read())
+    remote = make_chunks("ram://remote")
+    local = {os.path.basename(path) for path in remote.catalogue.paths}
+    expected = [
+        (path, content)
+        for path, content in expected_chunks(make_chunks(mixed))
+        if os.path.basename(path) in local
+    ]
+    assert len(local) == 11
+    rows = contents(batches(remote, one_pass=True))
+    assert_once(rows[: len(expected)], expected)
+
+
+def delete(path):
+    os.remove(path)
+
+
+def truncate(path):
+    os.truncate(path, 300)
+
+
+def lengthen(path):
+    with open(path, "ab") as file:
+        file.write(bytes(4))
+
+
+def replace(path):
+    """By another file of the same size, older than it."""
+    shutil.copyfile(path, f"{path}.new")
+    os.utime(f"{path}.new", ns=(0, 0))
+    os.replace(f"{path}.new", path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "downmix"),
+    [
+        (delete, "No such file", True),
+        (truncate, "changed", False),
+        (lengthen, "changed", True),
+        (replace, "changed", False),
+    ],
+)
+def test_a_file_that_cannot_be_read_any_more_harms_no_other(stereo, fault, reason, downmix):
+    chunks = make_chunks(stereo, downmix=downmix)
+    expected = expected_chunks(chunks)
+    path = chunks.catalogue.paths[3]
+    fault(path)
+    reports = []
+    read = batches(chunks, one_pass=True, on_unreadable=lambda *report: reports.append(report))
+    lengths = np.concatenate([batch["lengths"].reshape(-1) for batch in read])
+    assert np.count_nonzero(lengths == -1) == sum(owner == path for owner, _ in expected)
+    rows = [row for row, length in zip(contents(read), lengths, strict=True) if length > 0]
+    assert_once(rows, [(owner, content) for owner, content in expected if owner != path])
+    assert reports
+    for reported, text in reports:
+        assert reported == path
+        assert reason in text
+
+
+def test_no_chunks(stereo):
+    chunks = make_chunks(stereo)
+    empty = dataclasses.replace(chunks, catalogue=chunks.catalogue.select([]))
+    with pytest.raises(ValueError, match="no chunks"):
+        make_dataset(empty)
+
+
+def test_rows_that_do_not_divide_by_the_devices(stereo):
+    with pytest.raises(ValueError, match="6 rows cannot be split over 4 devices"):
+        make_dataset(make_chunks(stereo), rows=(0, 6), num_devices=4)
