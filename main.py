@@ -41,6 +41,7 @@ def main(argv: list[str]) -> None:
                 "(or --demo, to train on a corpus that is made here)"
             )
         _check_folders(config)
+        _check_memory(config)
         _keep_off_the_accelerator()
         if command == "inspect":
             _inspect(config)
@@ -68,6 +69,20 @@ def _check_folders(config: RunConfig) -> None:
         raise PermissionError(f"--output_dir={config.output_dir} is not writable")
 
 
+def _check_memory(config: RunConfig) -> None:
+    """Refuses what would take the machine down: a window of batches is read while one is used."""
+    pipeline = config.pipeline
+    chunks = pipeline.window * pipeline.batch_size
+    needed = 2 * chunks * pipeline.chunk_size * pipeline.bits // 8
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > available:
+        raise MemoryError(
+            f"{chunks:,} chunks of --chunk_size={pipeline.chunk_size:,}, those that are shuffled "
+            f"among each other, take {needed / 2**30:,.0f} GiB of {available / 2**30:,.0f}: "
+            "expected a smaller --batch_size, --chunk_size or --shuffle_window"
+        )
+
+
 def _keep_off_the_accelerator() -> None:
     """Leaves the GPU or TPU to JAX; TensorFlow would take all of its memory."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -93,7 +108,9 @@ def _train(config: RunConfig) -> None:
 def _inspect(config: RunConfig) -> None:
     from pipeline.inspection import describe_batch, describe_chunks, describe_files
     from training.run import find_corpus
+    from training.run_log import start_logging
 
+    start_logging(None)
     corpus = find_corpus(config)
     for describe in (describe_files, describe_chunks, describe_batch):
         for label, text in describe(corpus):
@@ -101,6 +118,7 @@ def _inspect(config: RunConfig) -> None:
 
 
 def _fail(message: str) -> NoReturn:
+    message = " ".join(message.split())
     logger = logging.getLogger("wavestream")
     if logger.handlers:  # The log file of a run tells its end, too.
         logger.error(message)

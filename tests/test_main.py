@@ -75,6 +75,9 @@ def quick(monkeypatch):
         (("--audio_dir=/no/such",), "--audio_dir=/no/such: there is no such folder or file"),
         (("--audio_dir=/tmp,/no/such",), "--audio_dir=/no/such: there is no such folder or file"),
         (("inspect", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no such folder"),
+        (("--audio_dir=/tmp", "--batch_size=2000000000"), "expected a smaller --batch_size"),
+        (("--audio_dir=/tmp", "--chunk_size=2000000000"), "--chunk_size=2,000,000,000"),
+        (("--audio_dir=/tmp", "--shuffle_window=2000000000"), "2,000,003,072 chunks of --chunk"),
     ],
 )
 def test_mistake(capsys, args, message):

@@ -192,7 +192,7 @@ def _count_symbols(batch: Batch, vocab_size: int) -> np.ndarray:  # int64 [V]
 
 def _entropy(counts: np.ndarray) -> float:
     shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log2(shares)).sum())
+    return float((shares * np.log2(1 / shares)).sum())
 
 
 def _report(

@@ -141,7 +141,8 @@ def _progress(label: str) -> Progress:
 def _warn(corpus: Corpus, config: RunConfig) -> None:
     pipeline, skipped = config.pipeline, corpus.catalogue.skipped
     if skipped:
-        logger.warning("%d files are skipped: %s", len(skipped), describe_skipped(skipped))
+        found = len(corpus.catalogue) + len(skipped)
+        logger.warning("%d of %d files skipped: %s", len(skipped), found, describe_skipped(skipped))
     stereo = (corpus.catalogue.channels > 1).any()
     if stereo and not pipeline.downmix:
         pair, chunk = 2 * pipeline.stereo_blocking_n, pipeline.chunk_size

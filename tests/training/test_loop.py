@@ -222,13 +222,15 @@ def test_a_signal_ends_after_the_step_with_what_was_trained(monkeypatch, number)
 
 
 def test_a_signal_during_the_validation_ends_it(monkeypatch):
+    signals = iter([signal.SIGINT])
+
     def validating():
-        for batch in _valid().as_numpy_iterator():
-            signal.raise_signal(signal.SIGINT)
-            yield batch
+        # In a thread of TensorFlow; Python's handler runs in the main thread, soon after.
+        for number in signals:
+            signal.raise_signal(number)
+        yield from _valid().as_numpy_iterator()
 
     valid = tf.data.Dataset.from_generator(validating, output_signature=_valid().element_spec)
-    # A generator runs in a thread of TensorFlow; the handler runs in the main thread, soon.
     records = _Records()
     result = _train(
         monkeypatch, records, valid=valid.repeat(500), training_steps=9, eval_every=2, eval_steps=0

@@ -1,0 +1,212 @@
+"""The whole path: WAV files in, a model file out."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import flags
+from pipeline.corpus import open_corpus
+from pipeline.dataset import make_dataset
+from pipeline.wav import Encoding
+from tests.command_line import ROOT, TINY, parsed
+from tests.wav_files import write_wav
+from training.export import load_model
+from training.loop import Result
+from training.run import run
+
+SCHEDULE = ("--training_steps=7", "--log_every=3", "--eval_every=5", "--learning_rate=0.01")
+TIMES = ("train/samples_per_second", "train/input_wait")
+
+
+@dataclasses.dataclass
+class Run:
+    """A finished run."""
+
+    result: Result
+    out: pathlib.Path
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        return _metrics(self.out)
+
+
+def _metrics(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def _without_times(metrics):
+    return [{name: x for name, x in line.items() if name not in TIMES} for line in metrics]
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory):
+    """Tones with noise: mono and stereo, 8, 16 and 24 bits, and a file that is none."""
+    folder = tmp_path_factory.mktemp("audio")
+    rng = np.random.default_rng(0)
+    formats = [
+        (Encoding.S16, 2**15, 0, 1),
+        (Encoding.S16, 2**15, 0, 2),
+        (Encoding.S24, 2**23, 0, 2),
+        (Encoding.U8, 2**7, 2**7, 1),
+        (Encoding.F32, 1, 0, 1),
+    ]
+    for number, (encoding, scale, middle, channels) in enumerate(formats):
+        time_axis = np.arange(1000 + number)[:, np.newaxis]
+        wave = 0.5 * np.sin(time_axis / (7 + number + np.arange(channels)))
+        frames = middle + scale * (wave + rng.normal(0, 0.01, (len(time_axis), channels)))
+        if not encoding.is_float:
+            frames = frames.astype(int)
+        write_wav(folder / f"{number}.wav", frames, encoding)
+    (folder / "broken.wav").write_bytes(b"RIFF")
+    return folder
+
+
+def _train(audio, out, *args):
+    with parsed(f"--audio_dir={audio}", f"--output_dir={out}", *TINY, *SCHEDULE, *args):
+        return Run(run(flags.config(), flags.as_flagfile()), out)
+
+
+@pytest.fixture(scope="module")
+def finished(audio, tmp_path_factory):
+    return _train(audio, tmp_path_factory.mktemp("finished"), "--model_name=tones")
+
+
+def test_every_record_tells_the_same(finished):
+    metrics = finished.metrics
+    assert [(line["step"], "train/loss" in line) for line in metrics] == [
+        (1, True),
+        (3, True),
+        (5, False),
+        (6, True),
+        (7, True),
+        (7, False),
+    ]
+    assert {**metrics[-2], **metrics[-1]} == {
+        "step": 7,
+        **finished.result.train,
+        **finished.result.valid,
+    }
+    log = (finished.out / "tones_training.log").read_text()
+    for line in metrics:
+        split = "train" if "train/loss" in line else "valid"
+        bits = line[f"{split}/bits_per_sample"]
+        assert re.search(rf"step {line['step']}/7 .* {bits:.4f} bits/sample", log)
+    assert _tensorboard(finished.out) == [
+        (line["step"], name, pytest.approx(value, rel=1e-6))
+        for line in metrics
+        for name, value in line.items()
+        if name != "step"
+    ]
+
+
+def _tensorboard(out):
+    (path,) = (out / "tensorboard" / "tones").iterdir()
+    points = []
+    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        event = tf.compat.v1.Event.FromString(record)
+        for value in event.summary.value:
+            points.append((event.step, value.tag, float(tf.make_ndarray(value.tensor))))
+    return points
+
+
+def test_it_learns(finished):
+    assert finished.metrics[-1]["valid/loss"] < finished.metrics[2]["valid/loss"]
+
+
+def test_the_loaded_model_computes_the_same_bits(finished, audio):
+    loaded = load_model(finished.out / "tones.npz")
+    jax.tree.map(np.testing.assert_array_equal, loaded.params, finished.result.params)
+    corpus = open_corpus(loaded.settings["audio_dirs"], loaded.pipeline(), valid_fraction=0.2)
+    batch = next(make_dataset(corpus.valid).as_numpy_iterator())
+    model = loaded.model()
+
+    @jax.jit
+    def log_likelihood(params):
+        return model.apply({"params": params}, batch["symbols"][0], method="log_likelihood")
+
+    expected = log_likelihood(finished.result.params)
+    assert np.isfinite(expected).all()
+    np.testing.assert_array_equal(log_likelihood(loaded.params), expected)
+
+
+def test_the_flagfile_repeats_the_run(finished, tmp_path):
+    with parsed(f"--flagfile={finished.out}/tones.flags", f"--output_dir={tmp_path}"):
+        run(flags.config(), flags.as_flagfile())
+    assert _without_times(_metrics(tmp_path)) == _without_times(finished.metrics)
+
+
+def test_16_bits_of_all_channels(finished, audio, tmp_path):
+    stereo = _train(audio, tmp_path, "--use_16bit", "--nodownmix", "--stereo_blocking_n=32")
+    valid = stereo.result.valid
+    assert 0 < valid["valid/bits_per_sample"] < 16
+    assert valid["valid/compression_ratio"] == pytest.approx(valid["valid/bits_per_sample"] / 16)
+    assert load_model(tmp_path / "audio_model.npz").model().config.vocab_size == 65536
+    assert (_samples(finished.out, "tones"), _samples(tmp_path)) == (5010, 5010 + 1001 + 1002)
+
+
+def _samples(out, model_name="audio_model"):
+    """How many samples both splits have together."""
+    log = (out / f"{model_name}_training.log").read_text()
+    return sum(int(n.replace(",", "")) for n in re.findall(r"chunks?, ([\d,]+) samples", log))
+
+
+def _command(*args):
+    return [sys.executable, str(ROOT / "main.py"), *map(str, args)]
+
+
+def test_four_devices_give_the_losses_of_one(finished, tmp_path):
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    args = f"--flagfile={finished.out}/tones.flags", f"--output_dir={tmp_path}"
+    done = subprocess.run(
+        _command(*args), env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "4 x cpu, 1 chunks each" in done.stderr
+    assert "1 of 6 files skipped: " in done.stderr
+    on_one, on_four = _without_times(finished.metrics), _without_times(_metrics(tmp_path))
+    assert on_four == [
+        {name: pytest.approx(value, rel=2e-5) for name, value in line.items()} for line in on_one
+    ]
+
+
+def test_ctrl_c_saves_what_was_trained(audio, tmp_path):
+    args = *TINY, "--training_steps=1000000", "--log_every=5"
+    process = subprocess.Popen(
+        _command(f"--audio_dir={audio}", f"--output_dir={tmp_path}", *args),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = tmp_path / "metrics.jsonl"
+    deadline = time.monotonic() + 200
+    while not (metrics.exists() and metrics.read_text().count("\n") > 1):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "SIGINT: finishing this step, then saving; again to stop at once" in err
+    last = [line for line in _metrics(tmp_path) if "train/loss" in line][-1]
+    model = load_model(tmp_path / "audio_model.npz")
+    assert model.settings["steps"] == last["step"] >= 5
+    assert f"{last['step']:,} of 1,000,000, interrupted" in err
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(model.params))
+
+
+def test_one_file_shorter_than_a_chunk(tmp_path):
+    tone = np.sin(np.arange(40) / 9)[:, np.newaxis]
+    write_wav(tmp_path / "one.wav", (9999 * tone).astype(int), Encoding.S16)
+    done = _train(tmp_path / "one.wav", tmp_path / "out")
+    assert done.result.valid["valid/samples"] == 8
+    assert _samples(done.out) == 40
