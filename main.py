@@ -47,6 +47,8 @@ def main(argv: list[str]) -> None:
             _inspect(config)
         else:
             _train(config)
+    except BrokenPipeError:  # inspect | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

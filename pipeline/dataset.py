@@ -3,6 +3,8 @@
 B global batch, D devices of this host, L chunk size, K steps in a window, R rows of this host.
 """
 
+import atexit
+import gc
 import os
 from collections.abc import Callable
 
@@ -182,3 +184,15 @@ def _options() -> tf.data.Options:
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     return options
+
+
+@atexit.register
+def _end_iterators() -> None:
+    """Ends what is still reading when the program ends.
+
+    The graph calls into Python (see `ranges`). A thread that does so while the interpreter is being
+    taken down never returns, and the iterator that waits for it would hold up the exit for ever.
+    """
+    for thing in gc.get_objects():
+        if isinstance(thing, tf.data.Iterator):
+            vars(thing).clear()  # Among them the one reference to the iterator's resource.

@@ -29,7 +29,7 @@ def parsed(*args: str | os.PathLike) -> Iterator[list[str]]:
     """Parses a command line; yields what is not a flag. The flags' values end with the context."""
     with flagsaver.flagsaver():
         flags.FLAGS.unparse_flags()
-        yield flags.parse(["main.py", *map(os.fspath, args)])
+        yield flags.parse(["main.py", *(os.fspath(arg) for arg in args)])
 
 
 def error_of(capsys: pytest.CaptureFixture[str], *args: str | os.PathLike) -> str:

@@ -1,6 +1,7 @@
 """The command line: what it answers at once, and that it never shows a traceback."""
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -199,6 +200,14 @@ def test_folders_with_commas_and_within_each_other(capsys, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     told = _inspect(capsys, tmp_path, "--audio_dir=a,b", "--audio_dir=c,.", "--audio_dir=a,b")
     assert told["files"].startswith("2 ")
+
+
+def test_inspect_into_a_pipe_that_closes(tmp_path):
+    _wav(tmp_path / "1.wav")
+    main_py = shlex.join([sys.executable, str(ROOT / "main.py")])
+    command = f"{main_py} inspect --audio_dir={tmp_path} --output_dir={tmp_path} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("files            1 with 0.38 seconds of audio\n", "")
 
 
 def test_silence_is_in_the_middle(capsys, tmp_path):

@@ -19,6 +19,8 @@ def make_schedule(config: TrainingConfig) -> optax.Schedule:
         "linear": lambda: optax.linear_schedule(config.learning_rate, last, steps),
         "cosine": lambda: optax.cosine_decay_schedule(config.learning_rate, steps, _LAST_SHARE),
     }[config.lr_schedule]()
+    if not warmup:  # Of which optax would have something to say.
+        return after
     rise = optax.linear_schedule(config.learning_rate / (warmup + 1), config.learning_rate, warmup)
     return optax.join_schedules([rise, after], [warmup])
 

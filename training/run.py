@@ -3,6 +3,8 @@
 import dataclasses
 import logging
 import os
+import shlex
+import tempfile
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -87,16 +89,7 @@ def run(config: RunConfig, flagfile: str) -> Result:
             writer=writer,
             profile_dir=os.path.join(config.output_dir, "profile"),
         )
-        _set_aside(config.path(".npz"))
-        save_model(
-            config.path(".npz"),
-            result.params,
-            {
-                **settings(config),
-                "steps": result.steps,
-                "metrics": {**result.train, **result.valid},
-            },
-        )
+        _save(config, result)
     finally:
         writer.close()
     logger.info("%s", summary_table(_summary(config, corpus, result, unreadable)))
@@ -118,6 +111,23 @@ def find_corpus(config: RunConfig) -> Corpus:
         cache_path=config.path("_catalogue.npz"),
         progress=_progress("WAV headers"),
     )
+
+
+def _save(config: RunConfig, result: Result) -> None:
+    """Saves the model: in the temporary directory if need be, for it may have taken days."""
+    path = config.path(".npz")
+    content = {
+        **settings(config),
+        "steps": result.steps,
+        "metrics": {**result.train, **result.valid},
+    }
+    try:
+        _set_aside(path)
+        save_model(path, result.params, content)
+    except OSError as error:
+        spare = os.path.join(tempfile.mkdtemp(prefix="wavestream_"), os.path.basename(path))
+        save_model(spare, result.params, content)
+        raise OSError(f"{path} cannot be written ({error}): the model is in {spare}") from error
 
 
 def _set_aside(path: str) -> None:
@@ -207,9 +217,12 @@ def _summary(
         ("skipped files", f"{skipped:,}"),
         ("time", time.strftime("%H:%M:%S", time.gmtime(result.seconds))),
         ("model", config.path(".npz")),
-        ("this run again", f"python main.py --flagfile={config.path('.flags')}"),
+        ("this run again", f"python main.py --flagfile={shlex.quote(config.path('.flags'))}"),
         ("log", config.path("_training.log")),
-        ("curves", f"tensorboard --logdir={os.path.join(config.output_dir, 'tensorboard')}"),
+        (
+            "curves",
+            f"tensorboard --logdir={shlex.quote(os.path.join(config.output_dir, 'tensorboard'))}",
+        ),
         ("next", "python main.py --audio_dir=FOLDER trains on your own WAV files"),
     ]
     return rows

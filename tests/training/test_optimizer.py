@@ -65,3 +65,9 @@ def test_only_matrices_decay():
     updates, _ = optimizer.update(gradients, optimizer.init(params), params)
     np.testing.assert_allclose(updates["kernel"], -0.05, rtol=1e-6)
     np.testing.assert_array_equal(updates["bias"], 0)
+
+
+def test_no_warm_up_is_no_news(caplog):
+    caplog.set_level("INFO")
+    _rates(training_steps=3, warmup_steps=0)
+    assert not caplog.records

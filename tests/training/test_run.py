@@ -133,6 +133,23 @@ def test_a_lost_model_leaves_the_earlier_one(audio, monkeypatch):
     assert not (out / "audio_model.1.npz").exists()
 
 
+def test_a_model_that_cannot_be_written_is_saved_elsewhere(audio, tmp_path, monkeypatch):
+    save_model = run.save_model
+
+    def fill_disk(path, *args):
+        if path.endswith("out/audio_model.npz"):
+            raise OSError("No space left on device")
+        save_model(path, *args)
+
+    monkeypatch.setattr(run, "save_model", fill_disk)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(OSError, match=r"model.npz cannot be written \(No space left") as error:
+        _run(audio)
+    path = str(error.value).split("the model is in ")[1]
+    assert path.startswith(str(tmp_path))
+    np.testing.assert_array_equal(load_model(path).params["logits"], RESULT.params["logits"])
+
+
 @pytest.mark.usefixtures("toy")
 def test_a_file_that_disappears_is_named_once_and_left_out(audio, monkeypatch):
     make_writers = run.make_writers
