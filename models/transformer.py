@@ -43,8 +43,10 @@ class Block(nn.Module):
         )
         heads = (*x.shape[:2], config.num_heads, config.head_dim)
         query, key, value = (part.reshape(heads) for part in jnp.split(qkv, 3, -1))
-        sharpness = self.param("sharpness", nn.initializers.constant(3.0), (config.num_heads, 1))
-        sharpness = jnp.clip(sharpness, -attention.MAX_SCORE, attention.MAX_SCORE).astype(dtype)
+        sharpness = self.param("sharpness", nn.initializers.constant(3.0), (config.num_heads,))
+        sharpness = jnp.clip(sharpness[:, None], -attention.MAX_SCORE, attention.MAX_SCORE).astype(
+            dtype
+        )
         attended = attention.causal_attention(
             rotate(unit(query) * sharpness), rotate(unit(key)), value
         )

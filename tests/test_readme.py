@@ -13,7 +13,7 @@ def test_the_table_of_flags_is_that_of_the_flags():
 
 
 def test_every_preset_is_listed_and_names_its_command_and_result():
-    presets = sorted(pathlib.Path("presets").glob("*.flags"))
+    presets = sorted((pathlib.Path(__file__).parent.parent / "presets").glob("*.flags"))
     assert len(presets) == 4
     for preset in presets:
         text = preset.read_text()
