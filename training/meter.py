@@ -1,0 +1,103 @@
+"""What steps say: their metrics, and how long they waited for data."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+
+import jax
+
+from training.step import Batch, Metrics, fetch
+
+LOST = "the model is lost. Try a lower --learning_rate or --grad_clip_norm, or --dtype=float32"
+
+# Steps without any audio after which a run ends: one file may have gone, or all of them.
+_PATIENCE = 100
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says what to do."""
+
+
+class Stopwatch:
+    """An iterator that knows how long it was waited for."""
+
+    def __init__(self, iterator: Iterator[Batch]):
+        self._iterator = iterator
+        self.seconds = 0.0
+
+    def __next__(self) -> Batch:
+        begin = time.perf_counter()
+        batch = next(self._iterator)
+        self.seconds += time.perf_counter() - begin
+        return batch
+
+
+class Meter:
+    """Collects the metrics of steps, on the devices until they are read."""
+
+    def __init__(self, bits: int):
+        self._bits = bits
+        self._pending: deque[Metrics] = deque()
+        # Queued pmapped steps can deadlock in the all-reduce of forced CPU devices. On others a
+        # few in flight hide the latency of starting them.
+        self._in_flight = 1 if jax.default_backend() == "cpu" else 4
+        self._begin: float | None = None
+        self._waited = 0.0
+        self._untimed = 0
+
+    def add(self, metrics: Metrics) -> None:
+        """Takes a step's metrics; waits where too many steps are in flight."""
+        self._pending.append(metrics)
+        if len(self._pending) >= self._in_flight:
+            jax.block_until_ready(self._pending[-self._in_flight])
+        if self._begin is None:  # The first step compiles: its time says nothing of the others.
+            jax.block_until_ready(metrics)
+            self._begin, self._untimed = time.perf_counter(), len(self._pending)
+
+    def restart(self, batches: Stopwatch) -> None:
+        """Leaves out the time since the last reading, which was not spent on training."""
+        self._begin, self._waited = time.perf_counter(), batches.seconds
+
+    def read(self, step: int, batches: Stopwatch) -> dict[str, float]:
+        """Returns the metrics of the steps since the last reading; empty if there was no audio."""
+        steps = [fetch(metrics) for metrics in self._pending]
+        nats = sum(metrics["nats"] for metrics in steps)
+        samples = sum(metrics["samples"] for metrics in steps)
+        for number, metrics in enumerate(steps, step - len(steps) + 1):
+            if not math.isfinite(metrics["nats"] + metrics["grad_norm"]):
+                raise TrainingError(
+                    f"the loss or its gradient at step {number} is not finite; {LOST}"
+                )
+        if not samples:
+            if len(steps) < _PATIENCE:
+                return {}
+            raise TrainingError(
+                f"no audio could be read in the {len(steps)} steps up to {step}; "
+                "is its folder still there?"
+            )
+        now = time.perf_counter()
+        assert self._begin is not None
+        seconds = max(now - self._begin, 1e-9)
+        timed = sum(metrics["samples"] for metrics in steps[self._untimed :])
+        reading = {
+            **rates("train", nats, samples, self._bits),
+            "train/grad_norm": sum(metrics["grad_norm"] for metrics in steps) / len(steps),
+            "train/learning_rate": steps[-1]["learning_rate"],
+        }
+        if timed:
+            reading["train/samples_per_second"] = timed / seconds
+            reading["train/input_wait"] = min(1.0, (batches.seconds - self._waited) / seconds)
+        self._pending.clear()
+        self._begin, self._waited, self._untimed = now, batches.seconds, 0
+        return reading
+
+
+def rates(split: str, nats: float, samples: float, bits: int) -> dict[str, float]:
+    """Returns the figures of a split, from the sum of nats over its samples."""
+    loss = nats / samples
+    return {
+        f"{split}/loss": loss,
+        f"{split}/bits_per_sample": loss / math.log(2),
+        f"{split}/compression_ratio": loss / math.log(2) / bits,
+    }
