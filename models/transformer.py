@@ -110,6 +110,7 @@ class Transformer(nn.Module):
             return carry, self.distribution.log_likelihood(*self._read(symbols), symbols)
 
         scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
+        _check(symbols)
         batch, length = symbols.shape
         at_once = math.gcd(batch, _sequences_at_once())
         groups = symbols.astype(jnp.int32).reshape(-1, at_once, length)
@@ -120,6 +121,7 @@ class Transformer(nn.Module):
 
         For short stretches, to be looked at or coded: it takes several V floats a symbol.
         """
+        _check(symbols)
         return self.distribution.log_probs(*self._read(symbols.astype(jnp.int32)))
 
     def _read(self, symbols: jax.Array) -> tuple[jax.Array, History]:
@@ -128,6 +130,15 @@ class Transformer(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.norm(x), history
+
+
+def _check(symbols: jax.Array) -> None:
+    """Refuses amplitudes and single chunks, which would give a plausible wrong answer or none."""
+    if symbols.ndim != 2 or not jnp.issubdtype(symbols.dtype, jnp.integer):
+        raise ValueError(
+            f"symbols must be integers [B, L], from 0 to vocab_size - 1; got {symbols.dtype} "
+            f"{list(symbols.shape)}"
+        )
 
 
 def init_params(config: ModelConfig, rng: jax.Array) -> dict[str, Any]:

@@ -36,7 +36,7 @@ _ZIP_MAGIC = b"PK\x03\x04"
 class LoadedModel:
     """A model file's content: a nested dict of arrays, and the settings that built it."""
 
-    params: dict[str, Any]
+    params: dict[str, Any] = dataclasses.field(repr=False)
     settings: dict[str, Any]
 
     def model(self) -> "Transformer":

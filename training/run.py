@@ -204,7 +204,11 @@ def _summary(
     if result.valid:
         rate = result.valid["valid/bits_per_sample"]
         rows += [
-            ("validation", f"{rate:.4f} bits per sample, on files the model has not seen"),
+            (
+                "validation",
+                f"{rate:.4f} bits per sample, on {result.valid['valid/samples']:,.0f} samples that"
+                " the model has not seen",
+            ),
             ("", f"{rate / bits:.1%} of the {bits} bits of a raw sample"),
             (
                 "order-0 entropy",

@@ -185,3 +185,16 @@ def test_bfloat16_is_close_and_keeps_float32_log_probs() -> None:
     actual = apply(low, "log_likelihood")(params, symbols)
     assert actual.dtype == jnp.float32
     np.testing.assert_allclose(actual, apply(model, "log_likelihood")(params, symbols), atol=0.2)
+
+
+@pytest.mark.parametrize(
+    "symbols", [np.zeros((1, 8), np.float32), np.zeros(8, np.uint8)], ids=["amplitudes", "1-D"]
+)
+def test_what_are_no_symbols_is_refused(symbols):
+    config = ModelConfig(num_layers=1)
+    with pytest.raises(ValueError, match="symbols must be integers"):
+        jax.eval_shape(
+            lambda: Transformer(config).init(
+                jax.random.key(0), jnp.asarray(symbols), method="log_likelihood"
+            )
+        )

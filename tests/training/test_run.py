@@ -19,7 +19,7 @@ RESULT = loop.Result(
     params={"logits": np.arange(256, dtype=np.float32)},
     steps=3,
     train={"train/loss": 2.5, "train/bits_per_sample": 3.6067},
-    valid={"valid/bits_per_sample": 4.0, "valid/order0_entropy": 5.0},
+    valid={"valid/bits_per_sample": 4.0, "valid/order0_entropy": 5.0, "valid/samples": 1000.0},
     interrupted=False,
     seconds=3725.2,
 )
