@@ -164,7 +164,7 @@ def parse(argv: Sequence[str]) -> list[str]:
     try:
         return FLAGS(list(argv))
     except (flags.Error, ValueError) as error:  # ValueError: --nodemo=1
-        print(f"error: {_in_clear(str(error))} (--helpshort lists the flags)", file=sys.stderr)
+        print(f"error: {_in_clear(str(error))} (--help lists the flags)", file=sys.stderr)
         sys.exit(2)
 
 

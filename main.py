@@ -99,6 +99,9 @@ def _keep_off_the_accelerator() -> None:
 def _train(config: RunConfig) -> None:
     import jax
 
+    from training.devices import share_cores
+
+    share_cores(config.pipeline.batch_size)
     flags.check_devices(config.pipeline.batch_size, jax.local_device_count())
     from training.run import run
 

@@ -4,7 +4,8 @@
     python benchmarks/training_speed.py --memory    # peak memory of one step at batch 128
 
 Every variant runs in a process of its own, so that its peak memory is its own; the processes take
-turns, one step each, so that a busy machine slows all of them alike.
+turns, one step each, so that a busy machine slows all of them alike. Each is pmapped as training
+is, over one device and over a device a core, which is what main.py makes of a CPU.
 
 B batch, L symbols in a chunk, V vocabulary, E embedding, H heads, K head width.
 """
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO, cast
 
+import flax
 import jax
 import jax.numpy as jnp
 import optax
@@ -29,6 +31,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from models.config import ModelConfig
 from models.transformer import Transformer
+from training.devices import share_cores
 
 _MATMUL_SIZE = 4096
 
@@ -77,22 +80,25 @@ def _sinusoids(length: int, width: int) -> jax.Array:
 def training_step(name: str, config: ModelConfig, batch: int, length: int) -> Callable[[], object]:
     """Returns a function that does one whole training step (loss, gradient, Adam), compiled."""
     key = jax.random.key(0)
-    symbols = jax.random.randint(key, (batch, length), 0, config.vocab_size)
+    devices = jax.local_device_count()
+    shape = (devices, batch // devices, length)
+    symbols = jax.random.randint(key, shape, 0, config.vocab_size)
     model: nn.Module = Transformer(config) if name == "ours" else PlainTransformer(config)
     init = functools.partial(model.init, method="log_likelihood")
-    params = jax.jit(init)(key, symbols[:1, :1])
+    params = jax.jit(init)(key, symbols[0, :1, :1])
     optimizer = optax.adam(1e-4)
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    @functools.partial(jax.pmap, axis_name="devices", donate_argnums=(0, 1))
     def step(params: Any, opt_state: Any, symbols: jax.Array) -> tuple[Any, Any]:
         def loss(params: Any) -> jax.Array:
             log_probs: Any = model.apply(params, symbols, method="log_likelihood")
             return -log_probs.mean()
 
-        updates, opt_state = optimizer.update(jax.grad(loss)(params), opt_state)
+        gradients = jax.lax.pmean(jax.grad(loss)(params), "devices")
+        updates, opt_state = optimizer.update(gradients, opt_state)
         return optax.apply_updates(params, updates), opt_state
 
-    state = params, optimizer.init(params)
+    state = flax.jax_utils.replicate((params, optimizer.init(params)))
 
     def run() -> None:
         nonlocal state
@@ -122,8 +128,9 @@ def step_flops(config: ModelConfig, batch: int, length: int) -> float:
 
 
 def serve(run: Callable[[], object]) -> None:
-    """Runs once to warm up, then once for each line of stdin; prints seconds and peak bytes."""
+    """Warms up, then runs once for each line of stdin; prints seconds and peak bytes."""
     run()
+    run()  # Its arguments come from pmap itself, which compiles for them once more.
     print("ready", flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()
@@ -136,8 +143,11 @@ def serve(run: Callable[[], object]) -> None:
 class Worker:
     """A process that serves one variant."""
 
-    def __init__(self, name: str, vocab_size: int, batch: int, length: int) -> None:
+    def __init__(
+        self, name: str, vocab_size: int, batch: int, length: int, *, share: bool = False
+    ) -> None:
         arguments = ["--serve", name, "--batch", batch, "--length", length, "--vocab", vocab_size]
+        arguments += ["--share"] * share
         self._process = subprocess.Popen(
             [sys.executable, __file__, *map(str, arguments)],
             stdin=subprocess.PIPE,
@@ -170,8 +180,13 @@ class Worker:
 def compare_speed(batch: int, length: int, rounds: int) -> None:
     """Prints speed and memory of ours and plain, and the share of the matmul rate."""
     config = ModelConfig()
+    size = config.vocab_size, batch, length
     workers = {
-        name: Worker(name, config.vocab_size, batch, length) for name in ("ours", "plain", "matmul")
+        "ours": Worker("ours", *size, share=True),
+        "ours, 1 device": Worker("ours", *size),
+        "plain": Worker("plain", *size),
+        "plain, shared": Worker("plain", *size, share=True),
+        "matmul": Worker("matmul", *size),
     }
     for _ in range(rounds):
         for worker in workers.values():
@@ -179,16 +194,18 @@ def compare_speed(batch: int, length: int, rounds: int) -> None:
     seconds = {name: statistics.median(worker.seconds) for name, worker in workers.items()}
     for worker in workers.values():
         worker.close()
-    print(f"batch {batch}, chunk {length}, {rounds} rounds, medians; symbols of 8 bits")
-    for name in ("ours", "plain"):
-        print(
-            f"{name:6s} {batch * length / seconds[name]:10,.0f} symbols/s"
-            f" {workers[name].peak / 1e9:8.2f} GB peak"
-        )
     print(
-        f"ours is {seconds['plain'] / seconds['ours']:.1f} times as fast as plain,"
-        f" in 1/{workers['plain'].peak / workers['ours'].peak:.1f} of its memory"
+        f"batch {batch}, chunk {length}, {rounds} rounds, medians; symbols of 8 bits;"
+        " ours and the shared one use a device a core\n"
+        f"{'':15}{'symbols/s':>11}{'to plain':>9}{'peak GB':>9}{'to plain':>9}"
     )
+    plain = workers["plain"]
+    for name in [*workers][:-1]:
+        print(
+            f"{name:15}{batch * length / seconds[name]:11,.0f}"
+            f"{seconds['plain'] / seconds[name]:9.2f}"
+            f"{workers[name].peak / 1e9:9.2f}{workers[name].peak / plain.peak:9.3f}"
+        )
     rate = step_flops(config, batch, length) / seconds["ours"]
     matmul_rate = 2 * _MATMUL_SIZE**3 / seconds["matmul"]
     print(
@@ -220,8 +237,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="timed steps of each variant")
     parser.add_argument("--serve", choices=("ours", "plain", "matmul"), help=argparse.SUPPRESS)
     parser.add_argument("--vocab", type=int, default=256, help=argparse.SUPPRESS)
+    parser.add_argument("--share", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     batch = args.batch or (128 if args.memory else 4)
+    if args.share:
+        share_cores(batch)
     if args.serve == "matmul":
         serve(matmul())
     elif args.serve:
