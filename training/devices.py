@@ -31,7 +31,7 @@ def share_cores(batch_size: int) -> None:
     it does nothing.
     """
     given = os.environ.get("XLA_FLAGS", "")
-    if jax.__version_info__[:2] < _PATIENT or _COUNT_FLAG in given:
+    if jax.__version_info__[:2] < _PATIENT or _COUNT_FLAG in given or _PATIENCE in given:
         return
     count = max(n for n in range(1, min(_cores(), _MOST) + 1) if batch_size % n == 0)
     with contextlib.suppress(RuntimeError):  # It has looked already.
