@@ -9,18 +9,25 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
+from evaluation.config import SPLITS, EvaluationConfig
 from models.config import DTYPES, ModelConfig
 from pipeline.config import PipelineConfig
+from pipeline.filesystem import absolute
 from training.config import SCHEDULES, RunConfig, TrainingConfig
 
 FLAGS = flags.FLAGS
 
 _LARGEST = 2**31 - 1  # Some integers become int32.
+OF_AN_EVALUATION = ("model", "split", "eval_files", "codecs", "chunked", "report_dir")
+_OF_A_MODEL = (
+    *("use_16bit", "downmix", "stereo_blocking_n", "chunk_size", "seed"),
+    *("embedding_dim", "num_layers", "num_heads", "widening_factor", "dtype"),
+)
 
 # --- Data
 flags.DEFINE_multi_string(
@@ -113,6 +120,35 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_boolean(
     "profile", False, "Trace ten steps into {output_dir}/profile, for TensorBoard's profiler."
+)
+
+# --- Evaluation
+flags.DEFINE_string(
+    "model", None, "evaluate: the model file, such as runs/quickstart/audio_model.npz."
+)
+flags.DEFINE_enum(
+    "split",
+    None,
+    SPLITS,
+    "evaluate: which files, as they were split for training; by default valid of the folders that "
+    "the model was trained on, all of others.",
+)
+flags.DEFINE_integer(
+    "eval_files",
+    0,
+    "evaluate: on at most this many files, drawn by a hash of their names; 0: all of them.",
+    lower_bound=0,
+)
+flags.DEFINE_list(
+    "codecs",
+    None,
+    "evaluate: codecs to compare with, comma-separated; all there are by default, none if empty.",
+)
+flags.DEFINE_boolean(
+    "chunked", False, "evaluate: have codecs also code every chunk as a stream of its own."
+)
+flags.DEFINE_string(
+    "report_dir", None, "evaluate, compare: folder for the report; made if missing."
 )
 
 # --- Output
@@ -218,6 +254,42 @@ def _fields(config_class: Any, values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in names}
 
 
+def evaluation_config() -> EvaluationConfig:
+    """Returns what the flags say of an evaluation. Raises ValueError."""
+    _check_magnitudes({name: FLAGS[name].value for name in FLAGS})
+    if not FLAGS.model:
+        raise ValueError("--model is missing: the .npz file that training wrote")
+    return EvaluationConfig(
+        model=os.path.expanduser(FLAGS.model),
+        audio_dirs=_split(FLAGS.audio_dir),
+        split=FLAGS.split,
+        eval_files=FLAGS.eval_files,
+        batch_size=FLAGS.batch_size,
+        codecs=None if FLAGS.codecs is None else tuple(filter(None, FLAGS.codecs)),
+        chunked=FLAGS.chunked,
+        report_dir=report_dir(),
+    )
+
+
+def report_dir() -> str | None:
+    """Returns the folder for reports, if one is given."""
+    return os.path.expanduser(FLAGS.report_dir) if FLAGS.report_dir else None
+
+
+def check_model(settings: Mapping[str, Any]) -> None:
+    """Raises ValueError if a flag contradicts the settings of a model file.
+
+    What a model was trained with decides how files become its symbols; it is not for flags to say.
+    """
+    for group in ("pipeline", "model"):
+        for name, value in settings[group].items():
+            if name in _OF_A_MODEL and FLAGS[name].present and FLAGS[name].value != value:
+                raise ValueError(
+                    f"--{name}={FLAGS[name].value}, but the model was trained with {value}: "
+                    "leave the flag out"
+                )
+
+
 def check_devices(batch_size: int, num_devices: int) -> None:
     """Raises ValueError, naming the nearest sizes that fit, if devices cannot share a batch."""
     if batch_size % num_devices:
@@ -232,13 +304,13 @@ def check_devices(batch_size: int, num_devices: int) -> None:
 
 def as_flagfile() -> str:
     """Returns a flag file that repeats this run, wherever it is started from."""
-    own = FLAGS.flags_by_module_dict()[__name__]
+    own = {flag.name: flag for flag in FLAGS.flags_by_module_dict()[__name__]}
     lines = []
-    for flag in sorted(own, key=lambda flag: flag.name):
+    for flag in (own[name] for name in sorted(own.keys() - set(OF_AN_EVALUATION))):
         if flag.name == "audio_dir":
-            lines += [f"--audio_dir={_absolute(path)}" for path in _split(FLAGS.audio_dir)]
+            lines += [f"--audio_dir={absolute(path)}" for path in _split(FLAGS.audio_dir)]
         elif flag.name == "output_dir":
-            lines.append(f"--output_dir={_absolute(FLAGS.output_dir)}")
+            lines.append(f"--output_dir={absolute(FLAGS.output_dir)}")
         elif flag.value is not None:
             lines.append(flag.serialize())
     return "\n".join(lines) + "\n"
@@ -263,10 +335,6 @@ def _split(audio_dirs: Sequence[str]) -> tuple[str, ...]:
         whole = os.path.exists(os.path.expanduser(value))
         parts += [value] if whole else filter(None, map(str.strip, value.split(",")))
     return tuple(parts)
-
-
-def _absolute(path: str) -> str:
-    return path if "://" in path else os.path.abspath(os.path.expanduser(path))
 
 
 def _run_name() -> str:

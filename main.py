@@ -4,6 +4,8 @@
     python main.py --audio_dir=~/music --batch_size=256      on yours
     python main.py inspect --audio_dir=~/music               what is in there, before training
     python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech
+    python main.py evaluate --model=runs/quickstart/audio_model.npz --report_dir=report
+    python main.py compare runs/quickstart runs/speech_8bit  their settings, figures and curves
 
 All flags: python main.py --helpfull
 """
@@ -11,42 +13,37 @@ All flags: python main.py --helpfull
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 from absl import app
 from absl.flags import adopt_module_key_flags
 
 import flags
+from evaluation.config import EvaluationConfig
 from training.config import RunConfig
 
 adopt_module_key_flags(flags)
 
-_COMMANDS = ("train", "inspect")
+_COMMANDS = ("train", "inspect", "evaluate", "compare")
 
 
 def main(argv: list[str]) -> None:
     """Dispatches to a command; a mistake of the user's is one line and status 2."""
-    command = argv[1] if len(argv) > 1 else "train"
-    if command not in _COMMANDS or len(argv) > 2:
-        strange = argv[1:] if command not in _COMMANDS else argv[2:]
+    command, *arguments = argv[1:] or ["train"]
+    strange = arguments if command in _COMMANDS else [command]
+    if strange and command != "compare":
         _fail(
-            f"unexpected {' '.join(strange)!r}; a folder is given as --audio_dir=FOLDER, "
-            f"a switch as --use_16bit or --nouse_16bit; commands are {' and '.join(_COMMANDS)}"
+            f"unexpected {' '.join(strange)!r}; a folder is given as --audio_dir=FOLDER, a switch "
+            f"as --use_16bit or --nouse_16bit; commands are {', '.join(_COMMANDS)}"
         )
     try:
-        config = flags.config()
-        if not config.audio_dirs and not config.demo:
-            _fail(
-                "--audio_dir is missing: a folder of WAV files "
-                "(or --demo, to train on a corpus that is made here)"
-            )
-        _check_folders(config)
-        _check_memory(config)
-        _keep_off_the_accelerator()
-        if command == "inspect":
-            _inspect(config)
+        if command == "compare":
+            _compare(arguments)
+        elif command == "evaluate":
+            _evaluate(flags.evaluation_config())
         else:
-            _train(config)
+            _on_a_corpus(command, flags.config())
     except BrokenPipeError:  # inspect | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
@@ -58,11 +55,30 @@ def main(argv: list[str]) -> None:
         _fail(str(error) or type(error).__name__)
 
 
-def _check_folders(config: RunConfig) -> None:
+def _on_a_corpus(command: str, config: RunConfig) -> None:
+    if not config.audio_dirs and not config.demo:
+        _fail(
+            "--audio_dir is missing: a folder of WAV files "
+            "(or --demo, to train on a corpus that is made here)"
+        )
+    _check_folders(config.audio_dirs)
+    _check_output(config)
+    _check_memory(config)
+    _keep_off_the_accelerator()
+    if command == "inspect":
+        _inspect(config)
+    else:
+        _train(config)
+
+
+def _check_folders(audio_dirs: Iterable[str]) -> None:
     """Finds a mistyped folder before anything slow starts."""
-    for folder in config.audio_dirs:
+    for folder in audio_dirs:
         if "://" not in folder and not os.path.exists(os.path.expanduser(folder)):
             raise FileNotFoundError(f"--audio_dir={folder}: there is no such folder or file")
+
+
+def _check_output(config: RunConfig) -> None:
     try:
         os.makedirs(config.output_dir, exist_ok=True)
     except OSError as error:
@@ -120,6 +136,35 @@ def _inspect(config: RunConfig) -> None:
     for describe in (describe_files, describe_chunks, describe_batch):
         for label, text in describe(corpus):
             print(f"{label:<17}{text}", flush=True)
+
+
+def _evaluate(config: EvaluationConfig) -> None:
+    from training.export import load_model
+
+    _check_folders(config.audio_dirs)
+    loaded = load_model(config.model)
+    flags.check_model(loaded.settings)
+    _keep_off_the_accelerator()
+    from evaluation.report.figures import figures
+    from evaluation.report.table import format_table
+    from evaluation.run import run
+    from training.devices import share_cores
+    from training.run_log import start_logging
+
+    share_cores(config.batch_size)
+    start_logging(None)
+    result = run(config, loaded.model(), loaded.params, loaded.settings, loaded.pipeline())
+    print(format_table(figures(result)))
+
+
+def _compare(run_dirs: list[str]) -> None:
+    from evaluation.runs.compare import compare, format_comparison, write_comparison
+
+    if not run_dirs:
+        _fail("compare what? Name the folders of runs, as in: compare runs/one runs/two")
+    comparison = compare(run_dirs)
+    print(format_comparison(comparison))
+    print(write_comparison(comparison, flags.report_dir() or "."))
 
 
 def _fail(message: str) -> NoReturn:

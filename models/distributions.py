@@ -8,9 +8,10 @@ music, 8-bit / 16-bit (one seed, 2 layers, 100 steps of 8 chunks of 512, Adam at
 - a softmax over the difference to the previous symbol (its high byte, then its low byte for 16
   bits): 2.022 / 9.465, and before any training 8.46 / 16.30
 
-L symbols in a chunk, V vocabulary, E embedding, W window, P predictors.
+L symbols in a chunk, V vocabulary, E embedding, W window, P predictors, G group sizes.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -70,9 +71,13 @@ class LogisticMixture(nn.Module):
         hidden: jax.Array,  # [..., E]
         history: History,  # [..., W] and [..., P]
         symbols: jax.Array,  # int [...]
-    ) -> jax.Array:  # float32 [...]
-        """Returns the log-probability of each symbol, in nats."""
-        return mixture_log_prob(self(hidden, history), symbols, self.config.vocab_size)
+        group_sizes: Sequence[int],
+    ) -> jax.Array:  # float32 [..., G]
+        """Returns the log-probability of each symbol's group of each size, in nats."""
+        mixture, vocab_size = self(hidden, history), self.config.vocab_size
+        return jnp.stack(
+            [mixture_log_prob(mixture, symbols, vocab_size, size) for size in group_sizes], -1
+        )
 
     def log_probs(
         self,
@@ -85,21 +90,24 @@ class LogisticMixture(nn.Module):
         return mixture_log_prob(mixture, symbols, self.config.vocab_size)
 
 
-def mixture_log_prob(mixture: Mixture, symbols: jax.Array, vocab_size: int) -> jax.Array:
-    """Returns log P(symbol), float32 of the broadcast shape of the symbols and the mixture.
+def mixture_log_prob(
+    mixture: Mixture, symbols: jax.Array, vocab_size: int, group_size: int = 1
+) -> jax.Array:
+    """Returns log P(group of the symbol), float32 of the symbols' and the mixture's common shape.
 
-    The logistic mass between a and b, sigmoid(b) - sigmoid(a), is computed as
+    Groups are `group_size` neighbours, aligned: with 1 the symbol itself, with 256 all that share
+    its upper byte. The logistic mass between a and b, sigmoid(b) - sigmoid(a), is computed as
     sigmoid(b) sigmoid(-a) (1 - exp(a - b)), of which every factor has a stable logarithm.
     """
-    symbols = symbols[..., None]
+    lowest = symbols[..., None] // group_size * group_size
     inverse_scales = jnp.exp(-mixture.log_scales)
-    distances = symbols.astype(jnp.float32) - vocab_size // 2 - mixture.centres
-    first, last = symbols == 0, symbols == vocab_size - 1
-    below = jax.nn.log_sigmoid((distances + 0.5) * inverse_scales)
+    distances = lowest.astype(jnp.float32) - vocab_size // 2 - mixture.centres
+    first, last = lowest == 0, lowest == vocab_size - group_size
+    below = jax.nn.log_sigmoid((distances + (group_size - 0.5)) * inverse_scales)
     above = jax.nn.log_sigmoid((0.5 - distances) * inverse_scales)
-    width = jnp.log(-jnp.expm1(-inverse_scales))
+    width = jnp.log(-jnp.expm1(-group_size * inverse_scales))
     log_probs = (
         jnp.where(last, 0, below) + jnp.where(first, 0, above) + jnp.where(first | last, 0, width)
     )
-    uniform = jnp.full_like(log_probs[..., :1], -jnp.log(vocab_size))
+    uniform = jnp.full_like(log_probs[..., :1], jnp.log(group_size / vocab_size))
     return jax.nn.logsumexp(mixture.weights + jnp.concatenate([log_probs, uniform], -1), -1)

@@ -12,11 +12,12 @@ below 0.01 as none):
 - queries and keys not normalised: 1.605 / 7.600; kept for the speed, see `attention`
 - normalised after each layer, not before: 1.591 / 7.604
 
-B batch, L symbols in a chunk, V vocabulary, E embedding, H heads, K head width.
+B batch, L symbols in a chunk, V vocabulary, E embedding, H heads, K head width, G group sizes.
 """
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -105,16 +106,26 @@ class Transformer(nn.Module):
 
         Memory for activations is that of a few sequences, whatever B is.
         """
+        return self.log_likelihoods(symbols, (1,))[..., 0]
+
+    def log_likelihoods(self, symbols: jax.Array, group_sizes: Sequence[int]) -> jax.Array:
+        """Returns the log-probability, in nats, of the group that each symbol belongs to.
+
+        Groups are neighbours: of size 1 the symbol itself, of size 256 all that share its upper
+        byte, which tells what the upper and the lower byte of a 16-bit symbol cost.
+        int [B, L] -> float32 [B, L, G]; a group size divides V.
+        """
 
         def step(self: Transformer, carry: tuple, symbols: jax.Array) -> tuple:
-            return carry, self.distribution.log_likelihood(*self._read(symbols), symbols)
+            read = self._read(symbols)
+            return carry, self.distribution.log_likelihood(*read, symbols, group_sizes)
 
         scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
         _check(symbols)
         batch, length = symbols.shape
         at_once = math.gcd(batch, _sequences_at_once())
         groups = symbols.astype(jnp.int32).reshape(-1, at_once, length)
-        return scan(self, (), groups)[1].reshape(batch, length)
+        return scan(self, (), groups)[1].reshape(batch, length, len(group_sizes))
 
     def log_probs(self, symbols: jax.Array) -> jax.Array:
         """Returns the log-probabilities of all V symbols: int [B, L] -> float32 [B, L, V].

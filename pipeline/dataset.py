@@ -11,7 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from pipeline.chunks import Chunks, pieces
-from pipeline.order import Order
+from pipeline.order import CorpusOrder, Order
 from pipeline.ranges import OnUnreadable
 from pipeline.read import read_pieces
 
@@ -32,6 +32,7 @@ def make_dataset(
     *,
     first_step: int = 0,
     one_pass: bool = False,
+    shuffle: bool = True,
     num_devices: int = 1,
     rows: tuple[int, int] | None = None,
     parallel_reads: int = _PARALLEL_READS,
@@ -44,6 +45,7 @@ def make_dataset(
       first_step: k of the first batch.
       one_pass: end after every chunk came once; the last batch is filled up with chunks of length
         0. Without it the dataset is endless, and an epoch begins where the last one ended.
+      shuffle: without it row b of batch k is chunk `k * batch_size + b` (of the epochs' sequence).
       num_devices: D.
       rows: [first, last) of the global batch's rows that this host reads; all by default.
       parallel_reads: reads under way at once.
@@ -64,7 +66,7 @@ def make_dataset(
     if num_rows % num_devices:
         raise ValueError(f"{num_rows} rows cannot be split over {num_devices} devices evenly")
     epoch_steps = -(-len(chunks) // config.batch_size)
-    order = Order(
+    order = (Order if shuffle else CorpusOrder)(
         num_chunks=len(chunks),
         batch_size=config.batch_size,
         segment=config.segment,
@@ -78,7 +80,7 @@ def make_dataset(
     dataset = dataset.apply(plan(chunks, order, rows))  # which pieces of files
     dataset = dataset.apply(read(chunks, parallel_reads, on_unreadable))  # chunks, as they lie
     dataset = dataset.rebatch(order.window * num_rows)  # ... of whole windows
-    dataset = dataset.apply(shuffle(order, num_rows))  # ... in their order, batch by batch
+    dataset = dataset.apply(put_in_order(order, num_rows))  # ... in their order, batch by batch
     dataset = dataset.skip(first_step % order.window)
     if one_pass:
         dataset = dataset.take(epoch_steps - first_step)
@@ -139,7 +141,7 @@ def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable) -> St
     return lambda calls: calls.map(read_call, num_parallel_calls=parallel_reads)
 
 
-def shuffle(order: Order, num_rows: int) -> Stage:
+def put_in_order(order: Order, num_rows: int) -> Stage:
     """A window's chunks in corpus order -> its K batches."""
 
     @_as_written

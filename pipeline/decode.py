@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pipeline.wav import Encoding
 
-_DEPTHS = {
+DEPTHS = {
     Encoding.U8: 8,
     Encoding.S16: 16,
     Encoding.S24: 24,
@@ -43,7 +43,7 @@ def decode(
         Encoding.F64: lambda: _from_float(view(tf.float64)),
     }
     samples = tf.switch_case(encoding, {int(key): value for key, value in decoders.items()})
-    depth = tf.gather([_DEPTHS[key] for key in Encoding], encoding)
+    depth = tf.gather([DEPTHS[key] for key in Encoding], encoding)
     return tf.reshape(samples, tf.stack([-1, channels])), depth
 
 

@@ -43,6 +43,11 @@ def is_remote(path: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path) is not None
 
 
+def absolute(path: str) -> str:
+    """Returns a path that means the same wherever it is used."""
+    return path if is_remote(path) else os.path.abspath(os.path.expanduser(path))
+
+
 def require_filesystem(path: str) -> None:
     """Makes the file system of a path available to TensorFlow; gs:// and local paths just are.
 
@@ -139,6 +144,7 @@ def read_bytes(path: str) -> bytes:
 
 def write_bytes_atomically(path: str, content: bytes) -> None:
     """Replaces a file; its readers see the old content or the new, never a part. Raises OSError."""
+    # Not tempfile: its files are private to the user, and the result would stay so.
     temporary = f"{path}.{os.getpid()}.tmp"
     if is_remote(path):
         with _gfile(path) as gfile:
@@ -149,6 +155,8 @@ def write_bytes_atomically(path: str, content: bytes) -> None:
     try:
         with open(temporary, "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -40,6 +41,20 @@ def split_catalogue(
         elif is_valid.all():
             is_valid[places.argmax()] = False
     return catalogue.select(np.flatnonzero(~is_valid)), catalogue.select(np.flatnonzero(is_valid))
+
+
+def draw_files(catalogue: Catalogue, count: int, *, seed: int) -> Catalogue:
+    """Returns at most `count` files, the same whatever other files there are, in their order."""
+    if count >= len(catalogue):
+        return catalogue
+    # Not the places of the split: there a held-out file's is low, and a training file's high.
+    places = [_place(f"draw\0{name}", seed) for name in catalogue.names]
+    return catalogue.select(np.sort(np.argsort(places, kind="stable")[:count]))
+
+
+def is_trained_on(names: Sequence[str], *, valid_fraction: float, seed: int) -> list[bool]:
+    """Returns whether the hash puts files of these relative names on the training side."""
+    return [_place(name, seed) >= valid_fraction for name in names]
 
 
 def _place(name: str, seed: int) -> float:

@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 import flags
+import main
 from pipeline.corpus import open_corpus
 from pipeline.dataset import make_dataset
 from pipeline.wav import Encoding
@@ -26,7 +27,7 @@ from training.loop import Result
 from training.run import run
 
 SCHEDULE = ("--training_steps=7", "--log_every=3", "--eval_every=5", "--learning_rate=0.01")
-TIMES = ("train/samples_per_second", "train/input_wait")
+TIMES = ("seconds", "train/samples_per_second", "train/input_wait")
 
 
 @dataclasses.dataclass
@@ -83,7 +84,8 @@ def finished(audio, tmp_path_factory):
 
 
 def test_every_record_tells_the_same(finished):
-    metrics = finished.metrics
+    flac, *metrics = finished.metrics
+    assert flac["step"] == 0
     assert [(line["step"], "train/loss" in line) for line in metrics] == [
         (1, True),
         (3, True),
@@ -92,8 +94,12 @@ def test_every_record_tells_the_same(finished):
         (7, True),
         (7, False),
     ]
+    seconds = [line["seconds"] for line in metrics]
+    assert seconds == sorted(seconds)
+    assert 0 < seconds[-1] <= finished.result.seconds
     assert {**metrics[-2], **metrics[-1]} == {
         "step": 7,
+        "seconds": seconds[-1],
         **finished.result.train,
         **finished.result.valid,
     }
@@ -102,9 +108,10 @@ def test_every_record_tells_the_same(finished):
         split = "train" if "train/loss" in line else "valid"
         bits = line[f"{split}/bits_per_sample"]
         assert re.search(rf"step {line['step']}/7 .* {bits:.4f} bits/sample", log)
+    assert f"FLAC -8          {flac['valid/flac_bits_per_sample']:.4f} bits per sample" in log
     assert _tensorboard(finished.out) == [
         (line["step"], name, pytest.approx(value, rel=1e-6))
-        for line in metrics
+        for line in finished.metrics
         for name, value in line.items()
         if name != "step"
     ]
@@ -121,7 +128,7 @@ def _tensorboard(out):
 
 
 def test_it_learns(finished):
-    assert finished.metrics[-1]["valid/loss"] < finished.metrics[2]["valid/loss"]
+    assert finished.metrics[-1]["valid/loss"] < finished.metrics[3]["valid/loss"]
 
 
 def test_the_loaded_model_computes_the_same_bits(finished, audio):
@@ -138,6 +145,24 @@ def test_the_loaded_model_computes_the_same_bits(finished, audio):
     expected = log_likelihood(finished.result.params)
     assert np.isfinite(expected).all()
     np.testing.assert_array_equal(log_likelihood(loaded.params), expected)
+
+
+def test_the_evaluation_agrees_with_the_last_validation(finished, tmp_path, capsys):
+    report = f"--report_dir={tmp_path}"
+    with parsed("evaluate", f"--model={finished.out}/tones.npz", "--codecs=flac", report) as argv:
+        main.main(argv)
+    printed = capsys.readouterr().out
+    found = json.loads((tmp_path / "report.json").read_text())
+    expected = finished.result.valid
+    assert found["samples"] == expected["valid/samples"]
+    rate = found["model"]["bits_per_sample"]
+    assert rate == pytest.approx(expected["valid/bits_per_sample"], rel=1e-5)
+    assert found["order0"]["bits_per_sample"] == pytest.approx(
+        expected["valid/order0_entropy"], rel=1e-9
+    )
+    flac = {codec["name"]: codec["bits_per_sample"] for codec in found["codecs"]}["FLAC -8"]
+    assert flac == pytest.approx(finished.metrics[0]["valid/flac_bits_per_sample"])
+    assert f"{rate:.3f}" in printed and f"{flac:.3f}" in printed
 
 
 def test_the_flagfile_repeats_the_run(finished, tmp_path):

@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import flags
+from evaluation.config import EvaluationConfig
+from models.config import ModelConfig
+from pipeline.config import PipelineConfig
 from tests.command_line import error_of, parsed
 
 # The project's promise to those who have scripts: changing one is a breaking change.
@@ -83,7 +86,7 @@ def test_each_flag_reaches_the_config():
         "widening_factor": "5",
     }
     ours = {flag.name for flag in flags.FLAGS.flags_by_module_dict()["flags"]}
-    assert ours == args.keys() | {"demo"}
+    assert ours == {*args, "demo", *flags.OF_AN_EVALUATION}
     with parsed(*(f"--{name}={value}" for name, value in args.items())):
         config = flags.config()
     parts = (config, config.pipeline, config.model, config.training)
@@ -92,6 +95,50 @@ def test_each_flag_reaches_the_config():
     assert found.pop("vocab_size") == 65536
     for name in args.keys() - {"audio_dir"}:
         assert str(found[name]).lower() == args[name], name
+
+
+def test_each_flag_of_an_evaluation_reaches_its_config():
+    args = {
+        "model": "m.npz",
+        "split": "train",
+        "eval_files": "4",
+        "codecs": "flac,xz",
+        "chunked": "true",
+        "report_dir": "r",
+    }
+    assert tuple(args) == flags.OF_AN_EVALUATION
+    with parsed("--batch_size=3", *(f"--{name}={value}" for name, value in args.items())):
+        assert flags.evaluation_config() == EvaluationConfig(
+            model="m.npz",
+            split="train",
+            eval_files=4,
+            batch_size=3,
+            codecs=("flac", "xz"),
+            chunked=True,
+            report_dir="r",
+        )
+
+
+def test_no_codecs_are_not_all_codecs():
+    with parsed("--model=m"):
+        assert flags.evaluation_config().codecs is None
+    with parsed("--model=m", "--codecs="):
+        assert flags.evaluation_config().codecs == ()
+
+
+@pytest.mark.parametrize("arg", ["--chunk_size=512", "--use_16bit", "--num_layers=3", "--seed=7"])
+def test_a_flag_that_contradicts_the_model(arg):
+    settings = {
+        "pipeline": dataclasses.asdict(PipelineConfig()),
+        "model": dataclasses.asdict(ModelConfig()),
+    }
+    with parsed("--model=m", "--batch_size=3", "--chunk_size=2048", "--nouse_16bit"):
+        flags.check_model(settings)
+    with (
+        parsed("--model=m", arg),
+        pytest.raises(ValueError, match=f"{arg.split('=')[0]}=.*, but the model was trained with"),
+    ):
+        flags.check_model(settings)
 
 
 def test_name_of_a_16_bit_run():

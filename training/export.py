@@ -8,7 +8,6 @@
 Local files need NumPy only; paths with a scheme (`gs://`) go through TensorFlow.
 """
 
-import contextlib
 import dataclasses
 import io
 import json
@@ -86,7 +85,7 @@ def save_model(
         dtypes=json.dumps(dtypes),
         **arrays,
     )
-    _write_atomically(path, content.getvalue())
+    filesystem.write_bytes_atomically(path, content.getvalue())
 
 
 def load_model(path: str | os.PathLike[str]) -> LoadedModel:
@@ -162,20 +161,3 @@ def _extended_dtype(name: str) -> np.dtype:
     import ml_dtypes  # comes with JAX; not needed for ordinary types
 
     return np.dtype(getattr(ml_dtypes, name))
-
-
-def _write_atomically(path: str, content: bytes) -> None:
-    if filesystem.is_remote(path):
-        filesystem.write_bytes_atomically(path, content)
-        return
-    # Not tempfile: its files are private to the user, and the model file would stay so.
-    temporary = f"{path}.tmp{os.getpid()}"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import tensorflow as tf
 
+from evaluation.statistics import order0_entropy
 from models.config import ModelConfig
 from models.transformer import Transformer, init_params
 from training.config import TrainingConfig
@@ -104,7 +105,7 @@ def train(
                 reading := meter.read(step, batches)
             ):
                 train_metrics = reading
-                _report(step, config, reading, writer)
+                _report(step, config, begin, reading, writer)
             if valid_data is not None and (
                 step % config.eval_every == 0 or step == config.training_steps
             ):
@@ -112,7 +113,7 @@ def train(
                     eval_step, state, valid_data, config.eval_steps, bits, interruption
                 ):
                     valid_metrics = validation
-                    _report(step, config, validation, writer)
+                    _report(step, config, begin, validation, writer)
                 meter.restart(batches)
     profiler.stop()
     return Result(
@@ -156,7 +157,7 @@ def evaluate(
         return {}
     return {
         **rates("valid", nats, samples, bits),
-        "valid/order0_entropy": _entropy(counts),
+        "valid/order0_entropy": order0_entropy(counts),
         "valid/samples": samples,
     }
 
@@ -167,13 +168,12 @@ def _count_symbols(batch: Batch, vocab_size: int) -> np.ndarray:  # int64 [V]
     return np.bincount(real, minlength=vocab_size)
 
 
-def _entropy(counts: np.ndarray) -> float:
-    shares = counts[counts > 0] / counts.sum()
-    return float((shares * np.log2(1 / shares)).sum())
-
-
 def _report(
-    step: int, config: TrainingConfig, metrics: Mapping[str, float], writer: MetricWriter
+    step: int,
+    config: TrainingConfig,
+    begin: float,
+    metrics: Mapping[str, float],
+    writer: MetricWriter,
 ) -> None:
     logger.info(format_metrics(step, config.training_steps, metrics))
-    writer.write(step, metrics)
+    writer.write(step, {"seconds": time.perf_counter() - begin, **metrics})

@@ -6,20 +6,20 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Iterable
 from typing import Any
 
 import jax
-from tqdm import tqdm
 
-from pipeline.catalogue import Progress
 from pipeline.corpus import Corpus, describe_skipped, open_corpus
 from pipeline.dataset import make_dataset
 from pipeline.demo import synthesize_demo_corpus
+from pipeline.filesystem import absolute
 from pipeline.inspection import describe_chunks, describe_files
+from pipeline.progress import progress_bar
 from training.config import RunConfig
 from training.export import save_model
 from training.loop import Result, train
+from training.reference import CODEC, flac_rate
 from training.run_log import start_logging, summary_table
 from training.set_aside import set_aside
 from training.writers import make_writers
@@ -80,6 +80,9 @@ def run(config: RunConfig, flagfile: str) -> Result:
         config.pipeline.batch_size // num_devices,
     )
     try:
+        flac = flac_rate(corpus.valid) if len(corpus.valid) else None
+        if flac is not None:
+            writer.write(0, {"seconds": 0.0, "valid/flac_bits_per_sample": flac})
         result = train(
             train_data,
             valid_data,
@@ -92,7 +95,7 @@ def run(config: RunConfig, flagfile: str) -> Result:
         _save(config, result)
     finally:
         writer.close()
-    logger.info("%s", summary_table(_summary(config, corpus, result, unreadable)))
+    logger.info("%s", summary_table(_summary(config, corpus, result, flac, unreadable)))
     return result
 
 
@@ -109,7 +112,7 @@ def find_corpus(config: RunConfig) -> Corpus:
         valid_fraction=config.valid_fraction,
         num_chunks=config.num_chunks,
         cache_path=config.path("_catalogue.npz"),
-        progress=_progress("WAV headers"),
+        progress=progress_bar("WAV headers"),
     )
 
 
@@ -136,16 +139,9 @@ def _set_aside(path: str) -> None:
 
 
 def settings(config: RunConfig) -> dict:
-    """Returns the configuration as JSON values."""
-    fields = dataclasses.asdict(config)
-    return {**fields, "audio_dirs": list(config.audio_dirs)}
-
-
-def _progress(label: str) -> Progress:
-    def progress(items: Iterable, total: int) -> Iterable:
-        return tqdm(items, total=total, desc=label, disable=None, leave=False)
-
-    return progress
+    """Returns the configuration as JSON values, its folders such that any other can find them."""
+    folders = (config.demo_dir,) if config.demo else config.audio_dirs
+    return {**dataclasses.asdict(config), "audio_dirs": [absolute(folder) for folder in folders]}
 
 
 def _warn(corpus: Corpus, config: RunConfig) -> None:
@@ -189,7 +185,11 @@ class _Unreadable:
 
 
 def _summary(
-    config: RunConfig, corpus: Corpus, result: Result, unreadable: _Unreadable
+    config: RunConfig,
+    corpus: Corpus,
+    result: Result,
+    flac: float | None,
+    unreadable: _Unreadable,
 ) -> list[tuple[str, str]]:
     bits = config.pipeline.bits
     steps = f"{result.steps:,} of {config.training.training_steps:,}"
@@ -216,6 +216,8 @@ def _summary(
                 " what a coder without memory needs for the same",
             ),
         ]
+    if flac is not None:
+        rows.append((CODEC.name, f"{flac:.4f} bits per sample, on whole files of validation"))
     skipped = len(corpus.catalogue.skipped) + len(unreadable.paths)
     rows += [
         ("skipped files", f"{skipped:,}"),
@@ -225,8 +227,9 @@ def _summary(
         ("log", config.path("_training.log")),
         (
             "curves",
-            f"tensorboard --logdir={shlex.quote(os.path.join(config.output_dir, 'tensorboard'))}",
+            f"{config.path('_curves.png')}, or tensorboard --logdir="
+            f"{shlex.quote(os.path.join(config.output_dir, 'tensorboard'))}",
         ),
-        ("next", "python main.py --audio_dir=FOLDER trains on your own WAV files"),
+        ("next", f"python main.py evaluate --model={shlex.quote(config.path('.npz'))}"),
     ]
     return rows

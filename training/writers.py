@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from evaluation.runs.curves import CurvesWriter
 from training.wandb_writer import WandbWriter
 
 logger = logging.getLogger("wavestream")
@@ -121,13 +122,13 @@ def make_writers(
     wandb_run_name: str,
     config: Mapping[str, Any],
 ) -> MultiWriter:
-    """Opens `metrics.jsonl`, `tensorboard/{model_name}` and, if asked for, wandb in `output_dir`.
+    """Opens `metrics.jsonl`, TensorBoard's events, the picture of the curves, and wandb if wanted.
 
     One that cannot be opened is a warning.
 
     Args:
         output_dir: A directory that exists.
-        model_name: Names the run in TensorBoard.
+        model_name: Names the run in TensorBoard, and its picture `{model_name}_curves.png`.
         wandb_project: None for no wandb.
         wandb_run_name: The run's name in wandb.
         config: The settings that wandb shows with the run.
@@ -135,6 +136,7 @@ def make_writers(
     openers: list[Callable[[], MetricWriter]] = [
         lambda: JsonlWriter(os.path.join(output_dir, "metrics.jsonl")),
         lambda: TensorBoardWriter(os.path.join(output_dir, "tensorboard", model_name)),
+        lambda: CurvesWriter(os.path.join(output_dir, f"{model_name}_curves.png")),
     ]
     if wandb_project is not None:
         project = wandb_project

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from models import attention
 from models.config import ModelConfig
 from models.transformer import Transformer, init_params
 
@@ -58,19 +59,30 @@ def gradients(model: Transformer) -> Callable[[dict, np.ndarray], dict]:
     return jax.jit(jax.grad(total))
 
 
-@pytest.mark.parametrize("vocab_size", VOCAB_SIZES)
-def test_a_symbol_changes_only_what_comes_after(vocab_size: int) -> None:
-    model, params = small_model(vocab_size, num_layers=2)
-    log_probs = apply(model, "log_probs")
+def check_causality(model: Transformer, params: dict) -> None:
+    """Asserts that changing a symbol changes what comes after it, and nothing else."""
+    vocab_size = model.config.vocab_size
+    log_probs = jax.jit(lambda symbols: model.apply(params, symbols, method="log_probs"))
     symbols = np.random.default_rng(0).integers(0, vocab_size, (1, LENGTH))
-    before = np.asarray(log_probs(params, symbols))
+    before = np.asarray(log_probs(symbols))
     for t in range(LENGTH):
         changed = symbols.copy()
         changed[0, t] = (changed[0, t] + vocab_size // 3) % vocab_size
-        after = np.asarray(log_probs(params, changed))
+        after = np.asarray(log_probs(changed))
         np.testing.assert_array_equal(after[:, : t + 1], before[:, : t + 1])
         differs = np.any(after != before, axis=(0, 2))
         assert np.all(differs[t + 1 :])
+
+
+@pytest.mark.parametrize("vocab_size", VOCAB_SIZES)
+def test_a_symbol_changes_only_what_comes_after(vocab_size: int) -> None:
+    check_causality(*small_model(vocab_size, num_layers=2))
+
+
+def test_a_model_that_peeks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "_visible", lambda start, length: True)
+    with pytest.raises(AssertionError, match="not equal"):
+        check_causality(*small_model(256, num_layers=2))
 
 
 @pytest.mark.parametrize("vocab_size", VOCAB_SIZES)

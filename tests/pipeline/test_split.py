@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 
 from pipeline.catalogue import Catalogue, Skipped
-from pipeline.split import split_catalogue
+from pipeline.split import draw_files, is_trained_on, split_catalogue
 from pipeline.wav import Encoding
 
 NAMES = [f"speaker{i % 100}/{i}.wav" for i in range(10_000)]
@@ -128,3 +128,24 @@ def test_skipped_files_stay_known_on_both_sides():
 def test_impossible_fractions(fraction):
     with pytest.raises(ValueError, match="expected 0 <= valid_fraction < 1"):
         sides(NAMES[:2], fraction)
+
+
+def test_files_are_drawn_by_their_names():
+    every = catalogue(NAMES)
+    drawn = draw_files(every, 100, seed=42)
+    assert len(drawn) == 100
+    assert list(drawn.names) == sorted(drawn.names, key=NAMES.index)
+    assert set(draw_files(every, 99, seed=42).names) < set(drawn.names)
+    assert draw_files(every, 100, seed=1).names != drawn.names
+    assert draw_files(every, len(NAMES), seed=42) is every
+    # Not the files that the split would hold out first.
+    train, valid = split_catalogue(every, valid_fraction=0.2, seed=42)
+    shares = [len(set(drawn.names) & set(side.names)) for side in (train, valid)]
+    assert 60 < shares[0] < 95 and sum(shares) == 100
+
+
+@pytest.mark.parametrize("seed", [0, 42])
+def test_the_training_side_is_known_by_name(seed):
+    train, _ = sides(NAMES, 0.2, seed)
+    known = is_trained_on(NAMES, valid_fraction=0.2, seed=seed)
+    assert [name for name, is_known in zip(NAMES, known, strict=True) if is_known] == train

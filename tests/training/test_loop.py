@@ -78,7 +78,8 @@ def test_a_whole_run(monkeypatch):
     assert records.steps("train/loss") == [1, 10, 20, 23]
     assert records.steps("valid/loss") == [8, 16, 23]
     assert (result.steps, result.interrupted) == (23, False)
-    train, valid = records[-2][1], records[-1][1]
+    train, valid = ({**metrics} for _, metrics in records[-2:])
+    assert 0 < train.pop("seconds") <= valid.pop("seconds") <= result.seconds
     assert (result.train, result.valid) == (train, valid)
     assert train["train/loss"] < records[0][1]["train/loss"] - 1
     assert {*train} == {
@@ -216,7 +217,7 @@ def test_a_signal_ends_after_the_step_with_what_was_trained(monkeypatch, number)
     assert result.interrupted
     assert result.steps == 5
     assert [step for step, _ in records] == [1, 2, 4, 5]
-    assert result.train == records[-1][1]
+    assert result.train.items() < records[-1][1].items()  # It tells the time besides.
     assert result.valid == {}
     assert signal.getsignal(number) is handler
 

@@ -73,6 +73,7 @@ def test_what_a_run_leaves(audio, capsys):
         "audio_model.flags",
         "audio_model.npz",
         "audio_model_catalogue.npz",
+        "audio_model_curves.png",
         "audio_model_training.log",
         "metrics.jsonl",
         "tensorboard",
@@ -87,6 +88,7 @@ def test_what_a_run_leaves(audio, capsys):
         "validation       4.0000 bits per sample",
         "                 50.0% of the 8 bits of a raw sample\n",
         "order-0 entropy  5.0000 bits per sample",
+        "FLAC -8          8.0",  # Noise.
         "time             01:02:05\n",
         "skipped files    0\n",
         f"model            {out}/audio_model.npz\n",

@@ -1,0 +1,1 @@
+"""What other codecs need for the same samples."""

@@ -1,0 +1,121 @@
+"""What every codec is given: integer samples; what it answers; and samples as bytes.
+
+F frames, C channels.
+"""
+
+import dataclasses
+import struct
+from collections.abc import Iterable
+from typing import BinaryIO, NamedTuple, Protocol
+
+import numpy as np
+
+_MAX_WAV_BYTES = 2**32 - 2**10  # the sizes in its headers have 32 bits
+
+
+class CodecError(ValueError):
+    """A codec cannot take the samples; the message says why, and names no file."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PcmFormat:
+    """A stream of samples.
+
+    Attributes:
+      rate: frames a second.
+      channels: C.
+      depth: bits of a sample: 8, 16, 24 or 32.
+      frames: in the whole stream. To know it beforehand helps the compressors: a dictionary need
+        not be larger than what it is for.
+
+    Raises:
+      ValueError: another depth.
+    """
+
+    rate: int
+    channels: int
+    depth: int
+    frames: int
+
+    def __post_init__(self) -> None:
+        if self.depth not in (8, 16, 24, 32):
+            raise ValueError(f"depth must be 8, 16, 24 or 32, got {self.depth}")
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all samples."""
+        return self.frames * self.channels * self.depth // 8
+
+
+class Encoded(NamedTuple):
+    """The size of an encoded stream.
+
+    Attributes:
+      total_bytes: all of it.
+      container_bytes: of headers and the like, that hold no audio; NaN where unknown.
+    """
+
+    total_bytes: int
+    container_bytes: float
+
+
+class Codec(Protocol):
+    """A lossless codec.
+
+    Attributes:
+      key: by which flags choose it, such as "flac".
+      name: with its options, such as "FLAC -8".
+      version: of the program or library, such as "libFLAC 1.4.3"; empty where it tells none.
+      in_process: it starts no program, and so is quick enough for thousands of short streams.
+    """
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def in_process(self) -> bool: ...
+
+    def encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Encoded:
+        """Encodes a stream in bounded memory, and keeps nothing of it but its size.
+
+        Args:
+          pcm: of the stream.
+          blocks: int32 [F, C] each, signed, on the scale of the depth.
+
+        Raises:
+          CodecError: the codec cannot take this stream.
+          OSError: temporary files cannot be written; or `blocks` raised it.
+        """
+
+
+def pcm_bytes(block: np.ndarray, depth: int) -> bytes:  # int32 [F, C]
+    """Returns interleaved samples as a WAV file has them: little-endian, 8 bits unsigned."""
+    if depth == 8:
+        return (block + 128).astype(np.uint8).tobytes()
+    if depth == 24:
+        return np.ascontiguousarray(block, "<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+    return block.astype(f"<i{depth // 8}").tobytes()
+
+
+def write_wav(file: BinaryIO, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> None:
+    """Writes a plain WAV file, block by block.
+
+    Raises:
+      CodecError: it would be larger than a WAV file can be.
+    """
+    if pcm.num_bytes > _MAX_WAV_BYTES:
+        raise CodecError("the program takes WAV files, and they hold less than 4 GiB")
+    frame_bytes = pcm.channels * pcm.depth // 8
+    padding = bytes(pcm.num_bytes % 2)
+    file.write(struct.pack("<4sI4s", b"RIFF", 36 + pcm.num_bytes + len(padding), b"WAVE"))
+    # The plain format tag at any depth: some of the programs know no WAVE_FORMAT_EXTENSIBLE.
+    byte_rate = pcm.rate * frame_bytes % 2**32
+    fmt = struct.pack("<HHIIHH", 1, pcm.channels, pcm.rate, byte_rate, frame_bytes, pcm.depth)
+    file.write(struct.pack("<4sI", b"fmt ", len(fmt)) + fmt)
+    file.write(struct.pack("<4sI", b"data", pcm.num_bytes))
+    for block in blocks:
+        file.write(pcm_bytes(block, pcm.depth))
+    file.write(padding)

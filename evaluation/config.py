@@ -1,0 +1,39 @@
+"""What to evaluate, on what, and beside what."""
+
+import dataclasses
+
+SPLITS = ("valid", "train", "all")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """One evaluation.
+
+    Attributes:
+      model: path of a model file.
+      audio_dirs: folders of WAV files; empty: those that the model was trained on.
+      split: which of the files, one of SPLITS, as they were split for training; None: `valid` of
+        the model's own folders, `all` of others.
+      eval_files: at most this many files, drawn by a hash of their names; 0: all of them.
+      batch_size: chunks at a time, over all devices; the figures do not depend on it.
+      codecs: short names of the codecs to compare with; None: all there are.
+      chunked: have the codecs also code every chunk as a stream of its own.
+      report_dir: where the report goes; None: nowhere.
+    """
+
+    model: str
+    audio_dirs: tuple[str, ...] = ()
+    split: str | None = None
+    eval_files: int = 0
+    batch_size: int = 128
+    codecs: tuple[str, ...] | None = None
+    chunked: bool = False
+    report_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.split not in (None, *SPLITS):
+            raise ValueError(f"split must be one of {SPLITS}, got {self.split!r}")
+        if self.eval_files < 0:
+            raise ValueError(f"eval_files must be at least 0, got {self.eval_files}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")

@@ -1,0 +1,1 @@
+"""What an evaluation looks like: the figures, the console's table, the page."""

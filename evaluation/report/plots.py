@@ -1,0 +1,212 @@
+"""The pictures of a report, from the dict of figures. They read in grey as in colour.
+
+K bins, N files.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
+
+from evaluation.report.figures import Figures, ranking
+from evaluation.report.formatting import MINUS, Shown, find, printable, show
+from evaluation.report.rules import marks
+from evaluation.report.verdict import reference
+
+DARK, MIDDLE, LIGHT = "#12355b", "#7a7a7a", "#d0d4d9"
+_WIDTH = 7.2  # inches, of the column in the report
+_MANY_FILES = 500
+_MOST_TICKS = 14
+_WIDE_RANGE = 20.0  # from the least to the most, beyond which a scale is logarithmic
+
+
+def position_plot(figures: Figures) -> Figure:
+    """Draws bits per sample against the position in the chunk: what context buys."""
+    figure, axes = _figure(3.2)
+    bins = figures["by_position"]
+    # On a logarithmic scale the first sample is at 1.
+    edges = _array(bins["edges"]) + 1
+    axes.stairs(_array(bins["bits_per_sample"]), edges, baseline=None, color=DARK, linewidth=1.8)
+    _level(axes, figures["model"]["bits_per_sample"], "model, all positions", "--", DARK)
+    index = reference(figures)
+    if index is not None and figures["codecs"][index]["files"] == figures["files"]:
+        codec = figures["codecs"][index]
+        # The rival under the model's own rule, where it is known.
+        alone = codec["chunked"] and codec["chunked"]["files"] == figures["files"]
+        rate = codec["chunked" if alone else "bits_per_sample"]
+        rate = rate["bits_per_sample"] if alone else rate
+        name = f"{printable(codec['codec'])}, {'each chunk alone' if alone else 'whole files'}"
+        _level(axes, rate, name, ":", "black")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("position in the chunk (samples, 1 is the first)")
+    axes.set_ylabel("bits per sample")
+    for text in axes.legend(frameon=False).get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+def files_plot(figures: Figures) -> Figure | None:
+    """Draws each file's bits per sample, the model's against the reference codec's.
+
+    None where no codec took a file.
+    """
+    index = reference(figures)
+    if index is None:
+        return None
+    codec = figures["codecs"][index]
+    rival = _array(codec["per_file"]["bits_per_sample"])
+    model = _array(figures["per_file"]["bits_per_sample"])
+    shown = np.isfinite(rival) & np.isfinite(model)
+    rival, model = rival[shown], model[shown]
+    if not shown.any():
+        return None
+    figure, axes = _figure(4.6, width=4.8)
+    many = len(model) > _MANY_FILES
+    axes.plot(
+        rival,
+        model,
+        "o",
+        color=DARK,
+        markersize=2.5 if many else 5,
+        alpha=0.3 if many else 0.8,
+        markeredgewidth=0,
+        rasterized=many,  # an SVG of ten thousand circles is a heavy one
+    )
+    both = np.concatenate([rival, model])
+    low, high = both.min(), both.max()
+    if low > 0 and high / low > _WIDE_RANGE:
+        limits = (low / 1.3, high * 1.3)
+        for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+            scale("log")
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+            axis.set_minor_locator(NullLocator())
+    else:
+        margin = max(0.08 * (high - low), 0.2)
+        limits = (max(0.0, low - margin), high + margin)
+    axes.plot(limits, limits, "--", color=MIDDLE, linewidth=1, zorder=0)
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    name = printable(codec["codec"])
+    style: dict[str, Any] = {"transform": axes.transAxes, "color": MIDDLE, "fontstyle": "italic"}
+    axes.text(0.03, 0.97, f"{name} needs less", va="top", parse_math=False, **style)
+    axes.text(0.97, 0.03, "the model needs less", ha="right", **style)
+    axes.set_xlabel(f"{name} (bits per sample)", parse_math=False)
+    axes.set_ylabel("model (bits per sample)")
+    return figure
+
+
+def loudness_plot(figures: Figures) -> Figure | None:
+    """Draws bits per sample by the loudness of a chunk, and how many samples are that loud.
+
+    None where there are no samples.
+    """
+    bins = figures["by_loudness"]
+    samples, rates = _array(bins["samples"]), _array(bins["bits_per_sample"])
+    used = np.flatnonzero(samples)
+    if not len(used):
+        return None
+    # Bins are drawn one beside the other, for the lowest reaches down to -inf.
+    part = slice(used[0], used[-1] + 1)
+    count = used[-1] + 1 - used[0]
+    figure, axes = _figure(3.4)
+    share_axes = axes.twinx()
+    places = np.arange(count)
+    share_axes.bar(places, samples[part] / samples.sum(), width=0.9, color=LIGHT)
+    share_axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    share_axes.set_ylabel("share of the samples (bars)")
+    share_axes.spines["top"].set_visible(False)
+    axes.stairs(rates[part], np.arange(count + 1) - 0.5, baseline=None, color=DARK, linewidth=1.8)
+    axes.plot(places, rates[part], "o", color=DARK, markersize=4)
+    axes.set_zorder(share_axes.get_zorder() + 1)
+    axes.patch.set_visible(False)
+    axes.set_ylim(bottom=0)
+    edges = bins["edges"][used[0] : used[-1] + 2]
+    every = -(-len(edges) // _MOST_TICKS)
+    ticks = [(k - 0.5, _decibels(edge)) for k, edge in enumerate(edges) if edge is not None]
+    ticks = ticks[::every] if edges[0] is not None else [(0, "softer"), *ticks[1::every]]
+    axes.set_xticks(*zip(*ticks, strict=True))
+    axes.set_xlim(-0.6, count - 0.4)
+    axes.set_xlabel("loudness of a chunk (root mean square, dB of full scale)")
+    axes.set_ylabel("bits per sample (line)")
+    return figure
+
+
+def codecs_plot(figures: Figures) -> Figure:
+    """Draws what model and codecs need as bars, best on top, with the intervals over files."""
+    paths = [p for p in ranking(figures) if find(figures, f"{p}.bits_per_sample") is not None]
+    figure, axes = _figure(0.75 + 0.3 * len(paths))
+    longest = 0.0
+    for place, path in enumerate(paths):
+        row = find(figures, path)
+        rate = row["bits_per_sample"]
+        is_model, is_codec = path == "model", path.startswith("codecs.")
+        face = DARK if is_model else LIGHT if is_codec else "white"
+        hatch = None if is_model or is_codec else "////"
+        axes.barh(place, rate, 0.7, color=face, edgecolor=DARK, linewidth=0.8, hatch=hatch)
+        end = rate
+        if interval := row.get("interval"):
+            bounds = [interval["low"], interval["high"]]
+            end = max(end, interval["high"])
+            axes.plot(bounds, [place, place], color="white", linewidth=3)  # seen on a dark bar, too
+            axes.plot(bounds, [place, place], "|-", color="black", linewidth=1.2)
+        text = show(figures, Shown(f"{path}.bits_per_sample"))
+        weight = "bold" if is_model else "normal"
+        axes.annotate(
+            text, (end, place), (5, 0), textcoords="offset points", va="center", fontweight=weight
+        )
+        longest = max(longest, end)
+    axes.set_yticks(range(len(paths)), [_label(figures, path) for path in paths], parse_math=False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(paths) - 0.4, -0.6)
+    axes.set_xlim(0, 1.12 * longest or 1)
+    about = " and its interval over files" if figures["model"]["interval"] else ""
+    axes.set_xlabel(f"bits per sample{about}")
+    return figure
+
+
+def as_svg(figure: Figure) -> str:
+    """Returns a figure as an <svg> element. Its text stays text; the same figure, the same SVG."""
+    content = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "wavestream"}):
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None}, dpi=200)
+    text = content.getvalue().decode()
+    return text[text.index("<svg") :]
+
+
+def _figure(height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _level(axes: Axes, rate: float | None, name: str, style: str, color: str) -> None:
+    if rate is not None:
+        axes.axhline(rate, linestyle=style, color=color, linewidth=1.2, label=f"{name}: {rate:.3f}")
+
+
+def _label(figures: Figures, path: str) -> str:
+    if path == "model":
+        return "the model"
+    if path == "order0":
+        return "order-0 entropy"
+    codec = find(figures, path)
+    return printable(codec["codec"]) + marks(codec, figures)
+
+
+def _decibels(value: float) -> str:
+    return f"{value:g}".replace("-", MINUS)
+
+
+def _array(values: Sequence[float | None]) -> np.ndarray:  # float64, NaN for None
+    return np.array(values, np.float64)

@@ -1,0 +1,32 @@
+"""The report of an evaluation: report.html for people, report.json with every number in it."""
+
+import json
+import os
+
+from evaluation.report.figures import figures
+from evaluation.report.page import render
+from evaluation.result import Evaluation
+from pipeline.filesystem import write_bytes_atomically
+
+
+def write_report(evaluation: Evaluation, report_dir: str | os.PathLike[str]) -> str:
+    """Writes `report.html`, which needs nothing else, and `report.json` into a folder.
+
+    Args:
+      evaluation: what is told.
+      report_dir: made if missing. What stood there under these names is replaced, each as a whole.
+
+    Returns:
+      The path of report.html.
+
+    Raises:
+      OSError: the folder cannot be written.
+    """
+    content = figures(evaluation)
+    numbers = json.dumps(content, allow_nan=False, indent=1)
+    page = render(content)
+    os.makedirs(report_dir, exist_ok=True)
+    path = os.path.join(os.fspath(report_dir), "report.html")
+    write_bytes_atomically(os.path.join(os.fspath(report_dir), "report.json"), numbers.encode())
+    write_bytes_atomically(path, page.encode())
+    return path

@@ -1,0 +1,1 @@
+"""What training runs left behind: their curves, and runs beside each other."""

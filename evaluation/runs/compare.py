@@ -1,0 +1,172 @@
+"""Runs beside each other: the settings that differ, their last figures, their curves."""
+
+import dataclasses
+import os
+import textwrap
+from collections.abc import Sequence
+
+from evaluation.report.formatting import MINUS, NOTHING, printable
+from evaluation.runs.comparison_plot import draw_comparison
+from evaluation.runs.run_folder import FLAC, TRAIN, VALID, Run, read_run
+
+# Flags that say where a run is written and how it is named, or that training does not heed.
+_NOT_COMPARED = (
+    *("output_dir", "model_name", "wandb_project", "wandb_run_name", "profile", "parallel_reads"),
+    *("model", "split", "eval_files", "codecs", "chunked", "report_dir"),
+)
+_SAME_FILES = ("audio_dir", "demo", "use_16bit", "downmix", "valid_fraction", "seed")
+_SAME_BATCHES = ("chunk_size", "stereo_blocking_n", "batch_size", "eval_steps")
+_WIDTH = 100
+_RUNS_ACROSS = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Runs, and in what they differ.
+
+    Attributes:
+      runs: in the order they were named.
+      settings: of each setting that differs, its value in each run; None where a run has none.
+      of_other_samples: those of them that let the validations be on different samples.
+    """
+
+    runs: tuple[Run, ...]
+    settings: dict[str, tuple[str | None, ...]]
+    of_other_samples: tuple[str, ...]
+
+
+def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
+    """Reads runs and finds out in what they differ.
+
+    Args:
+      run_dirs: folders that training wrote; with the name of the model, `folder/model_name`, where
+        a folder holds several.
+
+    Raises:
+      FileNotFoundError, ValueError: one of them is no run; the message says what was expected.
+    """
+    if not run_dirs:
+        raise ValueError("no run to compare: expected the folders of one or more")
+    runs = tuple(read_run(os.fspath(run_dir)) for run_dir in run_dirs)
+    settings = {}
+    for name in sorted({name for run in runs for name in run.settings}):
+        values = tuple(run.settings.get(name) for run in runs)
+        if len(set(values)) > 1 and name not in _NOT_COMPARED:
+            settings[name] = values
+    # With --eval_steps=0 a validation is on the whole split, however it is cut.
+    whole = all(run.settings.get("eval_steps") == "0" for run in runs)
+    deciding = _SAME_FILES if whole else _SAME_FILES + _SAME_BATCHES
+    of_other_samples = tuple(name for name in deciding if name in settings)
+    return Comparison(runs=runs, settings=settings, of_other_samples=of_other_samples)
+
+
+def write_comparison(comparison: Comparison, report_dir: str | os.PathLike[str]) -> str:
+    """Draws the curves of all runs into `compare.png`: validation against steps and against time.
+
+    Args:
+      comparison: the runs.
+      report_dir: the folder for it; made if missing.
+
+    Returns:
+      The path of the picture.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    os.makedirs(report_dir, exist_ok=True)
+    path = os.path.join(os.fspath(report_dir), "compare.png")
+    draw_comparison(comparison.runs, path)
+    return path
+
+
+def format_comparison(comparison: Comparison) -> str:
+    """Returns the last figures of the runs, and the settings that differ, as a table.
+
+    It takes at most 100 columns; names and values are cut from the left, where paths are alike.
+    """
+    lines = _figures_table(comparison.runs)
+    lines += _wrapped(
+        "bits per sample: train, of the last steps; valid, of the last validation; best, of the "
+        "best one; FLAC -8, on whole files of validation. to FLAC: valid against it."
+    )
+    if comparison.of_other_samples:
+        flags = ", ".join(f"--{name}" for name in comparison.of_other_samples)
+        lines += _wrapped(
+            f"The validations may be on other samples ({flags}): hold each against its own FLAC."
+        )
+    if comparison.settings:
+        lines += ["", "settings that differ", *_settings_table(comparison)]
+    elif len(comparison.runs) > 1:
+        lines += ["", "all settings are alike"]
+    return "\n".join(lines)
+
+
+def _figures_table(runs: Sequence[Run]) -> list[str]:
+    figures = _aligned([_HEADER, *map(_figures, runs)], left=0)
+    room = _WIDTH - max(map(len, figures)) - len(f"{len(runs)}    ")
+    names = [["", "run"]]
+    names += [[str(number), _cut(printable(run.name), room)] for number, run in enumerate(runs, 1)]
+    lines = _aligned([[*name, line] for name, line in zip(names, figures, strict=True)], left=3)
+    rule = "-" * max(map(len, lines))
+    return [lines[0], rule, *lines[1:], rule]
+
+
+def _settings_table(comparison: Comparison) -> list[str]:
+    """A column a run, and as many tables as that takes."""
+    lines = []
+    count = len(comparison.runs)
+    for begin in range(0, count, _RUNS_ACROSS):
+        part = range(begin, min(begin + _RUNS_ACROSS, count))
+        room = (_WIDTH - max(map(len, comparison.settings))) // len(part) - 2
+        rows = [["", *(str(i + 1) for i in part)]]
+        for name, values in comparison.settings.items():
+            rows.append([name, *(_cut(_text(values[i]), room) for i in part)])
+        lines += _aligned(rows, left=len(part) + 1)
+    return lines
+
+
+_HEADER = ["steps", "time", "train", "valid", "best", "FLAC -8", "to FLAC", "model"]
+
+
+def _figures(run: Run) -> list[str]:
+    valid, flac = run.last(VALID), run.last(FLAC)
+    return [
+        f"{run.steps:,}",
+        NOTHING if run.seconds is None else _time(run.seconds),
+        *(_rate(rate) for rate in (run.last(TRAIN), valid, run.best_valid, flac)),
+        f"{valid / flac - 1:+.1%}".replace("-", MINUS) if valid and flac else NOTHING,
+        NOTHING if run.model_bytes is None else f"{run.model_bytes / 1e6:,.2f} MB",
+    ]
+
+
+def _rate(rate: float | None) -> str:
+    return NOTHING if rate is None else f"{rate:.4f}"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _text(value: str | None) -> str:
+    return NOTHING if value is None else printable(value) or '""'
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else "…" + text[len(text) - width + 1 :]
+
+
+def _aligned(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
+    """Lines of cells; those of the first `left` columns to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            f"{cell:<{width}}" if i < left else f"{cell:>{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, break_on_hyphens=False)

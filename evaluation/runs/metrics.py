@@ -1,0 +1,88 @@
+"""The metrics of a run over its steps and its time, as metrics.jsonl holds them.
+
+P points of a curve.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Curve(NamedTuple):
+    """What one metric was."""
+
+    steps: np.ndarray  # int64 [P], increasing
+    seconds: np.ndarray  # float64 [P], of the run; NaN where it is not known
+    values: np.ndarray  # float64 [P]
+
+
+Metrics = dict[str, Curve]
+"""Curves by the name of the metric, such as "valid/bits_per_sample"."""
+
+
+def read_metrics(path: str | os.PathLike[str]) -> Metrics:
+    """Reads metrics.jsonl, one JSON object a line, also while a run is still writing it.
+
+    Where a step comes again, the later line counts. A torn line, as a full disk or a killed run
+    leaves one, is passed over.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it holds no metrics.
+    """
+    points: dict[str, dict[int, tuple[float, float]]] = {}
+    try:
+        with open(path, "rb") as file:
+            for record in _records(file):
+                step, seconds = record["step"], _number(record.get("seconds"))
+                for name, value in record.items():
+                    if "/" in name and (number := _number(value)) is not None:
+                        of_metric = points.setdefault(name, {})
+                        of_metric[step] = (float("nan") if seconds is None else seconds, number)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: no such file; expected what training writes") from error
+    if not points:
+        raise ValueError(
+            f"{path}: it holds no metrics; expected lines such as "
+            '{"step": 100, "train/loss": 3.1}, as training writes them'
+        )
+    return {name: make_curve(of_metric.items()) for name, of_metric in points.items()}
+
+
+def make_curve(points: Iterable[tuple[int, tuple[float, float]]]) -> Curve:
+    """Returns a curve of (step, (seconds, value)) points, in the order of the steps."""
+    ordered = sorted(points)
+    seconds_and_values = np.array([pair for _, pair in ordered], np.float64).reshape(-1, 2)
+    return Curve(np.array([step for step, _ in ordered], np.int64), *seconds_and_values.T)
+
+
+def last(metrics: Metrics, name: str) -> float | None:
+    """Returns the last value of a metric that is a number; None where there is none."""
+    if name not in metrics:
+        return None
+    values = metrics[name].values
+    finite = values[np.isfinite(values)]
+    return float(finite[-1]) if len(finite) else None
+
+
+def _records(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:  # also of bytes that are not UTF-8
+            continue
+        if isinstance(record, dict) and type(record.get("step")) is int:
+            yield record
+
+
+def _number(value: object) -> float | None:
+    """Numbers, and the strings "NaN", "Infinity" and "-Infinity" that stand for what JSON lacks."""
+    if isinstance(value, str | int | float):
+        try:
+            return float(value)
+        except ValueError:
+            return None
+    return None

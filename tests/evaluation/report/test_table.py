@@ -1,0 +1,81 @@
+"""The table on the console."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from evaluation.report.figures import figures
+from evaluation.report.table import format_table
+from tests.evaluation.report.made_up import evaluation, without
+
+
+def _rows(found):
+    """The cells of each row between the rules."""
+    lines = format_table(figures(found)).splitlines()
+    begin, end = (i for i, line in enumerate(lines) if line and set(line) == {"-"})
+    return [line.replace(" to ", "..").split() for line in lines[begin + 1 : end]]
+
+
+def test_rows_are_in_the_order_of_their_rates():
+    found = evaluation(13, codecs=("FLAC -8", "OptimFROG"), chunked=False, native=False)
+    froggy, model, flac, order0 = _rows(found)
+    assert froggy[0] == "OptimFROG†"
+    assert model[:3] == [">", "the", "model"]
+    assert flac[:2] == ["FLAC", "-8"]
+    assert order0[:2] == ["order-0", "entropy"]
+    rate = found.bits_per_sample
+    counted = rate + 8 * found.model_bytes / found.samples.sum()
+    assert model[3:5] == [f"{rate:.3f}", f"{rate / 8:.1%}"]
+    assert model[-1] == f"{counted:.3f}"
+    bits, container = found.codecs[0].bits.sum(), found.codecs[0].container_bits.sum()
+    assert flac[2] == f"{bits / found.samples.sum():.3f}"
+    assert flac[-1] == f"{(bits + container) / found.samples.sum():.3f}"
+
+
+def test_the_model_codes_chunks_alone_anyway():
+    model = next(row for row in _rows(evaluation(13)) if row[0] == ">")
+    rate = f"{evaluation(13).bits_per_sample:.3f}"
+    assert model[3] == model[6] == rate
+
+
+@pytest.mark.parametrize(
+    ("options", "absent"),
+    [
+        ({"chunked": False}, "chunk alone:"),
+        ({"native": False}, "native"),
+        ({"model_bytes": 0}, "model counted:"),
+        ({"codecs": ()}, "container:"),
+    ],
+)
+def test_columns_and_rules_that_hold_nothing_are_left_out(options, absent):
+    assert absent in format_table(figures(evaluation(4)))
+    if "codecs" in options:
+        options = {**options, "chunked": False, "native": False}
+    assert absent not in format_table(figures(evaluation(4, **options)))
+
+
+def test_one_file_has_no_interval():
+    assert "interval" in format_table(figures(evaluation(2)))
+    assert "interval" not in format_table(figures(evaluation(1)))
+
+
+def test_what_is_to_be_known_of_single_codecs():
+    found = evaluation(13)
+    partial = without(found.codecs[1], [2, 5])
+    lost = without(found.codecs[3], list(range(13)), "not on the\x1b[31m PATH")
+    table = format_table(figures(dataclasses.replace(found, codecs=(partial, lost))))
+    kept = np.delete(np.arange(13), [2, 5])
+    rate = found.model_bits[kept].sum() / found.samples[kept].sum()
+    assert f"‡ FLAC -5 could take 11 of 13 files; on these the model needs {rate:.3f}." in table
+    assert "WavPack -hh -x: not on the\\x1b[31m PATH" in table
+
+
+def test_it_fits_the_console():
+    found = evaluation(13, raw_bits=16, model_bytes=10**9)
+    wide = dataclasses.replace(
+        found.codecs[0], codec="a codec with a very long name " * 3, bits=5 * found.codecs[0].bits
+    )
+    table = format_table(figures(dataclasses.replace(found, codecs=(*found.codecs, wide))))
+    assert max(map(len, table.splitlines())) <= 100
+    assert "a codec with a very lon…" in table

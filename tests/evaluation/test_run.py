@@ -1,0 +1,104 @@
+"""Which files are evaluated, and what is said of them."""
+
+import dataclasses
+import json
+import logging
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evaluation import run
+from evaluation.config import EvaluationConfig
+from evaluation.result import Evaluation
+from pipeline.config import PipelineConfig
+from pipeline.wav import Encoding
+from tests.evaluation.test_evaluate import Uniform
+from tests.wav_files import random_frames, write_wav
+
+PIPELINE = PipelineConfig(chunk_size=64, batch_size=4)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "own"
+    path.mkdir()
+    for number in range(10):
+        write_wav(path / f"{number}.wav", random_frames(Encoding.U8, 90, 1), Encoding.U8)
+    return path
+
+
+@pytest.fixture
+def evaluate(folder, caplog):
+    """Evaluates a model that was trained on the folder."""
+    settings = {
+        "audio_dirs": [os.fspath(folder)],
+        "valid_fraction": 0.4,
+        "pipeline": dataclasses.asdict(PIPELINE),
+        "model": {"vocab_size": 256},
+    }
+    caplog.set_level(logging.INFO)
+
+    def evaluate(*folders, **fields) -> Evaluation:
+        config = EvaluationConfig(
+            model="m.npz", audio_dirs=tuple(map(os.fspath, folders)), codecs=(), **fields
+        )
+        uniform: Any = Uniform(256)
+        return run.run(config, uniform, {}, settings, PIPELINE)
+
+    return evaluate
+
+
+def test_the_models_own_folders_and_held_out_files_are_the_default(evaluate, folder, caplog):
+    valid = evaluate()
+    assert valid.bits_per_sample == pytest.approx(8)
+    assert (valid.settings["split"], valid.settings["folders"]) == ("valid", [os.fspath(folder)])
+    train, every = evaluate(split="train"), evaluate(folder / ".." / "own", split="all")
+    assert 0 < len(valid.names) < 10
+    assert sorted((*valid.names, *train.names)) == list(every.names)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text.split(" are of")[0] for text in warnings] == [
+        f"{len(train.names)} of these {len(train.names)} files",
+        f"{len(train.names)} of these 10 files",
+    ]
+
+
+def test_all_of_other_folders_is_the_default(evaluate, tmp_path, caplog):
+    write_wav(tmp_path / "other.wav", random_frames(Encoding.U8, 90, 1), Encoding.U8)
+    other = evaluate(tmp_path / "other.wav")
+    assert (other.names, other.settings["split"]) == (("other.wav",), "all")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_part_of_a_training_folder_is_recognised(evaluate, folder, caplog):
+    name = evaluate(folder, split="train").names[0]
+    caplog.clear()
+    evaluate(folder / name, split="all")
+    assert "1 of these 1 files are of the model's training split" in caplog.text
+
+
+def test_some_of_the_files(evaluate):
+    assert len(evaluate(split="all", eval_files=3).names) == 3
+
+
+def test_a_file_that_is_none_is_named(evaluate, folder, caplog):
+    (folder / "broken.wav").write_bytes(b"RIFF")
+    result = evaluate(split="all")
+    assert [os.path.basename(path) for path, _ in result.skipped] == ["broken.wav"]
+    assert len(result.names) == 10
+    assert "1 files skipped: " in caplog.text
+
+
+def test_a_report_is_written(evaluate, tmp_path):
+    result = evaluate(report_dir=os.fspath(tmp_path / "new" / "report"))
+    report = json.loads((tmp_path / "new" / "report" / "report.json").read_text())
+    assert report["samples"] == int(np.sum(result.samples))
+    assert (tmp_path / "new" / "report" / "report.html").exists()
+
+
+def test_an_empty_split_is_an_error_that_says_what_to_do(evaluate, tmp_path):
+    (tmp_path / "one").mkdir()
+    write_wav(tmp_path / "one" / "x.wav", random_frames(Encoding.U8, 1, 1), Encoding.U8)
+    with pytest.raises(ValueError, match=r"split 'valid' has no file: .* expected --split=all"):
+        evaluate(tmp_path / "one", split="valid")
