@@ -56,8 +56,9 @@ class Meter:
             self._begin, self._untimed = time.perf_counter(), len(self._pending)
 
     def restart(self, batches: Stopwatch) -> None:
-        """Leaves out the time since the last reading, which was not spent on training."""
+        """Leaves out the time until now, not all of it spent on training, and its steps with it."""
         self._begin, self._waited = time.perf_counter(), batches.seconds
+        self._untimed = len(self._pending)
 
     def read(self, step: int, batches: Stopwatch) -> dict[str, float]:
         """Returns the metrics of the steps since the last reading; empty if there was no audio."""
