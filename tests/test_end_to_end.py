@@ -160,7 +160,7 @@ def test_the_evaluation_agrees_with_the_last_validation(finished, tmp_path, caps
     assert found["order0"]["bits_per_sample"] == pytest.approx(
         expected["valid/order0_entropy"], rel=1e-9
     )
-    flac = {codec["name"]: codec["bits_per_sample"] for codec in found["codecs"]}["FLAC -8"]
+    flac = {codec["codec"]: codec["bits_per_sample"] for codec in found["codecs"]}["FLAC -8"]
     assert flac == pytest.approx(finished.metrics[0]["valid/flac_bits_per_sample"])
     assert f"{rate:.3f}" in printed and f"{flac:.3f}" in printed
 
