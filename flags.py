@@ -18,11 +18,19 @@ from evaluation.config import SPLITS, EvaluationConfig
 from models.config import DTYPES, ModelConfig
 from pipeline.config import PipelineConfig
 from pipeline.filesystem import absolute
-from training.config import SCHEDULES, RunConfig, TrainingConfig
+from training.config import (
+    ON_NAN,
+    ON_SAVE_ERROR,
+    SCHEDULES,
+    CheckpointConfig,
+    RunConfig,
+    TrainingConfig,
+)
 
 FLAGS = flags.FLAGS
 
 _LARGEST = 2**31 - 1  # Some integers become int32.
+_OF_A_START = ("fresh", "allow_change")
 OF_AN_EVALUATION = ("model", "split", "eval_files", "codecs", "chunked", "report_dir")
 _OF_A_MODEL = (
     *("use_16bit", "downmix", "stereo_blocking_n", "chunk_size", "seed"),
@@ -120,6 +128,45 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_boolean(
     "profile", False, "Trace ten steps into {output_dir}/profile, for TensorBoard's profiler."
+)
+
+# --- Checkpoints
+flags.DEFINE_integer(
+    "checkpoint_every", 0, "Steps between two checkpoints; 0: by the clock alone.", lower_bound=0
+)
+flags.DEFINE_float(
+    "checkpoint_minutes",
+    10.0,
+    "Minutes between two checkpoints; 0: by the steps alone. None where both are 0.",
+    lower_bound=0.0,
+)
+flags.DEFINE_integer(
+    "keep_checkpoints",
+    3,
+    "The last so many are kept, and the best by validation.",
+    lower_bound=1,
+)
+flags.DEFINE_boolean(
+    "fresh", False, "Begin anew where there is a run to resume; what it left is set aside."
+)
+flags.DEFINE_list(
+    "allow_change",
+    [],
+    "Names of flags that may differ from those of the run that is resumed, comma-separated; "
+    "audio, too, for other files.",
+)
+flags.DEFINE_enum(
+    "on_nan",
+    "stop",
+    ON_NAN,
+    "What to do about a loss that is not finite: stop, or go back to the last checkpoint and leave "
+    "out the batches since.",
+)
+flags.DEFINE_enum(
+    "on_save_error",
+    "continue",
+    ON_SAVE_ERROR,
+    "What to do where a checkpoint cannot be saved: warn and continue, or stop.",
 )
 
 # --- Evaluation
@@ -234,6 +281,12 @@ def config() -> RunConfig:
             vocab_size=65536 if FLAGS.use_16bit else 256, **_fields(ModelConfig, values)
         ),
         training=TrainingConfig(**_fields(TrainingConfig, values)),
+        checkpoint=CheckpointConfig(
+            **{
+                **_fields(CheckpointConfig, values),
+                "allow_change": tuple(name.strip() for name in FLAGS.allow_change if name.strip()),
+            }
+        ),
         output_dir=os.path.expanduser(FLAGS.output_dir),
         model_name=FLAGS.model_name,
         wandb_project=FLAGS.wandb_project or None,
@@ -306,7 +359,7 @@ def as_flagfile() -> str:
     """Returns a flag file that repeats this run, wherever it is started from."""
     own = {flag.name: flag for flag in FLAGS.flags_by_module_dict()[__name__]}
     lines = []
-    for flag in (own[name] for name in sorted(own.keys() - set(OF_AN_EVALUATION))):
+    for flag in (own[name] for name in sorted(own.keys() - {*OF_AN_EVALUATION, *_OF_A_START})):
         if flag.name == "audio_dir":
             lines += [f"--audio_dir={absolute(path)}" for path in _split(FLAGS.audio_dir)]
         elif flag.name == "output_dir":

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from absl import app
 from absl.flags import adopt_module_key_flags
+from absl.logging import WARNING, set_verbosity
 
 import flags
 from evaluation.config import EvaluationConfig
@@ -106,6 +107,7 @@ def _keep_off_the_accelerator() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # Unused here, and announces itself.
     logging.getLogger("jax").setLevel(logging.WARNING)  # It tells of every backend it lacks.
+    set_verbosity(WARNING)  # Orbax tells of every file it writes.
     import tensorflow as tf
 
     for kind in ("GPU", "TPU"):
@@ -122,8 +124,8 @@ def _train(config: RunConfig) -> None:
     from training.run import run
 
     result = run(config, flags.as_flagfile())
-    if result.interrupted:
-        sys.exit(130)
+    if result.signal is not None:
+        sys.exit(128 + result.signal)  # As a shell tells of a process that a signal has ended.
 
 
 def _inspect(config: RunConfig) -> None:

@@ -58,23 +58,16 @@ def make_dataset(
     Raises:
       ValueError: no chunks, or the rows do not divide by the devices.
     """
-    config = chunks.config
-    rows = rows or (0, config.batch_size)
+    rows = rows or (0, chunks.config.batch_size)
     num_rows = rows[1] - rows[0]
     if not len(chunks):
         raise ValueError("there are no chunks to read: the catalogue is empty")
     if num_rows % num_devices:
         raise ValueError(f"{num_rows} rows cannot be split over {num_devices} devices evenly")
-    epoch_steps = -(-len(chunks) // config.batch_size)
-    order = (Order if shuffle else CorpusOrder)(
-        num_chunks=len(chunks),
-        batch_size=config.batch_size,
-        segment=config.segment,
-        window=min(config.window, epoch_steps) if one_pass else config.window,
-        seed=config.seed,
-    )
+    order = make_order(chunks, one_pass=one_pass, shuffle=shuffle)
+    epoch_steps = -(-len(chunks) // order.batch_size)
     first_window = first_step // order.window
-    last_window = -(-epoch_steps // order.window) if one_pass else 2**62 // config.batch_size
+    last_window = -(-epoch_steps // order.window) if one_pass else 2**62 // order.batch_size
 
     dataset = tf.data.Dataset.range(first_window, last_window)
     dataset = dataset.apply(plan(chunks, order, rows))  # which pieces of files
@@ -87,6 +80,30 @@ def make_dataset(
         dataset = dataset.apply(end_after(order, rows, first_step))
     dataset = dataset.apply(split_over_devices(num_devices))
     return dataset.prefetch(2).with_options(_options())
+
+
+def make_order(chunks: Chunks, *, one_pass: bool = False, shuffle: bool = True) -> Order:
+    """Returns the order in which `make_dataset` reads chunks."""
+    config = chunks.config
+    epoch_steps = -(-len(chunks) // config.batch_size)
+    return (Order if shuffle else CorpusOrder)(
+        num_chunks=len(chunks),
+        batch_size=config.batch_size,
+        segment=config.segment,
+        window=min(config.window, epoch_steps) if one_pass else config.window,
+        seed=config.seed,
+    )
+
+
+def describe_batch_files(chunks: Chunks, step: int, most: int = 5) -> str:
+    """Returns what batch `step` of training holds: its number and some of its files."""
+    order = make_order(chunks)
+    rows = tf.range(order.batch_size, dtype=tf.int64)
+    occurrences = order.occurrences(tf.fill([order.batch_size], tf.constant(step, tf.int64)), rows)
+    numbers = occurrences.numpy() % order.num_chunks
+    files = sorted({chunks.locate(int(number))[0] for number in numbers})
+    others = f" and {len(files) - most} more" if len(files) > most else ""
+    return f"batch {step}, of {', '.join(map(repr, files[:most]))}{others}"
 
 
 def plan(chunks: Chunks, order: Order, rows: tuple[int, int]) -> Stage:

@@ -216,7 +216,7 @@ def test_ctrl_c_saves_what_was_trained(audio, tmp_path):
     )
     metrics = tmp_path / "metrics.jsonl"
     deadline = time.monotonic() + 200
-    while not (metrics.exists() and metrics.read_text().count("\n") > 1):
+    while not (metrics.exists() and metrics.read_text().count("\n") > 2):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
@@ -226,8 +226,9 @@ def test_ctrl_c_saves_what_was_trained(audio, tmp_path):
     assert "SIGINT: finishing this step, then saving; again to stop at once" in err
     last = [line for line in _metrics(tmp_path) if "train/loss" in line][-1]
     model = load_model(tmp_path / "audio_model.npz")
-    assert model.settings["steps"] == last["step"] >= 5
-    assert f"{last['step']:,} of 1,000,000, interrupted" in err
+    # Steps since the last line are trained, and not written: they come in a line once more.
+    assert model.settings["steps"] >= last["step"] >= 5
+    assert f"{model.settings['steps']:,} of 1,000,000, interrupted; the same command goes" in err
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(model.params))
 
 

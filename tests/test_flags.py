@@ -56,13 +56,17 @@ def test_each_flag_reaches_the_config():
     args = {
         "audio_dir": "gs://a",
         "batch_size": "6",
+        "checkpoint_every": "18",
+        "checkpoint_minutes": "1.5",
         "chunk_size": "10",
         "downmix": "false",
         "dtype": "bfloat16",
         "embedding_dim": "9",
         "eval_every": "7",
         "eval_steps": "8",
+        "fresh": "true",
         "grad_clip_norm": "0.5",
+        "keep_checkpoints": "19",
         "learning_rate": "0.25",
         "log_every": "3",
         "lr_schedule": "linear",
@@ -70,6 +74,8 @@ def test_each_flag_reaches_the_config():
         "num_chunks": "11",
         "num_heads": "3",
         "num_layers": "2",
+        "on_nan": "rollback",
+        "on_save_error": "stop",
         "output_dir": "o",
         "parallel_reads": "12",
         "profile": "true",
@@ -86,10 +92,10 @@ def test_each_flag_reaches_the_config():
         "widening_factor": "5",
     }
     ours = {flag.name for flag in flags.FLAGS.flags_by_module_dict()["flags"]}
-    assert ours == {*args, "demo", *flags.OF_AN_EVALUATION}
+    assert ours == {*args, "demo", "allow_change", *flags.OF_AN_EVALUATION}
     with parsed(*(f"--{name}={value}" for name, value in args.items())):
         config = flags.config()
-    parts = (config, config.pipeline, config.model, config.training)
+    parts = (config, config.pipeline, config.model, config.training, config.checkpoint)
     found = {name: value for part in parts for name, value in vars(part).items()}
     assert found.pop("audio_dirs") == ("gs://a",)
     assert found.pop("vocab_size") == 65536
@@ -117,6 +123,12 @@ def test_each_flag_of_an_evaluation_reaches_its_config():
             chunked=True,
             report_dir="r",
         )
+
+
+def test_allowed_changes_are_of_this_start_only():
+    with parsed("--allow_change=learning_rate, audio", "--fresh"):
+        assert flags.config().checkpoint.allow_change == ("learning_rate", "audio")
+        assert "fresh" not in flags.as_flagfile() and "allow" not in flags.as_flagfile()
 
 
 def test_no_codecs_are_not_all_codecs():

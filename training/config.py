@@ -6,6 +6,8 @@ import os
 from models.config import ModelConfig
 from pipeline.config import PipelineConfig
 
+ON_NAN = ("stop", "rollback")
+ON_SAVE_ERROR = ("continue", "stop")
 SCHEDULES = ("cosine", "linear", "constant")
 
 
@@ -57,6 +59,49 @@ class TrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """When a run is saved, and what it does after what should not happen.
+
+    Attributes:
+      checkpoint_every: steps between two checkpoints; 0: by the clock alone.
+      checkpoint_minutes: minutes between two checkpoints; 0: by the steps alone. At 0 both, none.
+      keep_checkpoints: how many of the last to keep; the best by validation is kept besides.
+      fresh: begin anew where there is a run to resume; what it left is set aside.
+      allow_change: names of flags that may differ from those of the run that is resumed.
+      on_nan: what to do about a loss that is not finite, one of ON_NAN.
+      on_save_error: what to do where a checkpoint cannot be saved, one of ON_SAVE_ERROR.
+
+    Raises:
+      ValueError: a field is out of bounds.
+    """
+
+    checkpoint_every: int = 0
+    checkpoint_minutes: float = 10.0
+    keep_checkpoints: int = 3
+    fresh: bool = False
+    allow_change: tuple[str, ...] = ()
+    on_nan: str = "stop"
+    on_save_error: str = "continue"
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("checkpoint_every", 0),
+            ("checkpoint_minutes", 0),
+            ("keep_checkpoints", 1),
+        ):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name, choices in (("on_nan", ON_NAN), ("on_save_error", ON_SAVE_ERROR)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there are checkpoints at all."""
+        return bool(self.checkpoint_every or self.checkpoint_minutes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """A whole run.
 
@@ -69,6 +114,7 @@ class RunConfig:
       pipeline: from files to batches.
       model: the model.
       training: how it is trained.
+      checkpoint: how it is saved.
       output_dir: where a run writes.
       model_name: beginning of the names of its files.
       wandb_project: None for no wandb.
@@ -83,6 +129,7 @@ class RunConfig:
     pipeline: PipelineConfig
     model: ModelConfig
     training: TrainingConfig
+    checkpoint: CheckpointConfig
     output_dir: str
     model_name: str
     wandb_project: str | None

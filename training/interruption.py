@@ -12,8 +12,13 @@ class Interruption:
     """Turns the first SIGINT or SIGTERM into a request to end after this step; the second ends."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.signal: int | None = None
         self._previous: dict[int, Any] = {}
+
+    @property
+    def asked(self) -> bool:
+        """Whether the run is to end after this step."""
+        return self.signal is not None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -28,7 +33,7 @@ class Interruption:
     def _ask(self, number: int, frame: object) -> None:
         if self.asked:
             raise KeyboardInterrupt
-        self.asked = True
+        self.signal = number
         logger.warning(
             "%s: finishing this step, then saving; again to stop at once",
             signal.Signals(number).name,

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import jax
 
@@ -17,6 +17,18 @@ _PATIENCE = 100
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says what to do."""
+
+
+class NotFiniteError(TrainingError):
+    """The loss or its gradient is no number.
+
+    Attributes:
+      step: the first step of which that is so.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the loss or its gradient at step {step} is not finite")
+        self.step = step
 
 
 class Stopwatch:
@@ -36,9 +48,15 @@ class Stopwatch:
 class Meter:
     """Collects the metrics of steps, on the devices until they are read."""
 
-    def __init__(self, bits: int):
+    def __init__(self, bits: int, pending: Iterable[Metrics] = ()):
+        """Makes a meter.
+
+        Args:
+          bits: of a raw symbol.
+          pending: the steps that another meter has not read yet, as its `pending` told.
+        """
         self._bits = bits
-        self._pending: deque[Metrics] = deque()
+        self._pending: deque[Metrics] = deque(pending)
         # Queued pmapped steps can deadlock in the all-reduce of forced CPU devices. On others a
         # few in flight hide the latency of starting them.
         self._in_flight = 1 if jax.default_backend() == "cpu" else 4
@@ -60,16 +78,28 @@ class Meter:
         self._begin, self._waited = time.perf_counter(), batches.seconds
         self._untimed = len(self._pending)
 
-    def read(self, step: int, batches: Stopwatch) -> dict[str, float]:
-        """Returns the metrics of the steps since the last reading; empty if there was no audio."""
+    def pending(self, step: int) -> list[dict[str, float]]:
+        """Returns the metrics of each step since the last reading, plain numbers.
+
+        Raises:
+          NotFiniteError: they are not all finite.
+        """
         steps = [fetch(metrics) for metrics in self._pending]
-        nats = sum(metrics["nats"] for metrics in steps)
-        samples = sum(metrics["samples"] for metrics in steps)
         for number, metrics in enumerate(steps, step - len(steps) + 1):
             if not math.isfinite(metrics["nats"] + metrics["grad_norm"]):
-                raise TrainingError(
-                    f"the loss or its gradient at step {number} is not finite; {LOST}"
-                )
+                raise NotFiniteError(number)
+        return steps
+
+    def read(self, step: int, batches: Stopwatch) -> dict[str, float]:
+        """Returns the metrics of the steps since the last reading; empty if there was no audio.
+
+        Raises:
+          NotFiniteError: the loss of a step is no number.
+          TrainingError: there has been no audio for too long.
+        """
+        steps = self.pending(step)
+        nats = sum(metrics["nats"] for metrics in steps)
+        samples = sum(metrics["samples"] for metrics in steps)
         if not samples:
             if len(steps) < _PATIENCE:
                 return {}

@@ -6,36 +6,41 @@ import os
 import shlex
 import tempfile
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
 from pipeline.corpus import Corpus, describe_skipped, open_corpus
-from pipeline.dataset import make_dataset
+from pipeline.dataset import describe_batch_files, make_dataset
 from pipeline.demo import synthesize_demo_corpus
 from pipeline.filesystem import absolute
 from pipeline.inspection import describe_chunks, describe_files
 from pipeline.progress import progress_bar
+from training.checkpoint import Checkpoint, Checkpoints
 from training.config import RunConfig
 from training.export import save_model
 from training.loop import Result, train
+from training.meter import TrainingError
 from training.reference import CODEC, flac_rate
+from training.resume import check_same, different, identity
 from training.run_log import start_logging, summary_table
+from training.saver import Saver
 from training.set_aside import set_aside
-from training.writers import make_writers
+from training.writers import MultiWriter, make_writers
 
 logger = logging.getLogger("wavestream")
 
 
 def run(config: RunConfig, flagfile: str) -> Result:
-    """Trains a model and writes all that is left of a run into `config.output_dir`.
+    """Trains a model, or goes on to, and writes all that is left of a run into `output_dir`.
 
     Args:
       config: the run.
       flagfile: the text of a flag file that repeats it.
 
     Raises:
-      NoAudioError, TrainingError, OSError: with a message for the user.
+      NoAudioError, TrainingError, ValueError, OSError: with a message for the user.
     """
     os.makedirs(config.output_dir, exist_ok=True)
     start_logging(config.path("_training.log"))
@@ -43,35 +48,50 @@ def run(config: RunConfig, flagfile: str) -> Result:
     for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
         logger.info("%-16s %s", label, text)
     _warn(corpus, config)
-    # Not before there is something to train on: a mistyped folder leaves an earlier run as it was.
-    _set_aside(os.path.join(config.output_dir, "metrics.jsonl"))
+    who = identity(config, corpus.train)
+    start = _find_start(config, who)
     with open(config.path(".flags"), "w") as file:
         file.write(flagfile)
 
-    num_devices = jax.local_device_count()
-    parallel: dict[str, Any] = {}
-    if config.parallel_reads:
-        parallel["parallel_reads"] = config.parallel_reads
-    unreadable = _Unreadable()
-    train_data = make_dataset(
-        corpus.train, num_devices=num_devices, on_unreadable=unreadable.add, **parallel
-    )
-    valid_data = None
-    if len(corpus.valid):
-        valid_data = make_dataset(
-            corpus.valid,
-            one_pass=True,
-            num_devices=num_devices,
-            on_unreadable=unreadable.add,
-            **parallel,
-        )
     writer = make_writers(
         config.output_dir,
         config.model_name,
         wandb_project=config.wandb_project,
         wandb_run_name=config.wandb_run_name,
         config=settings(config),
+        resume_at=start.progress["outputs"] if start else None,
     )
+    checkpoints = _checkpoints(config) if config.checkpoint.enabled else None
+    unreadable = _Unreadable()
+    try:
+        flac = _reference(corpus, start, writer)
+        saver = Saver(checkpoints, config.checkpoint, writer, {"identity": who, "flac": flac})
+        result = _train(config, corpus, start, writer, saver, unreadable)
+        # Not again where a finished run was started once more.
+        if start is None or start.step < result.steps or not os.path.exists(config.path(".npz")):
+            _save(config, result)
+    finally:
+        writer.close()
+        if checkpoints is not None:
+            checkpoints.close()
+    logger.info("%s", summary_table(_summary(config, corpus, result, flac, unreadable)))
+    if result.failure:
+        raise TrainingError(result.failure)
+    return result
+
+
+def _train(
+    config: RunConfig,
+    corpus: Corpus,
+    start: Checkpoint | None,
+    writer: MultiWriter,
+    saver: Saver,
+    unreadable: "_Unreadable",
+) -> Result:
+    num_devices = jax.local_device_count()
+    reading: dict[str, Any] = {"num_devices": num_devices, "on_unreadable": unreadable.add}
+    if config.parallel_reads:
+        reading["parallel_reads"] = config.parallel_reads
     logger.info(
         "%-16s %d x %s, %d chunks each; the first step compiles",
         "devices",
@@ -79,24 +99,61 @@ def run(config: RunConfig, flagfile: str) -> Result:
         jax.devices()[0].device_kind,
         config.pipeline.batch_size // num_devices,
     )
-    try:
-        flac = flac_rate(corpus.valid) if len(corpus.valid) else None
-        if flac is not None:
-            writer.write(0, {"seconds": 0.0, "valid/flac_bits_per_sample": flac})
-        result = train(
-            train_data,
-            valid_data,
-            config.model,
-            config.training,
-            bits=config.pipeline.bits,
-            writer=writer,
-            profile_dir=os.path.join(config.output_dir, "profile"),
-        )
-        _save(config, result)
-    finally:
-        writer.close()
-    logger.info("%s", summary_table(_summary(config, corpus, result, flac, unreadable)))
-    return result
+    return train(
+        lambda step: make_dataset(corpus.train, first_step=step, **reading),
+        make_dataset(corpus.valid, one_pass=True, **reading) if len(corpus.valid) else None,
+        config.model,
+        config.training,
+        bits=config.pipeline.bits,
+        writer=writer,
+        saver=saver,
+        start=start,
+        describe_batch=lambda step: describe_batch_files(corpus.train, step),
+        profile_dir=os.path.join(config.output_dir, "profile"),
+    )
+
+
+def _checkpoints(config: RunConfig) -> Checkpoints:
+    return Checkpoints(config.path("_checkpoints"), keep=config.checkpoint.keep_checkpoints)
+
+
+def _find_start(config: RunConfig, who: Mapping[str, Any]) -> Checkpoint | None:
+    """Returns where to go on; None to begin anew, with what is there set aside.
+
+    Raises TrainingError where there is an unfinished run that is not this one.
+    """
+    if not config.checkpoint.enabled or config.checkpoint.fresh:
+        start = None
+    else:
+        checkpoints = _checkpoints(config)
+        start = checkpoints.restore()
+        checkpoints.close()
+    if start is not None:
+        saved, allowed = start.progress["run"]["identity"], config.checkpoint.allow_change
+        is_finished = start.step >= saved["training_steps"]
+        if not is_finished or not different(saved, who, allowed):
+            check_same(saved, who, allowed)
+            steps = config.training.training_steps
+            if start.step >= steps:
+                logger.info("finished         all %d steps are done; --fresh trains anew", steps)
+            else:
+                logger.info("resuming         after step %d of %d", start.step, steps)
+            return start
+    # Not before there is something to train on: a mistyped folder leaves an earlier run as it was.
+    for name in ("metrics.jsonl", "timing.jsonl"):
+        _set_aside(os.path.join(config.output_dir, name))
+    _set_aside(config.path("_checkpoints"))
+    return None
+
+
+def _reference(corpus: Corpus, start: Checkpoint | None, writer: MultiWriter) -> float | None:
+    """Returns FLAC's bits per sample on the held-out split; None where there is none."""
+    if start is not None:
+        return start.progress["run"]["flac"]
+    flac = flac_rate(corpus.valid) if len(corpus.valid) else None
+    if flac is not None:
+        writer.write(0, {"seconds": 0.0, "valid/flac_bits_per_sample": flac})
+    return flac
 
 
 def find_corpus(config: RunConfig) -> Corpus:
@@ -193,9 +250,8 @@ def _summary(
 ) -> list[tuple[str, str]]:
     bits = config.pipeline.bits
     steps = f"{result.steps:,} of {config.training.training_steps:,}"
-    rows = [
-        ("steps", steps + (", interrupted" if result.interrupted else "")),
-    ]
+    ended = ", interrupted; the same command goes on" if result.interrupted else ""
+    rows = [("steps", steps + (ended if config.checkpoint.enabled else ended[:13]))]
     if result.train:
         rows += [
             ("loss", f"{result.train['train/loss']:.4f} nats per symbol"),

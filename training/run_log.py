@@ -79,6 +79,11 @@ class ProgressBar:
             disable=not sys.stderr.isatty(),
         )
 
+    def set(self, n: int) -> None:
+        """Moves to `n` steps done."""
+        self._bar.n = n
+        self._bar.refresh()
+
     def update(self, n: int, **postfix: Any) -> None:
         """Advances by `n` steps; `postfix` replaces the figures at the bar's end, if given."""
         if postfix:

@@ -3,12 +3,13 @@
 D devices of this host, B batch, L chunk size. State is the same on every device; batches are split.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from models.transformer import Transformer
@@ -20,7 +21,7 @@ _AXIS = "devices"
 Batch = dict[str, Any]
 """`symbols` [D, B / D, L] and `lengths` [D, B / D], as `pipeline.make_dataset` makes them."""
 
-Metrics = dict[str, jax.Array]
+Metrics = Mapping[str, jax.Array | float]
 """Sums over the batch, so that figures of many batches are divided once, at the end."""
 
 
@@ -42,6 +43,49 @@ def init_state(params: Any, config: TrainingConfig) -> TrainState:
     # By pmap itself: with the sharding of flax's replicate the second step would compile once more.
     steps = jnp.zeros(jax.local_device_count(), jnp.int32)
     return jax.pmap(init, axis_name=_AXIS, in_axes=(None, 0))(params, steps)
+
+
+def state_arrays(state: TrainState) -> dict[str, np.ndarray]:
+    """Returns copies of a state's leaves by name, without the device axis."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(flax.jax_utils.unreplicate(state))
+    return {_name(path): np.array(leaf) for path, leaf in leaves}
+
+
+def restore_state(
+    arrays: Mapping[str, np.ndarray], params: Any, config: TrainingConfig
+) -> TrainState:
+    """Returns the state that `state_arrays` took apart, on every local device.
+
+    Args:
+      arrays: the leaves by name.
+      params: parameters of the model, or their shapes and types.
+      config: gives the optimizer.
+
+    Raises:
+      ValueError: the arrays are those of another model or optimizer.
+    """
+
+    def init(params: Any) -> TrainState:
+        step = jnp.zeros((), jnp.int32)
+        return TrainState(step=step, params=params, opt_state=make_optimizer(config).init(params))
+
+    leaves, tree = jax.tree_util.tree_flatten_with_path(jax.eval_shape(init, params))
+    expected = {_name(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
+    found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    for name in expected.keys() | found.keys():
+        if expected.get(name) != found.get(name):
+            raise ValueError(
+                f"the checkpoint does not fit the model: {name} is {found.get(name, 'missing')}, "
+                f"expected {expected.get(name, 'nothing')}"
+            )
+    state = jax.tree.unflatten(tree, [arrays[name] for name in expected])
+    devices = jnp.zeros(jax.local_device_count())
+    spread = jax.pmap(lambda state, _: state, axis_name=_AXIS, in_axes=(None, 0))
+    return spread(state, devices)
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path).lstrip(".").replace("/", "|")
 
 
 def make_train_step(
@@ -98,7 +142,10 @@ def to_devices(batches: Iterable[Batch]) -> Iterator[Batch]:
 def fetch(metrics: Metrics) -> dict[str, float]:
     """Returns metrics as plain numbers: one device's copy, they are all the same."""
     # Indexing a sharded array starts a computation and takes ten times as long.
-    return {name: float(value.addressable_shards[0].data[0]) for name, value in metrics.items()}
+    return {
+        name: value if isinstance(value, float) else float(value.addressable_shards[0].data[0])
+        for name, value in metrics.items()
+    }
 
 
 def fetch_params(state: TrainState) -> Any:

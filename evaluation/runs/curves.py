@@ -31,9 +31,19 @@ class CurvesWriter:
     keeps is bounded: of a long run, every second, fourth, eighth ... point of a curve.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], earlier: Metrics | None = None) -> None:
+        """Makes a writer.
+
+        Args:
+          path: of the picture.
+          earlier: the curves up to where a run is resumed.
+        """
         self._path = path
         self._points: dict[str, _Points] = {}
+        for name, curve in (earlier or {}).items():
+            points = self._points.setdefault(name, _Points())
+            for step, seconds, value in zip(*curve, strict=True):
+                points.add(int(step), float(seconds), float(value))
         self._drawn = -math.inf
         self._is_drawn = True
 

@@ -26,24 +26,33 @@ Metrics = dict[str, Curve]
 def read_metrics(path: str | os.PathLike[str]) -> Metrics:
     """Reads metrics.jsonl, one JSON object a line, also while a run is still writing it.
 
-    Where a step comes again, the later line counts. A torn line, as a full disk or a killed run
-    leaves one, is passed over.
+    What the clock decides is in timing.jsonl beside it, if it is there. Where a step comes again,
+    the later line counts. A torn line, as a full disk or a killed run leaves one, is passed over.
 
     Raises:
       FileNotFoundError: there is no such file.
       ValueError: it holds no metrics.
     """
+    folder, name = os.path.split(path)
+    timing = os.path.join(folder, name.replace("metrics", "timing", 1))
+    records: list[Mapping[str, Any]] = []
+    for source in (path, timing):
+        try:
+            with open(source, "rb") as file:
+                records += _records(file)
+        except FileNotFoundError as error:
+            if source == path:
+                raise FileNotFoundError(
+                    f"{path}: no such file; expected what training writes"
+                ) from error
+    seconds = {r["step"]: _number(r["seconds"]) for r in records if "seconds" in r}
     points: dict[str, dict[int, tuple[float, float]]] = {}
-    try:
-        with open(path, "rb") as file:
-            for record in _records(file):
-                step, seconds = record["step"], _number(record.get("seconds"))
-                for name, value in record.items():
-                    if "/" in name and (number := _number(value)) is not None:
-                        of_metric = points.setdefault(name, {})
-                        of_metric[step] = (float("nan") if seconds is None else seconds, number)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no such file; expected what training writes") from error
+    for record in records:
+        step = record["step"]
+        time = seconds.get(step)
+        for name, value in record.items():
+            if "/" in name and (number := _number(value)) is not None:
+                points.setdefault(name, {})[step] = (float("nan") if time is None else time, number)
     if not points:
         raise ValueError(
             f"{path}: it holds no metrics; expected lines such as "

@@ -15,8 +15,10 @@ import tensorflow as tf
 from models.config import ModelConfig
 from pipeline.read import UNREADABLE
 from tests import toy_model
-from training import loop
-from training.config import TrainingConfig
+from training import checkpoint, loop
+from training.checkpoint import Checkpoints
+from training.config import CheckpointConfig, TrainingConfig
+from training.saver import Saver
 
 GOES_ON = SimpleNamespace(asked=False)
 
@@ -34,6 +36,12 @@ class _Records(list):
 
     def close(self):
         pass
+
+    def position(self):
+        return {"records": [len(self)]}
+
+    def rewind(self, positions):
+        del self[positions["records"][0] :]
 
     def steps(self, name):
         return [step for step, metrics in self if name in metrics]
@@ -53,19 +61,30 @@ def _valid():
 
 
 def _train(
-    monkeypatch, records, symbols=None, lengths=None, valid=None, profile_dir="unused", **fields
+    monkeypatch,
+    records,
+    symbols=None,
+    lengths=None,
+    valid=None,
+    saver=None,
+    start=None,
+    profile_dir="unused",
+    **fields,
 ):
     monkeypatch.setattr(loop, "Transformer", toy_model.Unigram)
     monkeypatch.setattr(loop, "init_params", toy_model.init_params)
     symbols = np.tile([0, 0, 1, 3], (1, 2, 1)) if symbols is None else symbols
     lengths = np.full(np.shape(symbols)[:2], 4) if lengths is None else lengths
+    saver = saver or Saver(None, CheckpointConfig(), records, {})
     return loop.train(
-        _dataset(symbols, lengths).repeat(),
+        lambda step: _dataset(symbols, lengths).repeat().skip(step),
         valid,
         ModelConfig(),
         TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
         bits=8,
         writer=records,
+        saver=saver,
+        start=start,
         profile_dir=profile_dir,
     )
 
@@ -77,7 +96,7 @@ def test_a_whole_run(monkeypatch):
     )
     assert records.steps("train/loss") == [1, 10, 20, 23]
     assert records.steps("valid/loss") == [8, 16, 23]
-    assert (result.steps, result.interrupted) == (23, False)
+    assert (result.steps, result.interrupted, result.signal) == (23, False, None)
     train, valid = ({**metrics} for _, metrics in records[-2:])
     assert 0 < train.pop("seconds") <= valid.pop("seconds") <= result.seconds
     assert (result.train, result.valid) == (train, valid)
@@ -120,15 +139,12 @@ def test_the_same_seed_gives_the_same_run_and_another_another(monkeypatch):
 
 @pytest.mark.parametrize("log_every", [1, 2, 10])
 def test_a_loss_that_is_not_finite_names_its_step(monkeypatch, log_every):
-    class BreaksAt255(toy_model.Unigram):
-        def apply(self, variables, symbols, *, method):
-            found = super().apply(variables, symbols, method=method)
-            return jnp.where(symbols == 255, jnp.nan, found)
-
     monkeypatch.setattr(toy_model, "Unigram", BreaksAt255)
     symbols = np.zeros((9, 2, 4))
     symbols[4, 1, 2] = 255  # In the fifth step.
-    message = r"step 5 is not finite; the model is lost. Try a lower --learning_rate or "
+    message = (
+        r"step 5 is not finite; it saw batch 4; the model is lost. Try a lower --learning_rate"
+    )
     with pytest.raises(loop.TrainingError, match=message):
         _train(monkeypatch, _Records(), symbols, training_steps=9, log_every=log_every)
 
@@ -208,16 +224,29 @@ def test_evaluation_of_nothing():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_after_the_step_with_what_was_trained(monkeypatch, number):
+@pytest.mark.parametrize("step", [2, 3])
+def test_a_signal_ends_after_the_step_with_what_was_trained(monkeypatch, number, step):
     handler = signal.getsignal(number)
-    records = _Records(lambda step, metrics: step == 4 and signal.raise_signal(number))
+
+    class Bar(loop.ProgressBar):
+        def update(self, n, **postfix):
+            steps.append(n)
+            if len(steps) == step:
+                signal.raise_signal(number)
+
+    steps: list[int] = []
+    monkeypatch.setattr(loop, "ProgressBar", Bar)
+    records = _Records()
     result = _train(
         monkeypatch, records, valid=_valid(), training_steps=100, log_every=2, eval_every=5
     )
     assert result.interrupted
-    assert result.steps == 5
-    assert [step for step, _ in records] == [1, 2, 4, 5]
-    assert result.train.items() < records[-1][1].items()  # It tells the time besides.
+    assert result.signal == number
+    assert result.steps == step
+    # What was trained since the last line is told, and not written: when the run goes on, it comes
+    # in a line once more.
+    assert [step for step, _ in records] == [1, 2]
+    assert (result.train["train/loss"] < records[-1][1]["train/loss"]) == (step > 2)
     assert result.valid == {}
     assert signal.getsignal(number) is handler
 
@@ -236,7 +265,7 @@ def test_a_signal_during_the_validation_ends_it(monkeypatch):
     result = _train(
         monkeypatch, records, valid=valid.repeat(500), training_steps=9, eval_every=2, eval_steps=0
     )
-    assert (result.steps, result.interrupted, result.valid) == (3, True, {})
+    assert (result.steps, result.interrupted, result.valid) == (2, True, {})
 
 
 def test_the_second_signal_ends_at_once(monkeypatch):
@@ -256,3 +285,142 @@ def test_profile(monkeypatch, tmp_path):
         monkeypatch, _Records(), training_steps=12, profile=True, profile_dir=str(tmp_path / "p")
     )
     assert any(path.is_file() for path in (tmp_path / "p").rglob("*"))
+
+
+def _saver(folder, records, **fields):
+    return Saver(Checkpoints(str(folder), keep=100), CheckpointConfig(**fields), records, {})
+
+
+def _without_seconds(records):
+    clock = {"seconds", "train/samples_per_second", "train/input_wait"}
+    return [(step, {k: v for k, v in line.items() if k not in clock}) for step, line in records]
+
+
+SYMBOLS = np.random.default_rng(0).integers(0, 9, (11, 2, 4))
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 6, 8, 9])
+def test_a_resumed_run_is_the_run(monkeypatch, tmp_path, step):
+    """Whether it was saved at a line, between two, or before or after a validation."""
+    fields = {"valid": _valid(), "training_steps": 9, "log_every": 4, "eval_every": 6}
+    whole = _Records()
+    expected = _train(monkeypatch, whole, SYMBOLS, **fields)
+
+    records = _Records()
+    saver = _saver(tmp_path, records, checkpoint_every=1)
+    _train(monkeypatch, records, SYMBOLS, saver=saver, **fields)
+    start = checkpoint._read(f"{tmp_path}/{step}")
+    records.rewind(start.progress["outputs"])
+    result = _train(monkeypatch, records, SYMBOLS, start=start, **fields)
+    assert _without_seconds(records) == _without_seconds(whole)
+    np.testing.assert_array_equal(result.params["logits"], expected.params["logits"])
+    clock = {"train/samples_per_second", "train/input_wait"}
+    assert {k: v for k, v in result.train.items() if k not in clock} == {
+        k: v for k, v in expected.train.items() if k not in clock
+    }
+    assert result.valid == expected.valid
+    assert result.seconds >= start.progress["seconds"]
+
+
+def test_a_validation_that_a_signal_cut_short_comes_after_the_resumption(monkeypatch, tmp_path):
+    fields = {"training_steps": 5, "log_every": 9, "eval_every": 2, "eval_steps": 0}
+    whole = _Records()
+    _train(monkeypatch, whole, SYMBOLS, valid=_valid(), **fields)
+    records = _Records()
+
+    class Asked(loop.Interruption):
+        asked = property(lambda self: len(bar) >= 2)
+
+    class Bar(loop.ProgressBar):
+        def update(self, n, **postfix):
+            bar.append(n)
+
+    bar: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "Interruption", Asked)
+        patch.setattr(loop, "ProgressBar", Bar)
+        first = _train(
+            monkeypatch, records, SYMBOLS, valid=_valid(), saver=_saver(tmp_path, records), **fields
+        )
+    assert (first.steps, first.valid) == (2, {})
+    start = Checkpoints(str(tmp_path), keep=1).restore()
+    records.rewind(start.progress["outputs"])
+    _train(monkeypatch, records, SYMBOLS, valid=_valid(), start=start, **fields)
+    assert _without_seconds(records) == _without_seconds(whole)
+
+
+class BreaksAt255(toy_model.Unigram):
+    """Its loss is no number where symbol 255 is."""
+
+    def apply(self, variables, symbols, *, method):
+        found = super().apply(variables, symbols, method=method)
+        return jnp.where(symbols == 255, jnp.nan, found)
+
+
+@pytest.mark.parametrize("checkpoint_every", [0, 2])
+def test_a_batch_that_breaks_the_model_is_left_out(monkeypatch, tmp_path, caplog, checkpoint_every):
+    monkeypatch.setattr(toy_model, "Unigram", BreaksAt255)
+    broken = SYMBOLS.copy()
+    broken[4, 1, 2] = 255  # In the fifth batch, which the sixth step reads again but for it.
+    fields = {"training_steps": 8, "log_every": 3}
+    records = _Records()
+    saver = _saver(tmp_path / "a", records, on_nan="rollback", checkpoint_every=checkpoint_every)
+    result = _train(monkeypatch, records, broken, saver=saver, **fields)
+    assert "step 5 is not finite; it saw batch 4: going back to step" in caplog.text
+
+    first = checkpoint_every and 4
+    kept = [*range(first), *range(5, 5 + 8 - first)]
+    other = _Records()
+    good = np.resize(SYMBOLS, (22, 2, 4))[kept]
+    expected = _train(monkeypatch, other, good, **fields)
+    np.testing.assert_array_equal(result.params["logits"], expected.params["logits"])
+    assert _without_seconds(records) == _without_seconds(other)
+
+
+def test_a_model_that_breaks_again_and_again_ends(monkeypatch, tmp_path):
+    monkeypatch.setattr(toy_model, "Unigram", BreaksAt255)
+    records = _Records()
+    saver = _saver(tmp_path, records, on_nan="rollback")
+    with pytest.raises(loop.TrainingError, match="gone back 10 times; the model is lost"):
+        _train(monkeypatch, records, np.full((3, 2, 4), 255), saver=saver, training_steps=9)
+
+
+def test_a_loss_that_is_not_finite_never_becomes_a_checkpoint(monkeypatch, tmp_path):
+    monkeypatch.setattr(toy_model, "Unigram", BreaksAt255)
+    broken = SYMBOLS.copy()
+    broken[4, 1, 2] = 255
+    records = _Records()
+    saver = _saver(tmp_path, records, checkpoint_every=1)
+    with pytest.raises(loop.TrainingError, match="goes on from the checkpoint of step 4"):
+        _train(monkeypatch, records, broken, saver=saver, training_steps=9)
+    assert sorted(Checkpoints(str(tmp_path), keep=1).steps()) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("policy", "steps"), [("continue", [9]), ("stop", range(3, 7))])
+def test_a_checkpoint_that_cannot_be_saved(monkeypatch, tmp_path, caplog, policy, steps):
+    records = _Records()
+    saver = _saver(tmp_path, records, checkpoint_every=3, on_save_error=policy)
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_bytes_atomically", full)
+    result = _train(monkeypatch, records, SYMBOLS, saver=saver, training_steps=9)
+    assert result.steps in steps  # At the next save at the latest.
+    if policy == "stop":
+        assert result.interrupted and "No space left on device" in result.failure
+    else:
+        assert not result.interrupted
+        assert "No space left on device; training goes on" in caplog.text
+    assert Checkpoints(str(tmp_path), keep=1).steps() == []
+
+
+def test_the_clock_says_when_to_save(monkeypatch, tmp_path):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    saver = _saver(tmp_path, _Records(), checkpoint_minutes=2)
+    assert not saver.is_due(5)
+    now[0] = 119.0
+    assert not saver.is_due(5)
+    now[0] = 121.0
+    assert saver.is_due(5)

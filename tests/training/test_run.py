@@ -20,7 +20,8 @@ RESULT = loop.Result(
     steps=3,
     train={"train/loss": 2.5, "train/bits_per_sample": 3.6067},
     valid={"valid/bits_per_sample": 4.0, "valid/order0_entropy": 5.0, "valid/samples": 1000.0},
-    interrupted=False,
+    signal=None,
+    failure=None,
     seconds=3725.2,
 )
 
@@ -77,6 +78,7 @@ def test_what_a_run_leaves(audio, capsys):
         "audio_model_training.log",
         "metrics.jsonl",
         "tensorboard",
+        "timing.jsonl",
     ]
     console = capsys.readouterr()
     assert console.out == ""
@@ -218,11 +220,11 @@ def test_wandb_that_cannot_start_is_one_warning(audio, tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_without_validation(audio, capsys, trained):
-    trained.append(dataclasses.replace(RESULT, steps=2, valid={}, interrupted=True))
+    trained.append(dataclasses.replace(RESULT, steps=2, valid={}, signal=2))
     _, out = _run(audio, "--valid_fraction=0")
     err = capsys.readouterr().err
     assert "validation       none is held out\n" in err
     table = err[err.index("----") :]
-    assert "2 of 3, interrupted\n" in table
+    assert "2 of 3, interrupted; the same command goes on\n" in table
     assert "validation" not in table and "order-0" not in table
     assert load_model(out / "audio_model.npz").settings["steps"] == 2

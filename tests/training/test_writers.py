@@ -90,10 +90,50 @@ def test_one_failing_writer_is_one_warning_and_the_others_go_on(tmp_path, caplog
     path = tmp_path / "m.jsonl"
     writer = writers.MultiWriter([_Failing(), writers.JsonlWriter(path)])
     for step in (1, 2):
-        writer.write(step, {})
+        writer.write(step, {"a": 1.0})
     writer.close()
     assert _messages(caplog) == ["_Failing: metrics are being lost: no disk"]
     assert [line["step"] for line in _lines(path)] == [1, 2]
+
+
+def test_a_file_is_taken_back_to_where_it_was(tmp_path):
+    writer = writers.JsonlWriter(tmp_path / "m.jsonl")
+    writer.write(1, {"a": 1.0})
+    position = json.loads(json.dumps(writer.position()))
+    writer.write(2, {"a": 2.0})
+    writer.close()
+    writer = writers.JsonlWriter(tmp_path / "m.jsonl")
+    writer.rewind(writers.Position(*position))
+    writer.write(2, {"a": 3.0})
+    writer.close()
+    assert [line["a"] for line in _lines(tmp_path / "m.jsonl")] == [1, 3]
+
+
+def test_a_file_of_another_run_is_left_as_it_is(tmp_path, caplog):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        writer = writers.MultiWriter([writers.JsonlWriter(tmp_path / name / "m.jsonl")])
+        writer.write(1, {name: 1.0})
+        position = writer.position()
+        writer.close()
+    before = (tmp_path / "one" / "m.jsonl").read_bytes()
+    other = writers.MultiWriter([writers.JsonlWriter(tmp_path / "one" / "m.jsonl")])
+    other.rewind(position)
+    other.close()
+    assert (tmp_path / "one" / "m.jsonl").read_bytes() == before
+    assert "is not the file of this run any more" in _messages(caplog)[0]
+
+
+def test_the_clock_has_a_file_of_its_own(tmp_path):
+    writer = writers.make_writers(
+        str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={}
+    )
+    writer.write(3, {"seconds": 2.0, "train/loss": 1.0, "train/input_wait": 0.5})
+    writer.close()
+    assert _lines(tmp_path / "metrics.jsonl") == [{"step": 3, "train/loss": 1.0}]
+    assert _lines(tmp_path / "timing.jsonl") == [
+        {"step": 3, "seconds": 2.0, "train/input_wait": 0.5}
+    ]
 
 
 def test_make_writers(tmp_path):

@@ -1,0 +1,160 @@
+"""Runs that are killed, stopped and started once more, as a user would, from the command line."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from pipeline.wav import Encoding
+from tests.command_line import ROOT, TINY
+from tests.wav_files import write_wav
+
+ARGS = (
+    *TINY,
+    "--training_steps=600",
+    "--log_every=7",
+    "--eval_every=90",
+    "--eval_steps=2",
+    "--checkpoint_every=4",
+    "--checkpoint_minutes=0",
+    "--learning_rate=0.01",
+)
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("audio")
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        walk = rng.integers(-900, 900, (3000 + number, 1)).cumsum(0)
+        write_wav(folder / f"{number}.wav", np.clip(walk, -(2**15), 2**15 - 1), Encoding.S16)
+    return folder
+
+
+def _start(audio, out, *args):
+    return subprocess.Popen(
+        [sys.executable, "main.py", f"--audio_dir={audio}", f"--output_dir={out}", *ARGS, *args],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _finish(process):
+    out, _ = process.communicate(timeout=400)
+    return process.returncode, out
+
+
+@pytest.fixture(scope="module")
+def whole(audio, tmp_path_factory):
+    """A run that nothing happened to."""
+    out = tmp_path_factory.mktemp("whole")
+    status, said = _finish(_start(audio, out))
+    assert status == 0, said
+    return out
+
+
+def _wait_for(condition, process):
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _is_training(out):
+    """Whether the life of the run that has just begun has trained so far that it saves."""
+    log = out / "audio_model_training.log"
+    before = log.read_text().count("| loss") if log.exists() else 0
+    return lambda: log.exists() and log.read_text().count("| loss") > before
+
+
+def _assert_same(out, whole):
+    assert (out / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    with np.load(out / "audio_model.npz") as ours, np.load(whole / "audio_model.npz") as theirs:
+        assert set(ours) == set(theirs)
+        for name in ours:
+            if name.startswith("params/"):
+                assert ours[name].tobytes() == theirs[name].tobytes(), name
+
+
+def _kill_and_compare(audio, whole, out, kills, seed):
+    rng = random.Random(seed)
+    for _ in range(kills):
+        is_training = _is_training(out)
+        process = _start(audio, out)
+        _wait_for(is_training, process)
+        time.sleep(rng.uniform(0, 3))  # Orbax's import alone takes one of them.
+        process.kill()
+        process.communicate()
+    status, said = _finish(_start(audio, out))
+    assert status == 0, said
+    _assert_same(out, whole)
+
+
+def test_a_run_that_is_killed_is_the_same_run(audio, whole, tmp_path):
+    _kill_and_compare(audio, whole, tmp_path, kills=2, seed=0)
+    log = (tmp_path / "audio_model_training.log").read_text()
+    assert "resuming         after step" in log or "all 600 steps are done" in log
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_is_not_killed(audio, whole, tmp_path):
+    _kill_and_compare(audio, whole, tmp_path, kills=20, seed=1)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_same_command_goes_on(audio, whole, tmp_path, number, status):
+    process = _start(audio, tmp_path, "--checkpoint_every=0", "--checkpoint_minutes=100")
+    _wait_for(_is_training(tmp_path), process)
+    process.send_signal(number)
+    ended, said = _finish(process)
+    assert ended == status, said
+    assert "interrupted; the same command goes on" in said
+    assert (tmp_path / "audio_model.npz").exists()
+    assert _finish(_start(audio, tmp_path))[0] == 0
+    _assert_same(tmp_path, whole)
+
+
+def test_a_finished_run_is_left_as_it_is(audio, whole, tmp_path):
+    before = {path: path.read_bytes() for path in whole.glob("*.npz")}
+    status, said = _finish(_start(audio, whole))
+    assert status == 0
+    assert "all 600 steps are done; --fresh trains anew" in said
+    assert before == {path: path.read_bytes() for path in whole.glob("*.npz")}
+
+
+def test_other_settings_are_refused_one_by_one(audio, tmp_path):
+    process = _start(audio, tmp_path)
+    _wait_for(_is_training(tmp_path), process)
+    process.terminate()
+    assert _finish(process)[0] == 143
+    metrics = (tmp_path / "metrics.jsonl").read_bytes()
+
+    status, said = _finish(_start(audio, tmp_path, "--learning_rate=0.02", "--seed=1"))
+    assert status == 2
+    line = said.splitlines()[-1]
+    assert "error: there is an unfinished run here, with other settings: " in line
+    assert "learning_rate was 0.01, is 0.02; seed was 42, is 1" in line
+    assert "--allow_change=learning_rate,seed;" in line
+    assert (tmp_path / "metrics.jsonl").read_bytes() == metrics
+
+    status, said = _finish(
+        _start(audio, tmp_path, "--learning_rate=0.02", "--allow_change=learning_rate")
+    )
+    assert status == 0, said
+    assert "resuming         after step" in said
+    steps = [json.loads(x)["step"] for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps) and steps[-1] == 600
+
+    status, said = _finish(_start(audio, tmp_path, "--training_steps=8", "--fresh"))
+    assert status == 0, said
+    assert os.path.isdir(tmp_path / "audio_model_checkpoints.1")
+    assert (tmp_path / "metrics.1.jsonl").exists()
