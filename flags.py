@@ -82,6 +82,16 @@ flags.DEFINE_integer(
     "Reads under way at once; 0: twice the number of cores. More for a bucket, such as 64.",
     lower_bound=0,
 )
+flags.DEFINE_boolean(
+    "strict", False, "End where a file cannot be used; else it is skipped, and told."
+)
+flags.DEFINE_float(
+    "max_skipped_fraction",
+    0.5,
+    "End where more than this share of the files cannot be used.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
 flags.DEFINE_integer(
     "seed", 42, "Of the split, the order of chunks and the initial parameters.", lower_bound=0
 )
@@ -276,6 +286,8 @@ def config() -> RunConfig:
         valid_fraction=FLAGS.valid_fraction,
         num_chunks=FLAGS.num_chunks,
         parallel_reads=FLAGS.parallel_reads,
+        strict=FLAGS.strict,
+        max_skipped_fraction=FLAGS.max_skipped_fraction,
         pipeline=PipelineConfig(**_fields(PipelineConfig, values)),
         model=ModelConfig(
             vocab_size=65536 if FLAGS.use_16bit else 256, **_fields(ModelConfig, values)

@@ -111,6 +111,8 @@ class RunConfig:
       valid_fraction: share of the files held out.
       num_chunks: the most chunks to train on.
       parallel_reads: reads under way at once; 0: by the number of cores.
+      strict: a file that cannot be used ends the run.
+      max_skipped_fraction: so does more than this share of them.
       pipeline: from files to batches.
       model: the model.
       training: how it is trained.
@@ -126,6 +128,8 @@ class RunConfig:
     valid_fraction: float
     num_chunks: int
     parallel_reads: int
+    strict: bool
+    max_skipped_fraction: float
     pipeline: PipelineConfig
     model: ModelConfig
     training: TrainingConfig

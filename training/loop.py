@@ -78,6 +78,7 @@ def train(
     writer: MetricWriter,
     saver: Saver,
     start: Checkpoint | None = None,
+    problem: Callable[[], str | None] = lambda: None,
     describe_batch: Callable[[int], str] = "batch {}".format,
     profile_dir: str,
 ) -> Result:
@@ -93,6 +94,7 @@ def train(
       writer: takes the metrics.
       saver: saves the run.
       start: where to go on; None begins anew.
+      problem: asked after each step; tells why the run must end, or None.
       describe_batch: says what a batch of training holds.
       profile_dir: where `config.profile` writes its trace.
 
@@ -104,7 +106,7 @@ def train(
       ValueError: `start` does not fit the model.
     """
     trainer = _Trainer(
-        train_data, valid_data, model_config, config, bits, writer, saver, profile_dir
+        train_data, valid_data, model_config, config, bits, writer, saver, problem, profile_dir
     )
     trainer.begin(start)
     with Interruption() as interruption, ProgressBar(config.training_steps) as bar:
@@ -130,13 +132,14 @@ class _Trainer:
         bits: int,
         writer: MetricWriter,
         saver: Saver,
+        problem: Callable[[], str | None],
         profile_dir: str,
     ) -> None:
         model = Transformer(model_config)
         self._model_config, self._config, self._bits = model_config, config, bits
         self._train_data, self._valid_data = train_data, valid_data
         self._train_step, self._eval_step = make_train_step(model, config), make_eval_step(model)
-        self._writer, self._saver = writer, saver
+        self._writer, self._saver, self._problem = writer, saver, problem
         self._profiler = Profiler(profile_dir if config.profile else None)
         self._rollbacks = 0
 
@@ -164,9 +167,7 @@ class _Trainer:
         data = self._train_data(progress.step + progress.skipped)
         batches = Stopwatch(to_devices(data.as_numpy_iterator()))
         bar.set(progress.step)
-        while progress.step < config.training_steps and not (
-            interruption.asked or self._saver.failure
-        ):
+        while progress.step < config.training_steps and not (interruption.asked or self._failure()):
             self._profiler.at(progress.step)
             self._state, metrics = self._train_step(self._state, next(batches))
             self._meter.add(metrics)
@@ -222,9 +223,12 @@ class _Trainer:
             train=self._progress.train,
             valid=self._progress.valid,
             signal=None if finished else interruption.signal,
-            failure=None if finished else self._saver.failure,
+            failure=None if finished else self._failure(),
             seconds=self._seconds(),
         )
+
+    def _failure(self) -> str | None:
+        return self._saver.failure or self._problem()
 
     def _read_meter(self, batches: Stopwatch) -> None:
         if reading := self._meter.read(self._progress.step, batches):

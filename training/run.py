@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from pipeline.corpus import Corpus, describe_skipped, open_corpus
+from pipeline.corpus import Corpus, open_corpus
 from pipeline.dataset import describe_batch_files, make_dataset
 from pipeline.demo import synthesize_demo_corpus
 from pipeline.filesystem import absolute
@@ -27,6 +27,7 @@ from training.resume import check_same, different, identity
 from training.run_log import start_logging, summary_table
 from training.saver import Saver
 from training.set_aside import set_aside
+from training.skipping import SkipLimit
 from training.writers import MultiWriter, make_writers
 
 logger = logging.getLogger("wavestream")
@@ -48,6 +49,15 @@ def run(config: RunConfig, flagfile: str) -> Result:
     for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
         logger.info("%-16s %s", label, text)
     _warn(corpus, config)
+    skipped = corpus.catalogue.skipped
+    limit = SkipLimit(
+        len(corpus.catalogue) + len(skipped),
+        skipped,
+        strict=config.strict,
+        max_fraction=config.max_skipped_fraction,
+    )
+    if problem := limit.exceeded():
+        raise TrainingError(problem)
     who = identity(config, corpus.train)
     start = _find_start(config, who)
     with open(config.path(".flags"), "w") as file:
@@ -62,11 +72,10 @@ def run(config: RunConfig, flagfile: str) -> Result:
         resume_at=start.progress["outputs"] if start else None,
     )
     checkpoints = _checkpoints(config) if config.checkpoint.enabled else None
-    unreadable = _Unreadable()
     try:
         flac = _reference(corpus, start, writer)
         saver = Saver(checkpoints, config.checkpoint, writer, {"identity": who, "flac": flac})
-        result = _train(config, corpus, start, writer, saver, unreadable)
+        result = _train(config, corpus, start, writer, saver, limit)
         # Not again where a finished run was started once more.
         if start is None or start.step < result.steps or not os.path.exists(config.path(".npz")):
             _save(config, result)
@@ -74,7 +83,7 @@ def run(config: RunConfig, flagfile: str) -> Result:
         writer.close()
         if checkpoints is not None:
             checkpoints.close()
-    logger.info("%s", summary_table(_summary(config, corpus, result, flac, unreadable)))
+    logger.info("%s", summary_table(_summary(config, corpus, result, flac, len(limit))))
     if result.failure:
         raise TrainingError(result.failure)
     return result
@@ -86,10 +95,10 @@ def _train(
     start: Checkpoint | None,
     writer: MultiWriter,
     saver: Saver,
-    unreadable: "_Unreadable",
+    limit: SkipLimit,
 ) -> Result:
     num_devices = jax.local_device_count()
-    reading: dict[str, Any] = {"num_devices": num_devices, "on_unreadable": unreadable.add}
+    reading: dict[str, Any] = {"num_devices": num_devices, "on_unreadable": limit.add}
     if config.parallel_reads:
         reading["parallel_reads"] = config.parallel_reads
     logger.info(
@@ -108,6 +117,7 @@ def _train(
         writer=writer,
         saver=saver,
         start=start,
+        problem=limit.exceeded,
         describe_batch=lambda step: describe_batch_files(corpus.train, step),
         profile_dir=os.path.join(config.output_dir, "profile"),
     )
@@ -202,10 +212,7 @@ def settings(config: RunConfig) -> dict:
 
 
 def _warn(corpus: Corpus, config: RunConfig) -> None:
-    pipeline, skipped = config.pipeline, corpus.catalogue.skipped
-    if skipped:
-        found = len(corpus.catalogue) + len(skipped)
-        logger.warning("%d of %d files skipped: %s", len(skipped), found, describe_skipped(skipped))
+    pipeline = config.pipeline
     stereo = (corpus.catalogue.channels > 1).any()
     if stereo and not pipeline.downmix:
         pair, chunk = 2 * pipeline.stereo_blocking_n, pipeline.chunk_size
@@ -228,25 +235,12 @@ def _warn(corpus: Corpus, config: RunConfig) -> None:
             )
 
 
-class _Unreadable:
-    """Names each file that could not be read any more, once."""
-
-    def __init__(self) -> None:
-        self.paths: set[str] = set()
-
-    def add(self, path: str, reason: str) -> None:
-        """Takes one failed read; called from the threads of the graph."""
-        if path not in self.paths:
-            self.paths.add(path)
-            logger.warning("%r cannot be read any more and is left out: %s", path, reason)
-
-
 def _summary(
     config: RunConfig,
     corpus: Corpus,
     result: Result,
     flac: float | None,
-    unreadable: _Unreadable,
+    skipped: int,
 ) -> list[tuple[str, str]]:
     bits = config.pipeline.bits
     steps = f"{result.steps:,} of {config.training.training_steps:,}"
@@ -274,7 +268,6 @@ def _summary(
         ]
     if flac is not None:
         rows.append((CODEC.name, f"{flac:.4f} bits per sample, on whole files of validation"))
-    skipped = len(corpus.catalogue.skipped) + len(unreadable.paths)
     rows += [
         ("skipped files", f"{skipped:,}"),
         ("time", time.strftime("%H:%M:%S", time.gmtime(result.seconds))),

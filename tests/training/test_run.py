@@ -13,6 +13,7 @@ from tests import toy_model
 from tests.command_line import parsed
 from tests.wav_files import random_frames, write_wav
 from training import loop, run
+from training.checkpoint import Checkpoints
 from training.export import load_model
 
 RESULT = loop.Result(
@@ -202,6 +203,45 @@ def test_blocks_that_do_not_fit_a_chunk(audio, args, warning):
 def test_no_warning_of_blocks_where_all_is_mono(audio):
     _, out = _run(audio, "--nodownmix", "--stereo_blocking_n=1")
     assert _log(out, "WARNING") == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "args", "message"),
+    [
+        (1, ("--strict",), r"0\.broken\.wav' cannot be used \(.*\), and --strict lets none"),
+        (6, (), r"6 of 11 files cannot be used, more than --max_skipped_fraction=0\.5: "),
+        (1, ("--max_skipped_fraction=0.1",), "1 of 6 files cannot be used, more than"),
+    ],
+)
+def test_too_many_skipped_files_are_an_error_before_training(audio, broken, args, message):
+    for number in range(broken):
+        (audio / f"{number}.broken.wav").write_bytes(b"RIFF")
+    with pytest.raises(loop.TrainingError, match=message):
+        _run(audio, *args)
+    assert not (audio.parent / "out" / "audio_model.npz").exists()
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(("args", "count"), [((), 3), (("--strict",), 1)])
+def test_a_folder_that_disappears_ends_the_run_and_what_was_trained_is_kept(
+    audio, monkeypatch, args, count
+):
+    flac_rate = run.flac_rate
+
+    def remove(valid):
+        rate = flac_rate(valid)
+        for number in range(5):
+            (audio / f"{number}.wav").unlink()
+        return rate
+
+    monkeypatch.setattr(run, "flac_rate", remove)
+    with pytest.raises(loop.TrainingError, match="cannot be used") as error:
+        _run(audio, "--training_steps=5000", *args)
+    assert ("--strict" in str(error.value)) == bool(args)
+    out = audio.parent / "out"
+    assert load_model(out / "audio_model.npz").settings["steps"] < 5000
+    assert len(_log(out, "WARNING")) >= count
+    assert Checkpoints(str(out / "audio_model_checkpoints"), keep=1).steps()
 
 
 def test_skipped_files_are_named(audio):
