@@ -3,29 +3,23 @@
 import dataclasses
 import functools
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import numpy as np
 import tensorflow as tf
 
-from evaluation.statistics import order0_entropy
 from models.config import ModelConfig
 from models.transformer import Transformer, init_params
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
 from training.interruption import Interruption
-from training.meter import LOST, Meter, NotFiniteError, Stopwatch, TrainingError, rates
+from training.meter import LOST, Meter, NotFiniteError, Stopwatch, TrainingError
 from training.profiler import Profiler
 from training.run_log import ProgressBar, format_metrics
 from training.saver import Progress, Saver, is_better, progress_of
 from training.step import (
-    Batch,
-    TrainState,
-    fetch,
     fetch_params,
     init_state,
     make_eval_step,
@@ -33,6 +27,7 @@ from training.step import (
     restore_state,
     to_devices,
 )
+from training.validation import validate
 from training.writers import MetricWriter
 
 logger = logging.getLogger("wavestream")
@@ -239,7 +234,7 @@ class _Trainer:
         """Validates; returns whether it is the best so far."""
         progress = self._progress
         assert self._valid_data is not None
-        validation = evaluate(
+        validation = validate(
             self._eval_step,
             self._state,
             self._valid_data,
@@ -273,45 +268,3 @@ class _Trainer:
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._begin
-
-
-def evaluate(
-    eval_step: Any,
-    state: TrainState,
-    data: tf.data.Dataset,
-    steps: int,
-    bits: int,
-    interruption: Interruption,
-) -> dict[str, float]:
-    """Returns the metrics of the held-out split, or of its first batches.
-
-    Among them `valid/order0_entropy`: the bits per sample that a coder needs which knows how often
-    each symbol comes, and no more: what a model must beat to have learned anything of time.
-    Empty where there is nothing to tell: interrupted, or no file could be read.
-
-    Raises:
-      TrainingError: the loss is not finite.
-    """
-    nats, samples = 0.0, 0.0
-    counts = np.zeros(2**bits, np.int64)
-    for batch in (data.take(steps) if steps else data).as_numpy_iterator():
-        if interruption.asked:
-            return {}
-        sums = fetch(eval_step(state.params, batch))
-        nats, samples = nats + sums["nats"], samples + sums["samples"]
-        counts += _count_symbols(batch, 2**bits)
-    if not math.isfinite(nats):
-        raise TrainingError(f"the validation loss is not finite; {LOST}")
-    if not samples:
-        return {}
-    return {
-        **rates("valid", nats, samples, bits),
-        "valid/order0_entropy": order0_entropy(counts),
-        "valid/samples": samples,
-    }
-
-
-def _count_symbols(batch: Batch, vocab_size: int) -> np.ndarray:  # int64 [V]
-    symbols, lengths = batch["symbols"], batch["lengths"]
-    real = symbols[np.arange(symbols.shape[-1]) < lengths[..., np.newaxis]]
-    return np.bincount(real, minlength=vocab_size)

@@ -3,9 +3,7 @@
 import dataclasses
 import logging
 import os
-import shlex
 import tempfile
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,12 +20,13 @@ from training.config import RunConfig
 from training.export import save_model
 from training.loop import Result, train
 from training.meter import TrainingError
-from training.reference import CODEC, flac_rate
+from training.reference import flac_rate
 from training.resume import check_same, different, identity
 from training.run_log import start_logging, summary_table
 from training.saver import Saver
 from training.set_aside import set_aside
 from training.skipping import SkipLimit
+from training.summary import summary
 from training.writers import MultiWriter, make_writers
 
 logger = logging.getLogger("wavestream")
@@ -83,7 +82,7 @@ def run(config: RunConfig, flagfile: str) -> Result:
         writer.close()
         if checkpoints is not None:
             checkpoints.close()
-    logger.info("%s", summary_table(_summary(config, corpus, result, flac, len(limit))))
+    logger.info("%s", summary_table(summary(config, result, flac, len(limit))))
     if result.failure:
         raise TrainingError(result.failure)
     return result
@@ -233,52 +232,3 @@ def _warn(corpus: Corpus, config: RunConfig) -> None:
                 chunk,
                 advice,
             )
-
-
-def _summary(
-    config: RunConfig,
-    corpus: Corpus,
-    result: Result,
-    flac: float | None,
-    skipped: int,
-) -> list[tuple[str, str]]:
-    bits = config.pipeline.bits
-    steps = f"{result.steps:,} of {config.training.training_steps:,}"
-    ended = ", interrupted; the same command goes on" if result.interrupted else ""
-    rows = [("steps", steps + (ended if config.checkpoint.enabled else ended[:13]))]
-    if result.train:
-        rows += [
-            ("loss", f"{result.train['train/loss']:.4f} nats per symbol"),
-            ("train", f"{result.train['train/bits_per_sample']:.4f} bits per sample"),
-        ]
-    if result.valid:
-        rate = result.valid["valid/bits_per_sample"]
-        rows += [
-            (
-                "validation",
-                f"{rate:.4f} bits per sample, on {result.valid['valid/samples']:,.0f} samples that"
-                " the model has not seen",
-            ),
-            ("", f"{rate / bits:.1%} of the {bits} bits of a raw sample"),
-            (
-                "order-0 entropy",
-                f"{result.valid['valid/order0_entropy']:.4f} bits per sample,"
-                " what a coder without memory needs for the same",
-            ),
-        ]
-    if flac is not None:
-        rows.append((CODEC.name, f"{flac:.4f} bits per sample, on whole files of validation"))
-    rows += [
-        ("skipped files", f"{skipped:,}"),
-        ("time", time.strftime("%H:%M:%S", time.gmtime(result.seconds))),
-        ("model", config.path(".npz")),
-        ("this run again", f"python main.py --flagfile={shlex.quote(config.path('.flags'))}"),
-        ("log", config.path("_training.log")),
-        (
-            "curves",
-            f"{config.path('_curves.png')}, or tensorboard --logdir="
-            f"{shlex.quote(os.path.join(config.output_dir, 'tensorboard'))}",
-        ),
-        ("next", f"python main.py evaluate --model={shlex.quote(config.path('.npz'))}"),
-    ]
-    return rows

@@ -26,8 +26,8 @@ from tests.command_line import ROOT
 from tests.wav_files import write_wav
 from training.config import TrainingConfig
 from training.interruption import Interruption
-from training.loop import evaluate as validate
 from training.step import fetch_params, init_state, make_eval_step, make_train_step
+from training.validation import validate
 
 CONFIG = PipelineConfig(chunk_size=32, batch_size=4, stereo_blocking_n=8)
 MODEL: dict[str, Any] = {"embedding_dim": 8, "num_heads": 1, "num_layers": 1, "widening_factor": 1}

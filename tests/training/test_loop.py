@@ -19,6 +19,7 @@ from training import checkpoint, loop
 from training.checkpoint import Checkpoints
 from training.config import CheckpointConfig, TrainingConfig
 from training.saver import Saver
+from training.validation import validate
 
 GOES_ON = SimpleNamespace(asked=False)
 
@@ -153,7 +154,7 @@ def test_a_validation_that_is_not_finite(monkeypatch):
     state = SimpleNamespace(params=None)
     step = lambda params, batch: {"nats": _replicated(np.nan), "samples": _replicated(1)}  # noqa: E731
     with pytest.raises(loop.TrainingError, match="the validation loss is not finite"):
-        loop.evaluate(step, state, _valid(), 0, 8, GOES_ON)
+        validate(step, state, _valid(), 0, 8, GOES_ON)
 
 
 def test_steps_without_audio_are_left_out(monkeypatch):
@@ -197,7 +198,7 @@ def _evaluate(steps, data=None):
         samples = batch["lengths"].clip(0).sum()
         return {"nats": _replicated(2.0 * samples), "samples": _replicated(samples)}
 
-    return loop.evaluate(step, state, data or _valid(), steps, 8, GOES_ON)
+    return validate(step, state, data or _valid(), steps, 8, GOES_ON)
 
 
 @pytest.mark.parametrize(
