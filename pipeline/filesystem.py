@@ -8,6 +8,7 @@ only.
 import contextlib
 import ctypes
 import dataclasses
+import errno
 import heapq
 import os
 import re
@@ -22,10 +23,12 @@ ReadAt = Callable[[int, int], bytes]
 
 _import_lock = threading.Lock()
 
+_LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FoundFile:
-    """A file below a root, or a folder that could not be read (`error` says why).
+    """A file below a root, or a folder or link that could not be followed (`error` says why).
 
     Attributes:
       path: the path to open.
@@ -126,7 +129,8 @@ def open_for_reads(path: str) -> Iterator[ReadAt]:
 
             yield read_at
         return
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    # Nonblocking, so that a FIFO that has taken the file's place holds nothing up.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         yield lambda offset, size: os.pread(descriptor, size, offset)
     finally:
@@ -202,12 +206,11 @@ def _find_local(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
             name, path = heapq.heappop(links)
             if os.path.isdir(path):
                 folders.append((f"{name}/", path))
-            elif (
-                _matches(os.path.basename(name), suffix)
-                and os.path.isfile(path)
-                and _is_new(os.path.realpath(path), seen)
-            ):
-                yield FoundFile(path=path, name=name)
+            elif _matches(os.path.basename(name), suffix) and os.path.isfile(path):
+                if _is_new(os.path.realpath(path), seen):
+                    yield FoundFile(path=path, name=name)
+            elif error := _why_unreachable(path):
+                yield FoundFile(path=path, name=name, error=error)
             continue
         prefix, folder = folders.pop()
         real_folder = os.path.realpath(folder)
@@ -227,8 +230,18 @@ def _find_local(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
                         and _is_new(os.path.join(real_folder, entry.name), seen)
                     ):
                         yield FoundFile(path=entry.path, name=name)
-        except OSError as error:
-            yield FoundFile(path=folder, name=prefix, error=error.strerror or str(error))
+        except OSError as failure:
+            yield FoundFile(path=folder, name=prefix, error=failure.strerror or str(failure))
+
+
+def _why_unreachable(link: str) -> str:
+    """Why what a link leads to cannot be looked at; empty if it can, or if there is nothing."""
+    try:
+        os.stat(link)
+    except OSError as error:
+        if error.errno not in _LEADS_NOWHERE:
+            return error.strerror or str(error)
+    return ""
 
 
 def _find_remote(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:

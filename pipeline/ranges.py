@@ -54,19 +54,25 @@ def read_ranges(
 
 
 def _read_local(path: str, begin: int, target: np.ndarray, size: int, mtime_ns: int) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    # Nonblocking, so that a FIFO that has taken the file's place holds nothing up.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        status = os.fstat(descriptor)
-        if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
-            raise OSError("it has changed since it was catalogued")
+        _check_unchanged(descriptor, size, mtime_ns)
         view = memoryview(target.data)
         while view:  # A signal, or more than 2 GiB, makes a read shorter.
             count = os.preadv(descriptor, [view], begin)
             if not count:
                 raise OSError("it was cut off while it was read")
             view, begin = view[count:], begin + count
+        _check_unchanged(descriptor, size, mtime_ns)  # It may have been written to meanwhile.
     finally:
         os.close(descriptor)
+
+
+def _check_unchanged(descriptor: int, size: int, mtime_ns: int) -> None:
+    status = os.fstat(descriptor)
+    if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
+        raise OSError("it has changed since it was catalogued")
 
 
 def _read_remote(path: str, begin: int, target: np.ndarray) -> None:

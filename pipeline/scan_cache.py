@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline import filesystem
 
-_VERSION = 1  # to be raised whenever a scan would find out something else about the same file
+_VERSION = 2
 
 
 class Scanned(NamedTuple):

@@ -16,6 +16,7 @@ ReadAt = Callable[[int, int], bytes]
 
 _BLOCK_BYTES = 4096  # what one read fetches: enough for the whole header of nearly every file
 _MAX_CHUNKS = 1000  # real files have a handful; the cap bounds the work on a hostile one
+_MAX_CHANNELS = 1024  # as libsndfile: more is damage, and bounds the memory that a frame takes
 _UNKNOWN_SIZE = 0xFFFFFFFF  # written by programs that stream, and by RF64 to point to 'ds64'
 
 _TAG_PCM = 0x0001
@@ -64,8 +65,7 @@ _FOREIGN_BEGINNINGS = (
     (b"wvpk", "a WavPack file"),
     (b"MAC ", "a Monkey's Audio file"),
     (b"ID3", "an MP3 file"),
-    (b"\xff\xfb", "an MP3 file"),
-    (b"\xff\xf3", "an MP3 file"),
+    *((bytes([0xFF, second]), "an MP3 file") for second in b"\xe2\xe3\xf2\xf3\xfa\xfb"),
     (b"\x1aE\xdf\xa3", "a Matroska or WebM file"),
     (b"\x00\x05\x16\x07", "a macOS AppleDouble file"),
     (b"PK\x03\x04", "a zip archive"),
@@ -172,10 +172,14 @@ def read_header(read_at: ReadAt, file_size: int) -> WavHeader:
 
     offset, declared = chunks.data
     available = max(file_size - offset, 0)
+    excess = file_size - 8 - chunks.riff_size
     note = ""
-    if declared == 0 and 8 + chunks.riff_size <= offset:
+    if declared == 0 and 8 + chunks.riff_size <= offset and chunks.fmt_is_first:
         declared = available
         note = "the recording was not completed: the header gives no sizes"
+    elif excess > 0 and excess % 2**32 == 0:
+        declared += excess
+        note = "larger than the sizes in its header can say: they are taken modulo 4 GiB"
     elif available < declared != _UNKNOWN_SIZE:
         note = f"cut off: {available} of {declared} bytes of samples are there"
     frames = min(declared, available) // (channels * encoding.bytes_per_sample)
@@ -197,6 +201,7 @@ class _Chunks(NamedTuple):
     fmt: bytes | None
     data: tuple[int, int] | None
     riff_size: int
+    fmt_is_first: bool
 
 
 def _walk(read: ReadAt, riff_size: int) -> _Chunks:
@@ -204,11 +209,12 @@ def _walk(read: ReadAt, riff_size: int) -> _Chunks:
     fmt: bytes | None = None
     data: tuple[int, int] | None = None
     data_size_64: int | None = None  # of RF64 and BW64
+    fmt_is_first = False
     position = 12
     for _ in range(_MAX_CHUNKS):
         header = read(position, 8)
         if len(header) < 8 or (fmt is not None and data):
-            return _Chunks(fmt, data, riff_size)
+            return _Chunks(fmt, data, riff_size, fmt_is_first)
         chunk_id, size = struct.unpack("<4sI", header)
         body = position + 8
         if chunk_id == b"ds64":
@@ -218,6 +224,7 @@ def _walk(read: ReadAt, riff_size: int) -> _Chunks:
             riff_size, data_size_64 = struct.unpack("<QQ", sizes)
         elif chunk_id == b"fmt " and fmt is None:
             fmt = read(body, min(size, 40))
+            fmt_is_first = data is None
         elif chunk_id == b"data" and data is None:
             if size == _UNKNOWN_SIZE and data_size_64 is not None:
                 size = data_size_64
@@ -290,6 +297,8 @@ def _parse_fmt(fmt: bytes) -> tuple[Encoding, int, int]:
         raise WavError(f"{name} (format tag 0x{tag:04X}) is not supported{_ADVICE}")
     if channels == 0:
         raise WavError("the header declares 0 channels")
+    if channels > _MAX_CHANNELS:
+        raise WavError(f"the header declares {channels} channels, expected at most {_MAX_CHANNELS}")
     if not 0 < rate < 2**31:
         raise WavError(f"the header declares a sample rate of {rate} Hz")
     return _encoding(tag, channels, block_align, bits), channels, rate

@@ -27,7 +27,6 @@ from training.loop import Result
 from training.run import run
 
 SCHEDULE = ("--training_steps=7", "--log_every=3", "--eval_every=5", "--learning_rate=0.01")
-TIMES = ("seconds", "train/samples_per_second", "train/input_wait")
 
 
 @dataclasses.dataclass
@@ -42,12 +41,8 @@ class Run:
         return _metrics(self.out)
 
 
-def _metrics(out):
-    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-
-
-def _without_times(metrics):
-    return [{name: x for name, x in line.items() if name not in TIMES} for line in metrics]
+def _metrics(out, name="metrics"):
+    return [json.loads(line) for line in (out / f"{name}.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +89,12 @@ def test_every_record_tells_the_same(finished):
         (7, True),
         (7, False),
     ]
-    seconds = [line["seconds"] for line in metrics]
+    timing = _metrics(finished.out, "timing")
+    assert [line["step"] for line in timing] == [0, *(line["step"] for line in metrics)]
+    seconds = [line["seconds"] for line in timing]
     assert seconds == sorted(seconds)
     assert 0 < seconds[-1] <= finished.result.seconds
-    assert {**metrics[-2], **metrics[-1]} == {
+    assert {**metrics[-2], **metrics[-1], **timing[-2], **timing[-1]} == {
         "step": 7,
         "seconds": seconds[-1],
         **finished.result.train,
@@ -109,12 +106,14 @@ def test_every_record_tells_the_same(finished):
         bits = line[f"{split}/bits_per_sample"]
         assert re.search(rf"step {line['step']}/7 .* {bits:.4f} bits/sample", log)
     assert f"FLAC -8          {flac['valid/flac_bits_per_sample']:.4f} bits per sample" in log
-    assert _tensorboard(finished.out) == [
-        (line["step"], name, pytest.approx(value, rel=1e-6))
-        for line in finished.metrics
+    points = [
+        (line["step"], name, value)
+        for line in (*finished.metrics, *timing)
         for name, value in line.items()
         if name != "step"
     ]
+    for found, expected in zip(sorted(_tensorboard(finished.out)), sorted(points), strict=True):
+        assert found == (*expected[:2], pytest.approx(expected[2], rel=1e-6))
 
 
 def _tensorboard(out):
@@ -168,7 +167,9 @@ def test_the_evaluation_agrees_with_the_last_validation(finished, tmp_path, caps
 def test_the_flagfile_repeats_the_run(finished, tmp_path):
     with parsed(f"--flagfile={finished.out}/tones.flags", f"--output_dir={tmp_path}"):
         run(flags.config(), flags.as_flagfile())
-    assert _without_times(_metrics(tmp_path)) == _without_times(finished.metrics)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (
+        finished.out / "metrics.jsonl"
+    ).read_bytes()
 
 
 def test_16_bits_of_all_channels(finished, audio, tmp_path):
@@ -199,9 +200,9 @@ def test_four_devices_give_the_losses_of_one(finished, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "4 x cpu, 1 chunks each" in done.stderr
     assert "1 of 6 files skipped: " in done.stderr
-    on_one, on_four = _without_times(finished.metrics), _without_times(_metrics(tmp_path))
-    assert on_four == [
-        {name: pytest.approx(value, rel=2e-5) for name, value in line.items()} for line in on_one
+    assert _metrics(tmp_path) == [
+        {name: pytest.approx(value, rel=2e-5) for name, value in line.items()}
+        for line in finished.metrics
     ]
 
 

@@ -1,0 +1,517 @@
+"""What a folder may hold in place of good audio; pipeline/BAD_INPUT.md is the table of it.
+
+Every bad file lies beside a good one, whose samples must all come.
+"""
+
+import dataclasses
+import io
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import strategies as st
+
+from pipeline import wav
+from pipeline.catalogue import Catalogue
+from pipeline.chunks import Chunks
+from pipeline.config import PipelineConfig
+from pipeline.corpus import Corpus, open_corpus
+from pipeline.dataset import make_dataset
+from pipeline.samples import read_samples
+from pipeline.wav import Encoding, WavError
+from tests import wav_files
+from tests.wav_files import raw_fmt, wav_bytes
+
+ROOT = Path(__file__).parents[2]
+CONFIG = PipelineConfig(chunk_size=16, batch_size=4, use_16bit=True)
+GOOD = wav_files.random_frames(Encoding.S16, 40, 1, seed=1)
+FRAMES = wav_files.random_frames(Encoding.S16, 40, 1, seed=2)
+DATA = (b"data", wav_files.encode(FRAMES, Encoding.S16))
+FMT = (b"fmt ", wav_files.fmt_chunk(Encoding.S16, 1))
+EXTENSIBLE = (b"fmt ", wav_files.fmt_chunk(Encoding.S16, 1, extensible=True))
+INFO = (b"LIST", b"INFOIART\5\0\0\0odd!\0\0")
+NAMES_DATA = (b"LIST", b"INFOdata\x0c\0\0\0not samples!")
+DEEP = b"INFO"
+for _ in range(300):
+    DEEP = b"INFOLIST" + struct.pack("<I", len(DEEP)) + DEEP
+
+
+def plain(riff: int | None = None, data: int | None = None) -> bytes:
+    """A file with a 44-byte header that declares these sizes, the right ones by default."""
+    content = wav_bytes([FMT, DATA])
+    sizes = [len(content) - 8 if riff is None else riff, len(DATA[1]) if data is None else data]
+    riff_size, data_size = (struct.pack("<I", size) for size in sizes)
+    return content[:4] + riff_size + content[8:40] + data_size + content[44:]
+
+
+def encoded(name: str, subtype: str | None, **options) -> bytes:
+    """What libsndfile writes."""
+    file = io.BytesIO()
+    soundfile.write(file, np.linspace(-0.5, 0.5, 4000), 8000, subtype, format=name, **options)
+    return file.getvalue()
+
+
+def open_folder(folder: str | os.PathLike) -> Corpus:
+    """The corpus of a folder, which gets a good file."""
+    wav_files.write_wav(os.path.join(folder, "good.wav"), GOOD, Encoding.S16)
+    return open_corpus([str(folder)], CONFIG, valid_fraction=0)
+
+
+def epoch(chunks: Chunks, on_unreadable: Callable = pytest.fail) -> dict[str, np.ndarray | None]:
+    """The symbols of each file, by name, through the graph; None if it could not be read."""
+    streams: dict[str, list | None] = {path: [] for path in chunks.catalogue.paths}
+    dataset = make_dataset(chunks, one_pass=True, shuffle=False, on_unreadable=on_unreadable)
+    batches = list(dataset.as_numpy_iterator())
+    lengths = np.concatenate([batch["lengths"].reshape(-1) for batch in batches])
+    symbols = np.concatenate([batch["symbols"].reshape(-1, CONFIG.chunk_size) for batch in batches])
+    for number in range(len(chunks)):
+        path, _ = chunks.locate(number)
+        stream = streams[path]
+        if lengths[number] < 0:
+            streams[path] = None
+        elif stream is not None:
+            stream.append(symbols[number, : lengths[number]])
+    names = dict(zip(chunks.catalogue.paths, chunks.catalogue.names, strict=True))
+    return {
+        names[path]: None if stream is None else np.concatenate(stream)
+        for path, stream in streams.items()
+    }
+
+
+def stored(catalogue: Catalogue, name: str) -> np.ndarray:  # int32 [F, C]
+    """The samples of a file, at their own depth."""
+    return np.concatenate(list(read_samples(catalogue, catalogue.names.index(name))))
+
+
+def symbols_of(frames: np.ndarray, bits: int = 16) -> np.ndarray:
+    """The symbols of mono integer samples: their top 16 bits."""
+    return (frames[:, 0] * 2**16 >> bits) + 2**15
+
+
+def remark(corpus: Corpus, name: str) -> str:
+    """Why a file was skipped, or else what is noted of it."""
+    for path, reason in corpus.catalogue.skipped:
+        if os.path.basename(path) == name:
+            return reason
+    return corpus.catalogue.notes[corpus.catalogue.names.index(name)]
+
+
+def wide(bits: int, container: Encoding) -> tuple[bytes, np.ndarray]:
+    """Samples of few bits, left-justified, in a plain header that says so, and as integers."""
+    size = container.bytes_per_sample
+    frames = wav_files.random_frames(container, 40, 1) >> (8 * size - bits) << (8 * size - bits)
+    fmt = (b"fmt ", raw_fmt(1, 1, 8000, size, bits))
+    return wav_bytes([fmt, (b"data", wav_files.encode(frames, container))]), frames
+
+
+def wide_extensible(bits: int) -> tuple[bytes, np.ndarray]:
+    """The same in 32-bit containers of an extensible header."""
+    frames = wav_files.random_frames(Encoding.S32, 40, 1) >> (32 - bits) << (32 - bits)
+    fmt = bytearray(wav_files.fmt_chunk(Encoding.S32, 1, extensible=True))
+    fmt[18] = bits
+    data = wav_files.encode(frames, Encoding.S32)
+    return wav_bytes([(b"fmt ", bytes(fmt)), (b"data", data)]), frames
+
+
+# What is read right: content, samples, and a part of the note, if there is one.
+USED = {
+    "fmt of 16 bytes": (wav_bytes([FMT, DATA]), FRAMES, ""),
+    "fmt of 18 bytes": (wav_bytes([(b"fmt ", FMT[1] + b"\0\0"), DATA]), FRAMES, ""),
+    "fmt of 40 bytes": (wav_bytes([EXTENSIBLE, DATA]), FRAMES, ""),
+    "JUNK before fmt": (wav_bytes([(b"JUNK", bytes(28)), FMT, DATA]), FRAMES, ""),
+    "bext before fmt": (wav_bytes([(b"bext", bytes(602)), FMT, DATA]), FRAMES, ""),
+    "LIST before data": (wav_bytes([FMT, INFO, DATA]), FRAMES, ""),
+    "deep LIST": (wav_bytes([FMT, (b"LIST", DEEP), DATA]), FRAMES, ""),
+    "data inside a LIST": (wav_bytes([NAMES_DATA, FMT, NAMES_DATA, DATA]), FRAMES, ""),
+    "data before fmt": (wav_bytes([DATA, FMT]), FRAMES, ""),
+    "two data chunks": (wav_bytes([FMT, DATA, INFO, (b"data", b"no samples")]), FRAMES, ""),
+    "RF64": (wav_bytes([FMT, DATA], "RF64"), FRAMES, ""),
+    "BW64": (wav_bytes([FMT, DATA], "BW64"), FRAMES, ""),
+    "RF64 without ds64": (b"RF64" + plain(0xFFFFFFFF, 0xFFFFFFFF)[4:], FRAMES, ""),
+    "12 bits in 16": (*wide(12, Encoding.S16), ""),
+    "20 bits in 24": (*wide(20, Encoding.S24), ""),
+    "20 bits in 32": (*wide_extensible(20), ""),
+    "24 bits in 32": (*wide_extensible(24), ""),
+    "data shorter than declared": (plain()[:-11], FRAMES[:-6], "cut off: 69 of 80 bytes"),
+    "data longer than declared": (plain() + b"not samples", FRAMES, ""),
+    "size 0": (plain(0, 0), FRAMES, "the recording was not completed"),
+    "size 0xFFFFFFFF": (plain(0xFFFFFFFF, 0xFFFFFFFF), FRAMES, ""),
+    "size 0x7FFFFFFF": (plain(0x7FFFFFFF, 0x7FFFFFFF), FRAMES, "cut off: 80 of 2147483647"),
+    "odd size": (plain(data=79), FRAMES[:-1], ""),
+    "RIFF size too small": (plain(riff=1), FRAMES, ""),
+}
+# libsndfile reads these otherwise or not at all: the samples written are what is expected.
+OURS_ALONE = {
+    "data inside a LIST",
+    "data before fmt",
+    "two data chunks",
+    "BW64",
+    "RF64 without ds64",
+    "size 0",
+}
+
+# What is skipped: content, and a part of the reason.
+SKIPPED = {
+    "no channels": (wav_bytes([(b"fmt ", raw_fmt(1, 0, 8000, 0, 16)), DATA]), "0 channels"),
+    "65535 channels": (
+        wav_bytes([(b"fmt ", raw_fmt(1, 65535, 8000, 65535, 8)), (b"data", bytes(65535 * 20))]),
+        "the header declares 65535 channels, expected at most 1024",
+    ),
+    "no rate": (wav_bytes([(b"fmt ", raw_fmt(1, 1, 0, 2, 16)), DATA]), "sample rate of 0 Hz"),
+    "no block_align": (
+        wav_bytes([(b"fmt ", raw_fmt(1, 1, 8000, 0, 16)), DATA]),
+        "the header contradicts itself: 1 channels of 16 bits",
+    ),
+    "size 0 before fmt": (
+        b"RIFF\0\0\0\0WAVE" + wav_bytes([(b"data", b""), FMT])[12:],
+        "it holds no audio (0 frames)",
+    ),
+    "0 frames": (wav_bytes([FMT, (b"data", b""), INFO]), "it holds no audio (0 frames)"),
+    "24 bits in 4 bytes": (
+        wav_bytes([(b"fmt ", raw_fmt(1, 1, 8000, 4, 24)), DATA]),
+        "which 3 of the 4 bytes",
+    ),
+    "RF64, ds64 cut": (
+        wav_bytes([(b"ds64", bytes(8)), FMT, DATA]).replace(b"RIFF", b"RF64"),
+        "the 'ds64' chunk is cut short: 8 of 16 bytes",
+    ),
+    "NaN": (
+        wav_bytes(
+            [
+                (b"fmt ", wav_files.fmt_chunk(Encoding.F32, 1)),
+                (b"data", struct.pack("<3f", 0, 0.5, float("nan"))),
+            ]
+        ),
+        "it holds NaN or infinity (first in frame 2)",
+    ),
+    "RIFX": (encoded("WAV", "PCM_16", endian="BIG"), "big-endian WAV (RIFX)"),
+    "Microsoft ADPCM": (encoded("WAV", "MS_ADPCM"), "Microsoft ADPCM"),
+    "IMA ADPCM": (encoded("WAV", "IMA_ADPCM"), "IMA ADPCM"),
+    "mu-law": (encoded("WAV", "ULAW"), "mu-law"),
+    "A-law, extensible": (encoded("WAVEX", "ALAW"), "A-law"),
+    "GSM": (encoded("WAV", "GSM610"), "GSM 6.10"),
+    "MP3 in a WAV": (
+        wav_bytes([(b"fmt ", raw_fmt(0x55, 1, 8000, 1, 0) + b"\0\0"), DATA]),
+        "MP3 (format tag 0x0055)",
+    ),
+    "MP3": (encoded("MP3", None), "it is an MP3 file, not a WAV"),
+    "FLAC": (encoded("FLAC", "PCM_16"), "it is a FLAC file, not a WAV"),
+    "Ogg": (encoded("OGG", "VORBIS"), "it is an Ogg file, not a WAV"),
+    "HTML": (b"<!DOCTYPE html><title>404</title>", "it is an HTML or XML page, not a WAV"),
+    "git-lfs pointer": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 12345\n",
+        "it is a git-lfs pointer (run 'git lfs pull'), not a WAV",
+    ),
+    "noise": (np.random.default_rng(0).bytes(5000), "it is not a WAV: it begins with"),
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """All of these in one folder."""
+    folder = tmp_path_factory.mktemp("bad")
+    for name, (content, *_) in {**USED, **SKIPPED}.items():
+        (folder / f"{name}.wav").write_bytes(content)
+    return open_folder(folder)
+
+
+@pytest.fixture(scope="module")
+def streams(corpus):
+    return epoch(corpus.train)
+
+
+def test_bad_files_do_the_good_one_no_harm(corpus, streams):
+    np.testing.assert_array_equal(streams["good.wav"], symbols_of(GOOD))
+    assert set(streams) == {"good.wav", *(f"{name}.wav" for name in USED)}
+    assert len(corpus.catalogue.skipped) == len(SKIPPED)
+
+
+@pytest.mark.parametrize("name", USED)
+def test_strange_files_are_read_right(corpus, streams, name):
+    content, frames, note = USED[name]
+    catalogue = corpus.catalogue
+    encoding = Encoding(catalogue.encodings[catalogue.names.index(f"{name}.wav")])
+    bits = 8 * encoding.bytes_per_sample
+    np.testing.assert_array_equal(stored(catalogue, f"{name}.wav"), frames)
+    np.testing.assert_array_equal(streams[f"{name}.wav"], symbols_of(frames, bits))
+    assert note in remark(corpus, f"{name}.wav")
+    assert bool(note) == bool(remark(corpus, f"{name}.wav"))
+    if name not in OURS_ALONE:
+        expected, _ = soundfile.read(io.BytesIO(content), dtype="int32", always_2d=True)
+        np.testing.assert_array_equal(frames << (32 - bits), expected)
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_unusable_files_are_skipped_by_name(corpus, name):
+    assert SKIPPED[name][1] in remark(corpus, f"{name}.wav")
+
+
+def test_headers_cut_at_any_byte(tmp_path):
+    headers = {
+        "plain": plain(),
+        "chunks": wav_bytes([(b"JUNK", bytes(5)), EXTENSIBLE, NAMES_DATA, DATA]),
+        "rf64": wav_bytes([EXTENSIBLE, DATA], "RF64"),
+        "data first": wav_bytes([DATA, FMT]),
+    }
+    for name, content in headers.items():
+        for end in range(len(content)):
+            (tmp_path / f"{name} {end:03}.wav").write_bytes(content[:end])
+    corpus = open_folder(tmp_path)
+    streams = epoch(corpus.train)
+    expected = symbols_of(FRAMES)
+    np.testing.assert_array_equal(streams.pop("good.wav"), symbols_of(GOOD))
+    assert len(streams) + len(corpus.catalogue.skipped) == sum(map(len, headers.values()))
+    for stream in streams.values():
+        np.testing.assert_array_equal(stream, expected[: len(stream)])
+    # Whatever holds a whole frame behind a whole header is used: 40 frames, but for the last byte.
+    for name in ("plain", "chunks", "rf64"):
+        assert sum(other.startswith(name) for other in streams) == 2 * 39
+        assert remark(corpus, f"{name} 030.wav")
+    assert sum(other.startswith("data first") for other in streams) == 0
+
+
+def test_sizes_that_wrapped_at_4_gib():
+    size = 5 * 2**30
+    content = plain(riff=(size - 8) % 2**32, data=(size - 44) % 2**32)
+    header = wav.read_header(lambda offset, count: content[offset : offset + count], size)
+    assert (header.payload_offset, header.frames) == (44, (size - 44) // 2)
+    assert "modulo 4 GiB" in header.note
+
+
+def test_any_name_is_read(tmp_path):
+    names = [
+        b"\xff\xfe.wav",
+        b"new\nline.wav",
+        b"[1]*?.wav",
+        b"-\t\\ \x1b[31m.wav",
+        "日本.wav".encode(),
+    ]
+    for number, name in enumerate(names):
+        frames = np.full((20, 1), number)
+        wav_files.write_wav(os.path.join(os.fsencode(tmp_path), name), frames, Encoding.S16)
+    streams = epoch(open_folder(tmp_path).train)
+    for number, name in enumerate(names):
+        assert streams[os.fsdecode(name)].tolist() == [2**15 + number] * 20
+
+
+def test_what_an_ordinary_user_may_not_read_is_skipped(tmp_path):
+    script = """
+import os, sys
+import numpy as np
+from pipeline import ranges
+from pipeline.catalogue import build_catalogue
+build_catalogue([])  # Imports the rest, which may lie where only root can read.
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+catalogue = build_catalogue([sys.argv[1]])
+for path, reason in (*zip(catalogue.paths, catalogue.names), *catalogue.skipped):
+    print(os.path.relpath(path, sys.argv[1]), reason, sep=": ")
+path = os.path.join(sys.argv[1], "file.wav")
+one = np.array([1])
+ranges.read_ranges(np.array([path.encode()]), one, one, one, one, one,
+                   lambda path, reason: print("read", reason, sep=": "))
+"""
+    with tempfile.TemporaryDirectory() as folder:  # The folders of pytest are private.
+        os.chmod(folder, 0o755)
+        for name in ("closed", "listed"):
+            os.mkdir(os.path.join(folder, name))
+        for name in ("file.wav", "good.wav", "closed/a.wav", "listed/a.wav"):
+            wav_files.write_wav(os.path.join(folder, name), GOOD, Encoding.S16)
+        for link, target in (("link.wav", "closed/a.wav"), ("link", "closed/deeper")):
+            os.symlink(os.path.join(folder, target), os.path.join(folder, link))
+        os.chmod(os.path.join(folder, "file.wav"), 0)
+        os.chmod(os.path.join(folder, "closed"), 0)
+        os.chmod(os.path.join(folder, "listed"), 0o444)  # Its names are seen, but no more.
+        process = subprocess.run(
+            [sys.executable, "-c", script, folder], cwd=ROOT, capture_output=True, text=True
+        )
+        for name in ("closed", "listed"):
+            os.chmod(os.path.join(folder, name), 0o755)
+    assert process.returncode == 0, process.stderr
+    assert sorted(process.stdout.splitlines()) == [
+        "closed: Permission denied",
+        "file.wav: Permission denied",
+        "good.wav: good.wav",
+        "link.wav: Permission denied",
+        "link: Permission denied",
+        "listed/a.wav: Permission denied",
+        "read: Permission denied",
+    ]
+
+
+def change_to_fifo(path: str) -> None:
+    os.unlink(path)
+    os.mkfifo(path)
+
+
+def change_to_folder(path: str) -> None:
+    os.unlink(path)
+    os.mkdir(path)
+
+
+def change_to_loop(path: str) -> None:
+    os.unlink(path)
+    os.symlink(path, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (os.unlink, "No such file"),
+        (lambda path: os.truncate(path, 60), "changed since it was catalogued"),
+        (lambda path: os.utime(path, ns=(0, 1)), "changed since it was catalogued"),
+        (change_to_fifo, "changed since it was catalogued"),
+        (change_to_folder, "changed since it was catalogued"),
+        (change_to_loop, "symbolic links"),
+    ],
+)
+def test_a_file_that_changes_after_the_dataset_was_made(tmp_path, change, reason):
+    wav_files.write_wav(tmp_path / "bad.wav", FRAMES, Encoding.S16)
+    chunks = open_folder(tmp_path).train
+    reports = []
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Changing(Chunks):
+        """Changes the file once the graph has been told of it."""
+
+        def columns(self):
+            columns = super().columns()
+            change(str(tmp_path / "bad.wav"))
+            return columns
+
+    streams = epoch(
+        Changing(
+            **{field.name: getattr(chunks, field.name) for field in dataclasses.fields(chunks)}
+        ),
+        lambda *report: reports.append(report),
+    )
+    assert streams["bad.wav"] is None
+    np.testing.assert_array_equal(streams["good.wav"], symbols_of(GOOD))
+    assert {path for path, _ in reports} == {str(tmp_path / "bad.wav")}
+    assert all(reason in text for _, text in reports)
+
+
+def test_a_file_that_is_written_to_during_the_very_read(tmp_path, monkeypatch):
+    wav_files.write_wav(tmp_path / "bad.wav", FRAMES, Encoding.S16)
+    os.utime(tmp_path / "bad.wav", ns=(0, 0))
+    chunks = open_folder(tmp_path).train
+    inode = os.stat(tmp_path / "bad.wav").st_ino
+    preadv = os.preadv
+
+    def overwrite_first(descriptor, buffers, offset):
+        if os.fstat(descriptor).st_ino == inode:
+            with open(tmp_path / "bad.wav", "r+b") as file:
+                file.seek(44)
+                file.write(b"noise")
+        return preadv(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", overwrite_first)
+    reports = []
+    streams = epoch(chunks, lambda *report: reports.append(report))
+    assert streams["bad.wav"] is None
+    np.testing.assert_array_equal(streams["good.wav"], symbols_of(GOOD))
+    assert set(reports) == {(str(tmp_path / "bad.wav"), "it has changed since it was catalogued")}
+
+
+def test_a_fifo_in_place_of_a_file_found_does_not_hang_the_scan(tmp_path, monkeypatch):
+    wav_files.write_wav(tmp_path / "bad.wav", FRAMES, Encoding.S16)
+    stat = os.stat
+
+    def change_after_stat(path, **options):
+        status = stat(path, **options)
+        if str(path).endswith("bad.wav"):
+            change_to_fifo(path)
+        return status
+
+    monkeypatch.setattr(os, "stat", change_after_stat)
+    corpus = open_folder(tmp_path)
+    assert corpus.catalogue.names == ("good.wav",)
+    assert corpus.catalogue.skipped == ((str(tmp_path / "bad.wav"), "Illegal seek"),)
+
+
+def parse_or_refuse(content: bytes) -> bytes | None:
+    """The payload, or None; fails where the parser does more than that, or reads too much."""
+    sizes = []
+
+    def read_at(offset, size):
+        assert 0 <= offset < offset + size <= len(content)
+        sizes.append(size)
+        return content[offset : offset + size]
+
+    try:
+        header = wav.read_header(read_at, len(content))
+    except WavError as error:
+        assert str(error)
+        return None
+    finally:
+        assert len(sizes) <= 3 * 1000 + 1
+        assert max(sizes, default=0) <= 4096
+    begin, end = header.payload_offset, header.payload_offset + header.frames * header.frame_bytes
+    assert content[begin - 8 : begin - 4] == b"data"
+    assert begin < end <= len(content)
+    assert header.channels <= 1024
+    return content[begin:end]
+
+
+CHUNK_NAMES = st.sampled_from(
+    [b"LIST", b"JUNK", b"bext", b"fact", b"ds64", b"fmt ", b"data", b"data"]
+) | st.binary(min_size=4, max_size=4)
+SIZES = st.sampled_from([0, 1, 15, 16, 2**31, 2**32 - 2, 2**32 - 1]) | st.integers(0, 2**32 - 1)
+CONTENTS = st.binary(max_size=60) | st.sampled_from(
+    [FMT[1], EXTENSIBLE[1], NAMES_DATA[1], bytes(28)]
+)
+
+
+@hypothesis.given(
+    st.sampled_from([b"RIFF", b"RF64", b"BW64"]),
+    SIZES,
+    st.lists(st.tuples(CHUNK_NAMES, CONTENTS, st.none() | SIZES, st.booleans()), max_size=8),
+    st.lists(st.integers(0, 4000), max_size=3),
+)
+def test_any_chunks_of_any_size_with_any_bits_flipped(container, riff_size, chunks, flips):
+    content = bytearray(container + struct.pack("<I", riff_size) + b"WAVE")
+    for name, body, size, pad in [*chunks[:4], (*FMT, None, True), *chunks[4:]]:
+        content += name + struct.pack("<I", len(body) if size is None else size) + body
+        content += bytes(pad and len(body) % 2)
+    for bit in flips:
+        content[bit // 8 % len(content)] ^= 1 << bit % 8
+    parse_or_refuse(bytes(content))
+
+
+OTHER_CHUNKS = st.lists(
+    st.tuples(
+        CHUNK_NAMES.filter(lambda name: name not in (b"fmt ", b"data", b"ds64")),
+        st.binary(max_size=60) | st.just(NAMES_DATA[1]),
+    ),
+    max_size=3,
+)
+
+
+@hypothesis.given(
+    st.sampled_from(["RIFF", "RF64", "BW64"]), OTHER_CHUNKS, OTHER_CHUNKS, OTHER_CHUNKS, st.data()
+)
+def test_the_samples_are_found_among_any_other_chunks(container, before, between, after, data):
+    first, second = data.draw(st.permutations([FMT, DATA]))
+    content = wav_bytes([*before, first, *between, second, *after], container)
+    assert parse_or_refuse(content) == DATA[1]
+
+
+def test_the_table_names_tests_that_exist():
+    table = (ROOT / "pipeline" / "BAD_INPUT.md").read_text()
+    tests = re.findall(r"`(\w+\.py)::(\w+)`", table)
+    rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 30
+    assert all("::test_" in row for row in rows)
+    for file, name in tests:
+        assert f"\ndef {name}(" in (ROOT / "tests" / "pipeline" / file).read_text(), name
