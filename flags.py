@@ -33,7 +33,7 @@ _LARGEST = 2**31 - 1  # Some integers become int32.
 _OF_A_START = ("fresh", "allow_change")
 OF_AN_EVALUATION = ("model", "split", "eval_files", "codecs", "chunked", "report_dir")
 _OF_A_MODEL = (
-    *("use_16bit", "downmix", "stereo_blocking_n", "chunk_size", "seed"),
+    *("use_16bit", "downmix", "stereo_blocking_n", "chunk_size", "seed", "valid_fraction"),
     *("embedding_dim", "num_layers", "num_heads", "widening_factor", "dtype"),
 )
 
@@ -346,8 +346,8 @@ def check_model(settings: Mapping[str, Any]) -> None:
 
     What a model was trained with decides how files become its symbols; it is not for flags to say.
     """
-    for group in ("pipeline", "model"):
-        for name, value in settings[group].items():
+    for group in (settings["pipeline"], settings["model"], settings):
+        for name, value in group.items():
             if name in _OF_A_MODEL and FLAGS[name].present and FLAGS[name].value != value:
                 raise ValueError(
                     f"--{name}={FLAGS[name].value}, but the model was trained with {value}: "

@@ -10,6 +10,7 @@
 All flags: python main.py --helpfull
 """
 
+import io
 import logging
 import os
 import sys
@@ -31,6 +32,8 @@ _COMMANDS = ("train", "inspect", "evaluate", "compare")
 
 def main(argv: list[str]) -> None:
     """Dispatches to a command; a mistake of the user's is one line and status 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # Not every terminal has every character.
     command, *arguments = argv[1:] or ["train"]
     strange = arguments if command in _COMMANDS else [command]
     if strange and command != "compare":
@@ -50,7 +53,7 @@ def main(argv: list[str]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
+    except (ArithmeticError, ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
         if os.environ.get("WAVESTREAM_TRACEBACK"):
             raise
         _fail(str(error) or type(error).__name__)
@@ -144,11 +147,14 @@ def _evaluate(config: EvaluationConfig) -> None:
     from training.export import load_model
 
     _check_folders(config.audio_dirs)
+    if os.path.isdir(config.model):
+        raise IsADirectoryError(f"--model={config.model} is a folder: expected the .npz file in it")
     loaded = load_model(config.model)
     flags.check_model(loaded.settings)
     _keep_off_the_accelerator()
     from evaluation.report.figures import figures
     from evaluation.report.table import format_table
+    from evaluation.report.write import write_report
     from evaluation.run import run
     from training.devices import share_cores
     from training.run_log import start_logging
@@ -156,7 +162,9 @@ def _evaluate(config: EvaluationConfig) -> None:
     share_cores(config.batch_size)
     start_logging(None)
     result = run(config, loaded.model(), loaded.params, loaded.settings, loaded.pipeline())
-    print(format_table(figures(result)))
+    print(format_table(figures(result)), flush=True)  # Whatever becomes of the report.
+    if config.report_dir:
+        print(f"report: {write_report(result, config.report_dir)}")
 
 
 def _compare(run_dirs: list[str]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from evaluation.codecs.baselines import score_chunks, score_files
 from evaluation.codecs.libraries import all_codecs
+from evaluation.codecs.programs import missing_programs
 from evaluation.config import EvaluationConfig
 from evaluation.evaluate import evaluate
-from evaluation.report.write import write_report
 from evaluation.result import Evaluation
 from models.transformer import Transformer
 from pipeline.catalogue import Catalogue, Skipped
@@ -31,7 +31,7 @@ def run(
     settings: Mapping[str, Any],
     pipeline: PipelineConfig,
 ) -> Evaluation:
-    """Evaluates a model beside other codecs, and writes a report where one is asked for.
+    """Evaluates a model beside other codecs.
 
     Args:
       config: what to do.
@@ -44,18 +44,25 @@ def run(
       NoAudioError, ValueError, OSError: with a message for the user.
     """
     codecs = all_codecs() if config.codecs is None else all_codecs(config.codecs)
+    if config.codecs and (missing := missing_programs(config.codecs)):
+        raise ValueError(f"--codecs: on the PATH there is none of {', '.join(missing)}")
     if config.report_dir:  # Before hours of work, not after.
-        os.makedirs(config.report_dir, exist_ok=True)
+        try:
+            os.makedirs(config.report_dir, exist_ok=True)
+        except OSError as error:
+            raise OSError(f"--report_dir={config.report_dir} cannot be made: {error}") from error
     catalogue, split, skipped = _open(config, settings, pipeline)
     pipeline = dataclasses.replace(pipeline, batch_size=config.batch_size)
     logger.info("evaluating       %d files (split: %s)", len(catalogue), split)
 
     evaluation = evaluate(model, params, catalogue, pipeline, progress=progress_bar("the model"))
+    for path, reason in evaluation.skipped:
+        logger.warning("%r cannot be read any more and is left out: %s", path, reason)
     lost = {path for path, _ in evaluation.skipped}
     read = [file for file, path in enumerate(catalogue.paths) if path not in lost]
     catalogue = catalogue.select(read)
     chunks = Chunks(catalogue=catalogue, config=pipeline)
-    evaluation = dataclasses.replace(
+    return dataclasses.replace(
         evaluation,
         codecs=tuple(score_files(catalogue, codecs, pipeline, progress_bar("codecs"))),
         native=tuple(score_files(catalogue, codecs, None, progress_bar("codecs, native samples"))),
@@ -66,9 +73,6 @@ def run(
         model_bytes=os.path.getsize(config.model) if os.path.exists(config.model) else 0,
         settings=_settings(config, settings, pipeline, catalogue, split),
     )
-    if config.report_dir:
-        logger.info("report           %s", write_report(evaluation, config.report_dir))
-    return evaluation
 
 
 def _open(
@@ -80,6 +84,12 @@ def _open(
     if not folders:
         raise ValueError("--audio_dir is missing: a folder of WAV files")
     is_own = {_real(folder) for folder in folders} <= {_real(folder) for folder in own}
+    for folder in () if config.audio_dirs else map(_real, own):
+        if not is_remote(folder) and not os.path.exists(folder):
+            raise FileNotFoundError(
+                f"{folder}, which the model was trained on, is not there any more; where it has "
+                "moved to, --audio_dir=FOLDER --split=valid finds the files that were held out"
+            )
     corpus = open_corpus(
         folders,
         pipeline,
@@ -90,12 +100,12 @@ def _open(
     if skipped:
         logger.warning("%d files skipped: %s", len(skipped), describe_skipped(skipped))
     split = config.split or ("valid" if is_own else "all")
-    sides = {
-        "valid": corpus.valid.catalogue,
-        "train": corpus.train.catalogue,
-        "all": corpus.catalogue,
-    }
-    catalogue = sides[split]
+    if split == "all":
+        catalogue = corpus.catalogue
+    elif is_own:
+        catalogue = (corpus.valid if split == "valid" else corpus.train).catalogue
+    else:
+        catalogue = _side(corpus.catalogue, split, own, settings)
     if not len(catalogue):
         raise ValueError(
             f"the split {split!r} has no file: the model was trained with --valid_fraction="
@@ -108,30 +118,51 @@ def _open(
     return catalogue, split, skipped
 
 
+def _side(
+    catalogue: Catalogue, split: str, own: tuple[str, ...], settings: Mapping[str, Any]
+) -> Catalogue:
+    """Returns the files of other folders that are on a side of the model's split."""
+    known, is_inside = _is_known(catalogue, own, settings)
+    if not all(is_inside):
+        logger.warning(
+            "%d of %d files are not in the folders that the model was trained on; which of them it "
+            "knows is told by their relative paths, and true only if they are the same corpus",
+            is_inside.count(False),
+            len(catalogue),
+        )
+    return catalogue.select(
+        [i for i, is_known in enumerate(known) if is_known == (split == "train")]
+    )
+
+
 def _warn_of_known_files(
     catalogue: Catalogue, own: tuple[str, ...], settings: Mapping[str, Any]
 ) -> None:
     """Says so where a model is asked about what it was trained on."""
-    names = []
-    for path in map(_real, catalogue.paths):
-        for folder in map(_real, own):
-            if path.startswith(folder + "/"):
-                names.append(os.path.relpath(path, folder))
-                break
-    known = sum(
-        is_trained_on(
-            names,
-            valid_fraction=settings["valid_fraction"],
-            seed=settings["pipeline"]["seed"],
-        )
-    )
-    if known:
+    pairs = zip(*_is_known(catalogue, own, settings), strict=True)
+    if known := sum(is_known and is_inside for is_known, is_inside in pairs):
         logger.warning(
             "%d of these %d files are of the model's training split: its figure is better than on "
             "audio that it has not seen",
             known,
             len(catalogue),
         )
+
+
+def _is_known(
+    catalogue: Catalogue, own: tuple[str, ...], settings: Mapping[str, Any]
+) -> tuple[list[bool], list[bool]]:
+    """Returns which files have names of the training split, and which lie in its folders."""
+    names, is_inside = [], []
+    roots = [folder.rstrip("/") + "/" for folder in map(_real, own)]
+    for path, name in zip(map(_real, catalogue.paths), catalogue.names, strict=True):
+        root = next((root for root in roots if path.startswith(root)), None)
+        names.append(name if root is None else path.removeprefix(root))
+        is_inside.append(root is not None)
+    known = is_trained_on(
+        names, valid_fraction=settings["valid_fraction"], seed=settings["pipeline"]["seed"]
+    )
+    return known, is_inside
 
 
 def _real(path: str) -> str:

@@ -1,12 +1,10 @@
 """Which files are evaluated, and what is said of them."""
 
 import dataclasses
-import json
 import logging
 import os
 from typing import Any
 
-import numpy as np
 import pytest
 
 from evaluation import run
@@ -90,11 +88,30 @@ def test_a_file_that_is_none_is_named(evaluate, folder, caplog):
     assert "1 files skipped: " in caplog.text
 
 
-def test_a_report_is_written(evaluate, tmp_path):
-    result = evaluate(report_dir=os.fspath(tmp_path / "new" / "report"))
-    report = json.loads((tmp_path / "new" / "report" / "report.json").read_text())
-    assert report["samples"] == int(np.sum(result.samples))
-    assert (tmp_path / "new" / "report" / "report.html").exists()
+def test_a_folder_for_the_report_that_cannot_be_made_is_told_before_the_work(evaluate, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"--report_dir=.*file/report cannot be made"):
+        evaluate(report_dir=os.fspath(tmp_path / "file" / "report"))
+
+
+@pytest.mark.parametrize("split", ["valid", "train"])
+def test_a_part_of_the_training_folder_keeps_its_sides(evaluate, folder, split, caplog):
+    (folder / "part").mkdir()
+    for number in range(12):
+        write_wav(folder / "part" / f"{number}.wav", random_frames(Encoding.U8, 9, 1), Encoding.U8)
+    whole = {os.path.basename(n) for n in evaluate(split=split).names if n.startswith("part/")}
+    caplog.clear()
+    assert set(evaluate(folder / "part", split=split).names) == whole
+    assert "not in the folders" not in caplog.text
+
+
+def test_a_corpus_that_moved(evaluate, folder, caplog):
+    expected = evaluate().names
+    moved = folder.rename(folder.parent / "moved")
+    with pytest.raises(FileNotFoundError, match=r"own, which .* --audio_dir=FOLDER --split=valid"):
+        evaluate()
+    assert evaluate(moved, split="valid").names == expected
+    assert "10 of 10 files are not in the folders that the model was trained on" in caplog.text
 
 
 def test_an_empty_split_is_an_error_that_says_what_to_do(evaluate, tmp_path):
