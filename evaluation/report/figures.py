@@ -112,11 +112,13 @@ def _codec(name: str, evaluation: Evaluation) -> Figures:
         for scores in (evaluation.codecs, evaluation.chunked, evaluation.native)
     )
     known = [score for score in (whole, chunked, native) if score]
+    columns = (("", whole), ("each chunk alone, ", chunked), ("native samples, ", native))
+    remarks = [label + score.remark for label, score in columns if score and score.remark]
     whole_figures = _score(whole) if whole else dict.fromkeys(_score(known[0]))
     return {
         "codec": name,
         "version": known[0].version,
-        "remark": next((score.remark for score in known if score.remark), ""),
+        "remark": remarks[0] if remarks else "",
         **whole_figures,
         "files": whole_figures["files"] or 0,
         **_against_model(whole, evaluation),

@@ -87,7 +87,9 @@ def format_comparison(comparison: Comparison) -> str:
     lines = _figures_table(comparison.runs)
     lines += _wrapped(
         "bits per sample: train, of the last steps; valid, of the last validation; best, of the "
-        "best one; FLAC -8, on whole files of validation. to FLAC: valid against it."
+        "best one; FLAC -8, on whole files of validation. to FLAC: valid against it; where "
+        "--eval_steps cuts validation short it is of a part, which may be easier or harder: "
+        "evaluate holds both against the same samples."
     )
     if comparison.of_other_samples:
         flags = ", ".join(f"--{name}" for name in comparison.of_other_samples)
