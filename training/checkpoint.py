@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.filesystem import write_bytes_atomically
+from training.set_aside import set_aside
 
 logger = logging.getLogger("wavestream")
 
@@ -108,7 +109,9 @@ class Checkpoints:
                 return _read(path)
             except (DamagedError, OSError) as error:
                 logger.warning("damaged checkpoint, using the one before it: %s", error)
-                os.rename(path, _free_name(f"{path}.damaged"))
+                damaged = f"{path}.damaged"
+                set_aside(damaged)  # One that was found before.
+                os.rename(path, damaged)
         return None
 
     def steps(self) -> list[int]:
@@ -217,14 +220,6 @@ def _remove(path: str) -> None:
         if os.path.exists(manifest):
             os.unlink(manifest)
         shutil.rmtree(path)
-
-
-def _free_name(path: str) -> str:
-    number, free = 1, path
-    while os.path.exists(free):
-        number += 1
-        free = f"{path}.{number}"
-    return free
 
 
 def _file_digest(path: str) -> str:

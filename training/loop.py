@@ -155,7 +155,7 @@ class _Trainer:
     def go_on(self, interruption: Interruption, bar: ProgressBar) -> None:
         """Trains to the last step or a signal. Raises NotFiniteError, TrainingError."""
         progress, config = self._progress, self._config
-        if progress.must_validate and progress.step:
+        if progress.must_validate and self._valid_data is not None:
             self._validate(interruption)
         if progress.step >= config.training_steps:
             return

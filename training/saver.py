@@ -107,6 +107,8 @@ class Saver:
         """
         if self._checkpoints is None or progress.step == self._saved:
             return
+        self.check(wait=True)  # What the save before failed with must not keep this one from disk.
+        self._time = time.monotonic()  # Also of a failure: a full disk is not tried at each step.
         arrays = state_arrays(state)
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -118,9 +120,9 @@ class Saver:
                 "run": self._run,
             }
             self._checkpoints.save(Checkpoint(progress.step, arrays, content), rate=rate)
+            self._saved = progress.step
         except OSError as error:
             self._failed(error)
-        self._saved, self._time = progress.step, time.monotonic()
 
     def check(self, *, wait: bool = False) -> None:
         """Tells of a save that has failed."""

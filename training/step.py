@@ -36,13 +36,7 @@ class TrainState:
 
 def init_state(params: Any, config: TrainingConfig) -> TrainState:
     """Returns the state before the first step, on every local device: each leaf [D, ...]."""
-
-    def init(params: Any, step: jax.Array) -> TrainState:
-        return TrainState(step=step, params=params, opt_state=make_optimizer(config).init(params))
-
-    # By pmap itself: with the sharding of flax's replicate the second step would compile once more.
-    steps = jnp.zeros(jax.local_device_count(), jnp.int32)
-    return jax.pmap(init, axis_name=_AXIS, in_axes=(None, 0))(params, steps)
+    return _replicate(_first_state(params, config))
 
 
 def state_arrays(state: TrainState) -> dict[str, np.ndarray]:
@@ -65,11 +59,8 @@ def restore_state(
       ValueError: the arrays are those of another model or optimizer.
     """
 
-    def init(params: Any) -> TrainState:
-        step = jnp.zeros((), jnp.int32)
-        return TrainState(step=step, params=params, opt_state=make_optimizer(config).init(params))
-
-    leaves, tree = jax.tree_util.tree_flatten_with_path(jax.eval_shape(init, params))
+    shapes = jax.eval_shape(lambda params: _first_state(params, config), params)
+    leaves, tree = jax.tree_util.tree_flatten_with_path(shapes)
     expected = {_name(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
     found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     for name in expected.keys() | found.keys():
@@ -78,7 +69,16 @@ def restore_state(
                 f"the checkpoint does not fit the model: {name} is {found.get(name, 'missing')}, "
                 f"expected {expected.get(name, 'nothing')}"
             )
-    state = jax.tree.unflatten(tree, [arrays[name] for name in expected])
+    return _replicate(jax.tree.unflatten(tree, [arrays[name] for name in expected]))
+
+
+def _first_state(params: Any, config: TrainingConfig) -> TrainState:
+    step = jnp.zeros((), jnp.int32)
+    return TrainState(step=step, params=params, opt_state=make_optimizer(config).init(params))
+
+
+def _replicate(state: TrainState) -> TrainState:
+    # By pmap itself: with the sharding of flax's replicate the second step would compile once more.
     devices = jnp.zeros(jax.local_device_count())
     spread = jax.pmap(lambda state, _: state, axis_name=_AXIS, in_axes=(None, 0))
     return spread(state, devices)

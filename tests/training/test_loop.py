@@ -425,3 +425,32 @@ def test_the_clock_says_when_to_save(monkeypatch, tmp_path):
     assert not saver.is_due(5)
     now[0] = 121.0
     assert saver.is_due(5)
+
+
+def test_a_save_after_one_that_failed_is_not_lost(monkeypatch, tmp_path, caplog):
+    records, failures = _Records(), [OSError(28, "No space left on device")]
+    write = checkpoint.write_bytes_atomically
+
+    def full_once(*args):
+        if failures:
+            raise failures.pop()
+        write(*args)
+
+    monkeypatch.setattr(checkpoint, "write_bytes_atomically", full_once)
+    # The failure is known only when the next save begins.
+    monkeypatch.setattr(Checkpoints, "check", lambda self: None)
+    saver = _saver(tmp_path, records, checkpoint_every=3)
+    _train(monkeypatch, records, SYMBOLS, saver=saver, training_steps=6)
+    assert "No space left on device; training goes on" in caplog.text
+    assert Checkpoints(str(tmp_path), keep=1).steps() == [6]
+
+
+def test_a_validation_that_was_due_is_left_out_where_nothing_is_held_out_any_more(
+    monkeypatch, tmp_path
+):
+    records = _Records()
+    saver = _saver(tmp_path, records, checkpoint_every=2)
+    _train(monkeypatch, records, SYMBOLS, saver=saver, training_steps=2)
+    start = Checkpoints(str(tmp_path), keep=1).restore()
+    start.progress["must_validate"] = True
+    assert _train(monkeypatch, records, SYMBOLS, start=start, training_steps=4).steps == 4
