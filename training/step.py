@@ -58,7 +58,6 @@ def restore_state(
     Raises:
       ValueError: the arrays are those of another model or optimizer.
     """
-
     shapes = jax.eval_shape(lambda params: _first_state(params, config), params)
     leaves, tree = jax.tree_util.tree_flatten_with_path(shapes)
     expected = {_name(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
