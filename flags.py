@@ -23,6 +23,7 @@ from training.config import (
     ON_SAVE_ERROR,
     SCHEDULES,
     CheckpointConfig,
+    HostsConfig,
     RunConfig,
     TrainingConfig,
 )
@@ -30,7 +31,7 @@ from training.config import (
 FLAGS = flags.FLAGS
 
 _LARGEST = 2**31 - 1  # Some integers become int32.
-_OF_A_START = ("fresh", "allow_change")
+_OF_A_START = ("fresh", "allow_change", "process_id")
 OF_AN_EVALUATION = ("model", "split", "eval_files", "codecs", "chunked", "report_dir")
 _OF_A_MODEL = (
     *("use_16bit", "downmix", "stereo_blocking_n", "chunk_size", "seed", "valid_fraction"),
@@ -179,6 +180,16 @@ flags.DEFINE_enum(
     "What to do where a checkpoint cannot be saved: warn and continue, or stop.",
 )
 
+# --- Hosts
+flags.DEFINE_string(
+    "coordinator_address",
+    None,
+    "HOST:PORT of the first of several hosts that train together, the same on all of them; auto "
+    "finds it and the next two in the environment of a TPU VM, Slurm or Open MPI.",
+)
+flags.DEFINE_integer("num_processes", None, "How many hosts there are.", lower_bound=1)
+flags.DEFINE_integer("process_id", None, "Which of them this is, from 0 on.", lower_bound=0)
+
 # --- Evaluation
 flags.DEFINE_string(
     "model", None, "evaluate: the model file, such as runs/quickstart/audio_model.npz."
@@ -299,11 +310,21 @@ def config() -> RunConfig:
                 "allow_change": tuple(name.strip() for name in FLAGS.allow_change if name.strip()),
             }
         ),
+        hosts=HostsConfig(
+            coordinator_address=FLAGS.coordinator_address or _found_coordinator(),
+            num_processes=FLAGS.num_processes,
+            process_id=FLAGS.process_id,
+        ),
         output_dir=os.path.expanduser(FLAGS.output_dir),
         model_name=FLAGS.model_name,
         wandb_project=FLAGS.wandb_project or None,
         wandb_run_name=FLAGS.wandb_run_name or _run_name(),
     )
+
+
+def _found_coordinator() -> str | None:
+    """Returns "auto" on one of the several hosts of a TPU slice that says so."""
+    return "auto" if "," in os.environ.get("TPU_WORKER_HOSTNAMES", "") else None
 
 
 def _check_magnitudes(values: dict[str, Any]) -> None:

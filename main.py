@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        _exit(130, "interrupted")
     except (ArithmeticError, ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
         if os.environ.get("WAVESTREAM_TRACEBACK"):
             raise
@@ -65,14 +65,31 @@ def _on_a_corpus(command: str, config: RunConfig) -> None:
             "--audio_dir is missing: a folder of WAV files "
             "(or --demo, to train on a corpus that is made here)"
         )
+    # Before all that may fail, for the other hosts to learn of it.
+    is_first = command == "inspect" or _connect(config)
     _check_folders(config.audio_dirs)
-    _check_output(config)
+    if is_first:
+        _check_output(config)
     _check_memory(config)
     _keep_off_the_accelerator()
     if command == "inspect":
         _inspect(config)
     else:
         _train(config)
+
+
+def _connect(config: RunConfig) -> bool:
+    """Joins the other hosts; returns whether this is the one that writes."""
+    if not config.hosts.several:
+        return True
+    from training import hosts
+    from training.devices import share_cores
+    from training.run_log import start_logging
+
+    start_logging(None)  # Who learns that another host has failed, tells it.
+    share_cores(config.pipeline.batch_size // (config.hosts.num_processes or 1))
+    hosts.connect(config.hosts)
+    return hosts.is_first()
 
 
 def _check_folders(audio_dirs: Iterable[str]) -> None:
@@ -123,7 +140,7 @@ def _train(config: RunConfig) -> None:
     from training.devices import share_cores
 
     share_cores(config.pipeline.batch_size)
-    flags.check_devices(config.pipeline.batch_size, jax.local_device_count())
+    flags.check_devices(config.pipeline.batch_size, jax.device_count())
     from training.run import run
 
     result = run(config, flags.as_flagfile())
@@ -184,7 +201,13 @@ def _fail(message: str) -> NoReturn:
         logger.error(message)
     else:
         print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
+    _exit(2, message)
+
+
+def _exit(status: int, reason: str) -> NoReturn:
+    if hosts := sys.modules.get("training.hosts"):
+        hosts.leave(status, reason)
+    sys.exit(status)
 
 
 def run() -> None:

@@ -109,7 +109,7 @@ def test_output_dir_that_is_not_writable(capsys, tmp_path, monkeypatch):
 
 
 def test_batch_that_devices_cannot_share(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("jax.local_device_count", lambda: 4)
+    monkeypatch.setattr("jax.device_count", lambda: 4)
     message = error_of(capsys, "--demo", "--batch_size=6", f"--output_dir={tmp_path}")
     assert message.endswith("devices, 4; the nearest that are: 4 and 8")
     assert not list(tmp_path.iterdir())

@@ -1,7 +1,7 @@
 """How many files may fail before a run ends."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.catalogue import Skipped
 from pipeline.corpus import describe_skipped
@@ -38,6 +38,15 @@ class SkipLimit:
         if path not in self._skipped:
             self._skipped[path] = reason
             logger.warning("%r cannot be read any more and is left out: %s", path, reason)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """The reason for each path."""
+        return dict(self._skipped)
+
+    def merge(self, skipped: Mapping[str, str]) -> None:
+        """Counts the files that another host could not use."""
+        self._skipped.update(skipped)
 
     def exceeded(self) -> str | None:
         """Returns why the run must end; None where it need not."""
