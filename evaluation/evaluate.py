@@ -21,6 +21,7 @@ from pipeline.catalogue import Catalogue, Progress, Skipped
 from pipeline.chunks import Chunks
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
+from pipeline.read import real_samples
 
 _LOUDNESS = np.array([-np.inf, *range(-96, 1, 6)], np.float64)  # dB
 _BYTE = 256
@@ -132,7 +133,7 @@ class _Sums:
 
     def add(self, rows: _Rows) -> None:
         """Adds chunks that could be read."""
-        real = np.arange(rows.symbols.shape[1]) < rows.lengths[:, np.newaxis]
+        real = real_samples(rows.lengths, rows.symbols.shape[1])
         bits = np.where(real[..., np.newaxis], rows.nats, 0).astype(np.float64) / math.log(2)
         starts = self.position_edges[:-1]
         self.position_bits += np.add.reduceat(bits[..., 0].sum(0), starts)

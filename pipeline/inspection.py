@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.chunks import Chunks
 from pipeline.corpus import Corpus, describe_skipped
 from pipeline.dataset import make_dataset
+from pipeline.read import real_samples
 from pipeline.wav import Encoding
 
 
@@ -55,8 +56,8 @@ def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
 def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
     """Returns what one batch looks like, as rows of label and text; reads it."""
     batch = next(make_dataset(corpus.train).take(1).as_numpy_iterator())
-    symbols, lengths = batch["symbols"], batch["lengths"]
-    real = symbols[np.arange(symbols.shape[-1]) < lengths[..., np.newaxis]]
+    symbols = batch["symbols"]
+    real = symbols[real_samples(batch["lengths"], symbols.shape[-1])]
     config = corpus.train.config
     used = (
         f"; symbols from {real.min()} to {real.max()}, mean {real.mean():.1f}" if real.size else ""
