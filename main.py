@@ -162,9 +162,10 @@ def _evaluate(config: EvaluationConfig) -> None:
     share_cores(config.batch_size)
     start_logging(None)
     result = run(config, loaded.model(), loaded.params, loaded.settings, loaded.pipeline())
-    print(format_table(figures(result)), flush=True)  # Whatever becomes of the report.
+    found = figures(result)
+    print(format_table(found), flush=True)  # Whatever becomes of the report.
     if config.report_dir:
-        print(f"report: {write_report(result, config.report_dir)}")
+        print(f"report: {write_report(found, config.report_dir)}")
 
 
 def _compare(run_dirs: list[str]) -> None:
