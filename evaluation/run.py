@@ -17,7 +17,7 @@ from pipeline.catalogue import Catalogue, Skipped
 from pipeline.chunks import Chunks
 from pipeline.config import PipelineConfig
 from pipeline.corpus import describe_skipped, open_corpus
-from pipeline.filesystem import absolute, is_remote
+from pipeline.filesystem import absolute, is_remote, stat
 from pipeline.progress import progress_bar
 from pipeline.split import draw_files, is_trained_on
 
@@ -70,7 +70,7 @@ def run(
         if config.chunked
         else (),
         skipped=(*skipped, *evaluation.skipped),
-        model_bytes=os.path.getsize(config.model) if os.path.exists(config.model) else 0,
+        model_bytes=stat(config.model)[0],
         settings=_settings(config, settings, pipeline, catalogue, split),
     )
 

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from evaluation import run
 from evaluation.config import EvaluationConfig
@@ -28,8 +29,10 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def evaluate(folder, caplog):
+def evaluate(folder, tmp_path, caplog):
     """Evaluates a model that was trained on the folder."""
+    model = tmp_path / "m.npz"
+    model.write_bytes(bytes(500))
     settings = {
         "audio_dirs": [os.fspath(folder)],
         "valid_fraction": 0.4,
@@ -38,9 +41,9 @@ def evaluate(folder, caplog):
     }
     caplog.set_level(logging.INFO)
 
-    def evaluate(*folders, **fields) -> Evaluation:
+    def evaluate(*folders, model=model, **fields) -> Evaluation:
         config = EvaluationConfig(
-            model="m.npz", audio_dirs=tuple(map(os.fspath, folders)), codecs=(), **fields
+            model=os.fspath(model), audio_dirs=tuple(map(os.fspath, folders)), codecs=(), **fields
         )
         uniform: Any = Uniform(256)
         return run.run(config, uniform, {}, settings, PIPELINE)
@@ -74,6 +77,13 @@ def test_part_of_a_training_folder_is_recognised(evaluate, folder, caplog):
     caplog.clear()
     evaluate(folder / name, split="all")
     assert "1 of these 1 files are of the model's training split" in caplog.text
+
+
+def test_the_model_file_is_counted_wherever_it_lies(evaluate):
+    with tf.io.gfile.GFile("ram://counted.npz", "wb") as file:
+        file.write(bytes(700))
+    assert evaluate(eval_files=1).model_bytes == 500
+    assert evaluate(eval_files=1, model="ram://counted.npz").model_bytes == 700
 
 
 def test_some_of_the_files(evaluate):
