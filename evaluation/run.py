@@ -16,9 +16,10 @@ from models.transformer import Transformer
 from pipeline.catalogue import Catalogue, Skipped
 from pipeline.chunks import Chunks
 from pipeline.config import PipelineConfig
-from pipeline.corpus import describe_skipped, open_corpus
+from pipeline.corpus import open_corpus
 from pipeline.filesystem import absolute, is_remote, stat
 from pipeline.progress import progress_bar
+from pipeline.skipping import SkipLimit
 from pipeline.split import draw_files, is_trained_on
 
 logger = logging.getLogger("wavestream")
@@ -55,9 +56,10 @@ def run(
     pipeline = dataclasses.replace(pipeline, batch_size=config.batch_size)
     logger.info("evaluating       %d files (split: %s)", len(catalogue), split)
 
-    evaluation = evaluate(model, params, catalogue, pipeline, progress=progress_bar("the model"))
-    for path, reason in evaluation.skipped:
-        logger.warning("%r cannot be read any more and is left out: %s", path, reason)
+    limit = _skip_limit(config, len(catalogue))
+    evaluation = evaluate(
+        model, params, catalogue, pipeline, limit=limit, progress=progress_bar("the model")
+    )
     lost = {path for path, _ in evaluation.skipped}
     read = [file for file, path in enumerate(catalogue.paths) if path not in lost]
     catalogue = catalogue.select(read)
@@ -80,16 +82,7 @@ def _open(
 ) -> tuple[Catalogue, str, tuple[Skipped, ...]]:
     """Returns the files, what the split is called, and what cannot be used."""
     own = tuple(settings["audio_dirs"])
-    folders = config.audio_dirs or own
-    if not folders:
-        raise ValueError("--audio_dir is missing: a folder of WAV files")
-    is_own = {_real(folder) for folder in folders} <= {_real(folder) for folder in own}
-    for folder in () if config.audio_dirs else map(_real, own):
-        if not is_remote(folder) and not os.path.exists(folder):
-            raise FileNotFoundError(
-                f"{folder}, which the model was trained on, is not there any more; where it has "
-                "moved to, --audio_dir=FOLDER --split=valid finds the files that were held out"
-            )
+    folders = config.audio_dirs or _still_there(own)
     corpus = open_corpus(
         folders,
         pipeline,
@@ -97,8 +90,10 @@ def _open(
         progress=progress_bar("WAV headers"),
     )
     skipped = corpus.catalogue.skipped
-    if skipped:
-        logger.warning("%d files skipped: %s", len(skipped), describe_skipped(skipped))
+    limit = _skip_limit(config, len(corpus.catalogue) + len(skipped), skipped)
+    if problem := limit.exceeded():
+        raise ValueError(problem)
+    is_own = {_real(folder) for folder in folders} <= {_real(folder) for folder in own}
     split = config.split or ("valid" if is_own else "all")
     if split == "all":
         catalogue = corpus.catalogue
@@ -116,6 +111,27 @@ def _open(
     if config.eval_files:
         catalogue = draw_files(catalogue, config.eval_files, seed=pipeline.seed)
     return catalogue, split, skipped
+
+
+def _still_there(own: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the folders that a model was trained on. Raises ValueError, FileNotFoundError."""
+    if not own:
+        raise ValueError("--audio_dir is missing: a folder of WAV files")
+    for folder in map(_real, own):
+        if not is_remote(folder) and not os.path.exists(folder):
+            raise FileNotFoundError(
+                f"{folder}, which the model was trained on, is not there any more; where it has "
+                "moved to, --audio_dir=FOLDER --split=valid finds the files that were held out"
+            )
+    return own
+
+
+def _skip_limit(
+    config: EvaluationConfig, num_files: int, skipped: tuple[Skipped, ...] = ()
+) -> SkipLimit:
+    return SkipLimit(
+        num_files, skipped, strict=config.strict, max_fraction=config.max_skipped_fraction
+    )
 
 
 def _side(

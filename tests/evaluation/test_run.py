@@ -12,6 +12,7 @@ from evaluation import run
 from evaluation.config import EvaluationConfig
 from evaluation.result import Evaluation
 from pipeline.config import PipelineConfig
+from pipeline.corpus import open_corpus
 from pipeline.wav import Encoding
 from tests.evaluation.test_evaluate import Uniform
 from tests.wav_files import random_frames, write_wav
@@ -95,7 +96,62 @@ def test_a_file_that_is_none_is_named(evaluate, folder, caplog):
     result = evaluate(split="all")
     assert [os.path.basename(path) for path, _ in result.skipped] == ["broken.wav"]
     assert len(result.names) == 10
-    assert "1 files skipped: " in caplog.text
+    assert "1 of 11 files skipped: " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("broken", "fields", "message"),
+    [
+        (1, {"strict": True}, r"0\.broken\.wav' cannot be used \(.*\), and --strict lets none"),
+        (11, {}, r"11 of 21 files cannot be used, more than --max_skipped_fraction=0\.5: "),
+        (2, {"max_skipped_fraction": 0.1}, "2 of 12 files cannot be used, more than"),
+    ],
+)
+def test_too_many_skipped_files_are_an_error_before_the_work(
+    evaluate, folder, monkeypatch, broken, fields, message
+):
+    monkeypatch.setattr(run, "evaluate", None)
+    for number in range(broken):
+        (folder / f"{number}.broken.wav").write_bytes(b"RIFF")
+    with pytest.raises(ValueError, match=message):
+        evaluate(**fields)
+
+
+@pytest.fixture
+def remove(folder, monkeypatch):
+    """Removes files of the folder once they are catalogued."""
+
+    def remove(*numbers):
+        def open_and_remove(*args, **kwargs):
+            corpus = open_corpus(*args, **kwargs)
+            for number in numbers:
+                (folder / f"{number}.wav").unlink()
+            return corpus
+
+        monkeypatch.setattr(run, "open_corpus", open_and_remove)
+
+    return remove
+
+
+def test_a_file_that_vanishes_is_named_and_left_out(evaluate, remove, caplog):
+    remove(3)
+    result = evaluate(split="all")
+    assert [os.path.basename(path) for path, _ in result.skipped] == ["3.wav"]
+    assert len(result.names) == 9
+    assert caplog.text.count("3.wav' cannot be read any more and is left out: No such file") == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "fields", "message"),
+    [
+        ([3], {"strict": True}, r"3\.wav' cannot be used \(No such .*\), and --strict lets none"),
+        (range(6), {}, r"6 of 10 files cannot be used, more than --max_skipped_fraction=0\.5"),
+    ],
+)
+def test_too_many_files_that_vanish_are_an_error(evaluate, remove, numbers, fields, message):
+    remove(*numbers)
+    with pytest.raises(ValueError, match=message):
+        evaluate(split="all", **fields)
 
 
 def test_a_folder_for_the_report_that_cannot_be_made_is_told_before_the_work(evaluate, tmp_path):
