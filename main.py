@@ -161,6 +161,7 @@ def _evaluate(config: EvaluationConfig) -> None:
 
     share_cores(config.batch_size)
     start_logging(None)
+    loaded.check_params()
     result = run(config, loaded.model(), loaded.params, loaded.settings, loaded.pipeline())
     found = figures(result)
     print(format_table(found), flush=True)  # Whatever becomes of the report.

@@ -12,6 +12,7 @@ import main
 from pipeline.wav import Encoding
 from tests.command_line import ROOT, error_of, parsed
 from tests.wav_files import random_frames, write_wav
+from training.export import save_model
 
 
 def _run(*args, cwd=None, **kwargs):
@@ -221,3 +222,10 @@ def test_silence_is_in_the_middle(capsys, tmp_path):
     write_wav(tmp_path / "s.wav", np.zeros((4000, 1), int), Encoding.S16)
     told = _inspect(capsys, tmp_path, f"--audio_dir={tmp_path}/s.wav", "--use_16bit")
     assert "symbols from 32768 to 32768" in told["one batch"]
+
+
+def test_evaluate_refuses_a_model_without_its_parameters(tmp_path, capsys):
+    settings = {"model": {}, "pipeline": {}}
+    save_model(tmp_path / "m.npz", {"norm": {"scale": np.ones(3)}}, settings)
+    message = error_of(capsys, "evaluate", f"--model={tmp_path}/m.npz")
+    assert message.startswith(f"{tmp_path}/m.npz: the parameters are not those of the model in ")
