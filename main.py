@@ -48,8 +48,8 @@ def main(argv: list[str]) -> None:
             _evaluate(flags.evaluation_config())
         else:
             _on_a_corpus(command, flags.config())
-    except BrokenPipeError:  # inspect | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        raise  # No mistake; run ends quietly.
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
@@ -191,7 +191,13 @@ def _fail(message: str) -> NoReturn:
 
 def run() -> None:
     """The entry point."""
-    app.run(main, flags_parser=flags.parse)
+    try:
+        try:
+            app.run(main, flags_parser=flags.parse)
+        finally:
+            print(end="", flush=True)  # Here, not at exit, where an error cannot be caught.
+    except BrokenPipeError:  # inspect | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 import main
 from pipeline.wav import Encoding
 from tests.command_line import ROOT, error_of, parsed
+from tests.evaluation.runs.test_run_folder import write_run
 from tests.wav_files import random_frames, write_wav
 from training.export import save_model
 
@@ -125,6 +126,20 @@ def test_interruption_before_training(capsys, tmp_path, monkeypatch):
         main.main(argv)
     assert end.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("arg", ["--help", "--helpfull", "compare"])
+def test_a_reader_that_is_gone_ends_it_quietly(tmp_path, arg):
+    reader, writer = os.pipe()
+    os.close(reader)
+    args = [arg, write_run(tmp_path / "run")] if arg == "compare" else [arg]
+    command = [sys.executable, ROOT / "main.py", *args]
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open(writer, "wb") as gone:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=buffered, stdout=gone, stderr=subprocess.PIPE
+        )
+    assert done.stderr == b""
 
 
 def _wav(path, frames=3000, channels=1, encoding=Encoding.S16):
