@@ -18,6 +18,7 @@ from pipeline.chunks import Chunks
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus
 from pipeline.filesystem import absolute, is_remote, stat
+from pipeline.inspection import describe_noted
 from pipeline.progress import progress_bar
 from pipeline.skipping import SkipLimit
 from pipeline.split import draw_files, is_trained_on
@@ -55,6 +56,8 @@ def run(
     catalogue, split, skipped = _open(config, settings, pipeline)
     pipeline = dataclasses.replace(pipeline, batch_size=config.batch_size)
     logger.info("evaluating       %d files (split: %s)", len(catalogue), split)
+    for label, text in describe_noted(catalogue):
+        logger.info("%-16s %s", label, text)
 
     limit = _skip_limit(config, len(catalogue))
     evaluation = evaluate(
@@ -198,6 +201,7 @@ def _settings(
         "split": split,
         "eval_files": config.eval_files,
         "hours": round(float((catalogue.frames / catalogue.rates).sum()) / 3600, 3),
+        **dict(describe_noted(catalogue)),
         **{f"pipeline.{name}": value for name, value in dataclasses.asdict(pipeline).items()},
         **{f"model.{name}": value for name, value in settings["model"].items()},
         "trained steps": settings.get("steps"),

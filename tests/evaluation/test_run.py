@@ -99,6 +99,16 @@ def test_a_file_that_is_none_is_named(evaluate, folder, caplog):
     assert "1 of 11 files skipped: " in caplog.text
 
 
+def test_a_file_that_is_used_although_it_is_cut_off_is_named(evaluate, folder, caplog):
+    assert "used, but" not in evaluate(split="all").settings
+    for number in (3, 7):
+        os.truncate(folder / f"{number}.wav", (folder / f"{number}.wav").stat().st_size - 10)
+    told = evaluate(split="all").settings["used, but"]
+    note = "cut off: 80 of 90 bytes of samples are there"
+    assert told == f"2, such as '{folder}/3.wav' ({note})"
+    assert caplog.messages.count(f"used, but        {told}") == 1
+
+
 @pytest.mark.parametrize(
     ("broken", "fields", "message"),
     [
