@@ -171,9 +171,11 @@ def _evaluate(config: EvaluationConfig) -> None:
 
 def _compare(run_dirs: list[str]) -> None:
     from evaluation.runs.compare import compare, format_comparison, write_comparison
+    from training.run_log import start_logging
 
     if not run_dirs:
         _fail("compare what? Name the folders of runs, as in: compare runs/one runs/two")
+    start_logging(None)
     comparison = compare(run_dirs)
     print(format_comparison(comparison))
     print(write_comparison(comparison, flags.report_dir() or "."))
