@@ -353,6 +353,8 @@ def evaluation_config() -> EvaluationConfig:
         batch_size=FLAGS.batch_size,
         codecs=None if FLAGS.codecs is None else tuple(filter(None, FLAGS.codecs)),
         chunked=FLAGS.chunked,
+        strict=FLAGS.strict,
+        max_skipped_fraction=FLAGS.max_skipped_fraction,
         report_dir=report_dir(),
     )
 

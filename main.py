@@ -48,8 +48,8 @@ def main(argv: list[str]) -> None:
             _evaluate(flags.evaluation_config())
         else:
             _on_a_corpus(command, flags.config())
-    except BrokenPipeError:  # inspect | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        raise  # No mistake; run ends quietly.
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         _exit(130, "interrupted")
@@ -178,17 +178,21 @@ def _evaluate(config: EvaluationConfig) -> None:
 
     share_cores(config.batch_size)
     start_logging(None)
+    loaded.check_params()
     result = run(config, loaded.model(), loaded.params, loaded.settings, loaded.pipeline())
-    print(format_table(figures(result)), flush=True)  # Whatever becomes of the report.
+    found = figures(result)
+    print(format_table(found), flush=True)  # Whatever becomes of the report.
     if config.report_dir:
-        print(f"report: {write_report(result, config.report_dir)}")
+        print(f"report: {write_report(found, config.report_dir)}")
 
 
 def _compare(run_dirs: list[str]) -> None:
     from evaluation.runs.compare import compare, format_comparison, write_comparison
+    from training.run_log import start_logging
 
     if not run_dirs:
         _fail("compare what? Name the folders of runs, as in: compare runs/one runs/two")
+    start_logging(None)
     comparison = compare(run_dirs)
     print(format_comparison(comparison))
     print(write_comparison(comparison, flags.report_dir() or "."))
@@ -212,7 +216,13 @@ def _exit(status: int, reason: str) -> NoReturn:
 
 def run() -> None:
     """The entry point."""
-    app.run(main, flags_parser=flags.parse)
+    try:
+        try:
+            app.run(main, flags_parser=flags.parse)
+        finally:
+            print(end="", flush=True)  # Here, not at exit, where an error cannot be caught.
+    except BrokenPipeError:  # inspect | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ P pieces, n chunks, L chunk size, F frames, C channels.
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline.config import PipelineConfig
@@ -16,6 +17,14 @@ UNREADABLE = -1
 """The length of a chunk whose file could not be read."""
 
 Pieces = dict[str, tf.Tensor]
+
+
+def real_samples(
+    lengths: np.ndarray,  # int [..., n]
+    chunk_size: int,
+) -> np.ndarray:  # bool [..., n, L]
+    """Returns which symbols of chunks are samples, not padding; none of one that is UNREADABLE."""
+    return np.arange(chunk_size) < lengths[..., np.newaxis]
 
 
 def read_pieces(

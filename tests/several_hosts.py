@@ -35,7 +35,7 @@ class _Recorded:
                 yield batch
 
 
-def _host(records: str) -> None:
+def _host(records):
     make_job = run._job
 
     def recording(config, *args):

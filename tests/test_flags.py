@@ -121,7 +121,8 @@ def test_each_flag_of_an_evaluation_reaches_its_config():
         "report_dir": "r",
     }
     assert tuple(args) == flags.OF_AN_EVALUATION
-    with parsed("--batch_size=3", *(f"--{name}={value}" for name, value in args.items())):
+    shared = ("--batch_size=3", "--strict", "--max_skipped_fraction=0.25")
+    with parsed(*shared, *(f"--{name}={value}" for name, value in args.items())):
         assert flags.evaluation_config() == EvaluationConfig(
             model="m.npz",
             split="train",
@@ -129,6 +130,8 @@ def test_each_flag_of_an_evaluation_reaches_its_config():
             batch_size=3,
             codecs=("flac", "xz"),
             chunked=True,
+            strict=True,
+            max_skipped_fraction=0.25,
             report_dir="r",
         )
 

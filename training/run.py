@@ -15,6 +15,7 @@ from pipeline.demo import synthesize_demo_corpus
 from pipeline.filesystem import absolute
 from pipeline.inspection import describe_chunks, describe_files
 from pipeline.progress import progress_bar
+from pipeline.skipping import SkipLimit
 from training import hosts
 from training.checkpoint import Checkpoint, Checkpoints
 from training.config import RunConfig
@@ -27,7 +28,6 @@ from training.resume import check_alike, check_same, different, identity
 from training.run_log import start_logging, summary_table
 from training.saver import Saver
 from training.set_aside import set_aside
-from training.skipping import SkipLimit
 from training.summary import summary
 from training.writers import MultiWriter, make_writers
 

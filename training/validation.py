@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from evaluation.statistics import order0_entropy
+from pipeline.read import real_samples
 from training.agreement import Agreement, Wishes
 from training.hosts import total
 from training.meter import LOST, TrainingError, rates
@@ -74,6 +75,6 @@ def validate(
 
 
 def _count_symbols(batch: Batch, vocab_size: int) -> np.ndarray:  # int64 [V]
-    symbols, lengths = batch["symbols"], batch["lengths"]
-    real = symbols[np.arange(symbols.shape[-1]) < lengths[..., np.newaxis]]
-    return np.bincount(real, minlength=vocab_size)
+    symbols = batch["symbols"]
+    real = real_samples(batch["lengths"], symbols.shape[-1])
+    return np.bincount(symbols[real], minlength=vocab_size)

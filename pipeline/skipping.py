@@ -1,7 +1,7 @@
 """How many files may fail before a run ends."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from pipeline.catalogue import Skipped
 from pipeline.corpus import describe_skipped
@@ -40,13 +40,13 @@ class SkipLimit:
             logger.warning("%r cannot be read any more and is left out: %s", path, reason)
 
     @property
-    def skipped(self) -> dict[str, str]:
-        """The reason for each path."""
-        return dict(self._skipped)
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Returns the files that cannot be used, in the order they were found out."""
+        return tuple(Skipped(*item) for item in list(self._skipped.items()))
 
-    def merge(self, skipped: Mapping[str, str]) -> None:
+    def merge(self, skipped: Iterable[Skipped]) -> None:
         """Counts the files that another host could not use."""
-        self._skipped.update(skipped)
+        self._skipped.update(dict(skipped))
 
     def exceeded(self) -> str | None:
         """Returns why the run must end; None where it need not."""
@@ -58,7 +58,6 @@ class SkipLimit:
         if len(self._skipped) > self._max_fraction * self._num_files:
             return (
                 f"{len(self._skipped)} of {self._num_files} files cannot be used, more than "
-                f"--max_skipped_fraction={self._max_fraction:g}: "
-                + describe_skipped([Skipped(*item) for item in list(self._skipped.items())])
+                f"--max_skipped_fraction={self._max_fraction:g}: " + describe_skipped(self.skipped)
             )
         return None
