@@ -10,6 +10,7 @@ import logging
 import os
 import pickle
 import sys
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
@@ -26,9 +27,12 @@ T = TypeVar("T")
 # JAX ends a process with a stack trace when another has been silent for so long; the lifeline, in
 # words, when it has for half as long.
 _SILENCE_SECONDS = 90
+_WARN_SECONDS, _CONNECT_SECONDS = 20, 300
 _PIECE_BYTES = 2**26  # Bounds the device memory that telling something takes.
 
 _lifeline: Lifeline | None = None
+
+logger = logging.getLogger("wavestream")
 
 
 def connect(config: HostsConfig) -> None:
@@ -52,13 +56,23 @@ def connect(config: HostsConfig) -> None:
         }
     if "heartbeat_timeout_seconds" in inspect.signature(jax.distributed.initialize).parameters:
         given["heartbeat_timeout_seconds"] = _SILENCE_SECONDS  # Else the default, 100.
+    missing = (
+        f"--coordinator_address={config.coordinator_address}: the hosts have not found each other; "
+        "is the same command running on all of them?"
+    )
+    waiting = [
+        threading.Timer(_WARN_SECONDS, logger.warning, [f"{missing} Still waiting"]),
+        threading.Timer(_CONNECT_SECONDS, _give_up, [missing]),
+    ]
     try:
-        jax.distributed.initialize(**given)
+        for timer in waiting:
+            timer.start()
+        jax.distributed.initialize(**given, initialization_timeout=2 * _CONNECT_SECONDS)
     except (RuntimeError, ValueError) as error:
-        raise TrainingError(
-            f"--coordinator_address={config.coordinator_address}: the hosts did not find each "
-            f"other; is the same command running on all of them? ({error})"
-        ) from error
+        raise TrainingError(f"{missing} ({error})") from error
+    finally:
+        for timer in waiting:
+            timer.cancel()
     if jax.process_count() > 1:
         from jax._src import distributed  # Where "auto" has found the first host, is nowhere else.
 
@@ -67,6 +81,12 @@ def connect(config: HostsConfig) -> None:
             jax.process_index(), jax.process_count(), address.strip("[]"), from_first
         )
         sys.excepthook = _leave_after_bug
+
+
+def _give_up(message: str) -> None:
+    """Ends the process; JAX would, too, but with a stack trace."""
+    logger.error(message)
+    os._exit(2)
 
 
 def _address_of_first() -> str:
@@ -156,7 +176,7 @@ def _broadcast(content: bytes) -> bytes:
         piece = np.zeros(size, np.uint8)
         if is_first():
             piece = np.frombuffer(content, np.uint8, size, number * _PIECE_BYTES)
-        sent.append(np.asarray(send(piece)).tobytes())
+        sent.append(np.asarray(send(piece)).astype(np.uint8).tobytes())  # JAX 0.5 widens.
     return b"".join(sent)
 
 
