@@ -25,6 +25,7 @@ STATUS = 3
 _PING_SECONDS = 5
 _SILENCE_SECONDS = 45
 _CONNECT_SECONDS = 60
+_GRACE_SECONDS = 2
 _BYE = "bye"
 
 
@@ -104,6 +105,8 @@ class Lifeline:
                     return
                 if line.strip():
                     reason = line.strip()
+                    # What is wrong on all hosts each of them tells itself.
+                    threading.Event().wait(_GRACE_SECONDS)
                     break
         except TimeoutError:
             reason = f"host {number}: silent for {_SILENCE_SECONDS} seconds"
