@@ -56,6 +56,8 @@ def main(argv: list[str]) -> None:
     except (ArithmeticError, ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
         if os.environ.get("WAVESTREAM_TRACEBACK"):
             raise
+        if hosts := sys.modules.get("training.hosts"):
+            hosts.wait_for_reason(error)
         _fail(str(error) or type(error).__name__)
 
 

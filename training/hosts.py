@@ -11,6 +11,7 @@ import os
 import pickle
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ T = TypeVar("T")
 # words, when it has for half as long.
 _SILENCE_SECONDS = 90
 _WARN_SECONDS, _CONNECT_SECONDS = 20, 300
+_REASON_SECONDS = 10
 _PIECE_BYTES = 2**26  # Bounds the device memory that telling something takes.
 
 _lifeline: Lifeline | None = None
@@ -108,6 +110,12 @@ def leave(status: int, reason: str) -> None:
     if _lifeline is not None:
         _lifeline.cut(reason)
         os._exit(status)
+
+
+def wait_for_reason(error: BaseException) -> None:
+    """Gives the lifeline time to tell why another host has left a collective, and to end."""
+    if _lifeline is not None and isinstance(error, jax.errors.JaxRuntimeError):
+        time.sleep(_REASON_SECONDS)
 
 
 def part() -> None:
