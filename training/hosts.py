@@ -5,6 +5,7 @@ is the one that writes: the log, metrics, checkpoints and the model. A run on on
 here, too, and nothing happens.
 """
 
+import dataclasses
 import inspect
 import logging
 import os
@@ -46,18 +47,6 @@ def connect(config: HostsConfig) -> None:
     global _lifeline
     if not config.several:
         return
-    for name in ("jax", "jax._src.distributed"):  # They tell of every step, and of what they lack.
-        logging.getLogger(name).setLevel(logging.WARNING)
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    given: dict[str, Any] = {}
-    if config.coordinator_address != "auto":
-        given = {
-            "coordinator_address": config.coordinator_address,
-            "num_processes": config.num_processes,
-            "process_id": config.process_id,
-        }
-    if "heartbeat_timeout_seconds" in inspect.signature(jax.distributed.initialize).parameters:
-        given["heartbeat_timeout_seconds"] = _SILENCE_SECONDS  # Else the default, 100.
     missing = (
         f"--coordinator_address={config.coordinator_address}: the hosts have not found each other; "
         "is the same command running on all of them?"
@@ -69,20 +58,29 @@ def connect(config: HostsConfig) -> None:
     try:
         for timer in waiting:
             timer.start()
-        jax.distributed.initialize(**given, initialization_timeout=2 * _CONNECT_SECONDS)
+        _initialize(config)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"{missing} ({error})") from error
     finally:
         for timer in waiting:
             timer.cancel()
     if jax.process_count() > 1:
-        from jax._src import distributed  # Where "auto" has found the first host, is nowhere else.
-
-        address = str(distributed.global_state.coordinator_address).rpartition(":")[0]
         _lifeline = Lifeline.tie(
-            jax.process_index(), jax.process_count(), address.strip("[]"), from_first
+            jax.process_index(), jax.process_count(), _address_of_first(), from_first
         )
         sys.excepthook = _leave_after_bug
+
+
+def _initialize(config: HostsConfig) -> None:
+    for name in ("jax", "jax._src.distributed"):  # They tell of every step, and of what they lack.
+        logging.getLogger(name).setLevel(logging.WARNING)
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    given: dict[str, Any] = {"initialization_timeout": 2 * _CONNECT_SECONDS}
+    if config.coordinator_address != "auto":
+        given |= dataclasses.asdict(config)
+    if "heartbeat_timeout_seconds" in inspect.signature(jax.distributed.initialize).parameters:
+        given["heartbeat_timeout_seconds"] = _SILENCE_SECONDS  # Else the default, 100.
+    jax.distributed.initialize(**given)
 
 
 def _give_up(message: str) -> None:
