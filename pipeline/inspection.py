@@ -1,7 +1,7 @@
 """What a user wants to know of a corpus before training on it."""
 
-import collections
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from pipeline.wav import Encoding
 
 def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
     """Returns what the headers say, as rows of label and text."""
-    files = corpus.catalogue
+    files = dataclasses.replace(corpus.catalogue)  # Its columns, gigabytes maybe, go with it.
     seconds = files.frames / files.rates
     rows = [
         ("files", f"{len(files):,} with {_duration(seconds.sum())} of audio"),
@@ -21,13 +21,13 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
             "length of a file",
             f"{seconds.min():,.2f} to {seconds.max():,.2f} s, median {np.median(seconds):,.2f} s",
         ),
-        ("rates", _tally(f"{rate:,} Hz" for rate in files.rates.tolist())),
-        ("channels", _tally(map(_channels, files.channels.tolist()))),
-        ("encodings", _tally(Encoding(code).label for code in files.encodings.tolist())),
+        ("rates", _tally(files.rates, lambda rate: f"{rate:,} Hz")),
+        ("channels", _tally(files.channels, _channels)),
+        ("encodings", _tally(files.encodings, lambda code: Encoding(code).label)),
     ]
-    noted = [(path, note) for path, note in zip(files.paths, files.notes, strict=True) if note]
-    if noted:
-        path, note = noted[0]
+    noted = np.flatnonzero(files.notes.lengths())
+    if len(noted):
+        path, note = files.paths[noted[0]], files.notes[noted[0]]
         rows.append(("used, but", f"{len(noted):,}, such as {path!r} ({note})"))
     if files.skipped:
         rows.append(("skipped", f"{len(files.skipped):,}: {describe_skipped(files.skipped, 20)}"))
@@ -91,8 +91,10 @@ def _channels(count: int) -> str:
     return {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
 
 
-def _tally(values: Iterable[str]) -> str:
-    counts = collections.Counter(values).most_common()
-    if len(counts) == 1:
-        return f"all {counts[0][0]}"
-    return ", ".join(f"{value} ({count:,})" for value, count in counts)
+def _tally(values: np.ndarray, label: Callable[[int], str]) -> str:
+    """Returns the values by how often they come, ties in the order in which they do."""
+    values, first, counts = np.unique(values, return_index=True, return_counts=True)
+    if len(values) == 1:
+        return f"all {label(int(values[0]))}"
+    order = np.lexsort((first, -counts))
+    return ", ".join(f"{label(int(values[i]))} ({counts[i]:,})" for i in order)

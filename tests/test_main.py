@@ -160,7 +160,7 @@ def test_an_error_leaves_an_earlier_run_as_it_was(capsys, tmp_path):
     error_of(capsys, f"--audio_dir={tmp_path}/audio", f"--output_dir={tmp_path}")
     left = {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
     assert "ERROR no .wav file in" in left.pop("audio_model_training.log")
-    left.pop("audio_model_catalogue.npz", None)
+    left.pop("audio_model.catalogue", None)
     assert sorted(left) == ["audio_model.flags", "audio_model.npz", "metrics.jsonl"]
     assert set(left.values()) == {"earlier"}
 

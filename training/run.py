@@ -177,8 +177,10 @@ def find_corpus(config: RunConfig) -> Corpus:
         config.pipeline,
         valid_fraction=config.valid_fraction,
         num_chunks=config.num_chunks,
-        cache_path=config.path("_catalogue.npz"),
+        cache_path=config.path(".catalogue"),
+        catalogue_path=config.catalogue,
         progress=progress_bar("WAV headers"),
+        num_threads=max(16, config.parallel_reads),
     )
 
 
@@ -212,7 +214,7 @@ def settings(config: RunConfig) -> dict:
 
 def _warn(corpus: Corpus, config: RunConfig) -> None:
     pipeline = config.pipeline
-    stereo = (corpus.catalogue.channels > 1).any()
+    stereo = (corpus.catalogue.files.channels > 1).any()
     if stereo and not pipeline.downmix:
         pair, chunk = 2 * pipeline.stereo_blocking_n, pipeline.chunk_size
         advice = f"--stereo_blocking_n={max(1, chunk // 2)} makes it exactly one"

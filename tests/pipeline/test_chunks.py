@@ -10,25 +10,15 @@ from pipeline.chunks import Chunks, pieces
 from pipeline.config import PipelineConfig
 from pipeline.read import read_pieces
 from pipeline.wav import Encoding
+from tests.files import make_files
 from tests.wav_files import random_frames, write_wav
 
 
 def catalogue(files, encoding=Encoding.S16) -> Catalogue:
     """Files that do not exist; each is (frames, channels)."""
-    count = len(files)
+    paths = [f"/root/{number}.wav" for number in range(len(files))]
     frames, channels = np.array(files, np.int64).reshape(-1, 2).T
-    return Catalogue(
-        paths=tuple(f"/root/{number}.wav" for number in range(count)),
-        names=tuple(f"{number}.wav" for number in range(count)),
-        notes=("",) * count,
-        sizes=np.full(count, 10**6, np.int64),
-        mtimes_ns=np.zeros(count, np.int64),
-        offsets=np.full(count, 44, np.int64),
-        frames=frames,
-        channels=channels.astype(np.int32),
-        rates=np.full(count, 8000, np.int32),
-        encodings=np.full(count, encoding, np.int8),
-    )
+    return Catalogue(files=make_files(paths, frames, channels, encoding))
 
 
 def config(**changes) -> PipelineConfig:
