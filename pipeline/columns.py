@@ -22,7 +22,8 @@ from pipeline import filesystem
 
 _PREAMBLE = struct.Struct("<24sII")
 _MAGIC = b"wavestream columns 1".ljust(24)
-_BLOCK_BYTES = 2**24
+_BLOCK_BYTES = 2**22
+_INTEGERS = [np.dtype(letter) for letter in "BbHhIil"]
 _THREADS = 32  # For the latency of a bucket.
 
 
@@ -92,8 +93,8 @@ def allocate(count: int, dtype: np.dtype) -> np.ndarray:
 def smallest(column: np.ndarray) -> np.ndarray:
     """Returns integers in the smallest type that holds them."""
     low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)
-    limits = map(np.iinfo, (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64))
-    return column.astype(next(a.dtype for a in limits if a.min <= low and high <= a.max))
+    limits = map(np.iinfo, _INTEGERS)
+    return column.astype(next(of.dtype for of in limits if of.min <= low and high <= of.max))
 
 
 def _parts(

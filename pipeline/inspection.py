@@ -1,6 +1,5 @@
 """What a user wants to know of a corpus before training on it."""
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -13,17 +12,17 @@ from pipeline.wav import Encoding
 
 def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
     """Returns what the headers say, as rows of label and text."""
-    files = dataclasses.replace(corpus.catalogue)  # Its columns, gigabytes maybe, go with it.
-    seconds = files.frames / files.rates
+    files, table = corpus.catalogue, corpus.catalogue.files
+    seconds = files.of(table.frames) / files.of(table.rates)
     rows = [
         ("files", f"{len(files):,} with {_duration(seconds.sum())} of audio"),
         (
             "length of a file",
             f"{seconds.min():,.2f} to {seconds.max():,.2f} s, median {np.median(seconds):,.2f} s",
         ),
-        ("rates", _tally(files.rates, lambda rate: f"{rate:,} Hz")),
-        ("channels", _tally(files.channels, _channels)),
-        ("encodings", _tally(files.encodings, lambda code: Encoding(code).label)),
+        ("rates", _tally(files.of(table.rates), lambda rate: f"{rate:,} Hz")),
+        ("channels", _tally(files.of(table.channels), _channels)),
+        ("encodings", _tally(files.of(table.encodings), lambda code: Encoding(code).label)),
     ]
     noted = np.flatnonzero(files.notes.lengths())
     if len(noted):
@@ -92,9 +91,9 @@ def _channels(count: int) -> str:
 
 
 def _tally(values: np.ndarray, label: Callable[[int], str]) -> str:
-    """Returns the values by how often they come, ties in the order in which they do."""
-    values, first, counts = np.unique(values, return_index=True, return_counts=True)
+    """Returns the values by how often they come."""
+    values, counts = np.unique(values, return_counts=True)
     if len(values) == 1:
         return f"all {label(int(values[0]))}"
-    order = np.lexsort((first, -counts))
+    order = np.argsort(-counts, kind="stable")
     return ", ".join(f"{label(int(values[i]))} ({counts[i]:,})" for i in order)

@@ -26,7 +26,7 @@ def identity(config: RunConfig, train: Chunks) -> dict[str, Any]:
         **{k: v for k, v in dataclasses.asdict(config.training).items() if k not in _FREE},
         "valid_fraction": config.valid_fraction,
         "num_chunks": config.num_chunks,
-        "audio": _fingerprint(train),
+        "audio": fingerprint(train),
     }
 
 
@@ -57,16 +57,17 @@ def different(
     )
 
 
-def _fingerprint(chunks: Chunks) -> str:
+def fingerprint(chunks: Chunks) -> str:
     """What the files are: their names, lengths and formats, and not where they lie or how old."""
-    catalogue = dataclasses.replace(chunks.catalogue)  # Its columns, gigabytes maybe, go with it.
+    catalogue, files = dataclasses.replace(chunks.catalogue), chunks.catalogue.files
     digest = hashlib.blake2b(digest_size=6)
     names, separator = catalogue.names.encoded(), b""
     while block := list(itertools.islice(names, _BLOCK)):
         digest.update(separator + b"\0".join(block))
         separator = b"\0"
-    for column in (catalogue.sizes, catalogue.offsets, catalogue.frames, catalogue.encodings):
-        digest.update(np.ascontiguousarray(column).data)
+    for column in (files.sizes, files.offsets, files.frames):
+        digest.update(catalogue.of(column).astype(np.int64).data)
+    digest.update(catalogue.of(files.encodings).astype(np.int8).data)
     return (
         f"{len(catalogue):,} files with {chunks.num_samples:,} samples to train on "
         f"({digest.hexdigest()})"
