@@ -3,7 +3,6 @@
 N files, P pieces. A *piece* is a run of consecutive chunks of one file, read at once.
 """
 
-import bisect
 import dataclasses
 import functools
 
@@ -62,7 +61,7 @@ class Chunks:
     def num_samples(self) -> int:
         """Samples in all chunks, padding not counted."""
         count = len(self)
-        file = bisect.bisect_right(self.first, count) - 1  # The file that the limit cuts, if any.
+        file = int(self.files_of(np.array(count)))  # The file that the limit cuts, if any.
         return (
             int(self._samples()[:file].sum())
             + (count - int(self.first[file])) * self.config.chunk_size
@@ -72,9 +71,13 @@ class Chunks:
         files = dataclasses.replace(self.catalogue)  # Its columns, gigabytes maybe, go with it.
         return files.frames if self.config.downmix else files.frames * files.channels
 
+    def files_of(self, chunks: np.ndarray) -> np.ndarray:  # int64 [M]
+        """Returns the index of the file that holds each of these chunks, by number; [M]."""
+        return np.searchsorted(self.first, chunks, side="right") - 1
+
     def locate(self, chunk: int) -> tuple[str, int]:
         """Returns the path of the file that holds a chunk, and the chunk's number within it."""
-        file = bisect.bisect_right(self.first, chunk) - 1
+        file = int(self.files_of(np.array(chunk)))
         return self.catalogue.paths[file], chunk - int(self.first[file])
 
     def columns(self) -> dict[str, tf.Tensor]:
