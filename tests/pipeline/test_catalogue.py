@@ -371,6 +371,22 @@ def test_remote_folders(reads):
         build_catalogue(["ram://nowhere"])
 
 
+def test_reads_from_buckets_ask_for_no_more_than_they_need():
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("GCS_")},
+        "TF_CPP_MIN_LOG_LEVEL": "0",
+        "TF_CPP_VMODULE": "gcs_file_system=1",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", "import pipeline, tensorflow"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "cache max size = 0 ; block size = 524288 ;" in run.stderr
+
+
 @contextlib.contextmanager
 def tensorflow_io(monkeypatch, module, schemes):
     """Puts a stand-in in place of tensorflow-io, which registers these schemes."""
