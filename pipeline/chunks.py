@@ -117,14 +117,18 @@ def pieces(
     local = chunk - tf.gather(columns["first"], file)
     row = tf.cast(tf.gather(columns["rows"], file), tf.int64) if "rows" in columns else file
     of = _of_files(columns, row, config)
-    read = local // of["chunks_a_read"]
-    follows = (
-        (occurrences[1:] == occurrences[:-1] + 1)
-        & (file[1:] == file[:-1])
-        & (read[1:] == read[:-1])
-        & (local[1:] > local[:-1])  # A file that ends an epoch and begins the next one.
+    is_new = tf.concat(
+        [
+            [True],
+            (occurrences[1:] != occurrences[:-1] + 1)
+            | (file[1:] != file[:-1])
+            | (local[1:] <= local[:-1]),  # A file that ends an epoch and begins the next one.
+        ],
+        axis=0,
     )
-    starts = tf.where(tf.concat([[True], ~follows], axis=0))[:, 0]
+    number = tf.range(tf.size(occurrences, tf.int64))
+    run_start = tf.gather(tf.where(is_new)[:, 0], tf.cumsum(tf.cast(is_new, tf.int64)) - 1)
+    starts = tf.where((number - run_start) % of["chunks_a_read"] == 0)[:, 0]
     ends = tf.concat([starts[1:], tf.size(occurrences, tf.int64)[tf.newaxis]], axis=0)
 
     count = ends - starts

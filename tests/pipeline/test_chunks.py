@@ -100,6 +100,15 @@ def test_the_memory_of_a_read_is_bounded(downmix):
     assert max(reads["room"]) <= 2**20 + 2 * 4 * 64 * 8  # And a block at each end.
 
 
+def test_a_run_is_one_read_wherever_in_its_file_it_begins(monkeypatch):
+    monkeypatch.setattr(chunks_module, "_PIECE_BYTES", 5 * 10 * 2)
+    chunks = Chunks(catalogue=catalogue([(200, 1)]), config=config())
+    for begin in range(8):
+        reads, _ = cut(chunks, list(range(begin, begin + 12)))
+        assert reads["chunks"] == [5, 5, 2]
+        assert reads["begin"] == [44 + 20 * (begin + done) for done in (0, 5, 10)]
+
+
 @hypothesis.given(data=st.data())
 @hypothesis.settings(
     deadline=None,
