@@ -3,6 +3,7 @@
 N texts.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Self, overload
 
@@ -11,6 +12,7 @@ import numpy as np
 from pipeline.columns import smallest
 
 _BLOCK = 2**16  # Texts whose places are Python objects at a time.
+_SHOWN = 20
 
 
 class Texts(Sequence[str]):
@@ -58,7 +60,7 @@ class Texts(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return repr(tuple(self))
+        return f"{tuple(self[:_SHOWN])!r}{' and more' * (len(self) > _SHOWN)}"
 
     def encoded(self) -> Iterator[bytes]:
         """Yields the bytes of each text."""
@@ -76,11 +78,11 @@ class Texts(Sequence[str]):
 def join(texts: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:  # uint8, integers [N + 1]
     """Returns the bytes of texts, one after the other, and where each begins and the last ends."""
     blob = bytearray()
-    bounds = [0]
+    bounds = array("q", [0])
     for text in texts:
         blob += text.encode("utf-8", "surrogateescape")
         bounds.append(len(blob))
-    return np.frombuffer(bytes(blob), np.uint8), smallest(np.array(bounds))
+    return np.frombuffer(bytes(blob), np.uint8), smallest(np.frombuffer(bounds, np.int64))
 
 
 def _decode(text: bytes) -> str:
