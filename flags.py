@@ -31,6 +31,7 @@ from training.config import (
 FLAGS = flags.FLAGS
 
 _LARGEST = 2**31 - 1  # Some integers become int32.
+_LARGEST_CORPUS = 2**53 - 1  # Chunks, see `pipeline.order.permute`.
 _OF_A_START = ("fresh", "allow_change", "process_id")
 OF_AN_EVALUATION = ("model", "split", "eval_files", "codecs", "chunked", "report_dir")
 _OF_A_MODEL = (
@@ -47,6 +48,12 @@ flags.DEFINE_multi_string(
 )
 flags.DEFINE_boolean(
     "demo", False, "Train on a demo corpus, synthesized on first use in {output_dir}/demo_corpus."
+)
+flags.DEFINE_string(
+    "catalogue",
+    None,
+    "File with the headers of --audio_dir, local or gs://...: used as it stands, without a look at "
+    "the folders, and made where it is missing. For buckets that take hours to list.",
 )
 flags.DEFINE_boolean(
     "use_16bit", False, "Symbols are 16-bit samples (vocabulary 65536); else 8-bit (256)."
@@ -294,6 +301,7 @@ def config() -> RunConfig:
     return RunConfig(
         audio_dirs=_split(FLAGS.audio_dir),
         demo=FLAGS.demo,
+        catalogue=absolute(FLAGS.catalogue) if FLAGS.catalogue else None,
         valid_fraction=FLAGS.valid_fraction,
         num_chunks=FLAGS.num_chunks,
         parallel_reads=FLAGS.parallel_reads,
@@ -329,8 +337,9 @@ def _found_coordinator() -> str | None:
 
 def _check_magnitudes(values: dict[str, Any]) -> None:
     for name, value in values.items():
-        if isinstance(value, int) and value > _LARGEST:
-            raise ValueError(f"--{name}={value} is too large; the largest is {_LARGEST}")
+        largest = _LARGEST_CORPUS if name == "num_chunks" else _LARGEST
+        if isinstance(value, int) and value > largest:
+            raise ValueError(f"--{name}={value} is too large; the largest is {largest}")
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"--{name}={value} is not a finite number")
 
@@ -397,8 +406,8 @@ def as_flagfile() -> str:
     for flag in (own[name] for name in sorted(own.keys() - {*OF_AN_EVALUATION, *_OF_A_START})):
         if flag.name == "audio_dir":
             lines += [f"--audio_dir={absolute(path)}" for path in _split(FLAGS.audio_dir)]
-        elif flag.name == "output_dir":
-            lines.append(f"--output_dir={absolute(FLAGS.output_dir)}")
+        elif flag.name in ("output_dir", "catalogue") and flag.value:
+            lines.append(f"--{flag.name}={absolute(flag.value)}")
         elif flag.value is not None:
             lines.append(flag.serialize())
     return "\n".join(lines) + "\n"

@@ -116,7 +116,7 @@ def _by_file(
     steps = -(-len(chunks) // size)
     for step, (batch, nats) in enumerate(progress(scored, steps) if progress else scored):
         chunk = np.arange(step * size, min((step + 1) * size, len(chunks)))
-        file = np.searchsorted(chunks.first, chunk, side="right") - 1
+        file = chunks.files_of(chunk)
         starts = np.flatnonzero(np.diff(file, prepend=-1))
         for start, end in zip(starts, [*starts[1:], len(chunk)], strict=True):
             part = slice(start, end)

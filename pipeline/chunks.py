@@ -3,20 +3,27 @@
 N files, P pieces. A *piece* is a run of consecutive chunks of one file, read at once.
 """
 
-import bisect
 import dataclasses
 import functools
-import os
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline.catalogue import Catalogue
+from pipeline.columns import ALIGNMENT, allocate
 from pipeline.config import PipelineConfig
 from pipeline.wav import Encoding
 
-_FRAME_SAMPLE_BYTES = np.array([encoding.bytes_per_sample for encoding in Encoding], np.int64)
 _PIECE_BYTES = 2**20  # Bounds the memory of one read, however many channels a file has.
+_NUMBERS = {
+    "size": "sizes",
+    "mtime_ns": "mtimes_ns",
+    "offset": "offsets",
+    "frames": "frames",
+    "channels": "channels",
+    "encoding": "encodings",
+}
+"""Of one file, and the column of it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +44,7 @@ class Chunks:
         total = int(self.first[-1])
         return total if self.limit is None else min(total, self.limit)
 
-    @functools.cached_property
+    @property
     def kept_channels(self) -> np.ndarray:  # int64 [N]
         """Channels of each file after the downmix."""
         channels = self.catalogue.channels.astype(np.int64)
@@ -46,42 +53,48 @@ class Chunks:
     @functools.cached_property
     def first(self) -> np.ndarray:  # int64 [N + 1]
         """The number of each file's first chunk; the last entry is their total."""
-        samples = self.catalogue.frames * self.kept_channels
-        counts = -(-samples // self.config.chunk_size)
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        first = allocate(len(self.catalogue) + 1, np.dtype(np.int64))
+        np.cumsum(-(-self._samples() // self.config.chunk_size), out=first[1:])
+        return first
 
     @functools.cached_property
     def num_samples(self) -> int:
         """Samples in all chunks, padding not counted."""
         count = len(self)
-        file = bisect.bisect_right(self.first, count) - 1  # The file that the limit cuts, if any.
-        samples = self.catalogue.frames * self.kept_channels
-        return int(samples[:file].sum()) + (count - int(self.first[file])) * self.config.chunk_size
+        file = int(self.files_of(np.array(count)))  # The file that the limit cuts, if any.
+        return (
+            int(self._samples()[:file].sum())
+            + (count - int(self.first[file])) * self.config.chunk_size
+        )
+
+    def _samples(self) -> np.ndarray:  # int64 [N]
+        files = dataclasses.replace(self.catalogue)  # Its columns, gigabytes maybe, go with it.
+        return files.frames if self.config.downmix else files.frames * files.channels
+
+    def files_of(self, chunks: np.ndarray) -> np.ndarray:  # int64 [M]
+        """Returns the index of the file that holds each of these chunks, by number; [M]."""
+        return np.searchsorted(self.first, chunks, side="right") - 1
 
     def locate(self, chunk: int) -> tuple[str, int]:
         """Returns the path of the file that holds a chunk, and the chunk's number within it."""
-        file = bisect.bisect_right(self.first, chunk) - 1
+        file = int(self.files_of(np.array(chunk)))
         return self.catalogue.paths[file], chunk - int(self.first[file])
 
     def columns(self) -> dict[str, tf.Tensor]:
-        """Returns what `pieces` needs to know of the files: tensors [N], `first` [N + 1]."""
-        catalogue = self.catalogue
-        frame_bytes = _FRAME_SAMPLE_BYTES[catalogue.encodings] * catalogue.channels
-        # Frames of one chunk at most, and so the bytes to read for it.
-        chunk_bytes = -(-self.config.chunk_size // self.kept_channels) * frame_bytes
-        return {
-            "path": tf.constant([os.fsencode(path) for path in catalogue.paths], tf.string),
-            "first": tf.constant(self.first),
-            "frames": tf.constant(catalogue.frames, tf.int64),
-            "channels": tf.constant(catalogue.channels, tf.int32),
-            "kept_channels": tf.constant(self.kept_channels),
-            "encoding": tf.constant(catalogue.encodings, tf.int32),
-            "frame_bytes": tf.constant(frame_bytes, tf.int64),
-            "offset": tf.constant(catalogue.offsets, tf.int64),
-            "size": tf.constant(catalogue.sizes, tf.int64),
-            "mtime_ns": tf.constant(catalogue.mtimes_ns, tf.int64),
-            "chunks_a_read": tf.constant(np.maximum(1, _PIECE_BYTES // chunk_bytes), tf.int64),
-        }
+        """Returns what `pieces` needs to know: the table of files, `first` [N + 1], `rows` [N]."""
+        files, rows = self.catalogue.files, self.catalogue.rows
+        names = ("path_blob", "path_bounds", *_NUMBERS.values())
+        columns = {name: _tensor(getattr(files, name)) for name in names}
+        if rows is not None:
+            columns["rows"] = _tensor(rows)
+        return {**columns, "first": _tensor(self.first)}
+
+
+def _tensor(column: np.ndarray) -> tf.Tensor:
+    """Returns a tensor that shares the memory of a column, if that can be."""
+    if len(column) and column.flags.writeable and column.ctypes.data % ALIGNMENT == 0:
+        return tf.experimental.dlpack.from_dlpack(column.__dlpack__())
+    return tf.constant(column)
 
 
 def pieces(
@@ -102,19 +115,25 @@ def pieces(
     chunk = occurrences % num_chunks
     file = tf.searchsorted(columns["first"], chunk, side="right", out_type=tf.int64) - 1
     local = chunk - tf.gather(columns["first"], file)
-    read = local // tf.gather(columns["chunks_a_read"], file)
-    follows = (
-        (occurrences[1:] == occurrences[:-1] + 1)
-        & (file[1:] == file[:-1])
-        & (read[1:] == read[:-1])
-        & (local[1:] > local[:-1])  # A file that ends an epoch and begins the next one.
+    row = tf.cast(tf.gather(columns["rows"], file), tf.int64) if "rows" in columns else file
+    of = _of_files(columns, row, config)
+    is_new = tf.concat(
+        [
+            [True],
+            (occurrences[1:] != occurrences[:-1] + 1)
+            | (file[1:] != file[:-1])
+            | (local[1:] <= local[:-1]),  # A file that ends an epoch and begins the next one.
+        ],
+        axis=0,
     )
-    starts = tf.where(tf.concat([[True], ~follows], axis=0))[:, 0]
+    number = tf.range(tf.size(occurrences, tf.int64))
+    run_start = tf.gather(tf.where(is_new)[:, 0], tf.cumsum(tf.cast(is_new, tf.int64)) - 1)
+    starts = tf.where((number - run_start) % of["chunks_a_read"] == 0)[:, 0]
     ends = tf.concat([starts[1:], tf.size(occurrences, tf.int64)[tf.newaxis]], axis=0)
 
     count = ends - starts
-    file, local = tf.gather(file, starts), tf.gather(local, starts)
-    of = {name: tf.gather(column, file) for name, column in columns.items() if name != "first"}
+    local, row = tf.gather(local, starts), tf.gather(row, starts)
+    of = {name: tf.gather(column, starts) for name, column in of.items()}
     first_sample = local * config.chunk_size
     last_sample = tf.minimum(
         first_sample + count * config.chunk_size, of["frames"] * of["kept_channels"]
@@ -127,7 +146,9 @@ def pieces(
     read_frames = last_frame - first_frame
     room_frames = tf.where(of["kept_channels"] > 1, read_frames, count * config.chunk_size)
     return {
-        **{name: of[name] for name in ("path", "size", "mtime_ns", "encoding", "channels")},
+        **{name: of[name] for name in ("size", "mtime_ns")},
+        **{name: tf.cast(of[name], tf.int32) for name in ("encoding", "channels")},
+        "path": _paths(columns, row),
         "begin": of["offset"] + first_frame * of["frame_bytes"],
         "length": read_frames * of["frame_bytes"],
         "room": room_frames * of["frame_bytes"],
@@ -136,3 +157,40 @@ def pieces(
         "samples": last_sample - first_sample,
         "chunks": count,
     }, starts
+
+
+def _of_files(
+    columns: dict[str, tf.Tensor],
+    row: tf.Tensor,  # integers [M]
+    config: PipelineConfig,
+) -> dict[str, tf.Tensor]:  # int64 [M] each
+    """Returns the numbers of each row's file, those that follow from its header too."""
+    of = {
+        name: tf.cast(tf.gather(columns[column], row), tf.int64)
+        for name, column in _NUMBERS.items()
+    }
+    kept_channels = tf.ones_like(of["channels"]) if config.downmix else of["channels"]
+    sample_bytes = tf.constant([encoding.bytes_per_sample for encoding in Encoding], tf.int64)
+    frame_bytes = tf.gather(sample_bytes, of["encoding"]) * of["channels"]
+    # Frames of one chunk at most, and so the bytes to read for it.
+    chunk_bytes = -(-config.chunk_size // kept_channels) * frame_bytes
+    return {
+        **of,
+        "kept_channels": kept_channels,
+        "frame_bytes": frame_bytes,
+        "chunks_a_read": tf.maximum(tf.constant(1, tf.int64), _PIECE_BYTES // chunk_bytes),
+    }
+
+
+def _paths(
+    columns: dict[str, tf.Tensor],
+    row: tf.Tensor,  # integers [P]
+) -> tf.Tensor:  # string [P]
+    """Cuts paths out of the blob, which is half the size of a tensor of strings."""
+    bounds = [tf.cast(tf.gather(columns["path_bounds"], row + i), tf.int64) for i in (0, 1)]
+    places = tf.ragged.range(*bounds)
+    characters = tf.constant([bytes([code]) for code in range(256)])
+    codes = tf.cast(tf.gather(columns["path_blob"], places.values), tf.int32)
+    return tf.strings.unsorted_segment_join(
+        tf.gather(characters, codes), places.value_rowids(), tf.size(row)
+    )

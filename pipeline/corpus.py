@@ -3,8 +3,10 @@
 import collections
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from pipeline.catalogue import Catalogue, Progress, Skipped, build_catalogue
+from pipeline.catalogue_file import open_catalogue
 from pipeline.chunks import Chunks
 from pipeline.config import PipelineConfig
 from pipeline.split import split_catalogue
@@ -37,7 +39,9 @@ def open_corpus(
     valid_fraction: float,
     num_chunks: int | None = None,
     cache_path: str | None = None,
+    catalogue_path: str | None = None,
     progress: Progress | None = None,
+    num_threads: int = 16,
 ) -> Corpus:
     """Finds the files, holds some of them out, and numbers the chunks.
 
@@ -47,13 +51,19 @@ def open_corpus(
       valid_fraction: the share of files held out.
       num_chunks: the most chunks to train on.
       cache_path: see `build_catalogue`.
+      catalogue_path: in place of a cache, see `open_catalogue`.
       progress: see `build_catalogue`.
+      num_threads: see `build_catalogue`.
 
     Raises:
       NoAudioError: no file can be used; names what was skipped, and why.
       OSError, ImportError, ValueError: a folder cannot be reached.
     """
-    catalogue = build_catalogue(audio_dirs, cache_path=cache_path, progress=progress)
+    scan: dict[str, Any] = {"progress": progress, "num_threads": num_threads}
+    if catalogue_path:
+        catalogue = open_catalogue(catalogue_path, audio_dirs, seed=config.seed, **scan)
+    else:
+        catalogue = build_catalogue(audio_dirs, cache_path=cache_path, **scan)
     if not len(catalogue):
         folders = ", ".join(audio_dirs)
         if not catalogue.skipped:

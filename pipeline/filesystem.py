@@ -15,7 +15,7 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 ReadAt = Callable[[int, int], bytes]
@@ -26,7 +26,7 @@ _import_lock = threading.Lock()
 _LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FoundFile:
     """A file below a root, or a folder or link that could not be followed (`error` says why).
 
@@ -113,6 +113,15 @@ def stat(path: str) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
+def is_there(path: str) -> bool:
+    """Whether there is a file, as far as can be seen."""
+    try:
+        stat(path)
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def open_for_reads(path: str) -> Iterator[ReadAt]:
     """Opens a file for reads at any offset.
@@ -148,17 +157,23 @@ def read_bytes(path: str) -> bytes:
 
 def write_bytes_atomically(path: str, content: bytes) -> None:
     """Replaces a file; its readers see the old content or the new, never a part. Raises OSError."""
+    write_atomically(path, [content])
+
+
+def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
+    """Replaces a file likewise, by a content that is given part after part. Raises OSError."""
     # Not tempfile: its files are private to the user, and the result would stay so.
     temporary = f"{path}.{os.getpid()}.tmp"
     if is_remote(path):
         with _gfile(path) as gfile:
             with gfile.GFile(temporary, "wb") as file:
-                file.write(content)
+                for part in parts:
+                    file.write(bytes(part))
             gfile.rename(temporary, path, overwrite=True)
         return
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -1,7 +1,6 @@
 """What a user wants to know of a corpus before training on it."""
 
-import collections
-from collections.abc import Iterable
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,17 +14,17 @@ from pipeline.wav import Encoding
 
 def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
     """Returns what the headers say, as rows of label and text."""
-    files = corpus.catalogue
-    seconds = files.frames / files.rates
+    files, table = corpus.catalogue, corpus.catalogue.files
+    seconds = files.of(table.frames) / files.of(table.rates)
     rows = [
         ("files", f"{len(files):,} with {_duration(seconds.sum())} of audio"),
         (
             "length of a file",
             f"{seconds.min():,.2f} to {seconds.max():,.2f} s, median {np.median(seconds):,.2f} s",
         ),
-        ("rates", _tally(f"{rate:,} Hz" for rate in files.rates.tolist())),
-        ("channels", _tally(map(_channels, files.channels.tolist()))),
-        ("encodings", _tally(Encoding(code).label for code in files.encodings.tolist())),
+        ("rates", _tally(files.of(table.rates), lambda rate: f"{rate:,} Hz")),
+        ("channels", _tally(files.of(table.channels), _channels)),
+        ("encodings", _tally(files.of(table.encodings), lambda code: Encoding(code).label)),
     ]
     rows += describe_noted(files)
     if files.skipped:
@@ -37,8 +36,11 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
 
 def describe_noted(files: Catalogue) -> list[tuple[str, str]]:
     """Returns what is used although something is wrong with it, as a row if there is any."""
-    noted = [(path, note) for path, note in zip(files.paths, files.notes, strict=True) if note]
-    return [("used, but", f"{len(noted):,}, such as {path!r} ({note})") for path, note in noted[:1]]
+    noted = np.flatnonzero(files.notes.lengths())
+    return [
+        ("used, but", f"{len(noted):,}, such as {files.paths[first]!r} ({files.notes[first]})")
+        for first in noted[:1]
+    ]
 
 
 def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
@@ -96,8 +98,10 @@ def _channels(count: int) -> str:
     return {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
 
 
-def _tally(values: Iterable[str]) -> str:
-    counts = collections.Counter(values).most_common()
-    if len(counts) == 1:
-        return f"all {counts[0][0]}"
-    return ", ".join(f"{value} ({count:,})" for value, count in counts)
+def _tally(values: np.ndarray, label: Callable[[int], str]) -> str:
+    """Returns the values by how often they come."""
+    values, counts = np.unique(values, return_counts=True)
+    if len(values) == 1:
+        return f"all {label(int(values[0]))}"
+    order = np.argsort(-counts, kind="stable")
+    return ", ".join(f"{label(int(values[i]))} ({counts[i]:,})" for i in order)

@@ -1,13 +1,18 @@
 """Which files are trained on, and which are held out to validate."""
 
 import dataclasses
-import hashlib
+import itertools
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import numpy as np
 
 from pipeline.catalogue import Catalogue
+from pipeline.texts import Texts
 from pipeline.wav import Encoding
+
+_BYTES = 6  # Of a hash: a float64 holds them exactly.
+_BLOCK = 2**16
 
 
 def split_catalogue(
@@ -31,15 +36,18 @@ def split_catalogue(
     """
     if not 0 <= valid_fraction < 1:
         raise ValueError(f"valid_fraction is {valid_fraction}, expected 0 <= valid_fraction < 1")
-    if valid_fraction and len(catalogue) == 1:
+    if not valid_fraction:
+        return catalogue, catalogue.select([])
+    if len(catalogue) == 1:
         return _split_in_time(catalogue, valid_fraction)
-    places = np.array([_place(name, seed) for name in catalogue.names], np.float64)
-    is_valid = places < valid_fraction
-    if valid_fraction and len(catalogue) > 1:
+    kept = catalogue.files.places.get(seed)
+    place = places(catalogue.names, seed) if kept is None else catalogue.of(kept)
+    is_valid = place < valid_fraction
+    if len(catalogue) > 1:
         if not is_valid.any():
-            is_valid[places.argmin()] = True
+            is_valid[place.argmin()] = True
         elif is_valid.all():
-            is_valid[places.argmax()] = False
+            is_valid[place.argmax()] = False
     return catalogue.select(np.flatnonzero(~is_valid)), catalogue.select(np.flatnonzero(is_valid))
 
 
@@ -48,19 +56,29 @@ def draw_files(catalogue: Catalogue, count: int, *, seed: int) -> Catalogue:
     if count >= len(catalogue):
         return catalogue
     # Not the places of the split: there a held-out file's is low, and a training file's high.
-    places = [_place(f"draw\0{name}", seed) for name in catalogue.names]
-    return catalogue.select(np.sort(np.argsort(places, kind="stable")[:count]))
+    place = places(catalogue.names, seed, "draw\0")
+    return catalogue.select(np.sort(np.argsort(place, kind="stable")[:count]))
 
 
 def is_trained_on(names: Sequence[str], *, valid_fraction: float, seed: int) -> list[bool]:
     """Returns whether the hash puts files of these relative names on the training side."""
-    return [_place(name, seed) >= valid_fraction for name in names]
+    return (places(Texts.of(names), seed) >= valid_fraction).tolist()
 
 
-def _place(name: str, seed: int) -> float:
-    """A place in [0, 1) for a name, uniform over names and the same on every machine."""
-    key = f"{seed}\0{name}".encode("utf-8", "surrogateescape")
-    return int.from_bytes(hashlib.blake2b(key, digest_size=6).digest(), "big") / 2**48
+def places(
+    names: Texts,  # [N]
+    seed: int,
+    prefix: str = "",
+) -> np.ndarray:  # float64 [N]
+    """Places in [0, 1) for names, uniform and the same on every machine; 1 to 2 us a name."""
+    key = f"{seed}\0{prefix}".encode()
+    places = np.empty(len(names))
+    digests = (blake2b(key + name, digest_size=_BYTES).digest() for name in names.encoded())
+    for start in range(0, len(names), _BLOCK):
+        block = np.frombuffer(b"".join(itertools.islice(digests, _BLOCK)), np.uint8)
+        digits = block.reshape(-1, _BYTES).astype(np.float64)
+        places[start : start + _BLOCK] = digits @ 256.0 ** -np.arange(1, _BYTES + 1)
+    return places
 
 
 def _split_in_time(catalogue: Catalogue, valid_fraction: float) -> tuple[Catalogue, Catalogue]:
@@ -70,11 +88,13 @@ def _split_in_time(catalogue: Catalogue, valid_fraction: float) -> tuple[Catalog
     if held_out == 0:
         return catalogue, catalogue.select([])
     frame_bytes = int(catalogue.channels[0]) * Encoding(catalogue.encodings[0]).bytes_per_sample
-    kept = catalogue.frames - held_out
-    train = dataclasses.replace(catalogue, frames=kept)
-    valid = dataclasses.replace(
-        catalogue,
-        offsets=catalogue.offsets + kept * frame_bytes,
-        frames=catalogue.frames - kept,
-    )
-    return train, valid
+    row = 0 if catalogue.rows is None else catalogue.rows[0]
+
+    def part(begin: int, end: int) -> Catalogue:
+        columns = {name: getattr(catalogue.files, name) for name in ("frames", "offsets")}
+        columns = {name: column.astype(np.int64) for name, column in columns.items()}
+        columns["frames"][row] = end - begin
+        columns["offsets"][row] += begin * frame_bytes
+        return dataclasses.replace(catalogue, files=dataclasses.replace(catalogue.files, **columns))
+
+    return part(0, frames - held_out), part(frames - held_out, frames)

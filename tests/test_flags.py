@@ -61,6 +61,7 @@ def test_each_flag_reaches_the_config():
         "batch_size": "6",
         "checkpoint_every": "18",
         "checkpoint_minutes": "1.5",
+        "catalogue": "gs://a.catalogue",
         "chunk_size": "10",
         "coordinator_address": "host:1234",
         "downmix": "false",
@@ -191,7 +192,11 @@ BAD_VALUES = [
     *(
         (f"--{name}={LARGE}", f"--{name}={LARGE} is too large; the largest is 2147483647")
         for name in AT_LEAST_1 + AT_LEAST_0
-        if name not in ("embedding_dim", "num_heads")  # Not divisible by each other.
+        if name not in ("embedding_dim", "num_heads", "num_chunks")  # Not divisible by each other.
+    ),
+    (
+        f"--num_chunks={LARGE}",
+        f"--num_chunks={LARGE} is too large; the largest is 9007199254740991",
     ),
     *((f"--{name}=1.5", f"flag --{name}=1.5: expected a whole number") for name in AT_LEAST_1),
     *(

@@ -150,6 +150,7 @@ class RunConfig:
     Attributes:
       audio_dirs: folders of WAV files.
       demo: use the demo corpus in their place.
+      catalogue: file of their catalogue, used as it stands; None: they are looked at.
       valid_fraction: share of the files held out.
       num_chunks: the most chunks to train on.
       parallel_reads: reads under way at once; 0: by the number of cores.
@@ -168,6 +169,7 @@ class RunConfig:
 
     audio_dirs: tuple[str, ...]
     demo: bool
+    catalogue: str | None
     valid_fraction: float
     num_chunks: int
     parallel_reads: int

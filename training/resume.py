@@ -2,8 +2,11 @@
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from pipeline.chunks import Chunks
 from training.config import RunConfig
@@ -11,6 +14,8 @@ from training.meter import TrainingError
 
 _FREE = frozenset({"log_every", "eval_every", "eval_steps", "profile"})
 """Settings that change nothing of what is trained."""
+
+_BLOCK = 2**16  # Names in memory at a time.
 
 
 def identity(config: RunConfig, train: Chunks) -> dict[str, Any]:
@@ -21,7 +26,7 @@ def identity(config: RunConfig, train: Chunks) -> dict[str, Any]:
         **{k: v for k, v in dataclasses.asdict(config.training).items() if k not in _FREE},
         "valid_fraction": config.valid_fraction,
         "num_chunks": config.num_chunks,
-        "audio": _fingerprint(train),
+        "audio": fingerprint(train),
     }
 
 
@@ -64,13 +69,17 @@ def different(
     )
 
 
-def _fingerprint(chunks: Chunks) -> str:
+def fingerprint(chunks: Chunks) -> str:
     """What the files are: their names, lengths and formats, and not where they lie or how old."""
-    catalogue = chunks.catalogue
+    catalogue, files = dataclasses.replace(chunks.catalogue), chunks.catalogue.files
     digest = hashlib.blake2b(digest_size=6)
-    digest.update("\0".join(catalogue.names).encode("utf-8", "surrogateescape"))
-    for column in (catalogue.sizes, catalogue.offsets, catalogue.frames, catalogue.encodings):
-        digest.update(column.tobytes())
+    names, separator = catalogue.names.encoded(), b""
+    while block := list(itertools.islice(names, _BLOCK)):
+        digest.update(separator + b"\0".join(block))
+        separator = b"\0"
+    for column in (files.sizes, files.offsets, files.frames):
+        digest.update(catalogue.of(column).astype(np.int64).data)
+    digest.update(catalogue.of(files.encodings).astype(np.int8).data)
     return (
         f"{len(catalogue):,} files with {chunks.num_samples:,} samples to train on "
         f"({digest.hexdigest()})"

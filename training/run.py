@@ -1,6 +1,7 @@
 """One run, from its configuration to its files."""
 
 import dataclasses
+import functools
 import logging
 import os
 import tempfile
@@ -12,7 +13,7 @@ import jax
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.dataset import describe_batch_files, make_dataset
 from pipeline.demo import synthesize_demo_corpus
-from pipeline.filesystem import absolute
+from pipeline.filesystem import absolute, is_there
 from pipeline.inspection import describe_chunks, describe_files
 from pipeline.progress import progress_bar
 from pipeline.skipping import SkipLimit
@@ -205,14 +206,21 @@ def find_corpus(config: RunConfig) -> Corpus:
         hosts.from_first(lambda: synthesize_demo_corpus(config.demo_dir))
         synthesize_demo_corpus(config.demo_dir)
         audio_dirs = (config.demo_dir,)
-    return open_corpus(
+    corpus = functools.partial(
+        open_corpus,
         audio_dirs,
         config.pipeline,
         valid_fraction=config.valid_fraction,
         num_chunks=config.num_chunks,
-        cache_path=config.path("_catalogue.npz") if hosts.is_first() else None,
+        cache_path=config.path(".catalogue") if hosts.is_first() else None,
+        catalogue_path=config.catalogue,
         progress=progress_bar("WAV headers"),
+        num_threads=max(16, config.parallel_reads),
     )
+    catalogue = config.catalogue
+    if catalogue and hosts.from_first(lambda: not is_there(catalogue)):
+        hosts.from_first(lambda: len(corpus().catalogue))  # It makes the file for all.
+    return corpus()
 
 
 def _save(config: RunConfig, result: Result) -> None:
@@ -245,7 +253,7 @@ def settings(config: RunConfig) -> dict:
 
 def _warn(corpus: Corpus, config: RunConfig) -> None:
     pipeline = config.pipeline
-    stereo = (corpus.catalogue.channels > 1).any()
+    stereo = (corpus.catalogue.files.channels > 1).any()
     if stereo and not pipeline.downmix:
         pair, chunk = 2 * pipeline.stereo_blocking_n, pipeline.chunk_size
         advice = f"--stereo_blocking_n={max(1, chunk // 2)} makes it exactly one"

@@ -122,15 +122,15 @@ def _read_chunks(chunks: Chunks) -> Iterator[tuple[int, np.ndarray | str]]:
     """Yields each chunk's file and symbols [L], without padding, or why it cannot be read."""
     reasons: dict[str, str] = {}
     dataset = make_dataset(chunks, one_pass=True, shuffle=False, on_unreadable=reasons.__setitem__)
+    size = chunks.config.batch_size
     for step, batch in enumerate(dataset.as_numpy_iterator()):
-        number = step * chunks.config.batch_size
-        for symbols, length in zip(batch["symbols"][0], batch["lengths"][0], strict=True):
+        files = chunks.files_of(np.arange(step * size, (step + 1) * size)).tolist()
+        rows = zip(files, batch["symbols"][0], batch["lengths"][0], strict=True)
+        for file, symbols, length in rows:
             if length:
-                file = int(np.searchsorted(chunks.first, number, side="right")) - 1
                 path = chunks.catalogue.paths[file]
                 reason = f"{path!r} cannot be read any more: {reasons.get(path)}"
                 yield file, reason if length < 0 else symbols[:length]
-            number += 1
 
 
 def _try(codec: Codec, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Outcome:

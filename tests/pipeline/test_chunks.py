@@ -12,25 +12,15 @@ from pipeline.chunks import Chunks, pieces
 from pipeline.config import PipelineConfig
 from pipeline.read import read_pieces
 from pipeline.wav import Encoding
+from tests.files import make_files
 from tests.wav_files import random_frames, write_wav
 
 
 def catalogue(files, encoding=Encoding.S16) -> Catalogue:
     """Files that do not exist; each is (frames, channels)."""
-    count = len(files)
+    paths = [f"/root/{number}.wav" for number in range(len(files))]
     frames, channels = np.array(files, np.int64).reshape(-1, 2).T
-    return Catalogue(
-        paths=tuple(f"/root/{number}.wav" for number in range(count)),
-        names=tuple(f"{number}.wav" for number in range(count)),
-        notes=("",) * count,
-        sizes=np.full(count, 10**6, np.int64),
-        mtimes_ns=np.zeros(count, np.int64),
-        offsets=np.full(count, 44, np.int64),
-        frames=frames,
-        channels=channels.astype(np.int32),
-        rates=np.full(count, 8000, np.int32),
-        encodings=np.full(count, encoding, np.int8),
-    )
+    return Catalogue(files=make_files(paths, frames, channels, encoding))
 
 
 def config(**changes) -> PipelineConfig:
@@ -110,6 +100,15 @@ def test_the_memory_of_a_read_is_bounded(downmix):
     reads, _ = cut(chunks, list(range(1000)))
     assert sum(reads["chunks"]) == 1000
     assert max(reads["room"]) <= 2**20 + 2 * 4 * 64 * 8  # And a block at each end.
+
+
+def test_a_run_is_one_read_wherever_in_its_file_it_begins(monkeypatch):
+    monkeypatch.setattr(chunks_module, "_PIECE_BYTES", 5 * 10 * 2)
+    chunks = Chunks(catalogue=catalogue([(200, 1)]), config=config())
+    for begin in range(8):
+        reads, _ = cut(chunks, list(range(begin, begin + 12)))
+        assert reads["chunks"] == [5, 5, 2]
+        assert reads["begin"] == [44 + 20 * (begin + done) for done in (0, 5, 10)]
 
 
 @hypothesis.given(data=st.data())

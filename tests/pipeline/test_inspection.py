@@ -33,7 +33,7 @@ def test_files(folder):
     assert rows["files"] == "4 with 6.00 seconds of audio"
     assert rows["length of a file"] == "1.00 to 3.00 s, median 1.00 s"
     assert rows["rates"] == "8,000 Hz (2), 44,100 Hz (2)"
-    assert rows["channels"] == "3 channels (2), stereo (1), mono (1)"
+    assert rows["channels"] == "3 channels (2), mono (1), stereo (1)"
     assert rows["encodings"] == "16-bit (2), 32-bit float (2)"
     assert rows["used, but"].startswith("1, such as ")
     assert "d.wav' (cut off: 528200 of 529200 bytes of samples are there)" in rows["used, but"]

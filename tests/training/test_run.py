@@ -73,9 +73,9 @@ def _log(output_dir: pathlib.Path, level: str) -> list[str]:
 def test_what_a_run_leaves(audio, capsys):
     _, out = _run(audio)
     assert sorted(path.name for path in out.iterdir()) == [
+        "audio_model.catalogue",
         "audio_model.flags",
         "audio_model.npz",
-        "audio_model_catalogue.npz",
         "audio_model_curves.png",
         "audio_model_training.log",
         "metrics.jsonl",
@@ -100,6 +100,15 @@ def test_what_a_run_leaves(audio, capsys):
     ):
         assert said in console.err
         assert said in (out / "audio_model_training.log").read_text()
+
+
+def test_a_catalogue_that_is_given_is_used_in_place_of_the_runs_own(audio):
+    path = audio.parent / "given.catalogue"
+    for _ in range(2):
+        _, out = _run(audio, f"--catalogue={path}", "--fresh")
+        assert path.exists()
+        assert not (out / "audio_model.catalogue").exists()
+    assert f"--catalogue={path}" in (out / "audio_model.flags").read_text()
 
 
 def test_the_model_file_tells_how_it_was_made(audio):
