@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ from training.profiler import Profiler
 from training.run_log import ProgressBar, format_metrics
 from training.saver import Progress, Saver, is_better, progress_of
 from training.step import (
+    Batch,
     fetch_params,
     init_state,
     make_eval_step,
@@ -64,7 +65,7 @@ class Result:
 
 
 def train(
-    train_data: Callable[[int], tf.data.Dataset],
+    train_data: Callable[[int], Iterator[Batch]],
     valid_data: tf.data.Dataset | None,
     model_config: ModelConfig,
     config: TrainingConfig,
@@ -80,8 +81,7 @@ def train(
     """Trains a model.
 
     Args:
-      train_data: endless batches from the one of this number on, as `pipeline.make_dataset` makes
-        them.
+      train_data: from a number to the endless batches from that one on, see `step.Batch`.
       valid_data: one pass over the held-out split, or None.
       model_config: the model.
       config: how to train it.
@@ -120,7 +120,7 @@ class _Trainer:
 
     def __init__(
         self,
-        train_data: Callable[[int], tf.data.Dataset],
+        train_data: Callable[[int], Iterator[Batch]],
         valid_data: tf.data.Dataset | None,
         model_config: ModelConfig,
         config: TrainingConfig,
@@ -159,8 +159,7 @@ class _Trainer:
             self._validate(interruption)
         if progress.step >= config.training_steps:
             return
-        data = self._train_data(progress.step + progress.skipped)
-        batches = Stopwatch(to_devices(data.as_numpy_iterator()))
+        batches = Stopwatch(to_devices(self._train_data(progress.step + progress.skipped)))
         bar.set(progress.step)
         while progress.step < config.training_steps and not (interruption.asked or self._failure()):
             self._profiler.at(progress.step)

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ import jax
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.dataset import describe_batch_files, make_dataset
 from pipeline.demo import synthesize_demo_corpus
+from pipeline.distributed import distributed_batches
 from pipeline.filesystem import absolute
 from pipeline.inspection import describe_chunks, describe_files
 from pipeline.progress import progress_bar
@@ -26,6 +27,7 @@ from training.run_log import start_logging, summary_table
 from training.saver import Saver
 from training.set_aside import set_aside
 from training.skipping import SkipLimit
+from training.step import Batch
 from training.summary import summary
 from training.writers import MultiWriter, make_writers
 
@@ -107,8 +109,15 @@ def _train(
         jax.devices()[0].device_kind,
         config.pipeline.batch_size // num_devices,
     )
+
+    def batches(step: int) -> Iterator[Batch]:
+        reading_from = {"first_step": step, **reading}
+        if config.data_service:
+            return distributed_batches(corpus.train, service=config.data_service, **reading_from)
+        return make_dataset(corpus.train, **reading_from).as_numpy_iterator()
+
     return train(
-        lambda step: make_dataset(corpus.train, first_step=step, **reading),
+        batches,
         make_dataset(corpus.valid, one_pass=True, **reading) if len(corpus.valid) else None,
         config.model,
         config.training,

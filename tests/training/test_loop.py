@@ -78,7 +78,7 @@ def _train(
     lengths = np.full(np.shape(symbols)[:2], 4) if lengths is None else lengths
     saver = saver or Saver(None, CheckpointConfig(), records, {})
     return loop.train(
-        lambda step: _dataset(symbols, lengths).repeat().skip(step),
+        lambda step: _dataset(symbols, lengths).repeat().skip(step).as_numpy_iterator(),
         valid,
         ModelConfig(),
         TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
