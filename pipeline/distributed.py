@@ -27,6 +27,7 @@ logger = logging.getLogger("wavestream")
 _MOST_HELD_BYTES = 2**30  # Batches that came early and wait for their turn.
 _PATIENCE = 30.0  # Seconds to wait for one batch.
 _SECONDS_BETWEEN_CONNECTIONS = 60.0
+_MOST_COLUMN_BYTES = 2_000_000_000  # They travel in the graph; TensorFlow aborts at 2^31.
 
 _service = tf.data.experimental.service
 
@@ -54,8 +55,18 @@ def distributed_batches(
       on_unreadable: told the path of a file that cannot be read any more; of one that a worker
         could not read, only the worker knows the reason.
       **reading: further arguments of `make_dataset`, but for `one_pass` and `shuffle`.
+
+    Raises:
+      ValueError: there are too many files for a graph that travels.
     """
     config = chunks.config
+    column_bytes = sum(map(_bytes, chunks.columns().values()))
+    if column_bytes > _MOST_COLUMN_BYTES:
+        raise ValueError(
+            f"the catalogue of {len(chunks.catalogue):,} files is {column_bytes:,} bytes, and no "
+            f"more than {_MOST_COLUMN_BYTES:,} can be sent to an input service: expected fewer "
+            "files, shorter paths, or no --data_service"
+        )
     first_row, last_row = rows = rows or (0, config.batch_size)
     batch_bytes = (last_row - first_row) * config.chunk_size * config.bits // 8
 
@@ -87,6 +98,13 @@ def distributed_batches(
         seconds_between_connections=_SECONDS_BETWEEN_CONNECTIONS,
         on_received=report_unreadable,
     )
+
+
+def _bytes(column: tf.Tensor) -> int:
+    if column.dtype != tf.string:
+        return column.dtype.size * column.shape.num_elements()
+    lengths = tf.cast(tf.strings.length(column), tf.int64)
+    return int(tf.reduce_sum(lengths + 4))  # 4: how long they are is written, too.
 
 
 class Stream:
@@ -222,7 +240,7 @@ class InOrder(Iterator[NumpyBatch]):
             return f"it failed: {text[:200]}"
         if self._held:
             return f"it has not come, but {len(self._held)} that follow it; has a worker ended?"
-        return f"none has come for {self._patience:.0f} s; does a worker run?"
+        return f"none has come for {self._patience:.0f} s; do its dispatcher and workers run?"
 
     def _connect(self) -> None:
         self._stream = self._read_there(self._step)

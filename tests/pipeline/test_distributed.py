@@ -101,7 +101,7 @@ def test_a_service_without_workers(log):
     service = Service([None] * 5 + [0, 3, 4, 5, 6, 7, 8])
     service.batches(9)
     assert service.read_here[:4] == [0, 1, 2, 3]
-    assert "none has come for 0 s; does a worker run?" in log.messages[0]
+    assert "none has come for 0 s; do its dispatcher and workers run?" in log.messages[0]
     assert len(service.read_here) < 9
     assert len(log.messages) == 2
 

@@ -128,6 +128,15 @@ def test_a_worker_of_another_version(service, stereo, caplog, monkeypatch):
     assert "a worker runs another version of wavestream" in caplog.messages[0]
 
 
+def test_more_files_than_a_graph_holds(stereo, monkeypatch):
+    chunks = make_chunks(stereo)
+    paths = sum(len(path) for path in chunks.catalogue.paths)
+    size = 7 * (72 + 4) + 8 + paths
+    monkeypatch.setattr(distributed, "_MOST_COLUMN_BYTES", size - 1)
+    with pytest.raises(ValueError, match=f"catalogue of 7 files is {size} bytes, and no more than"):
+        distributed_batches(chunks, service="grpc://localhost:1")
+
+
 def test_workers_are_killed_one_after_the_other(stereo, caplog, monkeypatch):
     monkeypatch.setattr(distributed, "_PATIENCE", 2)
     chunks = make_chunks(stereo)
@@ -178,4 +187,4 @@ def test_a_program_ends_although_it_waits_for_the_service(service, stereo, alive
     done = subprocess.run(command, cwd=ROOT, timeout=60, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert ("does a worker run?" in done.stderr) != alive
+    assert ("do its dispatcher and workers run?" in done.stderr) != alive
