@@ -203,7 +203,8 @@ class InOrder(Iterator[NumpyBatch]):
 
     def _receive(self) -> None:
         """Takes what comes, until the next batch is there or waiting for it makes no sense."""
-        waits = self._here is None and self._step >= self._lost_below
+        hopeless = self._stream.error is not None or self._step < self._lost_below
+        waits = self._here is None and not hopeless
         deadline = time.monotonic() + (self._patience if waits else 0)
         while self._step not in self._held and len(self._held) < self._most_held:
             batch = self._stream.get(max(0.0, deadline - time.monotonic()))

@@ -50,6 +50,7 @@ class Life:
         self.error, self._steps = None, iter(steps)
 
     def get(self, seconds):
+        assert not (self.error and seconds), "waits for what has ended"
         step = next(self._steps, None)
         if isinstance(step, Exception):
             self.error, step = step, None
@@ -115,8 +116,9 @@ def test_a_service_that_fails_is_asked_anew(log):
 
 
 def test_a_service_that_fails_is_not_asked_at_once():
-    service = Service([ConnectionError()], [0, 1, 2])
+    service = Service([2, 3, ConnectionError()], [0, 1, 2])
     service.batches(8)
+    assert service.read_here == [0, 1, 4, 5, 6, 7]
     assert service.connected_at == [0]
 
 
