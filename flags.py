@@ -24,6 +24,7 @@ from training.config import (
     ON_SAVE_ERROR,
     SCHEDULES,
     CheckpointConfig,
+    HostsConfig,
     RunConfig,
     TrainingConfig,
 )
@@ -31,7 +32,7 @@ from training.config import (
 FLAGS = flags.FLAGS
 
 _LARGEST = 2**31 - 1  # Some integers become int32.
-_OF_A_START = ("fresh", "allow_change", "data_service")
+_OF_A_START = ("fresh", "allow_change", "process_id", "data_service")
 OF_A_SERVER = ("role", "dispatcher", "port")
 OF_AN_EVALUATION = ("model", "split", "eval_files", "codecs", "chunked", "report_dir")
 _OF_NO_RUN = {*_OF_A_START, *OF_AN_EVALUATION, *OF_A_SERVER}
@@ -187,6 +188,16 @@ flags.DEFINE_enum(
     "What to do where a checkpoint cannot be saved: warn and continue, or stop.",
 )
 
+# --- Hosts
+flags.DEFINE_string(
+    "coordinator_address",
+    None,
+    "HOST:PORT of the first of several hosts that train together, the same on all of them; auto "
+    "finds it and the next two in the environment of a TPU VM, Slurm or Open MPI.",
+)
+flags.DEFINE_integer("num_processes", None, "How many hosts there are.", lower_bound=1)
+flags.DEFINE_integer("process_id", None, "Which of them this is, from 0 on.", lower_bound=0)
+
 # --- Evaluation
 flags.DEFINE_string(
     "model", None, "evaluate: the model file, such as runs/quickstart/audio_model.npz."
@@ -328,11 +339,21 @@ def config() -> RunConfig:
                 "allow_change": tuple(name.strip() for name in FLAGS.allow_change if name.strip()),
             }
         ),
+        hosts=HostsConfig(
+            coordinator_address=FLAGS.coordinator_address or _found_coordinator(),
+            num_processes=FLAGS.num_processes,
+            process_id=FLAGS.process_id,
+        ),
         output_dir=os.path.expanduser(FLAGS.output_dir),
         model_name=FLAGS.model_name,
         wandb_project=FLAGS.wandb_project or None,
         wandb_run_name=FLAGS.wandb_run_name or _run_name(),
     )
+
+
+def _found_coordinator() -> str | None:
+    """Returns "auto" on one of the several hosts of a TPU slice that says so."""
+    return "auto" if "," in os.environ.get("TPU_WORKER_HOSTNAMES", "") else None
 
 
 def _check_magnitudes(values: dict[str, Any]) -> None:
@@ -361,6 +382,8 @@ def evaluation_config() -> EvaluationConfig:
         batch_size=FLAGS.batch_size,
         codecs=None if FLAGS.codecs is None else tuple(filter(None, FLAGS.codecs)),
         chunked=FLAGS.chunked,
+        strict=FLAGS.strict,
+        max_skipped_fraction=FLAGS.max_skipped_fraction,
         report_dir=report_dir(),
     )
 

@@ -52,14 +52,16 @@ def main(argv: list[str]) -> None:
             _serve(flags.service_config())
         else:
             _on_a_corpus(command, flags.config())
-    except BrokenPipeError:  # inspect | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        raise  # No mistake; run ends quietly.
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        _exit(130, "interrupted")
     except (ArithmeticError, ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
         if os.environ.get("WAVESTREAM_TRACEBACK"):
             raise
+        if hosts := sys.modules.get("training.hosts"):
+            hosts.wait_for_reason(error)
         _fail(str(error) or type(error).__name__)
 
 
@@ -69,8 +71,11 @@ def _on_a_corpus(command: str, config: RunConfig) -> None:
             "--audio_dir is missing: a folder of WAV files "
             "(or --demo, to train on a corpus that is made here)"
         )
+    # Before all that may fail, for the other hosts to learn of it.
+    is_first = command == "inspect" or _connect(config)
     _check_folders(config.audio_dirs)
-    _check_output(config)
+    if is_first:
+        _check_output(config)
     _check_memory(config)
     if config.data_service and command == "train":
         require_dispatcher("--data_service", config.data_service)
@@ -79,6 +84,20 @@ def _on_a_corpus(command: str, config: RunConfig) -> None:
         _inspect(config)
     else:
         _train(config)
+
+
+def _connect(config: RunConfig) -> bool:
+    """Joins the other hosts; returns whether this is the one that writes."""
+    if not config.hosts.several:
+        return True
+    from training import hosts
+    from training.devices import share_cores
+    from training.run_log import start_logging
+
+    start_logging(None)  # Who learns that another host has failed, tells it.
+    share_cores(config.pipeline.batch_size // (config.hosts.num_processes or 1))
+    hosts.connect(config.hosts)
+    return hosts.is_first()
 
 
 def _check_folders(audio_dirs: Iterable[str]) -> None:
@@ -129,7 +148,7 @@ def _train(config: RunConfig) -> None:
     from training.devices import share_cores
 
     share_cores(config.pipeline.batch_size)
-    flags.check_devices(config.pipeline.batch_size, jax.local_device_count())
+    flags.check_devices(config.pipeline.batch_size, jax.device_count())
     from training.run import run
 
     result = run(config, flags.as_flagfile())
@@ -167,17 +186,21 @@ def _evaluate(config: EvaluationConfig) -> None:
 
     share_cores(config.batch_size)
     start_logging(None)
+    loaded.check_params()
     result = run(config, loaded.model(), loaded.params, loaded.settings, loaded.pipeline())
-    print(format_table(figures(result)), flush=True)  # Whatever becomes of the report.
+    found = figures(result)
+    print(format_table(found), flush=True)  # Whatever becomes of the report.
     if config.report_dir:
-        print(f"report: {write_report(result, config.report_dir)}")
+        print(f"report: {write_report(found, config.report_dir)}")
 
 
 def _compare(run_dirs: list[str]) -> None:
     from evaluation.runs.compare import compare, format_comparison, write_comparison
+    from training.run_log import start_logging
 
     if not run_dirs:
         _fail("compare what? Name the folders of runs, as in: compare runs/one runs/two")
+    start_logging(None)
     comparison = compare(run_dirs)
     print(format_comparison(comparison))
     print(write_comparison(comparison, flags.report_dir() or "."))
@@ -200,12 +223,24 @@ def _fail(message: str) -> NoReturn:
         logger.error(message)
     else:
         print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
+    _exit(2, message)
+
+
+def _exit(status: int, reason: str) -> NoReturn:
+    if hosts := sys.modules.get("training.hosts"):
+        hosts.leave(status, reason)
+    sys.exit(status)
 
 
 def run() -> None:
     """The entry point."""
-    app.run(main, flags_parser=flags.parse)
+    try:
+        try:
+            app.run(main, flags_parser=flags.parse)
+        finally:
+            print(end="", flush=True)  # Here, not at exit, where an error cannot be caught.
+    except BrokenPipeError:  # inspect | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ class EvaluationConfig:
       batch_size: chunks at a time, over all devices; the figures do not depend on it.
       codecs: short names of the codecs to compare with; None: all there are.
       chunked: have the codecs also code every chunk as a stream of its own.
+      strict: a file that cannot be used ends the evaluation.
+      max_skipped_fraction: so does more than this share, of the files found or of those evaluated.
       report_dir: where the report goes; None: nowhere.
     """
 
@@ -28,6 +30,8 @@ class EvaluationConfig:
     batch_size: int = 128
     codecs: tuple[str, ...] | None = None
     chunked: bool = False
+    strict: bool = False
+    max_skipped_fraction: float = 0.5
     report_dir: str | None = None
 
     def __post_init__(self) -> None:

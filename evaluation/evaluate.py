@@ -21,6 +21,8 @@ from pipeline.catalogue import Catalogue, Progress, Skipped
 from pipeline.chunks import Chunks
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
+from pipeline.read import real_samples
+from pipeline.skipping import SkipLimit
 
 _LOUDNESS = np.array([-np.inf, *range(-96, 1, 6)], np.float64)  # dB
 _BYTE = 256
@@ -41,6 +43,7 @@ def evaluate(
     catalogue: Catalogue,
     config: PipelineConfig,
     *,
+    limit: SkipLimit | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measures how many bits a model needs for the samples of a catalogue's files.
@@ -51,14 +54,15 @@ def evaluate(
       catalogue: the files.
       config: how they become symbols, which must be how they did in training. Its `batch_size` is
         rounded up to a multiple of the local devices; the figures do not depend on it.
-      progress: shows how far it is, in chunks.
+      limit: names the files that cannot be read, and how many they may be; None: all but one.
+      progress: shows how far it is, in batches.
 
     Returns:
       The figures, those of other codecs left empty. A file that cannot be read to its end is in
       `skipped`, and no part of it is in any figure.
 
     Raises:
-      ValueError: there is nothing to evaluate, or nothing of it could be read.
+      ValueError: there is nothing to evaluate, or too little of it could be read.
       FloatingPointError: the model gives a sample a cost that is no number.
     """
     begin = time.perf_counter()
@@ -67,7 +71,8 @@ def evaluate(
     chunks = Chunks(catalogue=catalogue, config=dataclasses.replace(config, batch_size=batch_size))
     if not len(chunks):
         raise ValueError("there is nothing to evaluate: the catalogue is empty")
-    reasons: dict[str, str] = {}
+    if limit is None:
+        limit = SkipLimit(len(catalogue), (), strict=False, max_fraction=1.0)
     # The whole symbol; and its upper byte, if it has one.
     group_sizes = (1, _BYTE) if config.use_16bit else (1,)
     batches = make_dataset(
@@ -75,14 +80,16 @@ def evaluate(
         one_pass=True,
         shuffle=False,
         num_devices=devices,
-        on_unreadable=reasons.__setitem__,
+        on_unreadable=limit.add,
     ).as_numpy_iterator()
     scored = _scored(batches, make_score(model, params, group_sizes))
     tally = _Tally(catalogue, config)
     for rows in _by_file(scored, chunks, progress):
         tally.add(rows)
+        if problem := limit.exceeded():
+            raise ValueError(problem)
     tally.close_file()
-    return tally.result(reasons, time.perf_counter() - begin)
+    return tally.result(dict(limit.skipped), time.perf_counter() - begin)
 
 
 def _scored(batches: Iterable[dict], score: Any) -> Iterator[tuple[dict, np.ndarray]]:
@@ -132,7 +139,7 @@ class _Sums:
 
     def add(self, rows: _Rows) -> None:
         """Adds chunks that could be read."""
-        real = np.arange(rows.symbols.shape[1]) < rows.lengths[:, np.newaxis]
+        real = real_samples(rows.lengths, rows.symbols.shape[1])
         bits = np.where(real[..., np.newaxis], rows.nats, 0).astype(np.float64) / math.log(2)
         starts = self.position_edges[:-1]
         self.position_bits += np.add.reduceat(bits[..., 0].sum(0), starts)

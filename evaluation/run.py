@@ -16,9 +16,11 @@ from models.transformer import Transformer
 from pipeline.catalogue import Catalogue, Skipped
 from pipeline.chunks import Chunks
 from pipeline.config import PipelineConfig
-from pipeline.corpus import describe_skipped, open_corpus
-from pipeline.filesystem import absolute, is_remote
+from pipeline.corpus import open_corpus
+from pipeline.filesystem import absolute, is_remote, stat
+from pipeline.inspection import describe_noted
 from pipeline.progress import progress_bar
+from pipeline.skipping import SkipLimit
 from pipeline.split import draw_files, is_trained_on
 
 logger = logging.getLogger("wavestream")
@@ -54,10 +56,13 @@ def run(
     catalogue, split, skipped = _open(config, settings, pipeline)
     pipeline = dataclasses.replace(pipeline, batch_size=config.batch_size)
     logger.info("evaluating       %d files (split: %s)", len(catalogue), split)
+    for label, text in describe_noted(catalogue):
+        logger.info("%-16s %s", label, text)
 
-    evaluation = evaluate(model, params, catalogue, pipeline, progress=progress_bar("the model"))
-    for path, reason in evaluation.skipped:
-        logger.warning("%r cannot be read any more and is left out: %s", path, reason)
+    limit = _skip_limit(config, len(catalogue))
+    evaluation = evaluate(
+        model, params, catalogue, pipeline, limit=limit, progress=progress_bar("the model")
+    )
     lost = {path for path, _ in evaluation.skipped}
     read = [file for file, path in enumerate(catalogue.paths) if path not in lost]
     catalogue = catalogue.select(read)
@@ -70,7 +75,7 @@ def run(
         if config.chunked
         else (),
         skipped=(*skipped, *evaluation.skipped),
-        model_bytes=os.path.getsize(config.model) if os.path.exists(config.model) else 0,
+        model_bytes=stat(config.model)[0],
         settings=_settings(config, settings, pipeline, catalogue, split),
     )
 
@@ -80,16 +85,7 @@ def _open(
 ) -> tuple[Catalogue, str, tuple[Skipped, ...]]:
     """Returns the files, what the split is called, and what cannot be used."""
     own = tuple(settings["audio_dirs"])
-    folders = config.audio_dirs or own
-    if not folders:
-        raise ValueError("--audio_dir is missing: a folder of WAV files")
-    is_own = {_real(folder) for folder in folders} <= {_real(folder) for folder in own}
-    for folder in () if config.audio_dirs else map(_real, own):
-        if not is_remote(folder) and not os.path.exists(folder):
-            raise FileNotFoundError(
-                f"{folder}, which the model was trained on, is not there any more; where it has "
-                "moved to, --audio_dir=FOLDER --split=valid finds the files that were held out"
-            )
+    folders = config.audio_dirs or _still_there(own)
     corpus = open_corpus(
         folders,
         pipeline,
@@ -97,8 +93,10 @@ def _open(
         progress=progress_bar("WAV headers"),
     )
     skipped = corpus.catalogue.skipped
-    if skipped:
-        logger.warning("%d files skipped: %s", len(skipped), describe_skipped(skipped))
+    limit = _skip_limit(config, len(corpus.catalogue) + len(skipped), skipped)
+    if problem := limit.exceeded():
+        raise ValueError(problem)
+    is_own = {_real(folder) for folder in folders} <= {_real(folder) for folder in own}
     split = config.split or ("valid" if is_own else "all")
     if split == "all":
         catalogue = corpus.catalogue
@@ -116,6 +114,27 @@ def _open(
     if config.eval_files:
         catalogue = draw_files(catalogue, config.eval_files, seed=pipeline.seed)
     return catalogue, split, skipped
+
+
+def _still_there(own: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the folders that a model was trained on. Raises ValueError, FileNotFoundError."""
+    if not own:
+        raise ValueError("--audio_dir is missing: a folder of WAV files")
+    for folder in map(_real, own):
+        if not is_remote(folder) and not os.path.exists(folder):
+            raise FileNotFoundError(
+                f"{folder}, which the model was trained on, is not there any more; where it has "
+                "moved to, --audio_dir=FOLDER --split=valid finds the files that were held out"
+            )
+    return own
+
+
+def _skip_limit(
+    config: EvaluationConfig, num_files: int, skipped: tuple[Skipped, ...] = ()
+) -> SkipLimit:
+    return SkipLimit(
+        num_files, skipped, strict=config.strict, max_fraction=config.max_skipped_fraction
+    )
 
 
 def _side(
@@ -182,6 +201,7 @@ def _settings(
         "split": split,
         "eval_files": config.eval_files,
         "hours": round(float((catalogue.frames / catalogue.rates).sum()) / 3600, 3),
+        **dict(describe_noted(catalogue)),
         **{f"pipeline.{name}": value for name, value in dataclasses.asdict(pipeline).items()},
         **{f"model.{name}": value for name, value in settings["model"].items()},
         "trained steps": settings.get("steps"),

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pipeline.catalogue import Catalogue
 from pipeline.chunks import Chunks
 from pipeline.corpus import Corpus, describe_skipped
 from pipeline.dataset import make_dataset
+from pipeline.read import real_samples
 from pipeline.wav import Encoding
 
 
@@ -25,15 +27,18 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
         ("channels", _tally(map(_channels, files.channels.tolist()))),
         ("encodings", _tally(Encoding(code).label for code in files.encodings.tolist())),
     ]
-    noted = [(path, note) for path, note in zip(files.paths, files.notes, strict=True) if note]
-    if noted:
-        path, note = noted[0]
-        rows.append(("used, but", f"{len(noted):,}, such as {path!r} ({note})"))
+    rows += describe_noted(files)
     if files.skipped:
         rows.append(("skipped", f"{len(files.skipped):,}: {describe_skipped(files.skipped, 20)}"))
     else:
         rows.append(("skipped", "none"))
     return rows
+
+
+def describe_noted(files: Catalogue) -> list[tuple[str, str]]:
+    """Returns what is used although something is wrong with it, as a row if there is any."""
+    noted = [(path, note) for path, note in zip(files.paths, files.notes, strict=True) if note]
+    return [("used, but", f"{len(noted):,}, such as {path!r} ({note})") for path, note in noted[:1]]
 
 
 def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
@@ -55,8 +60,8 @@ def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
 def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
     """Returns what one batch looks like, as rows of label and text; reads it."""
     batch = next(make_dataset(corpus.train).take(1).as_numpy_iterator())
-    symbols, lengths = batch["symbols"], batch["lengths"]
-    real = symbols[np.arange(symbols.shape[-1]) < lengths[..., np.newaxis]]
+    symbols = batch["symbols"]
+    real = symbols[real_samples(batch["lengths"], symbols.shape[-1])]
     config = corpus.train.config
     used = (
         f"; symbols from {real.min()} to {real.max()}, mean {real.mean():.1f}" if real.size else ""

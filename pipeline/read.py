@@ -6,6 +6,7 @@ P pieces, n chunks, L chunk size, F frames, C channels.
 import functools
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline.config import PipelineConfig
@@ -20,6 +21,14 @@ READS_TOKEN = "wavestream_read_ranges_1"
 """Name of `read_ranges` in graphs for other processes; the number changes with its contract."""
 
 Pieces = dict[str, tf.Tensor]
+
+
+def real_samples(
+    lengths: np.ndarray,  # int [..., n]
+    chunk_size: int,
+) -> np.ndarray:  # bool [..., n, L]
+    """Returns which symbols of chunks are samples, not padding; none of one that is UNREADABLE."""
+    return np.arange(chunk_size) < lengths[..., np.newaxis]
 
 
 def read_pieces(

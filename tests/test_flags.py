@@ -51,6 +51,9 @@ def test_config_of_the_defaults():
     assert config.path(".npz") == "./audio_model.npz"
 
 
+PARTS = ("pipeline", "model", "training", "checkpoint", "hosts")
+
+
 def test_each_flag_reaches_the_config():
     """Sets every flag of ours to another value and finds it there."""
     args = {
@@ -59,6 +62,7 @@ def test_each_flag_reaches_the_config():
         "checkpoint_every": "18",
         "checkpoint_minutes": "1.5",
         "chunk_size": "10",
+        "coordinator_address": "host:1234",
         "data_service": "grpc://h:1",
         "downmix": "false",
         "dtype": "bfloat16",
@@ -76,10 +80,12 @@ def test_each_flag_reaches_the_config():
         "num_chunks": "11",
         "num_heads": "3",
         "num_layers": "2",
+        "num_processes": "24",
         "on_nan": "rollback",
         "on_save_error": "stop",
         "output_dir": "o",
         "parallel_reads": "12",
+        "process_id": "23",
         "profile": "true",
         "seed": "13",
         "shuffle_window": "14",
@@ -98,7 +104,7 @@ def test_each_flag_reaches_the_config():
     assert ours == {*args, "demo", "allow_change", *flags.OF_AN_EVALUATION, *flags.OF_A_SERVER}
     with parsed(*(f"--{name}={value}" for name, value in args.items())):
         config = flags.config()
-    parts = (config, config.pipeline, config.model, config.training, config.checkpoint)
+    parts = (config, *(getattr(config, name) for name in PARTS))
     found = {name: value for part in parts for name, value in vars(part).items()}
     assert found.pop("audio_dirs") == ("gs://a",)
     assert found.pop("vocab_size") == 65536
@@ -116,7 +122,8 @@ def test_each_flag_of_an_evaluation_reaches_its_config():
         "report_dir": "r",
     }
     assert tuple(args) == flags.OF_AN_EVALUATION
-    with parsed("--batch_size=3", *(f"--{name}={value}" for name, value in args.items())):
+    shared = ("--batch_size=3", "--strict", "--max_skipped_fraction=0.25")
+    with parsed(*shared, *(f"--{name}={value}" for name, value in args.items())):
         assert flags.evaluation_config() == EvaluationConfig(
             model="m.npz",
             split="train",
@@ -124,6 +131,8 @@ def test_each_flag_of_an_evaluation_reaches_its_config():
             batch_size=3,
             codecs=("flac", "xz"),
             chunked=True,
+            strict=True,
+            max_skipped_fraction=0.25,
             report_dir="r",
         )
 
@@ -338,3 +347,30 @@ def test_table_for_the_readme():
         "| `seed` | `42` | Of the split, the order of chunks and the initial parameters. |" in lines
     )
     assert {line.count("|") for line in lines} == {4}
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--num_processes=2",), "--num_processes and --process_id need --coordinator_address"),
+        (("--coordinator_address=auto", "--process_id=0"), "HOST:PORT, the same on all hosts"),
+        (("--coordinator_address=a:1",), "--coordinator_address needs --num_processes and"),
+        (
+            ("--coordinator_address=a", "--num_processes=2", "--process_id=0"),
+            "--coordinator_address=a: expected HOST:PORT, or auto",
+        ),
+        (
+            ("--coordinator_address=a:1", "--num_processes=2", "--process_id=2"),
+            "--process_id=2: expected a number below --num_processes=2, from 0 on",
+        ),
+    ],
+)
+def test_hosts_that_are_not_told_whole(capsys, args, message):
+    assert message in error_of(capsys, "--demo", *args)
+
+
+def test_the_hosts_of_a_tpu_slice_are_found(monkeypatch):
+    for names, address in (("a,b", "auto"), ("a", None)):
+        monkeypatch.setenv("TPU_WORKER_HOSTNAMES", names)
+        with parsed():
+            assert flags.config().hosts.coordinator_address == address

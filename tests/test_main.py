@@ -11,7 +11,9 @@ import pytest
 import main
 from pipeline.wav import Encoding
 from tests.command_line import ROOT, error_of, parsed
+from tests.evaluation.runs.test_run_folder import write_run
 from tests.wav_files import random_frames, write_wav
+from training.export import save_model
 
 
 def _run(*args, cwd=None, **kwargs):
@@ -115,7 +117,7 @@ def test_output_dir_that_is_not_writable(capsys, tmp_path, monkeypatch):
 
 
 def test_batch_that_devices_cannot_share(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("jax.local_device_count", lambda: 4)
+    monkeypatch.setattr("jax.device_count", lambda: 4)
     message = error_of(capsys, "--demo", "--batch_size=6", f"--output_dir={tmp_path}")
     assert message.endswith("devices, 4; the nearest that are: 4 and 8")
     assert not list(tmp_path.iterdir())
@@ -130,6 +132,20 @@ def test_interruption_before_training(capsys, tmp_path, monkeypatch):
         main.main(argv)
     assert end.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("arg", ["--help", "--helpfull", "compare"])
+def test_a_reader_that_is_gone_ends_it_quietly(tmp_path, arg):
+    reader, writer = os.pipe()
+    os.close(reader)
+    args = [arg, write_run(tmp_path / "run")] if arg == "compare" else [arg]
+    command = [sys.executable, ROOT / "main.py", *args]
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open(writer, "wb") as gone:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=buffered, stdout=gone, stderr=subprocess.PIPE
+        )
+    assert done.stderr == b""
 
 
 def _wav(path, frames=3000, channels=1, encoding=Encoding.S16):
@@ -227,3 +243,10 @@ def test_silence_is_in_the_middle(capsys, tmp_path):
     write_wav(tmp_path / "s.wav", np.zeros((4000, 1), int), Encoding.S16)
     told = _inspect(capsys, tmp_path, f"--audio_dir={tmp_path}/s.wav", "--use_16bit")
     assert "symbols from 32768 to 32768" in told["one batch"]
+
+
+def test_evaluate_refuses_a_model_without_its_parameters(tmp_path, capsys):
+    settings = {"model": {}, "pipeline": {}}
+    save_model(tmp_path / "m.npz", {"norm": {"scale": np.ones(3)}}, settings)
+    message = error_of(capsys, "evaluate", f"--model={tmp_path}/m.npz")
+    assert message.startswith(f"{tmp_path}/m.npz: the parameters are not those of the model in ")

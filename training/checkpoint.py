@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.filesystem import write_bytes_atomically
+from training.set_aside import set_aside
 
 logger = logging.getLogger("wavestream")
 
@@ -108,7 +109,9 @@ class Checkpoints:
                 return _read(path)
             except (DamagedError, OSError) as error:
                 logger.warning("damaged checkpoint, using the one before it: %s", error)
-                os.rename(path, _free_name(f"{path}.damaged"))
+                damaged = f"{path}.damaged"
+                set_aside(damaged)  # One that was found before.
+                os.rename(path, damaged)
         return None
 
     def steps(self) -> list[int]:
@@ -148,10 +151,8 @@ class Checkpoints:
 
 
 def _write(path: str, checkpoint: Checkpoint, rate: float | None) -> None:
-    import orbax.checkpoint as ocp  # Takes a second, and not every run saves.
-
     os.makedirs(path)
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    with _checkpointer() as checkpointer:
         checkpointer.save(os.path.join(path, _STATE), dict(checkpoint.arrays))
     manifest = {
         "step": checkpoint.step,
@@ -167,8 +168,6 @@ def _write(path: str, checkpoint: Checkpoint, rate: float | None) -> None:
 
 def _read(path: str) -> Checkpoint:
     """Reads a checkpoint. Raises DamagedError or OSError."""
-    import orbax.checkpoint as ocp
-
     manifest = _read_manifest(path)
     files = set(_files(path)) - {_MANIFEST}
     if files != manifest["files"].keys():
@@ -178,7 +177,7 @@ def _read(path: str) -> Checkpoint:
         if _file_digest(os.path.join(path, name)) != digest:
             raise DamagedError(f"{os.path.join(path, name)}: it is not what was written")
     try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             arrays = checkpointer.restore(os.path.join(path, _STATE))
     except Exception as error:  # Orbax and TensorStore have errors of their own.
         raise DamagedError(f"{path}: {' '.join(str(error).split())[:300]}") from error
@@ -186,6 +185,15 @@ def _read(path: str) -> Checkpoint:
     if found != manifest["arrays"]:
         raise DamagedError(f"{path}: its arrays are not those that were saved")
     return Checkpoint(manifest["step"], arrays, manifest["progress"])
+
+
+def _checkpointer() -> Any:
+    import orbax.checkpoint as ocp  # Takes a second, and not every run saves.
+
+    # The first of several hosts saves alone; Orbax would wait for the others.
+    alone = ocp.options.MultiprocessingOptions(active_processes={0}, barrier_sync_key_prefix="0")
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def _read_manifest(path: str) -> dict[str, Any]:
@@ -217,14 +225,6 @@ def _remove(path: str) -> None:
         if os.path.exists(manifest):
             os.unlink(manifest)
         shutil.rmtree(path)
-
-
-def _free_name(path: str) -> str:
-    number, free = 1, path
-    while os.path.exists(free):
-        number += 1
-        free = f"{path}.{number}"
-    return free
 
 
 def _file_digest(path: str) -> str:

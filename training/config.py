@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 
 from models.config import ModelConfig
 from pipeline.config import PipelineConfig
@@ -102,6 +103,47 @@ class CheckpointConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class HostsConfig:
+    """The hosts that train together; by default this one alone.
+
+    Attributes:
+      coordinator_address: HOST:PORT of the first host; "auto" to find all of this in the
+        environment of a TPU VM, Slurm or Open MPI.
+      num_processes: how many hosts there are.
+      process_id: which one this is, from 0 on.
+
+    Raises:
+      ValueError: some of it is missing, or out of bounds.
+    """
+
+    coordinator_address: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+
+    def __post_init__(self) -> None:
+        address, count, index = self.coordinator_address, self.num_processes, self.process_id
+        if address in (None, "auto"):
+            if (count, index) != (None, None):
+                raise ValueError(
+                    "--num_processes and --process_id need --coordinator_address=HOST:PORT, the "
+                    f"same on all hosts; got {address}"
+                )
+        elif count is None or index is None:
+            raise ValueError("--coordinator_address needs --num_processes and --process_id")
+        elif not re.fullmatch(r".+:\d+", str(address)):
+            raise ValueError(f"--coordinator_address={address}: expected HOST:PORT, or auto")
+        elif not 0 <= index < count:
+            raise ValueError(
+                f"--process_id={index}: expected a number below --num_processes={count}, from 0 on"
+            )
+
+    @property
+    def several(self) -> bool:
+        """Whether there may be other hosts."""
+        return self.coordinator_address is not None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """A whole run.
 
@@ -118,6 +160,7 @@ class RunConfig:
       model: the model.
       training: how it is trained.
       checkpoint: how it is saved.
+      hosts: on which hosts.
       output_dir: where a run writes.
       model_name: beginning of the names of its files.
       wandb_project: None for no wandb.
@@ -136,6 +179,7 @@ class RunConfig:
     model: ModelConfig
     training: TrainingConfig
     checkpoint: CheckpointConfig
+    hosts: HostsConfig
     output_dir: str
     model_name: str
     wandb_project: str | None

@@ -35,6 +35,7 @@ _ZIP_MAGIC = b"PK\x03\x04"
 class LoadedModel:
     """A model file's content: a nested dict of arrays, and the settings that built it."""
 
+    path: str
     params: dict[str, Any] = dataclasses.field(repr=False)
     settings: dict[str, Any]
 
@@ -47,6 +48,32 @@ class LoadedModel:
     def pipeline(self) -> PipelineConfig:
         """Returns how files became the symbols that the model was trained on."""
         return PipelineConfig(**self.settings["pipeline"])
+
+    def check_params(self) -> None:
+        """Finds out whether the parameters are those of the model in the settings.
+
+        Raises:
+            ValueError: If one is missing, or has another shape, or is not of this model.
+        """
+        import jax
+        from flax.traverse_util import flatten_dict
+
+        from models.transformer import init_params
+
+        config = ModelConfig(**self.settings["model"])
+        variables = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
+        found, expected = (
+            {key: list(array.shape) for key, array in flatten_dict(params, sep="/").items()}
+            for params in (self.params, variables["params"])
+        )
+        wrong = [key for key in {**expected, **found} if found.get(key) != expected.get(key)]
+        if wrong:
+            key = wrong[0]
+            raise ValueError(
+                f"{self.path}: the parameters are not those of the model in its settings; the "
+                f"first of {len(wrong)} that differ, {_ROOT}/{key}: found "
+                f"{_shape(found.get(key))}, expected {_shape(expected.get(key))}"
+            )
 
 
 def save_model(
@@ -107,7 +134,7 @@ def load_model(path: str | os.PathLike[str]) -> LoadedModel:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             _check_format(path, archive)
-            return _unpack(archive)
+            return _unpack(path, archive)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(
             f"{path}: the model file is truncated or damaged ({error}): copy or train it again"
@@ -142,7 +169,7 @@ def _check_format(path: str, archive: Mapping[str, np.ndarray]) -> None:
         )
 
 
-def _unpack(archive: Mapping[str, np.ndarray]) -> LoadedModel:
+def _unpack(path: str, archive: Mapping[str, np.ndarray]) -> LoadedModel:
     dtypes = json.loads(str(archive["dtypes"]))
     params: dict[str, Any] = {}
     for key in archive:
@@ -154,7 +181,11 @@ def _unpack(archive: Mapping[str, np.ndarray]) -> LoadedModel:
             tree = tree.setdefault(level, {})
         array = archive[key]
         tree[name] = array.view(_extended_dtype(dtypes[key])) if key in dtypes else array
-    return LoadedModel(params=params, settings=json.loads(str(archive["settings"])))
+    return LoadedModel(path=path, params=params, settings=json.loads(str(archive["settings"])))
+
+
+def _shape(shape: list[int] | None) -> str:
+    return "none" if shape is None else f"the shape {shape}"
 
 
 def _extended_dtype(name: str) -> np.dtype:

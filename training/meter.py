@@ -15,6 +15,13 @@ LOST = "the model is lost. Try a lower --learning_rate or --grad_clip_norm, or -
 _PATIENCE = 100
 
 
+def in_flight() -> int:
+    """Returns how many steps may be under way at once."""
+    # Queued pmapped steps can deadlock in the all-reduce of forced CPU devices. On others a few in
+    # flight hide the latency of starting them.
+    return 1 if jax.default_backend() == "cpu" else 4
+
+
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says what to do."""
 
@@ -57,9 +64,7 @@ class Meter:
         """
         self._bits = bits
         self._pending: deque[Metrics] = deque(pending)
-        # Queued pmapped steps can deadlock in the all-reduce of forced CPU devices. On others a
-        # few in flight hide the latency of starting them.
-        self._in_flight = 1 if jax.default_backend() == "cpu" else 4
+        self._in_flight = in_flight()
         self._begin: float | None = None
         self._waited = 0.0
         self._untimed = 0

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pipeline.chunks import Chunks
@@ -39,6 +39,18 @@ def check_same(saved: Mapping[str, Any], now: Mapping[str, Any], allowed: Collec
             f"to go on with it, or --allow_change={','.join(differing)}; or --fresh, another "
             "--output_dir or another --model_name to begin anew"
         )
+
+
+def check_alike(identities: Sequence[Mapping[str, Any]]) -> None:
+    """Raises TrainingError where the hosts of a run, one identity each, do not agree."""
+    first = identities[0]
+    for number, other in enumerate(identities):
+        if differing := different(first, other):
+            told = "; ".join(f"{name} is {first[name]} and {other[name]}" for name in differing)
+            raise TrainingError(
+                f"hosts 0 and {number} differ: {told}. Expected the same command and the same "
+                "files on all of them"
+            )
 
 
 def different(

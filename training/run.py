@@ -16,17 +16,19 @@ from pipeline.distributed import distributed_batches
 from pipeline.filesystem import absolute
 from pipeline.inspection import describe_chunks, describe_files
 from pipeline.progress import progress_bar
+from pipeline.skipping import SkipLimit
+from training import hosts
 from training.checkpoint import Checkpoint, Checkpoints
 from training.config import RunConfig
 from training.export import save_model
-from training.loop import Result, train
+from training.job import Job, Result
+from training.loop import train
 from training.meter import TrainingError
 from training.reference import flac_rate
-from training.resume import check_same, different, identity
+from training.resume import check_alike, check_same, different, identity
 from training.run_log import start_logging, summary_table
 from training.saver import Saver
 from training.set_aside import set_aside
-from training.skipping import SkipLimit
 from training.step import Batch
 from training.summary import summary
 from training.writers import MultiWriter, make_writers
@@ -37,6 +39,8 @@ logger = logging.getLogger("wavestream")
 def run(config: RunConfig, flagfile: str) -> Result:
     """Trains a model, or goes on to, and writes all that is left of a run into `output_dir`.
 
+    On several hosts each reads its own rows of every batch, and the first one alone writes.
+
     Args:
       config: the run.
       flagfile: the text of a flag file that repeats it.
@@ -44,12 +48,50 @@ def run(config: RunConfig, flagfile: str) -> Result:
     Raises:
       NoAudioError, TrainingError, ValueError, OSError: with a message for the user.
     """
-    os.makedirs(config.output_dir, exist_ok=True)
-    start_logging(config.path("_training.log"))
+    first = hosts.is_first()
+    if first:
+        os.makedirs(config.output_dir, exist_ok=True)
+        start_logging(config.path("_training.log"))
+    else:
+        start_logging(None, level=logging.WARNING)
     corpus = find_corpus(config)
     for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
         logger.info("%-16s %s", label, text)
-    _warn(corpus, config)
+    if first:
+        _warn(corpus, config)
+    limit = _skip_limit(corpus, config)
+    who = identity(config, corpus.train)
+    check_alike(hosts.gather(who))
+
+    checkpoints = _open_checkpoints(config) if first and config.checkpoint.enabled else None
+    writer = MultiWriter([])
+    try:
+        start = hosts.from_first(lambda: _find_start(config, who, checkpoints))
+        flac = None
+        if first:
+            with open(config.path(".flags"), "w") as file:
+                file.write(flagfile)
+            writer = _open_writers(config, start)
+            flac = _reference(corpus, start, writer)
+        saver = Saver(checkpoints, config.checkpoint, writer, {"identity": who, "flac": flac})
+        result = train(_job(config, corpus, writer, saver, limit), start)
+        for skipped in hosts.gather(limit.skipped):
+            limit.merge(skipped)
+        # Not again where a finished run was started once more.
+        if first and not (_is_done(start, result) and os.path.exists(config.path(".npz"))):
+            _save(config, result)
+    finally:
+        writer.close()
+        if checkpoints is not None:
+            checkpoints.close()
+    logger.info("%s", summary_table(summary(config, result, flac, len(limit))))
+    hosts.part()
+    if result.failure:
+        raise TrainingError(result.failure)
+    return result
+
+
+def _skip_limit(corpus: Corpus, config: RunConfig) -> SkipLimit:
     skipped = corpus.catalogue.skipped
     limit = SkipLimit(
         len(corpus.catalogue) + len(skipped),
@@ -59,55 +101,28 @@ def run(config: RunConfig, flagfile: str) -> Result:
     )
     if problem := limit.exceeded():
         raise TrainingError(problem)
-    who = identity(config, corpus.train)
-    start = _find_start(config, who)
-    with open(config.path(".flags"), "w") as file:
-        file.write(flagfile)
-
-    writer = make_writers(
-        config.output_dir,
-        config.model_name,
-        wandb_project=config.wandb_project,
-        wandb_run_name=config.wandb_run_name,
-        config=settings(config),
-        resume_at=start.progress["outputs"] if start else None,
-    )
-    checkpoints = _checkpoints(config) if config.checkpoint.enabled else None
-    try:
-        flac = _reference(corpus, start, writer)
-        saver = Saver(checkpoints, config.checkpoint, writer, {"identity": who, "flac": flac})
-        result = _train(config, corpus, start, writer, saver, limit)
-        # Not again where a finished run was started once more.
-        if start is None or start.step < result.steps or not os.path.exists(config.path(".npz")):
-            _save(config, result)
-    finally:
-        writer.close()
-        if checkpoints is not None:
-            checkpoints.close()
-    logger.info("%s", summary_table(summary(config, result, flac, len(limit))))
-    if result.failure:
-        raise TrainingError(result.failure)
-    return result
+    return limit
 
 
-def _train(
-    config: RunConfig,
-    corpus: Corpus,
-    start: Checkpoint | None,
-    writer: MultiWriter,
-    saver: Saver,
-    limit: SkipLimit,
-) -> Result:
-    num_devices = jax.local_device_count()
-    reading: dict[str, Any] = {"num_devices": num_devices, "on_unreadable": limit.add}
+def _job(
+    config: RunConfig, corpus: Corpus, writer: MultiWriter, saver: Saver, limit: SkipLimit
+) -> Job:
+    rows = config.pipeline.batch_size // jax.process_count()
+    first_row = jax.process_index() * rows
+    reading: dict[str, Any] = {
+        "rows": (first_row, first_row + rows),
+        "num_devices": jax.local_device_count(),
+        "on_unreadable": limit.add,
+    }
     if config.parallel_reads:
         reading["parallel_reads"] = config.parallel_reads
     logger.info(
-        "%-16s %d x %s, %d chunks each; the first step compiles",
+        "%-16s %d x %s%s, %d chunks each; the first step compiles",
         "devices",
-        num_devices,
+        jax.device_count(),
         jax.devices()[0].device_kind,
-        config.pipeline.batch_size // num_devices,
+        f" on {jax.process_count()} hosts" if jax.process_count() > 1 else "",
+        config.pipeline.batch_size // jax.device_count(),
     )
 
     def batches(step: int) -> Iterator[Batch]:
@@ -116,36 +131,47 @@ def _train(
             return distributed_batches(corpus.train, service=config.data_service, **reading_from)
         return make_dataset(corpus.train, **reading_from).as_numpy_iterator()
 
-    return train(
-        batches,
-        make_dataset(corpus.valid, one_pass=True, **reading) if len(corpus.valid) else None,
-        config.model,
-        config.training,
+    return Job(
+        train_data=batches,
+        valid_data=make_dataset(corpus.valid, one_pass=True, **reading)
+        if len(corpus.valid)
+        else None,
+        model=config.model,
+        config=config.training,
         bits=config.pipeline.bits,
         writer=writer,
         saver=saver,
-        start=start,
         problem=limit.exceeded,
         describe_batch=lambda step: describe_batch_files(corpus.train, step),
         profile_dir=os.path.join(config.output_dir, "profile"),
     )
 
 
-def _checkpoints(config: RunConfig) -> Checkpoints:
+def _open_checkpoints(config: RunConfig) -> Checkpoints:
     return Checkpoints(config.path("_checkpoints"), keep=config.checkpoint.keep_checkpoints)
 
 
-def _find_start(config: RunConfig, who: Mapping[str, Any]) -> Checkpoint | None:
+def _open_writers(config: RunConfig, start: Checkpoint | None) -> MultiWriter:
+    return make_writers(
+        config.output_dir,
+        config.model_name,
+        wandb_project=config.wandb_project,
+        wandb_run_name=config.wandb_run_name,
+        config=settings(config),
+        resume_at=start.progress["outputs"] if start else None,
+    )
+
+
+def _find_start(
+    config: RunConfig, who: Mapping[str, Any], checkpoints: Checkpoints | None
+) -> Checkpoint | None:
     """Returns where to go on; None to begin anew, with what is there set aside.
 
     Raises TrainingError where there is an unfinished run that is not this one.
     """
-    if not config.checkpoint.enabled or config.checkpoint.fresh:
-        start = None
-    else:
-        checkpoints = _checkpoints(config)
+    start = None
+    if checkpoints is not None and not config.checkpoint.fresh:
         start = checkpoints.restore()
-        checkpoints.close()
     if start is not None:
         saved, allowed = start.progress["run"]["identity"], config.checkpoint.allow_change
         is_finished = start.step >= saved["training_steps"]
@@ -164,6 +190,11 @@ def _find_start(config: RunConfig, who: Mapping[str, Any]) -> Checkpoint | None:
     return None
 
 
+def _is_done(start: Checkpoint | None, result: Result) -> bool:
+    """Whether there was nothing left to train."""
+    return start is not None and start.step >= result.steps
+
+
 def _reference(corpus: Corpus, start: Checkpoint | None, writer: MultiWriter) -> float | None:
     """Returns FLAC's bits per sample on the held-out split; None where there is none."""
     if start is not None:
@@ -179,6 +210,8 @@ def find_corpus(config: RunConfig) -> Corpus:
     audio_dirs = config.audio_dirs
     if config.demo:
         logger.info("demo corpus      %s (synthesized here; listen to it)", config.demo_dir)
+        # First the first host: the folder may be one for all of them.
+        hosts.from_first(lambda: synthesize_demo_corpus(config.demo_dir))
         synthesize_demo_corpus(config.demo_dir)
         audio_dirs = (config.demo_dir,)
     return open_corpus(
@@ -186,7 +219,7 @@ def find_corpus(config: RunConfig) -> Corpus:
         config.pipeline,
         valid_fraction=config.valid_fraction,
         num_chunks=config.num_chunks,
-        cache_path=config.path("_catalogue.npz"),
+        cache_path=config.path("_catalogue.npz") if hosts.is_first() else None,
         progress=progress_bar("WAV headers"),
     )
 

@@ -34,7 +34,7 @@ class _LogFileHandler(logging.FileHandler):
         logger.warning("%s: %s: from here on the console only", self.baseFilename, reason)
 
 
-def start_logging(log_path: str | None) -> logging.Logger:
+def start_logging(log_path: str | None, level: int = logging.INFO) -> logging.Logger:
     """Sends the logger "wavestream" to the console and appends it to a file.
 
     Calling it again closes what the last call opened. A log file that cannot be written is a
@@ -42,14 +42,15 @@ def start_logging(log_path: str | None) -> logging.Logger:
 
     Args:
         log_path: A local file, or None for the console only (all hosts of a pod but the first).
+        level: What is less than this is left out.
 
     Returns:
-        The logger: level INFO, not passed on to the root logger, where absl would repeat it.
+        The logger: not passed on to the root logger, where absl would repeat it.
     """
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)
     logger.propagate = False
     logger.addHandler(_ConsoleHandler())
     if log_path is not None:

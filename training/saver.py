@@ -11,6 +11,7 @@ import numpy as np
 
 from training.checkpoint import Checkpoint, Checkpoints
 from training.config import CheckpointConfig
+from training.hosts import from_first
 from training.meter import TrainingError
 from training.step import TrainState, state_arrays
 from training.writers import MetricWriter
@@ -73,7 +74,7 @@ class Saver:
         """Makes a saver.
 
         Args:
-          checkpoints: where to; None saves nothing.
+          checkpoints: where to; None saves nothing, as on all hosts but the first.
           config: how often.
           writer: whose position is saved, too.
           run: JSON values that are saved with every checkpoint, and say whose it is.
@@ -88,11 +89,17 @@ class Saver:
         self._origin = writer.position()
 
     def is_due(self, step: int) -> bool:
-        """Whether it is time to save, by the steps or by the clock."""
-        every, minutes = self.config.checkpoint_every, self.config.checkpoint_minutes
-        return bool(every and step % every == 0) or bool(
-            minutes and time.monotonic() - self._time >= 60 * minutes
-        )
+        """Whether it is time to save, by the steps."""
+        every = self.config.checkpoint_every
+        return bool(every) and step % every == 0
+
+    def take_due(self) -> bool:
+        """Whether it is time to save, by the clock, which then begins again: told once."""
+        minutes = self.config.checkpoint_minutes
+        if self._checkpoints is None or not minutes or time.monotonic() - self._time < 60 * minutes:
+            return False
+        self._time = time.monotonic()
+        return True
 
     def save(self, state: TrainState, progress: Progress, *, rate: float | None = None) -> None:
         """Begins to save.
@@ -107,6 +114,8 @@ class Saver:
         """
         if self._checkpoints is None or progress.step == self._saved:
             return
+        self.check(wait=True)  # What the save before failed with must not keep this one from disk.
+        self._time = time.monotonic()
         arrays = state_arrays(state)
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -118,9 +127,9 @@ class Saver:
                 "run": self._run,
             }
             self._checkpoints.save(Checkpoint(progress.step, arrays, content), rate=rate)
+            self._saved = progress.step
         except OSError as error:
             self._failed(error)
-        self._saved, self._time = progress.step, time.monotonic()
 
     def check(self, *, wait: bool = False) -> None:
         """Tells of a save that has failed."""
@@ -132,10 +141,8 @@ class Saver:
 
     def last(self) -> Checkpoint | None:
         """Returns the last good checkpoint, and takes the writer back to it, or to its start."""
-        checkpoint = None
-        if self._checkpoints is not None:
-            self.check(wait=True)
-            checkpoint = self._checkpoints.restore()
+        self.check(wait=True)
+        checkpoint = from_first(self._checkpoints.restore if self._checkpoints else lambda: None)
         self._saved = -1
         self._writer.rewind(checkpoint.progress["outputs"] if checkpoint else self._origin)
         return checkpoint

@@ -1,9 +1,10 @@
 """The pmapped steps. The one module that knows of pmap.
 
-D devices of this host, B batch, L chunk size. State is the same on every device; batches are split.
+D devices and B rows of this host, L chunk size. State is the same on every device; batches are
+split. On several hosts each calls a step with its own rows, and sums are over all of them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax
@@ -36,19 +37,13 @@ class TrainState:
 
 def init_state(params: Any, config: TrainingConfig) -> TrainState:
     """Returns the state before the first step, on every local device: each leaf [D, ...]."""
-
-    def init(params: Any, step: jax.Array) -> TrainState:
-        return TrainState(step=step, params=params, opt_state=make_optimizer(config).init(params))
-
-    # By pmap itself: with the sharding of flax's replicate the second step would compile once more.
-    steps = jnp.zeros(jax.local_device_count(), jnp.int32)
-    return jax.pmap(init, axis_name=_AXIS, in_axes=(None, 0))(params, steps)
+    return _spread(_first_state(params, config))
 
 
 def state_arrays(state: TrainState) -> dict[str, np.ndarray]:
     """Returns copies of a state's leaves by name, without the device axis."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(flax.jax_utils.unreplicate(state))
-    return {_name(path): np.array(leaf) for path, leaf in leaves}
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {_name(path): np.array(_first(leaf)) for path, leaf in leaves}
 
 
 def restore_state(
@@ -64,12 +59,8 @@ def restore_state(
     Raises:
       ValueError: the arrays are those of another model or optimizer.
     """
-
-    def init(params: Any) -> TrainState:
-        step = jnp.zeros((), jnp.int32)
-        return TrainState(step=step, params=params, opt_state=make_optimizer(config).init(params))
-
-    leaves, tree = jax.tree_util.tree_flatten_with_path(jax.eval_shape(init, params))
+    shapes = jax.eval_shape(lambda params: _first_state(params, config), params)
+    leaves, tree = jax.tree_util.tree_flatten_with_path(shapes)
     expected = {_name(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
     found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     for name in expected.keys() | found.keys():
@@ -78,10 +69,19 @@ def restore_state(
                 f"the checkpoint does not fit the model: {name} is {found.get(name, 'missing')}, "
                 f"expected {expected.get(name, 'nothing')}"
             )
-    state = jax.tree.unflatten(tree, [arrays[name] for name in expected])
-    devices = jnp.zeros(jax.local_device_count())
-    spread = jax.pmap(lambda state, _: state, axis_name=_AXIS, in_axes=(None, 0))
-    return spread(state, devices)
+    return _spread(jax.tree.unflatten(tree, [arrays[name] for name in expected]))
+
+
+def _first_state(params: Any, config: TrainingConfig) -> TrainState:
+    step = jnp.zeros((), jnp.int32)
+    return TrainState(step=step, params=params, opt_state=make_optimizer(config).init(params))
+
+
+def _spread(tree: Any) -> Any:
+    """Returns a tree on every local device: each leaf [D, ...]."""
+    # By pmap itself: with the sharding of flax's replicate the second step would compile once more.
+    devices = np.zeros(jax.local_device_count())
+    return jax.pmap(lambda tree, _: tree, axis_name=_AXIS, in_axes=(None, 0))(tree, devices)
 
 
 def _name(path: Any) -> str:
@@ -90,16 +90,19 @@ def _name(path: Any) -> str:
 
 def make_train_step(
     model: Transformer, config: TrainingConfig
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """Returns a step of gradient descent: (state, batch) -> (state, metrics). State is donated.
+) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics, jax.Array]]:
+    """Returns a step of gradient descent: (state, batch, wishes) -> (state, metrics, agreed).
 
-    The loss is the mean over all samples of the global batch, padding left out, so it does not
-    depend on how many devices share the batch. Metrics: `nats` and `samples` (their sums),
-    `grad_norm` (before clipping) and `learning_rate`.
+    The state is donated. The loss is the mean over all samples of the global batch, padding left
+    out, so it does not depend on how many devices of how many hosts share the batch. Metrics:
+    `nats` and `samples` (their sums), `grad_norm` (before clipping) and `learning_rate`. Wishes:
+    see `put_wishes`; of each the highest of all hosts is what they have agreed upon.
     """
     optimizer, schedule = make_optimizer(config), make_schedule(config)
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def train_step(
+        state: TrainState, batch: Batch, wishes: jax.Array
+    ) -> tuple[TrainState, Metrics, jax.Array]:
         mask = _mask(batch)
         samples = jax.lax.psum(mask.sum(), _AXIS)
 
@@ -117,19 +120,24 @@ def make_train_step(
             "learning_rate": jnp.asarray(schedule(state.step)),
         }
         params = optax.apply_updates(state.params, updates)
-        return TrainState(step=state.step + 1, params=params, opt_state=opt_state), metrics
+        state = TrainState(step=state.step + 1, params=params, opt_state=opt_state)
+        return state, metrics, jax.lax.pmax(wishes, _AXIS)
 
     return jax.pmap(train_step, axis_name=_AXIS, donate_argnums=0)
 
 
-def make_eval_step(model: Transformer) -> Callable[[Any, Batch], Metrics]:
-    """Returns (replicated params, batch) -> `nats` and `samples`, their sums over the batch."""
+def make_eval_step(
+    model: Transformer,
+) -> Callable[[Any, Batch, jax.Array], tuple[Metrics, jax.Array]]:
+    """Returns (replicated params, batch, wishes) -> (metrics, agreed), as of a train step.
 
-    def eval_step(params: Any, batch: Batch) -> Metrics:
+    Metrics: `nats` and `samples`, their sums over the batch.
+    """
+
+    def eval_step(params: Any, batch: Batch, wishes: jax.Array) -> tuple[Metrics, jax.Array]:
         mask = _mask(batch)
-        return jax.lax.psum(
-            {"nats": _nats(model, params, batch, mask), "samples": mask.sum()}, _AXIS
-        )
+        sums = {"nats": _nats(model, params, batch, mask), "samples": mask.sum()}
+        return jax.lax.psum(sums, _AXIS), jax.lax.pmax(wishes, _AXIS)
 
     return jax.pmap(eval_step, axis_name=_AXIS)
 
@@ -139,18 +147,33 @@ def to_devices(batches: Iterable[Batch]) -> Iterator[Batch]:
     return flax.jax_utils.prefetch_to_device(iter(batches), 2)
 
 
+def put_wishes(wishes: Sequence[int]) -> jax.Array:
+    """Returns small numbers on every local device: int32 [D, n]."""
+    return _spread(np.array(wishes, np.int32))
+
+
+def fetch_wishes(agreed: jax.Array) -> list[int]:
+    """Returns the numbers that all hosts have agreed upon."""
+    return _first(agreed).tolist()
+
+
 def fetch(metrics: Metrics) -> dict[str, float]:
     """Returns metrics as plain numbers: one device's copy, they are all the same."""
-    # Indexing a sharded array starts a computation and takes ten times as long.
     return {
-        name: value if isinstance(value, float) else float(value.addressable_shards[0].data[0])
+        name: value if isinstance(value, float) else float(_first(value))
         for name, value in metrics.items()
     }
 
 
 def fetch_params(state: TrainState) -> Any:
     """Returns the parameters as NumPy arrays, without the device axis."""
-    return jax.device_get(flax.jax_utils.unreplicate(state.params))
+    return jax.tree.map(_first, state.params)
+
+
+def _first(array: jax.Array) -> np.ndarray:
+    """Returns the first local device's part."""
+    # Indexing a sharded array starts a computation, and takes ten times as long.
+    return np.asarray(array.addressable_shards[0].data)[0]
 
 
 def _mask(batch: Batch) -> jax.Array:  # bool [B, L]

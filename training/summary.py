@@ -5,7 +5,7 @@ import shlex
 import time
 
 from training.config import RunConfig
-from training.loop import Result
+from training.job import Result
 from training.reference import CODEC
 
 

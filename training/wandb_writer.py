@@ -8,6 +8,7 @@ then `[step, metrics]` until its input ends; it writes `{"run": place}` when wan
 `{"finished": true}` or `{"error": reason}` at the end.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -123,7 +124,8 @@ class WandbWriter:
         deadline.start()
         assert child.stdout is not None
         try:
-            print(json.dumps(arguments), file=child.stdin, flush=True)
+            with contextlib.suppress(BrokenPipeError):  # It has ended, and said why.
+                print(json.dumps(arguments), file=child.stdin, flush=True)
             reply = child.stdout.readline()
         finally:
             deadline.cancel()

@@ -26,7 +26,7 @@ def format_table(figures: Figures) -> str:
     """Returns the verdict, what model and codecs need, best first, and the rules.
 
     Args:
-      figures: as `evaluation.figures.figures` gives them.
+      figures: as `evaluation.report.figures.figures` gives them.
     """
     paths = ranking(figures)
     names = ["", "", *(_name(figures, path) for path in paths)]

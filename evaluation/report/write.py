@@ -3,17 +3,16 @@
 import json
 import os
 
-from evaluation.report.figures import figures
+from evaluation.report.figures import Figures
 from evaluation.report.page import render
-from evaluation.result import Evaluation
 from pipeline.filesystem import write_bytes_atomically
 
 
-def write_report(evaluation: Evaluation, report_dir: str | os.PathLike[str]) -> str:
+def write_report(figures: Figures, report_dir: str | os.PathLike[str]) -> str:
     """Writes `report.html`, which needs nothing else, and `report.json` into a folder.
 
     Args:
-      evaluation: what is told.
+      figures: what is told, as `evaluation.report.figures.figures` gives it.
       report_dir: made if missing. What stood there under these names is replaced, each as a whole.
 
     Returns:
@@ -22,9 +21,8 @@ def write_report(evaluation: Evaluation, report_dir: str | os.PathLike[str]) -> 
     Raises:
       OSError: the folder cannot be written.
     """
-    content = figures(evaluation)
-    numbers = json.dumps(content, allow_nan=False, indent=1)
-    page = render(content)
+    numbers = json.dumps(figures, allow_nan=False, indent=1)
+    page = render(figures)
     os.makedirs(report_dir, exist_ok=True)
     path = os.path.join(os.fspath(report_dir), "report.html")
     write_bytes_atomically(os.path.join(os.fspath(report_dir), "report.json"), numbers.encode())

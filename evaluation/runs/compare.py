@@ -1,6 +1,7 @@
 """Runs beside each other: the settings that differ, their last figures, their curves."""
 
 import dataclasses
+import logging
 import os
 import textwrap
 from collections.abc import Sequence
@@ -8,6 +9,8 @@ from collections.abc import Sequence
 from evaluation.report.formatting import MINUS, NOTHING, printable
 from evaluation.runs.comparison_plot import draw_comparison
 from evaluation.runs.run_folder import FLAC, TRAIN, VALID, Run, read_run
+
+logger = logging.getLogger("wavestream")
 
 # Flags that say where a run is written and how it is named, or that training does not heed.
 _NOT_COMPARED = (
@@ -42,12 +45,18 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
       run_dirs: folders that training wrote; with the name of the model, `folder/model_name`, where
         a folder holds several.
 
+    What is no run is named in a warning, and the others are compared.
+
     Raises:
-      FileNotFoundError, ValueError: one of them is no run; the message says what was expected.
+      ValueError: none of them is a run; the message says what was expected.
     """
     if not run_dirs:
         raise ValueError("no run to compare: expected the folders of one or more")
-    runs = tuple(read_run(os.fspath(run_dir)) for run_dir in run_dirs)
+    runs, problems = _read_runs(run_dirs)
+    if not runs:
+        raise ValueError("; ".join(problems))
+    for problem in problems:
+        logger.warning("left out: %s", problem)
     settings = {}
     for name in sorted({name for run in runs for name in run.settings}):
         values = tuple(run.settings.get(name) for run in runs)
@@ -57,7 +66,18 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
     whole = all(run.settings.get("eval_steps") == "0" for run in runs)
     deciding = _SAME_FILES if whole else _SAME_FILES + _SAME_BATCHES
     of_other_samples = tuple(name for name in deciding if name in settings)
-    return Comparison(runs=runs, settings=settings, of_other_samples=of_other_samples)
+    return Comparison(runs=tuple(runs), settings=settings, of_other_samples=of_other_samples)
+
+
+def _read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> tuple[list[Run], list[str]]:
+    """Returns the runs, and why others cannot be read."""
+    runs, problems = [], []
+    for run_dir in run_dirs:
+        try:
+            runs.append(read_run(os.fspath(run_dir)))
+        except (OSError, ValueError) as error:
+            problems.append(str(error))
+    return runs, problems
 
 
 def write_comparison(comparison: Comparison, report_dir: str | os.PathLike[str]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from evaluation.report.formatting import printable
@@ -13,6 +14,7 @@ _STYLES = ("-", "--", "-.", ":")
 _MARKERS = "os^Dv"
 _COLORS = ("#12355b", "#b5452c", "#4f8a6b", "#c58b1b", "#7a4f9a", "#5f6b76", "#1b8fb5")
 _MARKERS_A_CURVE = 12
+_LABEL_HEIGHT = 0.085  # of the picture's; two lines
 
 
 def draw_comparison(runs: Sequence[Run], path: str | os.PathLike[str]) -> None:
@@ -28,7 +30,8 @@ def draw_comparison(runs: Sequence[Run], path: str | os.PathLike[str]) -> None:
     label_axes(by_steps, "steps", "bits per sample")
     label_axes(by_time, f"time ({unit})", "")
     flac = {run.last(FLAC) for run in runs} - {None}
-    limits = bits_limits(*(_curve(run) for run in runs), levels=sorted(filter(None, flac)))
+    levels = sorted(filter(None, flac))
+    limits = bits_limits(*(_curve(run) for run in runs), levels=levels)
     if limits:
         by_steps.set_ylim(limits)
     lines = []
@@ -36,17 +39,38 @@ def draw_comparison(runs: Sequence[Run], path: str | os.PathLike[str]) -> None:
         curve, style = _curve(run), _style(number, len(_curve(run).steps))
         lines += by_steps.plot(curve.steps, curve.values, **style)
         by_time.plot(curve.seconds / length, curve.values, **style)
-    for rate in sorted(filter(None, flac)):
+    bottom, top = by_steps.get_ylim()
+    for rate, place in zip(levels, apart(levels, _LABEL_HEIGHT * (top - bottom)), strict=True):
         whose = [str(number) for number, run in enumerate(runs, 1) if run.last(FLAC) == rate]
         text = "FLAC -8" + (f" of {', '.join(whose)}" if len(flac) > 1 else "") + f"\n{rate:.3f}"
         for axes in (by_steps, by_time):
             axes.axhline(rate, color="black", linestyle=(0, (6, 3)), linewidth=1, zorder=0)
-        # Beside the picture, where it hides no curve.
-        beside = by_time.get_yaxis_transform()
-        by_time.text(1.01, rate, text, transform=beside, va="center", fontsize="small")
+        by_time.annotate(  # Beside the picture, where it hides no curve.
+            text,
+            (1, rate),
+            (1.04, place),
+            xycoords=by_time.get_yaxis_transform(),
+            va="center",
+            fontsize="small",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "relpos": (0, 0.5)},
+        )
     labels = [_label(number, run) for number, run in enumerate(runs, 1)]
     figure.legend(lines, labels, loc="outside lower left", frameon=False)
     save_png(figure, path)
+
+
+def apart(places: Sequence[float], distance: float) -> list[float]:
+    """Returns places that are a distance apart, as near as can be to the given ones, in order.
+
+    Less the distances it is an isotonic regression, which has a closed form: max-min of means.
+    """
+    count = len(places)
+    free = [place - i * distance for i, place in enumerate(places)]
+    return [
+        max(min(fmean(free[j:k]) for k in range(i + 1, count + 1)) for j in range(i + 1))
+        + i * distance
+        for i in range(count)
+    ]
 
 
 def _curve(run: Run) -> Curve:

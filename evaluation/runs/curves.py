@@ -20,8 +20,8 @@ _SECONDS_BETWEEN_DRAWINGS = 30.0
 _MOST_POINTS = 4096
 _MOST_MARKERS = 60
 _BLUE = "#12355b"
-_TRAIN: dict[str, Any] = {"color": "#9a9a9a", "linewidth": 1.0}
-_VALID: dict[str, Any] = {"color": _BLUE, "linewidth": 2.0}
+_TRAIN: dict[str, Any] = {"color": "#9a9a9a", "linewidth": 1.0, "label": "training"}
+_VALID: dict[str, Any] = {"color": _BLUE, "linewidth": 2.0, "label": "validation"}
 
 
 class CurvesWriter:
@@ -111,10 +111,10 @@ def draw_curves(metrics: Metrics, path: str | os.PathLike[str]) -> None:
     _draw_bits(by_steps, metrics, lambda curve: curve.steps)
     unit, length = time_unit(metrics)
     _draw_bits(by_time, metrics, lambda curve: curve.seconds / length)
-    _draw_losses(loss, metrics)
-    _draw_curve(rate, metrics, "train/learning_rate", color=_BLUE)
-    _draw_curve(norm, metrics, "train/grad_norm", color=_BLUE)
-    _draw_curve(wait, metrics, "train/input_wait", color=_BLUE)
+    _draw_curve(loss, metrics, "train/loss", **_TRAIN)
+    _draw_curve(loss, metrics, "valid/loss", **_VALID)
+    for axes, name in ((rate, "learning_rate"), (norm, "grad_norm"), (wait, "input_wait")):
+        _draw_curve(axes, metrics, f"train/{name}", color=_BLUE, clip_on=False)
     for axes, label in (
         (by_steps, "bits per sample"),
         (by_time, "bits per sample"),
@@ -127,6 +127,9 @@ def draw_curves(metrics: Metrics, path: str | os.PathLike[str]) -> None:
     for axes in (rate, norm, wait):
         axes.set_ylim(bottom=0)
     wait.yaxis.set_major_formatter(PercentFormatter(1))
+    handles, labels = by_steps.get_legend_handles_labels()
+    if handles:  # Above all of them, where it hides nothing.
+        figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False)
     save_png(figure, path)
 
 
@@ -162,12 +165,13 @@ def time_unit(*runs: Metrics) -> tuple[str, float]:
 def bits_limits(*curves: Curve, levels: Sequence[float]) -> tuple[float, float] | None:
     """Returns the range of bits per sample to be shown; None where there is nothing to show.
 
-    A run's first figures may be far above all that follow: the highest are cut off.
+    A run's first figures may be far above all that follow: the highest are cut off, but of a curve
+    of few points, whose markers show, none.
     """
     shown = [level for level in levels if math.isfinite(level)]
     for curve in curves:
         finite = curve.values[np.isfinite(curve.values)]
-        shown += np.quantile(finite, [0, 0.98]).tolist() if len(finite) else []
+        shown += np.quantile(finite, [0, 0.98], method="higher").tolist() if len(finite) else []
     if not shown:
         return None
     margin = 0.08 * (max(shown) - min(shown)) or 0.1
@@ -177,8 +181,8 @@ def bits_limits(*curves: Curve, levels: Sequence[float]) -> tuple[float, float] 
 def _draw_bits(axes: "Axes", metrics: Metrics, place: Callable[[Curve], np.ndarray]) -> None:
     """Training and validation; FLAC, and a coder without memory, as levels."""
     names = ("train/bits_per_sample", "valid/bits_per_sample")
-    _draw_curve(axes, metrics, names[0], place, label="training", **_TRAIN)
-    _draw_curve(axes, metrics, names[1], place, label="validation", **_VALID)
+    _draw_curve(axes, metrics, names[0], place, **_TRAIN)
+    _draw_curve(axes, metrics, names[1], place, **_VALID)
     flac = last(metrics, "valid/flac_bits_per_sample")
     order0 = last(metrics, "valid/order0_entropy")
     if flac is not None:
@@ -193,13 +197,6 @@ def _draw_bits(axes: "Axes", metrics: Metrics, place: Callable[[Curve], np.ndarr
         beyond = ", above the picture" if limits and order0 > limits[1] else ""
         label = f"order-0 entropy: {order0:.3f}{beyond}"
         axes.axhline(order0, color="black", linestyle=":", label=label)
-    _add_legend(axes)
-
-
-def _draw_losses(axes: "Axes", metrics: Metrics) -> None:
-    _draw_curve(axes, metrics, "train/loss", label="training", **_TRAIN)
-    _draw_curve(axes, metrics, "valid/loss", label="validation", **_VALID)
-    _add_legend(axes)
 
 
 def _draw_curve(
@@ -213,8 +210,3 @@ def _draw_curve(
         curve = metrics[name]
         marker = "o" if len(curve.steps) <= _MOST_MARKERS else ""
         axes.plot(place(curve), curve.values, marker=marker, markersize=3, **style)
-
-
-def _add_legend(axes: "Axes") -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize="small")

@@ -24,9 +24,9 @@ from pipeline.dataset import make_dataset
 from pipeline.wav import Encoding
 from tests.command_line import ROOT
 from tests.wav_files import write_wav
+from training.agreement import Wishes
 from training.config import TrainingConfig
-from training.interruption import Interruption
-from training.step import fetch_params, init_state, make_eval_step, make_train_step
+from training.step import fetch_params, init_state, make_eval_step, make_train_step, put_wishes
 from training.validation import validate
 
 CONFIG = PipelineConfig(chunk_size=32, batch_size=4, stereo_blocking_n=8)
@@ -143,8 +143,7 @@ def test_equals_the_figure_of_the_training_loop(folder):
     catalogue = build_catalogue([os.fspath(folder)])
     data = make_dataset(Chunks(catalogue=catalogue, config=CONFIG), one_pass=True)
     state = init_state(params, TrainingConfig())
-    with Interruption() as interruption:
-        validation = validate(make_eval_step(transformer), state, data, 0, 8, interruption)
+    validation = validate(make_eval_step(transformer), state, data, 0, 8, Wishes)
     result = evaluate(transformer, params, catalogue, CONFIG)
     assert result.samples.sum() == validation["valid/samples"]
     assert result.bits_per_sample == pytest.approx(validation["valid/bits_per_sample"], rel=1e-5)
@@ -157,8 +156,9 @@ def test_silence_costs_a_trained_model_nothing(folder, tmp_path):
     ).as_numpy_iterator()
     config = TrainingConfig(learning_rate=1e-2, warmup_steps=0, lr_schedule="constant")
     state, step = init_state(params, config), make_train_step(transformer, config)
+    nothing = put_wishes(Wishes())
     for _ in range(20):
-        state, _ = step(state, next(data))
+        state, _, _ = step(state, next(data), nothing)
     write_wav(tmp_path / "silence.wav", np.zeros((2000, 1), int), Encoding.S16)
     silence = build_catalogue([os.fspath(tmp_path)])
     config = dataclasses.replace(CONFIG, chunk_size=1000)

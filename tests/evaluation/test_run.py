@@ -6,11 +6,13 @@ import os
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from evaluation import run
 from evaluation.config import EvaluationConfig
 from evaluation.result import Evaluation
 from pipeline.config import PipelineConfig
+from pipeline.corpus import open_corpus
 from pipeline.wav import Encoding
 from tests.evaluation.test_evaluate import Uniform
 from tests.wav_files import random_frames, write_wav
@@ -28,8 +30,10 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def evaluate(folder, caplog):
+def evaluate(folder, tmp_path, caplog):
     """Evaluates a model that was trained on the folder."""
+    model = tmp_path / "m.npz"
+    model.write_bytes(bytes(500))
     settings = {
         "audio_dirs": [os.fspath(folder)],
         "valid_fraction": 0.4,
@@ -38,9 +42,9 @@ def evaluate(folder, caplog):
     }
     caplog.set_level(logging.INFO)
 
-    def evaluate(*folders, **fields) -> Evaluation:
+    def evaluate(*folders, model=model, **fields) -> Evaluation:
         config = EvaluationConfig(
-            model="m.npz", audio_dirs=tuple(map(os.fspath, folders)), codecs=(), **fields
+            model=os.fspath(model), audio_dirs=tuple(map(os.fspath, folders)), codecs=(), **fields
         )
         uniform: Any = Uniform(256)
         return run.run(config, uniform, {}, settings, PIPELINE)
@@ -76,6 +80,13 @@ def test_part_of_a_training_folder_is_recognised(evaluate, folder, caplog):
     assert "1 of these 1 files are of the model's training split" in caplog.text
 
 
+def test_the_model_file_is_counted_wherever_it_lies(evaluate):
+    with tf.io.gfile.GFile("ram://counted.npz", "wb") as file:
+        file.write(bytes(700))
+    assert evaluate(eval_files=1).model_bytes == 500
+    assert evaluate(eval_files=1, model="ram://counted.npz").model_bytes == 700
+
+
 def test_some_of_the_files(evaluate):
     assert len(evaluate(split="all", eval_files=3).names) == 3
 
@@ -85,7 +96,72 @@ def test_a_file_that_is_none_is_named(evaluate, folder, caplog):
     result = evaluate(split="all")
     assert [os.path.basename(path) for path, _ in result.skipped] == ["broken.wav"]
     assert len(result.names) == 10
-    assert "1 files skipped: " in caplog.text
+    assert "1 of 11 files skipped: " in caplog.text
+
+
+def test_a_file_that_is_used_although_it_is_cut_off_is_named(evaluate, folder, caplog):
+    assert "used, but" not in evaluate(split="all").settings
+    for number in (3, 7):
+        os.truncate(folder / f"{number}.wav", (folder / f"{number}.wav").stat().st_size - 10)
+    told = evaluate(split="all").settings["used, but"]
+    note = "cut off: 80 of 90 bytes of samples are there"
+    assert told == f"2, such as '{folder}/3.wav' ({note})"
+    assert caplog.messages.count(f"used, but        {told}") == 1
+
+
+@pytest.mark.parametrize(
+    ("broken", "fields", "message"),
+    [
+        (1, {"strict": True}, r"0\.broken\.wav' cannot be used \(.*\), and --strict lets none"),
+        (11, {}, r"11 of 21 files cannot be used, more than --max_skipped_fraction=0\.5: "),
+        (2, {"max_skipped_fraction": 0.1}, "2 of 12 files cannot be used, more than"),
+    ],
+)
+def test_too_many_skipped_files_are_an_error_before_the_work(
+    evaluate, folder, monkeypatch, broken, fields, message
+):
+    monkeypatch.setattr(run, "evaluate", None)
+    for number in range(broken):
+        (folder / f"{number}.broken.wav").write_bytes(b"RIFF")
+    with pytest.raises(ValueError, match=message):
+        evaluate(**fields)
+
+
+@pytest.fixture
+def remove(folder, monkeypatch):
+    """Removes files of the folder once they are catalogued."""
+
+    def remove(*numbers):
+        def open_and_remove(*args, **kwargs):
+            corpus = open_corpus(*args, **kwargs)
+            for number in numbers:
+                (folder / f"{number}.wav").unlink()
+            return corpus
+
+        monkeypatch.setattr(run, "open_corpus", open_and_remove)
+
+    return remove
+
+
+def test_a_file_that_vanishes_is_named_and_left_out(evaluate, remove, caplog):
+    remove(3)
+    result = evaluate(split="all")
+    assert [os.path.basename(path) for path, _ in result.skipped] == ["3.wav"]
+    assert len(result.names) == 9
+    assert caplog.text.count("3.wav' cannot be read any more and is left out: No such file") == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "fields", "message"),
+    [
+        ([3], {"strict": True}, r"3\.wav' cannot be used \(No such .*\), and --strict lets none"),
+        (range(6), {}, r"6 of 10 files cannot be used, more than --max_skipped_fraction=0\.5"),
+    ],
+)
+def test_too_many_files_that_vanish_are_an_error(evaluate, remove, numbers, fields, message):
+    remove(*numbers)
+    with pytest.raises(ValueError, match=message):
+        evaluate(split="all", **fields)
 
 
 def test_a_folder_for_the_report_that_cannot_be_made_is_told_before_the_work(evaluate, tmp_path):

@@ -1,3 +1,5 @@
+"""Chunks are numbered through the files, and each is read as the file has it."""
+
 import hypothesis
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""From folders to two sides of chunks, and what is said where there is nothing."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Bytes become integers on the scale of their encoding; floats, the nearest integers."""
+
 import numpy as np
 import pytest
 import soundfile

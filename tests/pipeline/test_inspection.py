@@ -1,3 +1,5 @@
+"""What a user is told of a corpus."""
+
 import dataclasses
 
 import numpy as np

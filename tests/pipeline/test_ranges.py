@@ -1,3 +1,5 @@
+"""Byte ranges are read whole or not at all, and one file harms no other."""
+
 import os
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Which files are held out, now and ever after."""
+
 import dataclasses
 
 import hypothesis

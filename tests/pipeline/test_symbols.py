@@ -1,3 +1,5 @@
+"""Downmix, quantization and blocks are exact, eagerly and in the graph."""
+
 import hypothesis
 import numpy as np
 import pytest

@@ -1,9 +1,11 @@
 """The model file: what goes in comes out, and what is not one is refused by name."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 
+import jax
 import ml_dtypes
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from models.config import ModelConfig
+from models.transformer import init_params
 from training import export
 
 SETTINGS = {"chunk_size": 2048, "use_16bit": False, "audio_dir": ["a", "ü"], "schedule": None}
@@ -141,6 +145,42 @@ def test_what_is_not_a_model(tmp_path, write, message):
     with pytest.raises(ValueError, match=message) as error:
         export.load_model(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"norm": {}}, "norm/scale: found none, expected the shape [8]"),
+        (
+            {"norm": {"scale": np.ones((8, 2))}},
+            "norm/scale: found the shape [8, 2], expected the shape [8]",
+        ),
+        (
+            {"blocks_1": {"sharpness": np.ones(1)}},
+            "blocks_1/sharpness: found the shape [1], expected none",
+        ),
+    ],
+)
+def test_parameters_that_do_not_fit_the_settings_are_named(tmp_path, change, message):
+    path = tmp_path / "made_by_hand.npz"
+    config = {"embedding_dim": 8, "num_layers": 1, "num_heads": 1}
+    params = init_params(ModelConfig(**config), jax.random.key(0))["params"]
+    export.save_model(path, params, {"model": config})
+    loaded = export.load_model(path)
+    loaded.check_params()
+    changed = dataclasses.replace(loaded, params={**loaded.params, **change})
+    with pytest.raises(ValueError) as error:
+        changed.check_params()
+    assert str(error.value) == (
+        f"{path}: the parameters are not those of the model in its settings; the first of 1 that "
+        f"differ, params/{message}"
+    )
+
+
+def test_a_file_without_parameters_is_no_model(tmp_path):
+    _npz(tmp_path / "m.npz", format_version=1, settings='{"model": {}}', dtypes="{}")
+    with pytest.raises(ValueError, match=r"m\.npz: .* first of [0-9]+ .*: found none, expected"):
+        export.load_model(tmp_path / "m.npz").check_params()
 
 
 def test_missing_file(tmp_path):

@@ -16,12 +16,14 @@ from models.config import ModelConfig
 from pipeline.read import UNREADABLE
 from tests import toy_model
 from training import checkpoint, loop
+from training.agreement import Wishes
 from training.checkpoint import Checkpoints
 from training.config import CheckpointConfig, TrainingConfig
+from training.job import Job
 from training.saver import Saver
 from training.validation import validate
 
-GOES_ON = SimpleNamespace(asked=False)
+GOES_ON = Wishes
 
 
 class _Records(list):
@@ -77,17 +79,17 @@ def _train(
     symbols = np.tile([0, 0, 1, 3], (1, 2, 1)) if symbols is None else symbols
     lengths = np.full(np.shape(symbols)[:2], 4) if lengths is None else lengths
     saver = saver or Saver(None, CheckpointConfig(), records, {})
-    return loop.train(
-        lambda step: _dataset(symbols, lengths).repeat().skip(step).as_numpy_iterator(),
-        valid,
-        ModelConfig(),
-        TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
+    job = Job(
+        train_data=lambda step: _dataset(symbols, lengths).repeat().skip(step).as_numpy_iterator(),
+        valid_data=valid,
+        model=ModelConfig(),
+        config=TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
         bits=8,
         writer=records,
         saver=saver,
-        start=start,
         profile_dir=profile_dir,
     )
+    return loop.train(job, start)
 
 
 def test_a_whole_run(monkeypatch):
@@ -152,7 +154,8 @@ def test_a_loss_that_is_not_finite_names_its_step(monkeypatch, log_every):
 
 def test_a_validation_that_is_not_finite(monkeypatch):
     state = SimpleNamespace(params=None)
-    step = lambda params, batch: {"nats": _replicated(np.nan), "samples": _replicated(1)}  # noqa: E731
+    sums = {"nats": _replicated(np.nan), "samples": _replicated(1)}
+    step = lambda params, batch, wishes: (sums, wishes)  # noqa: E731
     with pytest.raises(loop.TrainingError, match="the validation loss is not finite"):
         validate(step, state, _valid(), 0, 8, GOES_ON)
 
@@ -194,9 +197,9 @@ def _evaluate(steps, data=None):
     """Evaluates a model that spends 2 nats on each sample."""
     state = SimpleNamespace(params=None)
 
-    def step(params, batch):
+    def step(params, batch, wishes):
         samples = batch["lengths"].clip(0).sum()
-        return {"nats": _replicated(2.0 * samples), "samples": _replicated(samples)}
+        return {"nats": _replicated(2.0 * samples), "samples": _replicated(samples)}, wishes
 
     return validate(step, state, data or _valid(), steps, 8, GOES_ON)
 
@@ -330,7 +333,7 @@ def test_a_validation_that_a_signal_cut_short_comes_after_the_resumption(monkeyp
     records = _Records()
 
     class Asked(loop.Interruption):
-        asked = property(lambda self: len(bar) >= 2)
+        signal = property(lambda self: signal.SIGTERM if len(bar) >= 2 else None, lambda *_: None)
 
     class Bar(loop.ProgressBar):
         def update(self, n, **postfix):
@@ -397,7 +400,7 @@ def test_a_loss_that_is_not_finite_never_becomes_a_checkpoint(monkeypatch, tmp_p
     assert sorted(Checkpoints(str(tmp_path), keep=1).steps()) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(("policy", "steps"), [("continue", [9]), ("stop", range(3, 7))])
+@pytest.mark.parametrize(("policy", "steps"), [("continue", [9]), ("stop", range(3, 8))])
 def test_a_checkpoint_that_cannot_be_saved(monkeypatch, tmp_path, caplog, policy, steps):
     records = _Records()
     saver = _saver(tmp_path, records, checkpoint_every=3, on_save_error=policy)
@@ -407,7 +410,7 @@ def test_a_checkpoint_that_cannot_be_saved(monkeypatch, tmp_path, caplog, policy
 
     monkeypatch.setattr(checkpoint, "write_bytes_atomically", full)
     result = _train(monkeypatch, records, SYMBOLS, saver=saver, training_steps=9)
-    assert result.steps in steps  # At the next save at the latest.
+    assert result.steps in steps  # After the next save at the latest.
     if policy == "stop":
         assert result.interrupted and "No space left on device" in result.failure
     else:
@@ -420,8 +423,40 @@ def test_the_clock_says_when_to_save(monkeypatch, tmp_path):
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     saver = _saver(tmp_path, _Records(), checkpoint_minutes=2)
-    assert not saver.is_due(5)
+    assert not saver.take_due()
     now[0] = 119.0
-    assert not saver.is_due(5)
+    assert not saver.take_due()
     now[0] = 121.0
-    assert saver.is_due(5)
+    assert saver.take_due()
+    assert not saver.take_due()
+    now[0] = 242.0
+    assert saver.take_due()
+
+
+def test_a_save_after_one_that_failed_is_not_lost(monkeypatch, tmp_path, caplog):
+    records, failures = _Records(), [OSError(28, "No space left on device")]
+    write = checkpoint.write_bytes_atomically
+
+    def full_once(*args):
+        if failures:
+            raise failures.pop()
+        write(*args)
+
+    monkeypatch.setattr(checkpoint, "write_bytes_atomically", full_once)
+    # The failure is known only when the next save begins.
+    monkeypatch.setattr(Checkpoints, "check", lambda self: None)
+    saver = _saver(tmp_path, records, checkpoint_every=3)
+    _train(monkeypatch, records, SYMBOLS, saver=saver, training_steps=6)
+    assert "No space left on device; training goes on" in caplog.text
+    assert Checkpoints(str(tmp_path), keep=1).steps() == [6]
+
+
+def test_a_validation_that_was_due_is_left_out_where_nothing_is_held_out_any_more(
+    monkeypatch, tmp_path
+):
+    records = _Records()
+    saver = _saver(tmp_path, records, checkpoint_every=2)
+    _train(monkeypatch, records, SYMBOLS, saver=saver, training_steps=2)
+    start = Checkpoints(str(tmp_path), keep=1).restore()
+    start.progress["must_validate"] = True
+    assert _train(monkeypatch, records, SYMBOLS, start=start, training_steps=4).steps == 4

@@ -15,8 +15,9 @@ from tests.wav_files import random_frames, write_wav
 from training import loop, run
 from training.checkpoint import Checkpoints
 from training.export import load_model
+from training.job import Result
 
-RESULT = loop.Result(
+RESULT = Result(
     params={"logits": np.arange(256, dtype=np.float32)},
     steps=3,
     train={"train/loss": 2.5, "train/bits_per_sample": 3.6067},

@@ -16,9 +16,11 @@ from training.optimizer import make_schedule
 from training.step import (
     fetch,
     fetch_params,
+    fetch_wishes,
     init_state,
     make_eval_step,
     make_train_step,
+    put_wishes,
     to_devices,
 )
 
@@ -54,8 +56,8 @@ def test_the_loss_is_that_of_real_samples(model, lengths):
     batch, params = _batch(lengths), _params()
     real = _real(batch)
     state = init_state(params, CONFIG)
-    evaluated = fetch(make_eval_step(model)(state.params, batch))
-    _, metrics = make_train_step(model, CONFIG)(state, batch)
+    evaluated = fetch(make_eval_step(model)(state.params, batch, put_wishes([0, 0]))[0])
+    _, metrics, _ = make_train_step(model, CONFIG)(state, batch, put_wishes([0, 0]))
     trained = fetch(metrics)
     for figures in (evaluated, trained):
         assert figures["samples"] == len(real)
@@ -71,14 +73,15 @@ def test_what_padding_holds_changes_nothing(model):
     other = {**batch, "symbols": np.where(padding, 255 - batch["symbols"], batch["symbols"])}
     assert (other["symbols"] != batch["symbols"]).any()
     first, second = (
-        fetch_params(step(init_state(_params(), CONFIG), each)[0]) for each in (batch, other)
+        fetch_params(step(init_state(_params(), CONFIG), each, put_wishes([0, 0]))[0])
+        for each in (batch, other)
     )
     np.testing.assert_array_equal(first["logits"], second["logits"])
 
 
 def test_a_batch_without_samples_changes_nothing(model):
-    state, metrics = make_train_step(model, CONFIG)(
-        init_state(_params(), CONFIG), _batch([UNREADABLE, 0])
+    state, metrics, _ = make_train_step(model, CONFIG)(
+        init_state(_params(), CONFIG), _batch([UNREADABLE, 0]), put_wishes([0, 0])
     )
     figures = fetch(metrics)
     assert (figures["nats"], figures["samples"], figures["grad_norm"]) == (0, 0, 0)
@@ -89,7 +92,7 @@ def test_steps_follow_the_schedule_and_lower_the_loss(model):
     step, state = make_train_step(model, CONFIG), init_state(_params(), CONFIG)
     losses, rates = [], []
     for _ in range(CONFIG.training_steps):
-        state, metrics = step(state, _batch())
+        state, metrics, _ = step(state, _batch(), put_wishes([0, 0]))
         figures = fetch(metrics)
         losses.append(figures["nats"] / figures["samples"])
         rates.append(figures["learning_rate"])
@@ -98,17 +101,23 @@ def test_steps_follow_the_schedule_and_lower_the_loss(model):
     np.testing.assert_allclose(rates, [schedule(n) for n in range(10)], rtol=1e-6)
 
 
+def test_wishes_come_back(model):
+    state, wishes = init_state(_params(), CONFIG), put_wishes([15, 1])
+    assert fetch_wishes(make_eval_step(model)(state.params, _batch(), wishes)[1]) == [15, 1]
+    assert fetch_wishes(make_train_step(model, CONFIG)(state, _batch(), wishes)[2]) == [15, 1]
+
+
 def test_a_step_compiles_once(model):
     """Also where the state comes from another step, and the batch from the prefetch."""
     step, state = make_train_step(model, CONFIG), init_state(_params(), CONFIG)
     for batch in to_devices([_batch(seed=seed) for seed in range(3)]):
-        state, _ = step(state, batch)
+        state, _, _ = step(state, batch, put_wishes([0, 0]))
     assert model.traces == 1
 
 
 def test_the_state_is_donated(model):
     state = init_state(_params(), CONFIG)
-    make_train_step(model, CONFIG)(state, _batch())
+    make_train_step(model, CONFIG)(state, _batch(), put_wishes([0, 0]))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
 
 

@@ -1,3 +1,5 @@
+"""What each codec is given, and that nothing it cannot take is lost without a word."""
+
 import dataclasses
 import os
 import threading

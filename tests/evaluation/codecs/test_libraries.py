@@ -1,3 +1,5 @@
+"""Codecs in this process: they count what they would write, and nothing else."""
+
 import gzip
 import lzma
 import subprocess

@@ -1,3 +1,5 @@
+"""Samples as the bytes and the WAV that codecs read."""
+
 import io
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Codecs that are programs: how they are found, run, measured, and how they fail."""
+
 import dataclasses
 import math
 import os

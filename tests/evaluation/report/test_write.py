@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from evaluation.report.figures import figures
 from evaluation.report.formatting import find
 from evaluation.report.write import write_report
 from tests.evaluation.report.made_up import evaluation, without
@@ -61,7 +62,7 @@ _LINKS = {"href", "src"}
 
 
 def _write(found, folder):
-    path = write_report(found, folder)
+    path = write_report(figures(found), folder)
     with open(path, encoding="utf-8") as file:
         text = file.read()
     with open(os.path.join(folder, "report.json"), encoding="utf-8") as file:
@@ -165,7 +166,7 @@ def test_names_from_outside_are_escaped(tmp_path):
 
 def test_a_report_is_replaced_as_a_whole(tmp_path, monkeypatch):
     folder = tmp_path / "a" / "b"
-    write_report(CASES["one file"], folder)
+    write_report(figures(CASES["one file"]), folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sorted(before) == ["report.html", "report.json"]
 
@@ -174,5 +175,5 @@ def test_a_report_is_replaced_as_a_whole(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="disk full"):
-        write_report(CASES["usual"], folder)
+        write_report(figures(CASES["usual"]), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -1,6 +1,10 @@
 """Runs beside each other."""
 
+import itertools
+
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
 from evaluation.runs import comparison_plot
@@ -130,6 +134,35 @@ def test_every_run_has_its_own_flac_where_they_differ(tmp_path, figure):
     assert texts == ["FLAC -8 of 1, 3\n2.500", "FLAC -8 of 2\n3.500"]
 
 
+def test_labels_of_levels_do_not_overlap(tmp_path, figure):
+    rates = (2.48, 2.5, 2.515, 2.52, 3.6)
+    runs = [
+        write_run(tmp_path / f"{rate}", records=_records(2 + number / 5, rate))
+        for number, rate in enumerate(rates)
+    ]
+    drawn = figure(compare(runs))
+    FigureCanvasAgg(drawn).draw()
+    # Of an annotation, the extent would be that of its line, too.
+    boxes = [Text.get_window_extent(text) for text in drawn.axes[1].texts]
+    assert len(boxes) == 5
+    assert all(above.y0 > below.y1 for below, above in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ([], []),
+        ([3.0], [3]),
+        ([1.0, 5.0, 9.0], [1, 5, 9]),
+        ([4.0, 4.0], [3, 5]),
+        ([0.0, 7.0, 8.0, 9.0, 20.0], [0, 6, 8, 10, 20]),
+        ([0.0, 1.0, 2.5], [-0.833, 1.167, 3.167]),
+    ],
+)
+def test_places_are_kept_apart(places, expected):
+    assert comparison_plot.apart(places, 2.0) == pytest.approx(expected, abs=1e-3)
+
+
 def test_a_run_without_validation_shows_its_training(tmp_path, figure):
     runs = [write_run(tmp_path / "a"), write_run(tmp_path / "b", records=_records(3.0))]
     drawn = figure(compare(runs))
@@ -142,6 +175,20 @@ def test_the_picture_is_written_into_a_new_folder(two_runs, tmp_path):
     assert path == str(tmp_path / "new" / "folder" / "compare.png")
     with Image.open(path) as image:
         assert image.format == "PNG"
+
+
+def test_what_is_no_run_is_named_and_the_others_are_compared(two_runs, tmp_path, caplog):
+    none = [tmp_path / "missing", tmp_path]
+    comparison = compare([none[0], two_runs[0], none[1], two_runs[1]])
+    assert [run.name for run in comparison.runs] == [str(run) for run in two_runs]
+    assert comparison.settings == compare(two_runs).settings
+    assert [text.split(":")[:2] for text in caplog.messages] == [
+        ["left out", f" {path}"] for path in none
+    ]
+    caplog.clear()
+    with pytest.raises(ValueError, match=r"missing: no such folder.*; .*: no \.flags file in it"):
+        compare(none)
+    assert not caplog.messages
 
 
 def test_no_run():

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from evaluation.runs import curves
@@ -85,6 +86,18 @@ def test_bits_per_sample_and_what_they_are_held_against(figure):
         styles = [line.get_linestyle() for line in (lines["validation"], flac, order0)]
         assert len(set(styles)) == 3
         assert lines["validation"].get_linewidth() > lines["training"].get_linewidth()
+
+
+def test_the_legend_hides_nothing_and_no_marker_is_cut(figure):
+    drawn = figure(_metrics())
+    FigureCanvasAgg(drawn).draw()
+    (legend,) = drawn.legends
+    assert [text.get_text() for text in legend.get_texts()][:2] == ["training", "validation"]
+    boxes = [axes.get_window_extent() for axes in drawn.axes]
+    assert legend.get_window_extent().y0 > max(box.y1 for box in boxes)
+    for axes, box in zip(drawn.axes[:2], boxes, strict=False):
+        places = axes.transData.transform(axes.lines[0].get_xydata())
+        assert (places > box.min + 5).all() and (places < box.max - 5).all()
 
 
 def test_a_run_of_hours(figure):

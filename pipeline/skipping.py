@@ -1,7 +1,7 @@
 """How many files may fail before a run ends."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pipeline.catalogue import Skipped
 from pipeline.corpus import describe_skipped
@@ -39,6 +39,15 @@ class SkipLimit:
             self._skipped[path] = reason
             logger.warning("%r cannot be read any more and is left out: %s", path, reason)
 
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Returns the files that cannot be used, in the order they were found out."""
+        return tuple(Skipped(*item) for item in list(self._skipped.items()))
+
+    def merge(self, skipped: Iterable[Skipped]) -> None:
+        """Counts the files that another host could not use."""
+        self._skipped.update(dict(skipped))
+
     def exceeded(self) -> str | None:
         """Returns why the run must end; None where it need not."""
         if not self._skipped:
@@ -49,7 +58,6 @@ class SkipLimit:
         if len(self._skipped) > self._max_fraction * self._num_files:
             return (
                 f"{len(self._skipped)} of {self._num_files} files cannot be used, more than "
-                f"--max_skipped_fraction={self._max_fraction:g}: "
-                + describe_skipped([Skipped(*item) for item in list(self._skipped.items())])
+                f"--max_skipped_fraction={self._max_fraction:g}: " + describe_skipped(self.skipped)
             )
         return None

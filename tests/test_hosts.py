@@ -1,0 +1,187 @@
+"""Several hosts on this machine: the same run whatever their number, and an end for all of them."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from pipeline.wav import Encoding
+from tests.command_line import ROOT
+from tests.wav_files import write_wav
+from training.lifeline import STATUS
+
+ARGS = (
+    "--batch_size=8",
+    "--chunk_size=64",
+    "--shuffle_window=16",
+    "--learning_rate=0.03",
+    "--log_every=7",
+    "--eval_every=90",
+    "--eval_steps=3",
+    "--checkpoint_every=4",
+    "--checkpoint_minutes=0.01",
+)
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("audio")
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        walk = rng.integers(-900, 900, (3000 + number, 1)).cumsum(0)
+        write_wav(folder / f"{number}.wav", np.clip(walk, -(2**15), 2**15 - 1), Encoding.S16)
+    return folder
+
+
+def _start(audio, out, hosts, devices, *args, others=()):
+    """Starts the hosts of a run; `others` are flags of all but the first."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    out.mkdir(exist_ok=True)
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    }
+    processes = []
+    for index in range(hosts):
+        where = (f"--coordinator_address={address}", f"--num_processes={hosts}")
+        command = [
+            *(sys.executable, "-m", "tests.several_hosts", str(out / "records")),
+            *(f"--audio_dir={audio}", f"--output_dir={out}", *ARGS, *args),
+            *((*where, f"--process_id={index}") if hosts > 1 else ()),
+            *(others if index else ()),
+        ]
+        processes.append(
+            subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    return processes
+
+
+def _finish(processes, timeout=300):
+    said = [process.communicate(timeout=timeout)[0] for process in processes]
+    return [process.returncode for process in processes], said
+
+
+def _wait_until_trained(out, processes, step=20):
+    deadline = time.monotonic() + 200
+    while not any(
+        json.loads(line)["step"] >= step for line in (_read(out / "metrics.jsonl")).splitlines()
+    ):
+        assert all(process.poll() is None for process in processes), _finish(processes)
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _read(path):
+    return path.read_text() if path.exists() else ""
+
+
+def _records(out):
+    """The hash of each (batch, row); a batch that was read twice was the same."""
+    found = {}
+    for path in out.glob("records.*"):
+        for line in path.read_text().splitlines():
+            step, row, digest = json.loads(line)
+            assert found.setdefault((step, row), digest) == digest
+    return found
+
+
+def _metrics(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def _params(out):
+    with np.load(out / "audio_model.npz") as arrays:
+        return arrays["params/logits"]
+
+
+STEPS = 200
+
+
+def _assert_same_run(out, whole):
+    assert len(_metrics(out)) == len(_metrics(whole))
+    for ours, theirs in zip(_metrics(out), _metrics(whole), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+    np.testing.assert_allclose(_params(out), _params(whole), rtol=1e-4, atol=1e-5)
+    expected = _records(whole)
+    found = _records(out)
+    for step in range(STEPS):
+        for row in range(8):
+            assert found[step, row] == expected[step, row], (step, row)
+
+
+def test_a_run_moves_between_hosts(audio, tmp_path):
+    """One host, or two that a signal to one of them ends, and then one or four."""
+    steps = f"--training_steps={STEPS}"
+    whole = tmp_path / "whole"
+    assert _finish(_start(audio, whole, 1, 4, steps))[0] == [0]
+
+    two = tmp_path / "two"
+    processes = _start(audio, two, 2, 2, steps)
+    _wait_until_trained(two, processes)
+    processes[1].send_signal(signal.SIGTERM)
+    statuses, said = _finish(processes)
+    assert statuses == [143, 143], said
+    assert "interrupted; the same command goes on" in said[0]
+    assert "interrupted" not in said[1]  # The first host alone writes.
+
+    for hosts, devices in ((1, 4), (4, 1)):
+        out = tmp_path / f"then_{hosts}"
+        shutil.copytree(two, out)
+        statuses, said = _finish(_start(audio, out, hosts, devices, steps))
+        assert statuses == [0] * hosts, said
+        assert "resuming         after step" in said[0]
+        _assert_same_run(out, whole)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_host_that_dies_ends_the_others(audio, tmp_path, victim):
+    processes = _start(audio, tmp_path, 2, 1, "--training_steps=1000000")
+    _wait_until_trained(tmp_path, processes)
+    processes[victim].kill()
+    begin = time.monotonic()
+    statuses, said = _finish(processes, timeout=60)
+    assert time.monotonic() - begin < 60
+    assert statuses[victim] == -signal.SIGKILL
+    assert list(tmp_path.glob("audio_model_checkpoints/*/manifest.json"))
+    if victim == 0 and statuses[1] == -signal.SIGABRT:  # JAX was quicker, as 0.5 mostly is.
+        assert "This most likely indicates that another task died" in said[1]
+        return
+    assert statuses[1 - victim] == STATUS, said
+    assert f"error: host {victim}: its process has ended" in said[1 - victim]
+    assert "goes on from the last checkpoint" in said[1 - victim]
+
+
+def test_a_mistake_on_one_host_ends_the_others(audio, tmp_path):
+    statuses, said = _finish(
+        _start(audio, tmp_path, 2, 1, "--training_steps=9", others=("--audio_dir=/no/such",))
+    )
+    assert statuses == [STATUS, 2], said
+    assert "error: host 1: --audio_dir=/no/such: there is no such folder" in said[0]
+
+
+def test_hosts_that_see_other_files_are_told(audio, tmp_path):
+    fewer = tmp_path / "fewer"
+    shutil.copytree(audio, fewer)
+    (fewer / "0.wav").unlink()
+    out = tmp_path / "out"
+    # The flag may be repeated: the second host has the first one's files, and more.
+    processes = _start(fewer, out, 2, 1, "--training_steps=9", others=(f"--audio_dir={audio}",))
+    statuses, said = _finish(processes)
+    assert 2 in statuses and set(statuses) <= {2, STATUS}, said
+    assert any("hosts 0 and 1 differ: audio is 3 files" in text for text in said), said
