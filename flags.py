@@ -18,6 +18,7 @@ from evaluation.config import SPLITS, EvaluationConfig
 from models.config import DTYPES, ModelConfig
 from pipeline.config import PipelineConfig
 from pipeline.filesystem import absolute
+from pipeline.service import ROLES, ServiceConfig, host_and_port
 from training.config import (
     ON_NAN,
     ON_SAVE_ERROR,
@@ -32,8 +33,10 @@ FLAGS = flags.FLAGS
 
 _LARGEST = 2**31 - 1  # Some integers become int32.
 _LARGEST_CORPUS = 2**53 - 1  # Chunks, see `pipeline.order.permute`.
-_OF_A_START = ("fresh", "allow_change", "process_id")
+_OF_A_START = ("fresh", "allow_change", "process_id", "data_service")
+OF_A_SERVER = ("role", "dispatcher", "port")
 OF_AN_EVALUATION = ("model", "split", "eval_files", "codecs", "chunked", "report_dir")
+_OF_NO_RUN = {*_OF_A_START, *OF_AN_EVALUATION, *OF_A_SERVER}
 _OF_A_MODEL = (
     *("use_16bit", "downmix", "stereo_blocking_n", "chunk_size", "seed", "valid_fraction"),
     *("embedding_dim", "num_layers", "num_heads", "widening_factor", "dtype"),
@@ -89,6 +92,11 @@ flags.DEFINE_integer(
     0,
     "Reads under way at once; 0: twice the number of cores. More for a bucket, such as 64.",
     lower_bound=0,
+)
+flags.DEFINE_string(
+    "data_service",
+    None,
+    "Have other machines read: the address of their dispatcher, grpc://host:port (serve_input).",
 )
 flags.DEFINE_boolean(
     "strict", False, "End where a file cannot be used; else it is skipped, and told."
@@ -226,6 +234,17 @@ flags.DEFINE_string(
     "report_dir", None, "evaluate, compare: folder for the report; made if missing."
 )
 
+# --- Serving input
+flags.DEFINE_enum(
+    "role", None, ROLES, "serve_input: what this process is: one dispatcher, any number of workers."
+)
+flags.DEFINE_string(
+    "dispatcher", None, "serve_input: the dispatcher of a worker, grpc://host:port."
+)
+flags.DEFINE_integer(
+    "port", 0, "serve_input: where to listen; 0: at any free port, which is told.", lower_bound=0
+)
+
 # --- Output
 flags.DEFINE_string("output_dir", "./", "Folder for all that a run writes; made if missing.")
 flags.DEFINE_string("model_name", "audio_model", "Beginning of the names of a run's files.")
@@ -251,6 +270,15 @@ def _is_file_name(value: str) -> bool:
 @flags.validator("output_dir", "must be a local folder")
 def _is_local(value: str) -> bool:
     return bool(value) and "://" not in value
+
+
+@flags.validator("data_service", "must be grpc://host:port")
+@flags.validator("dispatcher", "must be grpc://host:port")
+def _is_address(value: str | None) -> bool:
+    try:
+        return value is None or bool(host_and_port(value))
+    except ValueError:
+        return False
 
 
 @flags.multi_flags_validator(
@@ -307,6 +335,7 @@ def config() -> RunConfig:
         parallel_reads=FLAGS.parallel_reads,
         strict=FLAGS.strict,
         max_skipped_fraction=FLAGS.max_skipped_fraction,
+        data_service=FLAGS.data_service,
         pipeline=PipelineConfig(**_fields(PipelineConfig, values)),
         model=ModelConfig(
             vocab_size=65536 if FLAGS.use_16bit else 256, **_fields(ModelConfig, values)
@@ -368,6 +397,11 @@ def evaluation_config() -> EvaluationConfig:
     )
 
 
+def service_config() -> ServiceConfig:
+    """Returns what the flags say of a server of input. Raises ValueError."""
+    return ServiceConfig(role=FLAGS.role, dispatcher=FLAGS.dispatcher, port=FLAGS.port)
+
+
 def report_dir() -> str | None:
     """Returns the folder for reports, if one is given."""
     return os.path.expanduser(FLAGS.report_dir) if FLAGS.report_dir else None
@@ -403,7 +437,7 @@ def as_flagfile() -> str:
     """Returns a flag file that repeats this run, wherever it is started from."""
     own = {flag.name: flag for flag in FLAGS.flags_by_module_dict()[__name__]}
     lines = []
-    for flag in (own[name] for name in sorted(own.keys() - {*OF_AN_EVALUATION, *_OF_A_START})):
+    for flag in (own[name] for name in sorted(own.keys() - _OF_NO_RUN)):
         if flag.name == "audio_dir":
             lines += [f"--audio_dir={absolute(path)}" for path in _split(FLAGS.audio_dir)]
         elif flag.name in ("output_dir", "catalogue") and flag.value:

@@ -6,6 +6,7 @@
     python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech
     python main.py evaluate --model=runs/quickstart/audio_model.npz --report_dir=report
     python main.py compare runs/quickstart runs/speech_8bit  their settings, figures and curves
+    python main.py serve_input --role=dispatcher --port=5050 read on other machines (see README)
 
 All flags: python main.py --helpfull
 """
@@ -23,11 +24,12 @@ from absl.logging import WARNING, set_verbosity
 
 import flags
 from evaluation.config import EvaluationConfig
+from pipeline.service import ServiceConfig, require_dispatcher, serve
 from training.config import RunConfig
 
 adopt_module_key_flags(flags)
 
-_COMMANDS = ("train", "inspect", "evaluate", "compare")
+_COMMANDS = ("train", "inspect", "evaluate", "compare", "serve_input")
 
 
 def main(argv: list[str]) -> None:
@@ -46,6 +48,8 @@ def main(argv: list[str]) -> None:
             _compare(arguments)
         elif command == "evaluate":
             _evaluate(flags.evaluation_config())
+        elif command == "serve_input":
+            _serve(flags.service_config())
         else:
             _on_a_corpus(command, flags.config())
     except BrokenPipeError:
@@ -73,6 +77,8 @@ def _on_a_corpus(command: str, config: RunConfig) -> None:
     if is_first:
         _check_output(config)
     _check_memory(config)
+    if config.data_service and command == "train":
+        require_dispatcher("--data_service", config.data_service)
     _keep_off_the_accelerator()
     if command == "inspect":
         _inspect(config)
@@ -198,6 +204,16 @@ def _compare(run_dirs: list[str]) -> None:
     comparison = compare(run_dirs)
     print(format_comparison(comparison))
     print(write_comparison(comparison, flags.report_dir() or "."))
+
+
+def _serve(config: ServiceConfig) -> None:
+    if config.dispatcher:
+        require_dispatcher("--dispatcher", config.dispatcher)
+    _keep_off_the_accelerator()
+    from training.run_log import start_logging
+
+    start_logging(None)
+    serve(config)
 
 
 def _fail(message: str) -> NoReturn:

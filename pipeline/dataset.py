@@ -6,7 +6,7 @@ B global batch, D devices of this host, L chunk size, K steps in a window, R row
 import atexit
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
@@ -36,7 +36,8 @@ def make_dataset(
     num_devices: int = 1,
     rows: tuple[int, int] | None = None,
     parallel_reads: int = _PARALLEL_READS,
-    on_unreadable: OnUnreadable = lambda path, reason: None,
+    on_unreadable: OnUnreadable | None = lambda path, reason: None,
+    numbered: bool = False,
 ) -> tf.data.Dataset:
     """Streams batches.
 
@@ -49,7 +50,9 @@ def make_dataset(
       num_devices: D.
       rows: [first, last) of the global batch's rows that this host reads; all by default.
       parallel_reads: reads under way at once.
-      on_unreadable: told the path of a file that cannot be read any more, and the reason.
+      on_unreadable: told the path of a file that cannot be read any more, and the reason. None
+        makes a graph for another process, see `read.serve_reads`.
+      numbered: batches tell their k, as `step`.
 
     Returns:
       A dataset of `symbols`, uint8 or uint16 [D, R / D, L], and `lengths`, int32 [D, R / D]: the
@@ -73,12 +76,11 @@ def make_dataset(
     dataset = dataset.apply(plan(chunks, order, rows))  # which pieces of files
     dataset = dataset.apply(read(chunks, parallel_reads, on_unreadable))  # chunks, as they lie
     dataset = dataset.rebatch(order.window * num_rows)  # ... of whole windows
-    dataset = dataset.apply(put_in_order(order, num_rows))  # ... in their order, batch by batch
-    dataset = dataset.skip(first_step % order.window)
+    dataset = dataset.apply(put_in_order(order, num_rows, first_step))  # ... batch by batch
     if one_pass:
         dataset = dataset.take(epoch_steps - first_step)
-        dataset = dataset.apply(end_after(order, rows, first_step))
-    dataset = dataset.apply(split_over_devices(num_devices))
+        dataset = dataset.apply(end_after(order, rows))
+    dataset = dataset.apply(split_over_devices(num_devices, numbered))
     return dataset.prefetch(2).with_options(_options())
 
 
@@ -95,19 +97,24 @@ def make_order(chunks: Chunks, *, one_pass: bool = False, shuffle: bool = True) 
     )
 
 
+def batch_files(chunks: Chunks, step: int, rows: Iterable[int]) -> list[str]:
+    """Returns the paths of the files that some rows of batch `step` of training are read from."""
+    order = make_order(chunks)
+    numbers = tf.constant([*rows], tf.int64)
+    occurrences = order.occurrences(tf.fill(numbers.shape, tf.constant(step, tf.int64)), numbers)
+    located = occurrences.numpy() % order.num_chunks
+    return sorted({chunks.locate(int(number))[0] for number in located})
+
+
 def describe_batch_files(chunks: Chunks, step: int, most: int = 5) -> str:
     """Returns what batch `step` of training holds: its number and some of its files."""
-    order = make_order(chunks)
-    rows = tf.range(order.batch_size, dtype=tf.int64)
-    occurrences = order.occurrences(tf.fill([order.batch_size], tf.constant(step, tf.int64)), rows)
-    numbers = occurrences.numpy() % order.num_chunks
-    files = sorted({chunks.locate(int(number))[0] for number in numbers})
+    files = batch_files(chunks, step, range(chunks.config.batch_size))
     others = f" and {len(files) - most} more" if len(files) > most else ""
     return f"batch {step}, of {', '.join(map(repr, files[:most]))}{others}"
 
 
 def plan(chunks: Chunks, order: Order, rows: tuple[int, int]) -> Stage:
-    """Window number -> pieces to read, a few at a time, and each chunk's place in the window."""
+    """Window number -> pieces to read, a few at a time, and each chunk's place in the stream."""
     columns = chunks.columns()
 
     @_as_written
@@ -116,6 +123,7 @@ def plan(chunks: Chunks, order: Order, rows: tuple[int, int]) -> Stage:
         places = tf.argsort(occurrences)
         occurrences = tf.gather(occurrences, places)
         reads, starts = pieces(columns, occurrences, order.num_chunks, chunks.config)
+        places = window * tf.size(places, tf.int64) + tf.cast(places, tf.int64)
         call_starts = _calls(reads)
         calls = tf.RaggedTensor.from_row_starts(starts, call_starts, validate=False)
         return {
@@ -147,7 +155,7 @@ def _calls(reads: dict[str, tf.Tensor]) -> tf.Tensor:  # int64 [calls]
     return tf.where(new_format | (number % _PIECES_A_CALL == 0))[:, 0]
 
 
-def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable) -> Stage:
+def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable | None) -> Stage:
     """Pieces -> chunks, their lengths and places."""
 
     @_as_written
@@ -158,42 +166,49 @@ def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable) -> St
     return lambda calls: calls.map(read_call, num_parallel_calls=parallel_reads)
 
 
-def put_in_order(order: Order, num_rows: int) -> Stage:
-    """A window's chunks in corpus order -> its K batches."""
+def put_in_order(order: Order, num_rows: int, first_step: int) -> Stage:
+    """A window's chunks in corpus order -> those of its K batches that are wanted, numbered."""
 
     @_as_written
     def put_in_place(window: Batch) -> Batch:
-        source = tf.math.invert_permutation(window["places"])
+        first_place = tf.reduce_min(window["places"])
+        source = tf.math.invert_permutation(window["places"] - first_place)
+        steps = first_place // num_rows + tf.range(order.window, dtype=tf.int64)
+        # Not by Dataset.skip: on the tf.data service each worker would skip as many.
+        unwanted = tf.maximum(first_step - steps[0], 0)
 
         def put(values: tf.Tensor) -> tf.Tensor:
             values = tf.gather(values, source)
-            return tf.reshape(values, [order.window, num_rows, *values.shape[1:]])
+            return tf.reshape(values, [order.window, num_rows, *values.shape[1:]])[unwanted:]
 
-        return {name: put(window[name]) for name in ("symbols", "lengths")}
+        batches = {name: put(window[name]) for name in ("symbols", "lengths")}
+        return {**batches, "step": steps[unwanted:]}
 
     return lambda windows: windows.map(put_in_place, num_parallel_calls=2).unbatch()
 
 
-def end_after(order: Order, rows: tuple[int, int], first_step: int) -> Stage:
+def end_after(order: Order, rows: tuple[int, int]) -> Stage:
     """Gives length 0 to the chunks of the last batch that would begin a second epoch."""
 
-    def mask(step: tf.Tensor, batch: Batch) -> Batch:
-        position = step * order.batch_size + tf.range(*rows, dtype=tf.int64)
+    def mask(batch: Batch) -> Batch:
+        position = batch["step"] * order.batch_size + tf.range(*rows, dtype=tf.int64)
         lengths = tf.where(position < order.num_chunks, batch["lengths"], 0)
         return {**batch, "lengths": lengths}
 
-    return lambda batches: batches.enumerate(first_step).map(mask)
+    return lambda batches: batches.map(mask)
 
 
-def split_over_devices(num_devices: int) -> Stage:
-    """[R, ...] -> [D, R / D, ...]."""
+def split_over_devices(num_devices: int, numbered: bool) -> Stage:
+    """[R, ...] -> [D, R / D, ...]; the numbers of the batches stay or go."""
 
     def split(values: tf.Tensor) -> tf.Tensor:
         return tf.reshape(values, [num_devices, values.shape[0] // num_devices, *values.shape[1:]])
 
-    return lambda batches: batches.map(
-        lambda batch: {name: split(values) for name, values in batch.items()}
-    )
+    def split_batch(batch: Batch) -> Batch:
+        number = {"step": batch["step"]} if numbered else {}
+        return {**{name: split(batch[name]) for name in ("symbols", "lengths")}, **number}
+
+    return lambda batches: batches.map(split_batch)
 
 
 def _options() -> tf.data.Options:

@@ -138,12 +138,17 @@ def open_for_reads(path: str) -> Iterator[ReadAt]:
 
             yield read_at
         return
-    # Nonblocking, so that a FIFO that has taken the file's place holds nothing up.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = open_descriptor(path)
     try:
         yield lambda offset, size: os.pread(descriptor, size, offset)
     finally:
         os.close(descriptor)
+
+
+def open_descriptor(path: str) -> int:
+    """Opens a local file to be read; the caller closes it. Raises OSError."""
+    # Nonblocking, so that a FIFO that has taken the file's place holds nothing up.
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 def read_bytes(path: str) -> bytes:

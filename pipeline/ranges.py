@@ -54,8 +54,7 @@ def read_ranges(
 
 
 def _read_local(path: str, begin: int, target: np.ndarray, size: int, mtime_ns: int) -> None:
-    # Nonblocking, so that a FIFO that has taken the file's place holds nothing up.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = filesystem.open_descriptor(path)
     try:
         _check_unchanged(descriptor, size, mtime_ns)
         view = memoryview(target.data)

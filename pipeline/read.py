@@ -4,6 +4,7 @@ P pieces, n chunks, L chunk size, F frames, C channels.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,9 @@ from pipeline.symbols import block, downmix, quantize
 
 UNREADABLE = -1
 """The length of a chunk whose file could not be read."""
+
+READS_TOKEN = "wavestream_read_ranges_1"
+"""Name of `read_ranges` in graphs for other processes; the number changes with its contract."""
 
 Pieces = dict[str, tf.Tensor]
 
@@ -30,7 +34,7 @@ def real_samples(
 def read_pieces(
     pieces: Pieces,  # each [P]; see `chunks.pieces`
     config: PipelineConfig,
-    on_unreadable: OnUnreadable,
+    on_unreadable: OnUnreadable | None,
 ) -> tuple[tf.Tensor, tf.Tensor]:  # uint8 or uint16 [n, L], int32 [n]
     """Reads some pieces that have one encoding and one number of channels.
 
@@ -75,14 +79,32 @@ def chunk(
     return tf.ensure_shape(symbols, [None, config.chunk_size])
 
 
-def _read_bytes(pieces: Pieces, on_unreadable: OnUnreadable) -> tuple[tf.Tensor, tf.Tensor]:
+def serve_reads(on_unreadable: OnUnreadable) -> None:
+    """Lets graphs that another process made with `on_unreadable=None` read here.
+
+    A graph holds no Python, but the token of a function in a registry of its process.
+    `tf.numpy_function` makes up a new token each time, so both sides agree on one of ours; the op
+    that takes it is public, the registry is not (tested with TensorFlow 2.17 and 2.21).
+    """
+    from tensorflow.python.ops import script_ops
+
+    function = functools.partial(read_ranges, on_unreadable=on_unreadable)
+    _served[READS_TOKEN] = script_ops._py_funcs._funcs[READS_TOKEN] = function
+
+
+_served: dict[str, Any] = {}  # The registry's references are weak.
+
+
+def _read_bytes(pieces: Pieces, on_unreadable: OnUnreadable | None) -> tuple[tf.Tensor, tf.Tensor]:
     names = ("path", "begin", "length", "room", "size", "mtime_ns")
-    payload, readable = tf.numpy_function(
-        functools.partial(read_ranges, on_unreadable=on_unreadable),
-        [pieces[name] for name in names],
-        [tf.uint8, tf.bool],
-        stateful=False,
-    )
+    inputs, outputs = [pieces[name] for name in names], [tf.uint8, tf.bool]
+    if on_unreadable is None:
+        payload, readable = tf.raw_ops.PyFuncStateless(
+            input=inputs, token=READS_TOKEN, Tout=outputs
+        )
+    else:
+        function = functools.partial(read_ranges, on_unreadable=on_unreadable)
+        payload, readable = tf.numpy_function(function, inputs, outputs, stateful=False)
     return tf.ensure_shape(payload, [None]), tf.ensure_shape(readable, [None])
 
 

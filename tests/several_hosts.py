@@ -18,21 +18,16 @@ from tests import toy_model
 from training import loop, run
 
 
-class _Recorded:
-    """A dataset that says what is read from it."""
-
-    def __init__(self, data, step, first_row, path):
-        self._data, self._step, self._first_row, self._path = data, step, first_row, path
-
-    def as_numpy_iterator(self):
-        with open(self._path, "a") as file:
-            for step, batch in enumerate(self._data.as_numpy_iterator(), self._step):
-                rows = batch["symbols"].reshape(-1, batch["symbols"].shape[-1])
-                for row, symbols in enumerate(rows, self._first_row):
-                    digest = hashlib.blake2b(symbols.tobytes(), digest_size=8).hexdigest()
-                    file.write(json.dumps([step, row, digest]) + "\n")
-                file.flush()
-                yield batch
+def _recorded(batches, step, first_row, path):
+    """Says what is read."""
+    with open(path, "a") as file:
+        for number, batch in enumerate(batches, step):
+            rows = batch["symbols"].reshape(-1, batch["symbols"].shape[-1])
+            for row, symbols in enumerate(rows, first_row):
+                digest = hashlib.blake2b(symbols.tobytes(), digest_size=8).hexdigest()
+                file.write(json.dumps([number, row, digest]) + "\n")
+            file.flush()
+            yield batch
 
 
 def _host(records):
@@ -43,7 +38,7 @@ def _host(records):
         first_row = config.pipeline.batch_size // jax.process_count() * jax.process_index()
         path = f"{records}.{jax.process_index()}"
         return dataclasses.replace(
-            job, train_data=lambda step: _Recorded(job.train_data(step), step, first_row, path)
+            job, train_data=lambda step: _recorded(job.train_data(step), step, first_row, path)
         )
 
     run._job = recording

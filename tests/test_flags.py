@@ -64,6 +64,7 @@ def test_each_flag_reaches_the_config():
         "catalogue": "gs://a.catalogue",
         "chunk_size": "10",
         "coordinator_address": "host:1234",
+        "data_service": "grpc://h:1",
         "downmix": "false",
         "dtype": "bfloat16",
         "embedding_dim": "9",
@@ -101,7 +102,7 @@ def test_each_flag_reaches_the_config():
         "widening_factor": "5",
     }
     ours = {flag.name for flag in flags.FLAGS.flags_by_module_dict()["flags"]}
-    assert ours == {*args, "demo", "allow_change", *flags.OF_AN_EVALUATION}
+    assert ours == {*args, "demo", "allow_change", *flags.OF_AN_EVALUATION, *flags.OF_A_SERVER}
     with parsed(*(f"--{name}={value}" for name, value in args.items())):
         config = flags.config()
     parts = (config, *(getattr(config, name) for name in PARTS))
@@ -135,6 +136,21 @@ def test_each_flag_of_an_evaluation_reaches_its_config():
             max_skipped_fraction=0.25,
             report_dir="r",
         )
+
+
+def test_each_flag_of_a_server_reaches_its_config():
+    with parsed("--role=worker", "--dispatcher=grpc://h:1", "--port=2"):
+        assert vars(flags.service_config()) == {
+            "role": "worker",
+            "dispatcher": "grpc://h:1",
+            "port": 2,
+        }
+
+
+def test_who_reads_is_of_this_start_only():
+    with parsed("--data_service=grpc://h:1", "--role=worker"):
+        text = flags.as_flagfile()
+        assert "--data_service" not in text and "--role" not in text
 
 
 def test_allowed_changes_are_of_this_start_only():

@@ -156,6 +156,7 @@ class RunConfig:
       parallel_reads: reads under way at once; 0: by the number of cores.
       strict: a file that cannot be used ends the run.
       max_skipped_fraction: so does more than this share of them.
+      data_service: the dispatcher of the machines that read, grpc://host:port; None: this one does.
       pipeline: from files to batches.
       model: the model.
       training: how it is trained.
@@ -175,6 +176,7 @@ class RunConfig:
     parallel_reads: int
     strict: bool
     max_skipped_fraction: float
+    data_service: str | None
     pipeline: PipelineConfig
     model: ModelConfig
     training: TrainingConfig

@@ -1,7 +1,7 @@
 """What the training loop is given, and what it gives back."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -9,6 +9,7 @@ import tensorflow as tf
 from models.config import ModelConfig
 from training.config import TrainingConfig
 from training.saver import Saver
+from training.step import Batch
 from training.writers import MetricWriter
 
 
@@ -17,8 +18,7 @@ class Job:
     """What to train, on what.
 
     Attributes:
-      train_data: endless batches from the one of this number on, as `pipeline.make_dataset` makes
-        them: this host's rows.
+      train_data: from a number to the endless batches from that one on: this host's rows.
       valid_data: one pass over the held-out split, or None.
       model: the model.
       config: how to train it.
@@ -30,7 +30,7 @@ class Job:
       profile_dir: where `config.profile` writes its trace.
     """
 
-    train_data: Callable[[int], tf.data.Dataset]
+    train_data: Callable[[int], Iterator[Batch]]
     valid_data: tf.data.Dataset | None
     model: ModelConfig
     config: TrainingConfig

@@ -93,7 +93,7 @@ class _Run:
         if progress.step >= config.training_steps:
             return
         data = self._job.train_data(progress.step + progress.skipped)
-        batches = Stopwatch(to_devices(data.as_numpy_iterator()))
+        batches = Stopwatch(to_devices(data))
         self._bar.set(progress.step)
         while progress.step < config.training_steps and not self._stop:
             self._profiler.at(progress.step)

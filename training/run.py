@@ -5,7 +5,7 @@ import functools
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ import jax
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.dataset import describe_batch_files, make_dataset
 from pipeline.demo import synthesize_demo_corpus
+from pipeline.distributed import distributed_batches
 from pipeline.filesystem import absolute, is_there
 from pipeline.inspection import describe_chunks, describe_files
 from pipeline.progress import progress_bar
@@ -29,6 +30,7 @@ from training.resume import check_alike, check_same, different, identity
 from training.run_log import start_logging, summary_table
 from training.saver import Saver
 from training.set_aside import set_aside
+from training.step import Batch
 from training.summary import summary
 from training.writers import MultiWriter, make_writers
 
@@ -123,8 +125,15 @@ def _job(
         f" on {jax.process_count()} hosts" if jax.process_count() > 1 else "",
         config.pipeline.batch_size // jax.device_count(),
     )
+
+    def batches(step: int) -> Iterator[Batch]:
+        reading_from = {"first_step": step, **reading}
+        if config.data_service:
+            return distributed_batches(corpus.train, service=config.data_service, **reading_from)
+        return make_dataset(corpus.train, **reading_from).as_numpy_iterator()
+
     return Job(
-        train_data=lambda step: make_dataset(corpus.train, first_step=step, **reading),
+        train_data=batches,
         valid_data=make_dataset(corpus.valid, one_pass=True, **reading)
         if len(corpus.valid)
         else None,

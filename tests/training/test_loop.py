@@ -80,7 +80,7 @@ def _train(
     lengths = np.full(np.shape(symbols)[:2], 4) if lengths is None else lengths
     saver = saver or Saver(None, CheckpointConfig(), records, {})
     job = Job(
-        train_data=lambda step: _dataset(symbols, lengths).repeat().skip(step),
+        train_data=lambda step: _dataset(symbols, lengths).repeat().skip(step).as_numpy_iterator(),
         valid_data=valid,
         model=ModelConfig(),
         config=TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),

@@ -1,0 +1,54 @@
+"""Starts `serve_input` as a user would, and ends it."""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from tests.command_line import ROOT
+
+
+def start(*args: str) -> subprocess.Popen:
+    """Starts a server."""
+    return subprocess.Popen(
+        [sys.executable, "main.py", "serve_input", *args],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def port_of(server: subprocess.Popen) -> int:
+    """Waits until a server is ready; returns the port that it tells."""
+    assert server.stderr is not None
+    line = server.stderr.readline()
+    ready = re.match(r"(?:dispatcher|worker) ready at .*?(\d+)[;,]", line)
+    assert ready, line + server.communicate()[1]
+    return int(ready[1])
+
+
+def end(server: subprocess.Popen, number: signal.Signals = signal.SIGKILL) -> tuple[int, str]:
+    """Ends a server; returns its status and what it has said."""
+    server.send_signal(number)
+    said = server.communicate(timeout=20)[1]
+    return server.returncode, said
+
+
+@contextlib.contextmanager
+def servers(
+    num_workers: int,
+) -> Iterator[tuple[str, list[subprocess.Popen], subprocess.Popen]]:
+    """Yields a dispatcher's address, its workers, and the dispatcher."""
+    started = [start("--role=dispatcher")]
+    try:
+        address = f"grpc://localhost:{port_of(started[0])}"
+        started += [start("--role=worker", f"--dispatcher={address}") for _ in range(num_workers)]
+        for worker in started[1:]:
+            port_of(worker)
+        yield address, started[1:], started[0]
+    finally:
+        for server in started:
+            if server.poll() is None:
+                end(server)

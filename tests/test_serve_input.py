@@ -1,0 +1,86 @@
+"""Training on batches that other processes read, from the command line."""
+
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pipeline.wav import Encoding
+from tests.command_line import ROOT, TINY, error_of
+from tests.input_servers import end, port_of, servers, start
+from tests.wav_files import random_frames, write_wav
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("audio")
+    for number in range(5):
+        frames = random_frames(Encoding.S16, 3000 + number, 1, number)
+        write_wav(folder / f"{number}.wav", frames, Encoding.S16)
+    return folder
+
+
+def _train(audio, out, *args):
+    fixed = ("--training_steps=60", "--log_every=7", "--eval_every=30", "--eval_steps=2")
+    folders = (f"--audio_dir={audio}", f"--output_dir={out}")
+    done = subprocess.run(
+        [sys.executable, "main.py", *folders, *TINY, *fixed, *args],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_training_is_the_same(audio, tmp_path):
+    _train(audio, tmp_path / "here")
+    with servers(num_workers=2) as (address, _, _):
+        said = _train(audio, tmp_path / "there", f"--data_service={address}")
+    assert "input service:" not in said  # All of it was read there.
+    here, there = ((tmp_path / name / "metrics.jsonl").read_bytes() for name in ("here", "there"))
+    assert here == there
+    with (
+        np.load(tmp_path / "here" / "audio_model.npz") as one,
+        np.load(tmp_path / "there" / "audio_model.npz") as other,
+    ):
+        names = [name for name in one if name.startswith("params/")]
+        assert names and all(one[name].tobytes() == other[name].tobytes() for name in names)
+
+
+def test_signals_end_servers():
+    dispatcher = start("--role=dispatcher")
+    address = f"grpc://localhost:{port_of(dispatcher)}"
+    worker = start("--role=worker", f"--dispatcher={address}")
+    port_of(worker)
+    assert end(worker, signal.SIGTERM) == (143, "SIGTERM: ended; trainers read what is missing\n")
+    assert end(dispatcher, signal.SIGINT) == (130, "SIGINT: ended; trainers read what is missing\n")
+
+
+@pytest.mark.parametrize("flag", ["--data_service", "--dispatcher"])
+def test_nothing_listens(capsys, monkeypatch, audio, tmp_path, flag):
+    monkeypatch.setattr("pipeline.service._SECONDS_TO_LISTEN", 0)
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+    address = f"{flag}=grpc://localhost:{port}"
+    here = (f"--audio_dir={audio}", f"--output_dir={tmp_path}")
+    message = error_of(
+        capsys,
+        *(here if flag == "--data_service" else ("serve_input", "--role=worker")),
+        address,
+    )
+    assert message.startswith(f"{address}: nothing answers there (")
+    assert message.endswith(f"python main.py serve_input --role=dispatcher --port={port}")
+
+
+def test_a_port_that_is_taken(capsys):
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]
+        done = start("--role=dispatcher", f"--port={port}")
+        _, said = done.communicate(timeout=60)
+    assert done.returncode == 2
+    assert said.startswith(f"error: --port={port} cannot be listened at: ")
