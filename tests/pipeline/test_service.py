@@ -153,7 +153,7 @@ def test_workers_are_killed_one_after_the_other(stereo, caplog, monkeypatch):
                     return
             raise AssertionError(caplog.messages)
 
-        # A worker hears of a job with its next heartbeat, and the trainer of the worker with its own.
+        # A worker hears of a job with its heartbeat, and the trainer of the worker with its own.
         both_read = time.monotonic() + 8
         take(lambda: time.monotonic() > both_read, most=10**6)
         end(workers[0])  # Windows that it was given are lost, the others go on.
