@@ -329,7 +329,7 @@ def config() -> RunConfig:
     return RunConfig(
         audio_dirs=_split(FLAGS.audio_dir),
         demo=FLAGS.demo,
-        catalogue=absolute(FLAGS.catalogue) if FLAGS.catalogue else None,
+        catalogue=_catalogue(),
         valid_fraction=FLAGS.valid_fraction,
         num_chunks=FLAGS.num_chunks,
         parallel_reads=FLAGS.parallel_reads,
@@ -386,6 +386,7 @@ def evaluation_config() -> EvaluationConfig:
     return EvaluationConfig(
         model=os.path.expanduser(FLAGS.model),
         audio_dirs=_split(FLAGS.audio_dir),
+        catalogue=_catalogue(),
         split=FLAGS.split,
         eval_files=FLAGS.eval_files,
         batch_size=FLAGS.batch_size,
@@ -400,6 +401,10 @@ def evaluation_config() -> EvaluationConfig:
 def service_config() -> ServiceConfig:
     """Returns what the flags say of a server of input. Raises ValueError."""
     return ServiceConfig(role=FLAGS.role, dispatcher=FLAGS.dispatcher, port=FLAGS.port)
+
+
+def _catalogue() -> str | None:
+    return absolute(FLAGS.catalogue) if FLAGS.catalogue else None
 
 
 def report_dir() -> str | None:

@@ -12,6 +12,7 @@ class EvaluationConfig:
     Attributes:
       model: path of a model file.
       audio_dirs: folders of WAV files; empty: those that the model was trained on.
+      catalogue: a file with the headers of these, see `open_catalogue`; None: they are read.
       split: which of the files, one of SPLITS, as they were split for training; None: `valid` of
         the model's own folders, `all` of others.
       eval_files: at most this many files, drawn by a hash of their names; 0: all of them.
@@ -25,6 +26,7 @@ class EvaluationConfig:
 
     model: str
     audio_dirs: tuple[str, ...] = ()
+    catalogue: str | None = None
     split: str | None = None
     eval_files: int = 0
     batch_size: int = 128

@@ -90,6 +90,7 @@ def _open(
         folders,
         pipeline,
         valid_fraction=settings["valid_fraction"],
+        catalogue_path=config.catalogue,
         progress=progress_bar("WAV headers"),
     )
     skipped = corpus.catalogue.skipped

@@ -123,13 +123,14 @@ def test_each_flag_of_an_evaluation_reaches_its_config():
         "report_dir": "r",
     }
     assert tuple(args) == flags.OF_AN_EVALUATION
-    shared = ("--batch_size=3", "--strict", "--max_skipped_fraction=0.25")
+    shared = ("--batch_size=3", "--strict", "--max_skipped_fraction=0.25", "--catalogue=/c")
     with parsed(*shared, *(f"--{name}={value}" for name, value in args.items())):
         assert flags.evaluation_config() == EvaluationConfig(
             model="m.npz",
             split="train",
             eval_files=4,
             batch_size=3,
+            catalogue="/c",
             codecs=("flac", "xz"),
             chunked=True,
             strict=True,

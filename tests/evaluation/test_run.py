@@ -87,6 +87,13 @@ def test_the_model_file_is_counted_wherever_it_lies(evaluate):
     assert evaluate(eval_files=1, model="ram://counted.npz").model_bytes == 700
 
 
+def test_a_catalogue_in_place_of_a_look_at_the_folders(evaluate, folder, tmp_path):
+    path = str(tmp_path / "c.catalogue")
+    made = evaluate(split="all", catalogue=path)
+    write_wav(folder / "new.wav", random_frames(Encoding.S16, 45, 1), Encoding.S16)
+    assert evaluate(split="all", catalogue=path).names == made.names
+
+
 def test_some_of_the_files(evaluate):
     assert len(evaluate(split="all", eval_files=3).names) == 3
 
