@@ -119,7 +119,7 @@ def _check_output(config: RunConfig) -> None:
 def _check_memory(config: RunConfig) -> None:
     """Refuses what would take the machine down: a window of batches is read while one is used."""
     pipeline = config.pipeline
-    chunks = pipeline.window * pipeline.batch_size
+    chunks = pipeline.window * pipeline.batch_size // (config.hosts.num_processes or 1)
     needed = 2 * chunks * pipeline.chunk_size * pipeline.bits // 8
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > available:

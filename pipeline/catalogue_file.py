@@ -57,6 +57,11 @@ def open_catalogue(
             f"--catalogue={path} is no catalogue that can be used: {error}. Expected one that this "
             "version has made; without the file it is made anew"
         ) from error
+    if "audio_dirs" not in about:
+        raise CatalogueError(
+            f"--catalogue={path} is what a run keeps for itself: expected one that "
+            "this flag has made"
+        )
     if about["audio_dirs"] != folders:
         raise CatalogueError(
             f"--catalogue={path} is of {', '.join(about['audio_dirs'])}, not of --audio_dir="

@@ -4,6 +4,7 @@ B global batch, D devices of this host, L chunk size, K steps in a window, R row
 """
 
 import atexit
+import contextlib
 import gc
 import os
 from collections.abc import Callable, Iterable
@@ -228,5 +229,6 @@ def _end_iterators() -> None:
     taken down never returns, and the iterator that waits for it would hold up the exit for ever.
     """
     for thing in gc.get_objects():
-        if isinstance(thing, tf.data.Iterator):
-            vars(thing).clear()  # Among them the one reference to the iterator's resource.
+        with contextlib.suppress(ReferenceError):  # A proxy of what is gone.
+            if isinstance(thing, tf.data.Iterator):
+                vars(thing).clear()  # Among them the one reference to the iterator's resource.

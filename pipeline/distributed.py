@@ -177,6 +177,7 @@ class InOrder(Iterator[NumpyBatch]):
         self._lost_below = first_step  # What has not come by now will not.
         self._here: Iterator[NumpyBatch] | None = None
         self._began_here = first_step
+        self._lag = 0  # Batches that what came last was late.
         self._connect()
 
     def __next__(self) -> NumpyBatch:
@@ -239,12 +240,12 @@ class InOrder(Iterator[NumpyBatch]):
 
     def _connect(self) -> None:
         self._stream = self._read_there(self._step)
-        weakref.finalize(self, self._stream.stop)
+        self._at_end = weakref.finalize(self, self._stream.stop)
         self._connected, self._lag = time.monotonic(), 0
 
     def _reconnect(self) -> None:
         """Asks the service anew where it has failed or come back far behind, now and then."""
         useless = self._stream.error is not None or self._lag > self._most_late
         if useless and time.monotonic() > self._connected + self._seconds_between_connections:
-            self._stream.stop()
+            self._at_end()
             self._connect()

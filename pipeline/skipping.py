@@ -53,7 +53,7 @@ class SkipLimit:
         if not self._skipped:
             return None
         if self._strict:
-            path, reason = next(iter(self._skipped.items()))
+            path, reason = self.skipped[0]
             return f"{path!r} cannot be used ({reason}), and --strict lets none be skipped"
         if len(self._skipped) > self._max_fraction * self._num_files:
             return (

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.filesystem import write_bytes_atomically
+from training.lifeline import writing
 from training.set_aside import set_aside
 
 logger = logging.getLogger("wavestream")
@@ -129,13 +130,14 @@ class Checkpoints:
 
     def _save(self, checkpoint: Checkpoint, rate: float | None) -> None:
         path = self._path(checkpoint.step)
-        _remove(path)  # What an earlier process did not finish.
-        try:
-            _write(path, checkpoint, rate)
-        except BaseException:
-            shutil.rmtree(path, ignore_errors=True)  # A full disk gets its room back.
-            raise
-        self._remove_old()
+        with writing:
+            _remove(path)  # What an earlier process did not finish.
+            try:
+                _write(path, checkpoint, rate)
+            except BaseException:
+                shutil.rmtree(path, ignore_errors=True)  # A full disk gets its room back.
+                raise
+            self._remove_old()
 
     def _remove_old(self) -> None:
         steps = sorted(self.steps())

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import numpy as np
@@ -64,11 +64,24 @@ def connect(config: HostsConfig) -> None:
     finally:
         for timer in waiting:
             timer.cancel()
-    if jax.process_count() > 1:
-        _lifeline = Lifeline.tie(
-            jax.process_index(), jax.process_count(), _address_of_first(), from_first
+    count = jax.process_count()
+    if count == 1:
+        return
+    if jax.device_count() != jax.local_device_count() * count:
+        raise TrainingError(
+            f"of {jax.device_count()} devices on {count} hosts this one has "
+            f"{jax.local_device_count()}: expected as many on each (of CPUs "
+            "XLA_FLAGS=--xla_force_host_platform_device_count=N makes N)"
         )
-        sys.excepthook = _leave_after_bug
+    address = _address_of_first()
+    try:
+        _lifeline = Lifeline.tie(jax.process_index(), count, address, from_first)
+    except OSError as error:
+        _give_up(
+            f"the hosts and the first one, {address}, cannot connect ({error}): besides the "
+            "coordinator's port it listens at one that its system chooses; expected both to be open"
+        )
+    sys.excepthook = _leave_after_bug
 
 
 def _initialize(config: HostsConfig) -> None:
@@ -83,7 +96,7 @@ def _initialize(config: HostsConfig) -> None:
     jax.distributed.initialize(**given)
 
 
-def _give_up(message: str) -> None:
+def _give_up(message: str) -> NoReturn:
     """Ends the process; JAX would, too, but with a stack trace."""
     logger.error(message)
     os._exit(2)
@@ -103,7 +116,8 @@ def is_first() -> bool:
 def leave(status: int, reason: str) -> None:
     """Ends this process at once if there are other hosts, telling them why.
 
-    They would wait for it, and it for them, were it to end as a program does.
+    They would wait for it, and it for them, were it to end as a program does. Returns where there
+    are none.
     """
     if _lifeline is not None:
         _lifeline.cut(reason)

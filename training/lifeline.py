@@ -14,8 +14,8 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Self, TextIO
 
 logger = logging.getLogger("wavestream")
 
@@ -26,13 +26,32 @@ _PING_SECONDS = 5
 _SILENCE_SECONDS = 45
 _CONNECT_SECONDS = 60
 _GRACE_SECONDS = 2
+_WRITING_SECONDS = 60
 _BYE = "bye"
+
+
+writing = threading.Lock()
+"""Held while something is written that must be whole; this process does not end meanwhile."""
+
+
+class _Peer(NamedTuple):
+    """A connection, and what comes over it."""
+
+    connection: socket.socket
+    lines: TextIO
+
+    @classmethod
+    def of(cls, connection: socket.socket) -> Self:
+        return cls(connection, connection.makefile(errors="replace"))
+
+    def say(self, line: str) -> None:
+        self.connection.sendall(f"{line}\n".encode(errors="replace"))
 
 
 class Lifeline:
     """This host's end of the connections."""
 
-    def __init__(self, index: int, peers: dict[int, socket.socket]) -> None:
+    def __init__(self, index: int, peers: Mapping[int, _Peer]) -> None:
         """Watches.
 
         Args:
@@ -42,7 +61,6 @@ class Lifeline:
         self._index = index
         self._peers = peers
         for number, peer in peers.items():
-            peer.settimeout(_SILENCE_SECONDS)
             threading.Thread(target=self._listen, args=(number, peer), daemon=True).start()
         threading.Thread(target=self._ping, daemon=True).start()
 
@@ -61,22 +79,24 @@ class Lifeline:
         Raises:
           OSError: a connection cannot be made.
         """
-        server = socket.create_server(("", 0), backlog=num_hosts)
-        port, secret = tell(lambda: (server.getsockname()[1], secrets.token_hex(16)))
-        if index:
-            server.close()
-            peer = socket.create_connection((address, port), _CONNECT_SECONDS)
-            peer.sendall(f"{secret} {index}\n".encode())
-            return cls(index, {0: peer})
-        peers: dict[int, socket.socket] = {}
-        with server:
+        with _server(num_hosts) as server:
+            port, secret = tell(lambda: (server.getsockname()[1], secrets.token_hex(16)))
+            if index:
+                peer = _Peer.of(socket.create_connection((address, port), _CONNECT_SECONDS))
+                peer.say(f"{secret} {index}")
+                peer.connection.settimeout(_SILENCE_SECONDS)
+                return cls(index, {0: peer})
             server.settimeout(_CONNECT_SECONDS)
+            peers: dict[int, _Peer] = {}
             while len(peers) < num_hosts - 1:
-                peer, _ = server.accept()
-                peer.settimeout(_CONNECT_SECONDS)
-                known, _, number = peer.makefile().readline().partition(" ")
-                if known == secret:  # Anything may knock at an open port.
-                    peers[int(number)] = peer
+                connection, _ = server.accept()
+                connection.settimeout(_PING_SECONDS)  # Anything may knock at an open port.
+                with contextlib.suppress(OSError, ValueError):
+                    peer = _Peer.of(connection)
+                    known, _, number = peer.lines.readline().partition(" ")
+                    if known == secret:
+                        connection.settimeout(_SILENCE_SECONDS)
+                        peers[int(number)] = peer
         return cls(index, peers)
 
     def untie(self) -> None:
@@ -90,33 +110,47 @@ class Lifeline:
     def _say(self, line: str) -> None:
         for peer in self._peers.values():
             with contextlib.suppress(OSError):
-                peer.sendall(f"{line}\n".encode(errors="replace"))
+                peer.say(line)
 
     def _ping(self) -> None:
         while True:
             threading.Event().wait(_PING_SECONDS)
             self._say("")
 
-    def _listen(self, number: int, peer: socket.socket) -> None:
+    def _listen(self, number: int, peer: _Peer) -> None:
         reason = f"host {number}: its process has ended, or cannot be reached any more"
         try:
-            for line in peer.makefile(errors="replace"):
+            for line in peer.lines:
                 if line.strip() == _BYE:
                     return
                 if line.strip():
                     reason = line.strip()
-                    # What is wrong on all hosts each of them tells itself.
+                    # What is wrong on all hosts each of them tells itself, and ends.
                     threading.Event().wait(_GRACE_SECONDS)
                     break
         except TimeoutError:
             reason = f"host {number}: silent for {_SILENCE_SECONDS} seconds"
         except OSError:
             pass
+        self._end(reason)
+
+    def _end(self, reason: str) -> None:
         if self._index == 0:
             self._say(reason)
+        if not writing.acquire(blocking=False) and writing.acquire(timeout=_WRITING_SECONDS):
+            threading.Event().wait(_GRACE_SECONDS)  # Whoever waited for that may have more to tell.
         logger.error(
             "%s. A run needs all of its hosts: it ends here, too. The same command on all of them "
             "goes on from the last checkpoint",
             reason,
         )
         os._exit(STATUS)
+
+
+def _server(num_hosts: int) -> socket.socket:
+    """Listens at any port."""
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(
+            ("", 0), family=socket.AF_INET6, dualstack_ipv6=True, backlog=num_hosts
+        )
+    return socket.create_server(("", 0), backlog=num_hosts)

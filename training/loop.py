@@ -10,6 +10,7 @@ import jax
 from models.transformer import Transformer, init_params
 from training.agreement import FAILED, Agreement, Wishes
 from training.checkpoint import Checkpoint
+from training.hosts import is_first
 from training.interruption import Interruption
 from training.job import Job, Result
 from training.meter import LOST, Meter, NotFiniteError, Stopwatch, TrainingError, in_flight
@@ -66,7 +67,7 @@ class _Run:
         model = Transformer(job.model)
         self._train_step = make_train_step(model, job.config)
         self._eval_step = make_eval_step(model)
-        self._profiler = Profiler(job.profile_dir if job.config.profile else None)
+        self._profiler = Profiler(job.profile_dir if job.config.profile and is_first() else None)
         self._rollbacks = 0
 
     def begin(self, start: Checkpoint | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.chunks import Chunks
+from pipeline.corpus import Corpus
 from training.config import RunConfig
 from training.meter import TrainingError
 
@@ -46,6 +47,18 @@ def check_same(saved: Mapping[str, Any], now: Mapping[str, Any], allowed: Collec
         )
 
 
+def settings_of_all(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
+    """Returns what all hosts of a run must agree upon, or they would wait for each other."""
+    of_a_start = ("fresh", "allow_change")
+    checkpoint = dataclasses.asdict(config.checkpoint)
+    return {
+        **identity(config, corpus.train),
+        **dataclasses.asdict(config.training),
+        **{name: value for name, value in checkpoint.items() if name not in of_a_start},
+        "held-out audio": fingerprint(corpus.valid),
+    }
+
+
 def check_alike(identities: Sequence[Mapping[str, Any]]) -> None:
     """Raises TrainingError where the hosts of a run, one identity each, do not agree."""
     first = identities[0]
@@ -80,7 +93,4 @@ def fingerprint(chunks: Chunks) -> str:
     for column in (files.sizes, files.offsets, files.frames):
         digest.update(catalogue.of(column).astype(np.int64).data)
     digest.update(catalogue.of(files.encodings).astype(np.int8).data)
-    return (
-        f"{len(catalogue):,} files with {chunks.num_samples:,} samples to train on "
-        f"({digest.hexdigest()})"
-    )
+    return f"{len(catalogue):,} files with {chunks.num_samples:,} samples ({digest.hexdigest()})"

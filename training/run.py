@@ -1,7 +1,6 @@
 """One run, from its configuration to its files."""
 
 import dataclasses
-import functools
 import logging
 import os
 import tempfile
@@ -18,7 +17,7 @@ from pipeline.filesystem import absolute, is_there
 from pipeline.inspection import describe_chunks, describe_files
 from pipeline.progress import progress_bar
 from pipeline.skipping import SkipLimit
-from training import hosts
+from training import hosts, lifeline
 from training.checkpoint import Checkpoint, Checkpoints
 from training.config import RunConfig
 from training.export import save_model
@@ -26,7 +25,7 @@ from training.job import Job, Result
 from training.loop import train
 from training.meter import TrainingError
 from training.reference import flac_rate
-from training.resume import check_alike, check_same, different, identity
+from training.resume import check_alike, check_same, different, identity, settings_of_all
 from training.run_log import start_logging, summary_table
 from training.saver import Saver
 from training.set_aside import set_aside
@@ -62,7 +61,8 @@ def run(config: RunConfig, flagfile: str) -> Result:
         _warn(corpus, config)
     limit = _skip_limit(corpus, config)
     who = identity(config, corpus.train)
-    check_alike(hosts.gather(who))
+    if jax.process_count() > 1:
+        check_alike(hosts.gather(settings_of_all(config, corpus)))
 
     checkpoints = _open_checkpoints(config) if first and config.checkpoint.enabled else None
     writer = MultiWriter([])
@@ -80,7 +80,8 @@ def run(config: RunConfig, flagfile: str) -> Result:
             limit.merge(skipped)
         # Not again where a finished run was started once more.
         if first and not (_is_done(start, result) and os.path.exists(config.path(".npz"))):
-            _save(config, result)
+            with lifeline.writing:
+                _save(config, result)
     finally:
         writer.close()
         if checkpoints is not None:
@@ -215,8 +216,12 @@ def find_corpus(config: RunConfig) -> Corpus:
         hosts.from_first(lambda: synthesize_demo_corpus(config.demo_dir))
         synthesize_demo_corpus(config.demo_dir)
         audio_dirs = (config.demo_dir,)
-    corpus = functools.partial(
-        open_corpus,
+    if jax.process_count() > 1 and config.catalogue and not is_there(config.catalogue):
+        raise TrainingError(
+            f"--catalogue={config.catalogue} is not there: expected it where all hosts see it; "
+            "python main.py inspect, with the same flag and the same folders, makes it"
+        )
+    return open_corpus(
         audio_dirs,
         config.pipeline,
         valid_fraction=config.valid_fraction,
@@ -226,10 +231,6 @@ def find_corpus(config: RunConfig) -> Corpus:
         progress=progress_bar("WAV headers"),
         num_threads=max(16, config.parallel_reads),
     )
-    catalogue = config.catalogue
-    if catalogue and hosts.from_first(lambda: not is_there(catalogue)):
-        hosts.from_first(lambda: len(corpus().catalogue))  # It makes the file for all.
-    return corpus()
 
 
 def _save(config: RunConfig, result: Result) -> None:

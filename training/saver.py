@@ -161,6 +161,7 @@ class Saver:
         self._saved = -1
         if self.config.on_save_error == "stop":
             self.failure = f"{error} (--on_save_error=stop)"
+            logger.error("%s", self.failure)
         else:
             logger.warning("%s; training goes on, and the earlier checkpoints stay", error)
 

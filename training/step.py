@@ -90,7 +90,7 @@ def _name(path: Any) -> str:
 
 def make_train_step(
     model: Transformer, config: TrainingConfig
-) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics, jax.Array]]:
+) -> Callable[[TrainState, Batch, np.ndarray], tuple[TrainState, Metrics, jax.Array]]:
     """Returns a step of gradient descent: (state, batch, wishes) -> (state, metrics, agreed).
 
     The state is donated. The loss is the mean over all samples of the global batch, padding left
@@ -128,7 +128,7 @@ def make_train_step(
 
 def make_eval_step(
     model: Transformer,
-) -> Callable[[Any, Batch, jax.Array], tuple[Metrics, jax.Array]]:
+) -> Callable[[Any, Batch, np.ndarray], tuple[Metrics, jax.Array]]:
     """Returns (replicated params, batch, wishes) -> (metrics, agreed), as of a train step.
 
     Metrics: `nats` and `samples`, their sums over the batch.
@@ -147,9 +147,10 @@ def to_devices(batches: Iterable[Batch]) -> Iterator[Batch]:
     return flax.jax_utils.prefetch_to_device(iter(batches), 2)
 
 
-def put_wishes(wishes: Sequence[int]) -> jax.Array:
-    """Returns small numbers on every local device: int32 [D, n]."""
-    return _spread(np.array(wishes, np.int32))
+def put_wishes(wishes: Sequence[int]) -> np.ndarray:
+    """Returns small numbers for every local device: int32 [D, n]."""
+    # Not on the devices yet: no host may start a computation that others do not.
+    return np.tile(np.array(wishes, np.int32), (jax.local_device_count(), 1))
 
 
 def fetch_wishes(agreed: jax.Array) -> list[int]:
