@@ -181,7 +181,8 @@ def test_hosts_that_see_other_files_are_told(audio, tmp_path):
     (fewer / "0.wav").unlink()
     out = tmp_path / "out"
     # The flag may be repeated: the second host has the first one's files, and more.
-    processes = _start(fewer, out, 2, 1, "--training_steps=9", others=(f"--audio_dir={audio}",))
-    statuses, said = _finish(processes)
+    others = (f"--audio_dir={audio}", "--eval_every=45")
+    statuses, said = _finish(_start(fewer, out, 2, 1, "--training_steps=9", others=others))
     assert 2 in statuses and set(statuses) <= {2, STATUS}, said
-    assert any("hosts 0 and 1 differ: audio is 3 files" in text for text in said), said
+    told = next(text for text in said if "hosts 0 and 1 differ: audio is 3 files" in text)
+    assert "; eval_every is 90 and 45; held-out audio is 1 files" in told

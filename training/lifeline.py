@@ -91,12 +91,16 @@ class Lifeline:
             while len(peers) < num_hosts - 1:
                 connection, _ = server.accept()
                 connection.settimeout(_PING_SECONDS)  # Anything may knock at an open port.
-                with contextlib.suppress(OSError, ValueError):
-                    peer = _Peer.of(connection)
+                peer = _Peer.of(connection)
+                known, number = "", ""
+                with contextlib.suppress(OSError):
                     known, _, number = peer.lines.readline().partition(" ")
-                    if known == secret:
-                        connection.settimeout(_SILENCE_SECONDS)
-                        peers[int(number)] = peer
+                if known == secret:
+                    connection.settimeout(_SILENCE_SECONDS)
+                    peers[int(number)] = peer
+                else:
+                    peer.lines.close()
+                    connection.close()
         return cls(index, peers)
 
     def untie(self) -> None:

@@ -78,7 +78,7 @@ def test_a_bucket_is_catalogued_and_streamed(run):
         "for batch in make_dataset(chunks, one_pass=True).as_numpy_iterator():\n"
         "    for row, length in zip(batch['symbols'][0], batch['lengths'][0]):\n"
         "        symbols += row[:length].tolist()\n"
-        "print(json.dumps([found.names, found.frames.tolist(), sorted(symbols)]))\n"
+        "print(json.dumps([[*found.names], found.frames.tolist(), sorted(symbols)]))\n"
     )
     # tensorflow-io 0.37.1 aborts any process that has used s3://, unless we prevent it.
     assert result.returncode == 0, result.stderr
