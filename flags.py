@@ -413,6 +413,13 @@ def report_dir() -> str | None:
     return os.path.expanduser(FLAGS.report_dir) if FLAGS.report_dir else None
 
 
+def check_no_server() -> None:
+    """Raises ValueError where a flag says that this is to be a server of the input service."""
+    for name in OF_A_SERVER:
+        if FLAGS[name].present:
+            raise ValueError(f"--{name} is for the command serve_input")
+
+
 def check_model(settings: Mapping[str, Any]) -> None:
     """Raises ValueError if a flag contradicts the settings of a model file.
 

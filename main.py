@@ -44,6 +44,8 @@ def main(argv: list[str]) -> None:
             f"as --use_16bit or --nouse_16bit; commands are {', '.join(_COMMANDS)}"
         )
     try:
+        if command != "serve_input":
+            flags.check_no_server()
         if command == "compare":
             _compare(arguments)
         elif command == "evaluate":

@@ -2,12 +2,13 @@
 
 import dataclasses
 import logging
+import os
 from collections.abc import Sequence
 
 from pipeline.catalogue import Catalogue, Progress, find_and_scan
 from pipeline.columns import ColumnsError
 from pipeline.files import Files
-from pipeline.filesystem import absolute, require_filesystem
+from pipeline.filesystem import absolute, is_remote, require_filesystem
 from pipeline.split import places
 
 logger = logging.getLogger("wavestream")
@@ -45,7 +46,12 @@ def open_catalogue(
     require_filesystem(path)
     try:
         files, about = Files.load(path)
+    except IsADirectoryError as error:
+        raise CatalogueError(f"--catalogue={path} is a folder: expected a file") from error
     except FileNotFoundError:
+        folder = os.path.dirname(path)
+        if not is_remote(path) and not os.path.isdir(folder or "."):  # Before hours of work.
+            raise CatalogueError(f"--catalogue={path}: there is no folder {folder}") from None
         files = find_and_scan(audio_dirs, None, progress, num_threads)
         files = dataclasses.replace(files, places={seed: places(files.names, seed)})
         if files.num_usable:

@@ -235,7 +235,7 @@ class InOrder(Iterator[NumpyBatch]):
                 return f"a worker runs another version of wavestream, without {READS_TOKEN}"
             return f"it failed: {text[:200]}"
         if self._held:
-            return f"it has not come, but {len(self._held)} that follow it; has a worker ended?"
+            return f"it has not come, but {len(self._held)} batches behind it; has a worker ended?"
         return f"none has come for {self._patience:.0f} s; do its dispatcher and workers run?"
 
     def _connect(self) -> None:

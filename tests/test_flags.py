@@ -366,6 +366,14 @@ def test_table_for_the_readme():
             "--coordinator_address=a: expected HOST:PORT, or auto",
         ),
         (
+            ("--coordinator_address=grpc://a:1", "--num_processes=2", "--process_id=0"),
+            "--coordinator_address=grpc://a:1: expected HOST:PORT, or auto",
+        ),
+        (
+            ("--coordinator_address=a:65536", "--num_processes=2", "--process_id=0"),
+            "--coordinator_address=a:65536: expected HOST:PORT, or auto",
+        ),
+        (
             ("--coordinator_address=a:1", "--num_processes=2", "--process_id=2"),
             "--process_id=2: expected a number below --num_processes=2, from 0 on",
         ),
@@ -380,3 +388,8 @@ def test_the_hosts_of_a_tpu_slice_are_found(monkeypatch):
         monkeypatch.setenv("TPU_WORKER_HOSTNAMES", names)
         with parsed():
             assert flags.config().hosts.coordinator_address == address
+
+
+def test_a_server_without_its_command(capsys):
+    message = error_of(capsys, "--demo", "--role=worker")
+    assert message == "--role is for the command serve_input"

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent import futures
 from typing import Any, NamedTuple
@@ -192,10 +193,17 @@ def _read(path: str) -> Checkpoint:
 def _checkpointer() -> Any:
     import orbax.checkpoint as ocp  # Takes a second, and not every run saves.
 
+    threading.excepthook = _hide_threads_of_orbax
     # The first of several hosts saves alone; Orbax would wait for the others.
     alone = ocp.options.MultiprocessingOptions(active_processes={0}, barrier_sync_key_prefix="0")
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
     return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def _hide_threads_of_orbax(args: threading.ExceptHookArgs) -> None:
+    """Keeps Orbax's threads from printing dozens of stack traces of what a save raises, too."""
+    if not type(args.thread).__module__.startswith("orbax"):
+        threading.__excepthook__(args)
 
 
 def _read_manifest(path: str) -> dict[str, Any]:

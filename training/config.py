@@ -130,7 +130,10 @@ class HostsConfig:
                 )
         elif count is None or index is None:
             raise ValueError("--coordinator_address needs --num_processes and --process_id")
-        elif not re.fullmatch(r".+:\d+", str(address)):
+        elif (
+            not re.fullmatch(r"[^/]+:\d{1,5}", str(address))
+            or int(address.rpartition(":")[2]) >= 2**16
+        ):
             raise ValueError(f"--coordinator_address={address}: expected HOST:PORT, or auto")
         elif not 0 <= index < count:
             raise ValueError(

@@ -110,6 +110,8 @@ class _Run:
                 self._read_meter(batches)
             self._job.saver.check()
             self._stop, must_save = self._agreement.exchange(said, self._wishes())
+            if self._stop and not self._wish_to_stop():
+                logger.warning("another host is told to stop, or cannot go on: it says why")
             is_best = False
             if self._job.valid_data is not None and (
                 progress.step % config.eval_every == 0 or is_last
@@ -150,10 +152,10 @@ class _Run:
     def result(self) -> Result:
         """Returns what came out."""
         self._profiler.stop()
-        signal = failure = None
+        signal, failure = None, self._failure()  # Also of the last step, or the last validation.
         if self._progress.step < self._job.config.training_steps:
             if self._stop == FAILED:
-                failure = self._failure() or "another host cannot go on: its own log says why"
+                failure = failure or "another host cannot go on: its own log says why"
             else:
                 signal = self._stop
         return Result(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from models.config import ModelConfig
 from pipeline.chunks import Chunks
 from pipeline.corpus import Corpus
 from training.config import RunConfig
@@ -15,6 +16,9 @@ from training.meter import TrainingError
 
 _FREE = frozenset({"log_every", "eval_every", "eval_steps", "profile"})
 """Settings that change nothing of what is trained."""
+
+_SHAPE = frozenset(field.name for field in dataclasses.fields(ModelConfig)) - {"dtype"}
+"""Settings that a trained model cannot change."""
 
 _BLOCK = 2**16  # Names in memory at a time.
 
@@ -37,12 +41,14 @@ def check_same(saved: Mapping[str, Any], now: Mapping[str, Any], allowed: Collec
         raise TrainingError(
             f"--allow_change={','.join(unknown)}: expected some of {', '.join(sorted(now))}"
         )
-    differing = different(saved, now, allowed)
+    differing = different(saved, now, set(allowed) - _SHAPE)
     if differing:
+        fixed = sorted(_SHAPE & {*differing})
+        way = "" if fixed else f", or --allow_change={','.join(differing)}"
         told = "; ".join(f"{name} was {saved.get(name)}, is {now.get(name)}" for name in differing)
         raise TrainingError(
             f"there is an unfinished run here, with other settings: {told}. Expected the same ones "
-            f"to go on with it, or --allow_change={','.join(differing)}; or --fresh, another "
+            f"to go on with it{way}; or --fresh, another "
             "--output_dir or another --model_name to begin anew"
         )
 

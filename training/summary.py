@@ -25,7 +25,8 @@ def summary(
     """
     bits = config.pipeline.bits
     steps = f"{result.steps:,} of {config.training.training_steps:,}"
-    ended = ", interrupted; the same command goes on" if result.interrupted else ""
+    is_short = result.interrupted and result.steps < config.training.training_steps
+    ended = ", interrupted; the same command goes on" if is_short else ""
     rows = [("steps", steps + (ended if config.checkpoint.enabled else ended[:13]))]
     if result.train:
         rows += [

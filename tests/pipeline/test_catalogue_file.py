@@ -137,7 +137,7 @@ def test_none_is_made_of_nothing(tmp_path):
 
 
 def test_it_cannot_be_written(folder, tmp_path):
-    with pytest.raises(OSError, match="nowhere"):
+    with pytest.raises(CatalogueError, match=r"there is no folder .*nowhere"):
         corpus(folder, tmp_path / "nowhere" / "c")
 
 

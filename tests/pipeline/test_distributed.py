@@ -90,10 +90,10 @@ def test_what_is_lost_is_read_here_after_one_wait(log):
     assert service.read_here == [2, 3, 6]
     assert [message.split(": ", 1)[1] for message in log.messages] == [
         "batch 2 is read here, and so are the next until the service has them: it has not come, "
-        "but 4 that follow it; has a worker ended?",
+        "but 4 batches behind it; has a worker ended?",
         "has batch 4; 2 were read here",
         "batch 6 is read here, and so are the next until the service has them: it has not come, "
-        "but 2 that follow it; has a worker ended?",
+        "but 2 batches behind it; has a worker ended?",
         "has batch 7; 1 were read here",
     ]
 

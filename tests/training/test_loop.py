@@ -72,6 +72,7 @@ def _train(
     saver=None,
     start=None,
     profile_dir="unused",
+    problem=lambda: None,
     **fields,
 ):
     monkeypatch.setattr(loop, "Transformer", toy_model.Unigram)
@@ -87,6 +88,7 @@ def _train(
         bits=8,
         writer=records,
         saver=saver,
+        problem=problem,
         profile_dir=profile_dir,
     )
     return loop.train(job, start)
@@ -460,3 +462,21 @@ def test_a_validation_that_was_due_is_left_out_where_nothing_is_held_out_any_mor
     start = Checkpoints(str(tmp_path), keep=1).restore()
     start.progress["must_validate"] = True
     assert _train(monkeypatch, records, SYMBOLS, start=start, training_steps=4).steps == 4
+
+
+def test_a_problem_that_the_last_validation_meets_is_told(monkeypatch):
+    problems = []
+
+    def told_once_validated(step, metrics):
+        if "valid/loss" in metrics:
+            problems.append("a file is gone")
+
+    records = _Records(told_once_validated)
+    result = _train(
+        monkeypatch,
+        records,
+        valid=_valid(),
+        problem=lambda: problems[-1] if problems else None,
+        training_steps=3,
+    )
+    assert (result.steps, result.failure) == (3, "a file is gone")
