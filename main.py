@@ -160,7 +160,7 @@ def _train(config: RunConfig) -> None:
 
 def _inspect(config: RunConfig) -> None:
     from pipeline.inspection import describe_batch, describe_chunks, describe_files
-    from training.run import find_corpus
+    from training.data import find_corpus
     from training.run_log import start_logging
 
     start_logging(None)

@@ -9,17 +9,16 @@ from typing import Any
 
 import jax
 
-from pipeline.corpus import Corpus, open_corpus
+from pipeline.corpus import Corpus
 from pipeline.dataset import describe_batch_files, make_dataset
-from pipeline.demo import synthesize_demo_corpus
 from pipeline.distributed import distributed_batches
-from pipeline.filesystem import absolute, is_there
+from pipeline.filesystem import absolute
 from pipeline.inspection import describe_chunks, describe_files
-from pipeline.progress import progress_bar
 from pipeline.skipping import SkipLimit
 from training import hosts, lifeline
 from training.checkpoint import Checkpoint, Checkpoints
 from training.config import RunConfig
+from training.data import find_corpus, skip_limit, warn_of_blocks
 from training.export import save_model
 from training.job import Job, Result
 from training.loop import train
@@ -58,8 +57,8 @@ def run(config: RunConfig, flagfile: str) -> Result:
     for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
         logger.info("%-16s %s", label, text)
     if first:
-        _warn(corpus, config)
-    limit = _skip_limit(corpus, config)
+        warn_of_blocks(corpus, config)
+    limit = skip_limit(corpus, config)
     who = identity(config, corpus.train)
     if jax.process_count() > 1:
         check_alike(hosts.gather(settings_of_all(config, corpus)))
@@ -91,19 +90,6 @@ def run(config: RunConfig, flagfile: str) -> Result:
     if result.failure:
         raise TrainingError(result.failure)
     return result
-
-
-def _skip_limit(corpus: Corpus, config: RunConfig) -> SkipLimit:
-    skipped = corpus.catalogue.skipped
-    limit = SkipLimit(
-        len(corpus.catalogue) + len(skipped),
-        skipped,
-        strict=config.strict,
-        max_fraction=config.max_skipped_fraction,
-    )
-    if problem := limit.exceeded():
-        raise TrainingError(problem)
-    return limit
 
 
 def _job(
@@ -207,32 +193,6 @@ def _reference(corpus: Corpus, start: Checkpoint | None, writer: MultiWriter) ->
     return flac
 
 
-def find_corpus(config: RunConfig) -> Corpus:
-    """Opens the corpus of a run, writing the demo corpus first where it is asked for."""
-    audio_dirs = config.audio_dirs
-    if config.demo:
-        logger.info("demo corpus      %s (synthesized here; listen to it)", config.demo_dir)
-        # First the first host: the folder may be one for all of them.
-        hosts.from_first(lambda: synthesize_demo_corpus(config.demo_dir))
-        synthesize_demo_corpus(config.demo_dir)
-        audio_dirs = (config.demo_dir,)
-    if jax.process_count() > 1 and config.catalogue and not is_there(config.catalogue):
-        raise TrainingError(
-            f"--catalogue={config.catalogue} is not there: expected it where all hosts see it; "
-            "python main.py inspect, with the same flag and the same folders, makes it"
-        )
-    return open_corpus(
-        audio_dirs,
-        config.pipeline,
-        valid_fraction=config.valid_fraction,
-        num_chunks=config.num_chunks,
-        cache_path=config.path(".catalogue") if hosts.is_first() else None,
-        catalogue_path=config.catalogue,
-        progress=progress_bar("WAV headers"),
-        num_threads=max(16, config.parallel_reads),
-    )
-
-
 def _save(config: RunConfig, result: Result) -> None:
     """Saves the model: in the temporary directory if need be, for it may have taken days."""
     path = config.path(".npz")
@@ -259,27 +219,3 @@ def settings(config: RunConfig) -> dict:
     """Returns the configuration as JSON values, its folders such that any other can find them."""
     folders = (config.demo_dir,) if config.demo else config.audio_dirs
     return {**dataclasses.asdict(config), "audio_dirs": [absolute(folder) for folder in folders]}
-
-
-def _warn(corpus: Corpus, config: RunConfig) -> None:
-    pipeline = config.pipeline
-    stereo = (corpus.catalogue.files.channels > 1).any()
-    if stereo and not pipeline.downmix:
-        pair, chunk = 2 * pipeline.stereo_blocking_n, pipeline.chunk_size
-        advice = f"--stereo_blocking_n={max(1, chunk // 2)} makes it exactly one"
-        if pair > chunk:
-            logger.warning(
-                "2 * --stereo_blocking_n = %d is more than --chunk_size=%d: chunks hold no "
-                "complete left/right pair of blocks; %s",
-                pair,
-                chunk,
-                advice,
-            )
-        elif pair < chunk:
-            logger.warning(
-                "2 * --stereo_blocking_n = %d is less than --chunk_size=%d: chunks hold several "
-                "left/right pairs of blocks, and may cut the last; %s",
-                pair,
-                chunk,
-                advice,
-            )
