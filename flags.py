@@ -33,8 +33,8 @@ FLAGS = flags.FLAGS
 
 _LARGEST = 2**31 - 1  # Some integers become int32.
 _LARGEST_CORPUS = 2**53 - 1  # Chunks, see `pipeline.order.permute`.
-OF_HOSTS = ("coordinator_address", "num_processes", "process_id")
-_OF_A_START = ("fresh", "allow_change", *OF_HOSTS, "data_service")
+_OF_HOSTS = ("coordinator_address", "num_processes", "process_id")
+_OF_A_START = ("fresh", "allow_change", *_OF_HOSTS, "data_service")
 OF_A_SERVER = ("role", "dispatcher", "port")
 OF_AN_EVALUATION = ("model", "split", "eval_files", "codecs", "chunked", "report_dir")
 _OF_NO_RUN = {*_OF_A_START, *OF_AN_EVALUATION, *OF_A_SERVER}

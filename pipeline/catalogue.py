@@ -95,6 +95,10 @@ class Catalogue:
         """What is wrong with a file although it is used, e.g. that it is cut off; else empty."""
         return self._texts(self.files.notes)
 
+    def fresh(self) -> Self:
+        """The same files; the columns that are asked of it, gigabytes maybe, go with it."""
+        return dataclasses.replace(self)
+
     def of(self, column: np.ndarray) -> np.ndarray:
         """Returns what a column of the table says of these files, [N]."""
         return column if self.rows is None else column[self.rows]

@@ -68,7 +68,7 @@ class Chunks:
         )
 
     def _samples(self) -> np.ndarray:  # int64 [N]
-        files = dataclasses.replace(self.catalogue)  # Its columns, gigabytes maybe, go with it.
+        files = self.catalogue.fresh()
         return files.frames if self.config.downmix else files.frames * files.channels
 
     def files_of(self, chunks: np.ndarray) -> np.ndarray:  # int64 [M]

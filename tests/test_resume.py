@@ -11,9 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.wav import Encoding
 from tests.command_line import ROOT, TINY
-from tests.wav_files import write_wav
+from tests.wav_files import write_walks
 
 ARGS = (
     *TINY,
@@ -30,10 +29,7 @@ ARGS = (
 @pytest.fixture(scope="module")
 def audio(tmp_path_factory):
     folder = tmp_path_factory.mktemp("audio")
-    rng = np.random.default_rng(0)
-    for number in range(5):
-        walk = rng.integers(-900, 900, (3000 + number, 1)).cumsum(0)
-        write_wav(folder / f"{number}.wav", np.clip(walk, -(2**15), 2**15 - 1), Encoding.S16)
+    write_walks(folder)
     return folder
 
 

@@ -115,3 +115,12 @@ def random_frames(
     samples = rng.integers(low, high, shape, np.int64, endpoint=True)
     samples.flat[: min(2, samples.size)] = (low, high)[: samples.size]
     return samples
+
+
+def write_walks(folder: os.PathLike, files: int = 5) -> None:
+    """Writes 16-bit mono files of some 3,000 frames that a model can learn: random walks."""
+    rng = np.random.default_rng(0)
+    for number in range(files):
+        walk = rng.integers(-900, 900, (3000 + number, 1)).cumsum(0)
+        path = os.path.join(folder, f"{number}.wav")
+        write_wav(path, np.clip(walk, -(2**15), 2**15 - 1), Encoding.S16)

@@ -10,7 +10,6 @@ import numpy as np
 
 from models.config import ModelConfig
 from pipeline.chunks import Chunks
-from pipeline.corpus import Corpus
 from training.config import RunConfig
 from training.meter import TrainingError
 
@@ -53,15 +52,21 @@ def check_same(saved: Mapping[str, Any], now: Mapping[str, Any], allowed: Collec
         )
 
 
-def settings_of_all(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
-    """Returns what all hosts of a run must agree upon, or they would wait for each other."""
+def settings_of_all(config: RunConfig, who: Mapping[str, Any], valid: Chunks) -> dict[str, Any]:
+    """Returns what all hosts of a run must agree upon, or they would wait for each other.
+
+    Args:
+      config: the run.
+      who: its `identity`.
+      valid: the held-out chunks.
+    """
     of_a_start = ("fresh", "allow_change")
     checkpoint = dataclasses.asdict(config.checkpoint)
     return {
-        **identity(config, corpus.train),
+        **who,
         **dataclasses.asdict(config.training),
         **{name: value for name, value in checkpoint.items() if name not in of_a_start},
-        "held-out audio": fingerprint(corpus.valid),
+        "held-out audio": fingerprint(valid),
     }
 
 
@@ -90,7 +95,7 @@ def different(
 
 def fingerprint(chunks: Chunks) -> str:
     """What the files are: their names, lengths and formats, and not where they lie or how old."""
-    catalogue, files = dataclasses.replace(chunks.catalogue), chunks.catalogue.files
+    catalogue, files = chunks.catalogue.fresh(), chunks.catalogue.files
     digest = hashlib.blake2b(digest_size=6)
     names, separator = catalogue.names.encoded(), b""
     while block := list(itertools.islice(names, _BLOCK)):

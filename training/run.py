@@ -61,7 +61,7 @@ def run(config: RunConfig, flagfile: str) -> Result:
     limit = skip_limit(corpus, config)
     who = identity(config, corpus.train)
     if jax.process_count() > 1:
-        check_alike(hosts.gather(settings_of_all(config, corpus)))
+        check_alike(hosts.gather(settings_of_all(config, who, corpus.valid)))
 
     checkpoints = _open_checkpoints(config) if first and config.checkpoint.enabled else None
     writer = MultiWriter([])
