@@ -17,8 +17,8 @@ from absl import flags
 from evaluation.config import SPLITS, EvaluationConfig
 from models.config import DTYPES, ModelConfig
 from pipeline.config import PipelineConfig
-from pipeline.filesystem import absolute
-from pipeline.service import ROLES, ServiceConfig, host_and_port
+from pipeline.data_service.server import ROLES, ServiceConfig, host_and_port
+from runtime.filesystem import absolute
 from training.config import (
     ON_NAN,
     ON_SAVE_ERROR,
@@ -32,7 +32,7 @@ from training.config import (
 FLAGS = flags.FLAGS
 
 _LARGEST = 2**31 - 1  # Some integers become int32.
-_LARGEST_CORPUS = 2**53 - 1  # Chunks, see `pipeline.order.permute`.
+_LARGEST_CORPUS = 2**53 - 1  # Chunks, see `pipeline.shuffle.permute`.
 _OF_HOSTS = ("coordinator_address", "num_processes", "process_id")
 _OF_A_START = ("fresh", "allow_change", *_OF_HOSTS, "data_service")
 OF_A_SERVER = ("role", "dispatcher", "port")
@@ -157,7 +157,7 @@ flags.DEFINE_boolean(
     "profile", False, "Trace ten steps into {output_dir}/profile, for TensorBoard's profiler."
 )
 
-# --- Checkpoints
+# --- CheckpointStore
 flags.DEFINE_integer(
     "checkpoint_every", 0, "Steps between two checkpoints; 0: by the clock alone.", lower_bound=0
 )

@@ -24,7 +24,7 @@ from absl.logging import WARNING, set_verbosity
 
 import flags
 from evaluation.config import EvaluationConfig
-from pipeline.service import ServiceConfig, require_dispatcher, serve
+from pipeline.data_service.server import ServiceConfig, require_dispatcher, serve
 from training.config import RunConfig
 
 adopt_module_key_flags(flags)
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
     except (ArithmeticError, ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
         if os.environ.get("WAVESTREAM_TRACEBACK"):
             raise
-        if hosts := sys.modules.get("training.hosts"):
+        if hosts := sys.modules.get("runtime.distributed"):
             hosts.wait_for_reason(error)
         _fail(str(error) or type(error).__name__)
 
@@ -74,9 +74,9 @@ def _on_a_corpus(command: str, config: RunConfig) -> None:
             "(or --demo, to train on a corpus that is made here)"
         )
     # Before all that may fail, for the other hosts to learn of it.
-    is_first = command == "inspect" or _connect(config)
+    is_primary = command == "inspect" or _connect(config)
     _check_folders(config.audio_dirs)
-    if is_first:
+    if is_primary:
         _check_output(config)
     _check_memory(config)
     if config.data_service and command == "train":
@@ -92,14 +92,14 @@ def _connect(config: RunConfig) -> bool:
     """Joins the other hosts; returns whether this is the one that writes."""
     if not config.hosts.several:
         return True
-    from training import hosts
-    from training.devices import share_cores
-    from training.run_log import start_logging
+    from runtime import distributed as hosts
+    from runtime.devices import share_cores
+    from runtime.logging import start_logging
 
     start_logging(None)  # Who learns that another host has failed, tells it.
     share_cores(config.pipeline.batch_size // (config.hosts.num_processes or 1))
     hosts.connect(config.hosts)
-    return hosts.is_first()
+    return hosts.is_primary()
 
 
 def _check_folders(audio_dirs: Iterable[str]) -> None:
@@ -147,7 +147,7 @@ def _keep_off_the_accelerator() -> None:
 def _train(config: RunConfig) -> None:
     import jax
 
-    from training.devices import share_cores
+    from runtime.devices import share_cores
 
     share_cores(config.pipeline.batch_size)
     flags.check_devices(config.pipeline.batch_size, jax.device_count())
@@ -159,9 +159,9 @@ def _train(config: RunConfig) -> None:
 
 
 def _inspect(config: RunConfig) -> None:
-    from pipeline.inspection import describe_batch, describe_chunks, describe_files
+    from pipeline.inspect import describe_batch, describe_chunks, describe_files
+    from runtime.logging import start_logging
     from training.data import find_corpus
-    from training.run_log import start_logging
 
     start_logging(None)
     corpus = find_corpus(config)
@@ -171,7 +171,7 @@ def _inspect(config: RunConfig) -> None:
 
 
 def _evaluate(config: EvaluationConfig) -> None:
-    from training.export import load_model
+    from models.model_file import load_model
 
     _check_folders(config.audio_dirs)
     if os.path.isdir(config.model):
@@ -183,8 +183,8 @@ def _evaluate(config: EvaluationConfig) -> None:
     from evaluation.report.table import format_table
     from evaluation.report.write import write_report
     from evaluation.run import run
-    from training.devices import share_cores
-    from training.run_log import start_logging
+    from runtime.devices import share_cores
+    from runtime.logging import start_logging
 
     share_cores(config.batch_size)
     start_logging(None)
@@ -198,7 +198,7 @@ def _evaluate(config: EvaluationConfig) -> None:
 
 def _compare(run_dirs: list[str]) -> None:
     from evaluation.runs.compare import compare, format_comparison, write_comparison
-    from training.run_log import start_logging
+    from runtime.logging import start_logging
 
     if not run_dirs:
         _fail("compare what? Name the folders of runs, as in: compare runs/one runs/two")
@@ -212,7 +212,7 @@ def _serve(config: ServiceConfig) -> None:
     if config.dispatcher:
         require_dispatcher("--dispatcher", config.dispatcher)
     _keep_off_the_accelerator()
-    from training.run_log import start_logging
+    from runtime.logging import start_logging
 
     start_logging(None)
     serve(config)
@@ -229,7 +229,7 @@ def _fail(message: str) -> NoReturn:
 
 
 def _exit(status: int, reason: str) -> NoReturn:
-    if hosts := sys.modules.get("training.hosts"):
+    if hosts := sys.modules.get("runtime.distributed"):
         hosts.leave(status, reason)
     sys.exit(status)
 

@@ -7,7 +7,7 @@ It makes up the catalogue of so many files of 10.6 MB (a minute of 44.1 kHz ster
 with a name of its own. That a batch can be read from any of them costs one real file and 4,096
 links to it: "x//.//a.wav" and "x/././a.wav" are two names of one file, so the places of dots and
 slashes tell files apart. Then a new process does what each host does when a run is resumed, and
-reads its share of a batch. `pipeline/PETABYTE.md` says what follows from the figures.
+reads its share of a batch. `docs/petabyte.md` says what follows from the figures.
 """
 
 import argparse
@@ -27,14 +27,14 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from pipeline import filesystem
-from pipeline.catalogue import find_and_scan
-from pipeline.catalogue_file import open_catalogue
-from pipeline.columns import allocate, smallest
+from pipeline.catalogue.catalogue import find_and_scan
+from pipeline.catalogue.catalogue_file import open_catalogue
+from pipeline.catalogue.column_file import allocate, smallest
+from pipeline.catalogue.string_array import join
+from pipeline.catalogue.table import FileTable
 from pipeline.config import PipelineConfig
-from pipeline.files import Files
-from pipeline.split import places, split_catalogue
-from pipeline.texts import join
+from pipeline.split import hash_to_unit, split_catalogue
+from runtime import filesystem
 
 _SECONDS, _RATE, _CHANNELS = 60, 44100, 2
 _LINKS = 4096
@@ -42,7 +42,7 @@ _BITS = 15  # Of the number of a file, told by dots and slashes; the rest is in 
 _SEED = 42
 _BLOCK = 2**20
 _REQUEST_BYTES = 2**19  # What `tf.io.gfile` asks a bucket for, see `pipeline/__init__.py`.
-_SCANNED = 50_000  # Files that are really listed and scanned.
+_SCANNED = 50_000  # FileTable that are really listed and scanned.
 
 
 class Clock:
@@ -84,15 +84,15 @@ def make(folder: str, path: str, num_files: int) -> None:
     for number in range(1, _LINKS):
         os.link(f"{folder}/000.wav", f"{folder}/{number:03x}.wav")
     files = clock.run("make it up", lambda: _make_up(folder, num_files))
-    kept = clock.run("places of the split", lambda: places(files.names, _SEED))
-    files = Files(**{**vars(files), "places": {_SEED: kept}})
+    kept = clock.run("places of the split", lambda: hash_to_unit(files.names, _SEED))
+    files = FileTable(**{**vars(files), "places": {_SEED: kept}})
     clock.run("save", lambda: files.save(path, {"audio_dirs": [folder]}))
     clock.end()
     size = os.path.getsize(path)
     print(f"on disk: {size / 2**30:.2f} GiB, {size / num_files:.0f} B a file")
 
 
-def _make_up(folder: str, num_files: int) -> Files:
+def _make_up(folder: str, num_files: int) -> FileTable:
     size, mtime_ns = filesystem.stat(f"{folder}/000.wav")
     root = f"{folder}/".encode()
     width = len(root) + 2 * _BITS + len("000.wav")
@@ -113,7 +113,7 @@ def _make_up(folder: str, num_files: int) -> Files:
         return np.full(num_files, value, smallest(np.array([value])).dtype)
 
     note_blob, _ = join([])
-    return Files(
+    return FileTable(
         path_blob=path_blob,
         path_bounds=smallest(np.arange(num_files + 1) * width),
         name_starts=all_the_same(len(root)),
@@ -133,11 +133,11 @@ def resume(
     folder: str, path: str, num_files: int, step: int, hosts: int, config: PipelineConfig
 ) -> None:
     """Does what the first of so many hosts does when a run is resumed."""
-    from pipeline.chunks import Chunks
     from pipeline.corpus import Corpus
     from pipeline.dataset import make_dataset
-    from pipeline.inspection import describe_files
-    from training.resume import fingerprint
+    from pipeline.inspect import describe_files
+    from pipeline.reading.chunks import Chunks
+    from training.checkpoints.compatibility import fingerprint
 
     clock = Clock(num_files)
     catalogue = clock.run("load", lambda: open_catalogue(path, [folder], seed=_SEED))
@@ -166,8 +166,8 @@ def count_reads(chunks: Any, rows: tuple[int, int], step: int, windows: int = 10
     """Prints what some windows, from that of a step on, make a host read."""
     import tensorflow as tf
 
-    from pipeline.chunks import pieces
     from pipeline.dataset import make_order
+    from pipeline.reading.chunks import pieces
 
     order, columns = make_order(chunks), chunks.columns()
     lengths = []

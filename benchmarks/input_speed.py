@@ -40,7 +40,7 @@ _RATE = 44100
 _SHUFFLE = 4096
 _MAX_SECONDS = 10.0  # The slow ways read no more than this lets them.
 
-# Files, and seconds of each.
+# FileTable, and seconds of each.
 _CORPORA = {"long": (64, 60.0), "short": (5000, 0.5), "minute": (6, 60.0), "tenfold": (6, 600.0)}
 
 
@@ -82,10 +82,10 @@ def fixed_length_records(paths: list[str]) -> Iterator[Any]:
 
 def wavestream(paths: list[str]) -> Iterator[Any]:
     """This project."""
-    from pipeline.catalogue import build_catalogue
-    from pipeline.chunks import Chunks
+    from pipeline.catalogue.catalogue import build_catalogue
     from pipeline.config import PipelineConfig
     from pipeline.dataset import make_dataset
+    from pipeline.reading.chunks import Chunks
 
     catalogue = build_catalogue([os.path.dirname(paths[0])])
     config = PipelineConfig(chunk_size=_CHUNK, batch_size=_BATCH, shuffle_window=_SHUFFLE)

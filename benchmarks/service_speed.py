@@ -32,11 +32,11 @@ _WARM_UP = 100  # Batches: the service fills its buffers first.
 
 def measure(folder: str, address: str | None, chunks: int) -> dict[str, float]:
     """Reads chunks as a trainer does; called in a process of its own."""
-    from pipeline.catalogue import build_catalogue
-    from pipeline.chunks import Chunks
+    from pipeline.catalogue.catalogue import build_catalogue
     from pipeline.config import PipelineConfig
+    from pipeline.data_service.client import distributed_batches
     from pipeline.dataset import make_dataset
-    from pipeline.distributed import distributed_batches
+    from pipeline.reading.chunks import Chunks
 
     config = PipelineConfig(batch_size=_BATCH)
     corpus = Chunks(catalogue=build_catalogue([folder]), config=config)

@@ -30,8 +30,8 @@ from flax import linen as nn
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from models.config import ModelConfig
-from models.transformer import Transformer
-from training.devices import share_cores
+from models.networks.transformer import Transformer
+from runtime.devices import share_cores
 
 _MATMUL_SIZE = 4096
 

@@ -6,22 +6,22 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from evaluation.codecs.baselines import score_chunks, score_files
-from evaluation.codecs.libraries import all_codecs
-from evaluation.codecs.programs import missing_programs
+from evaluation.baselines.encode import score_chunks, score_files
+from evaluation.baselines.libraries import all_codecs
+from evaluation.baselines.programs import missing_programs
 from evaluation.config import EvaluationConfig
-from evaluation.evaluate import evaluate
-from evaluation.result import Evaluation
-from models.transformer import Transformer
-from pipeline.catalogue import Catalogue, Skipped
-from pipeline.chunks import Chunks
+from evaluation.results import Evaluation
+from evaluation.score import evaluate
+from models.networks.transformer import Transformer
+from pipeline.catalogue.catalogue import Catalogue, Skipped
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus
-from pipeline.filesystem import absolute, is_remote, stat
-from pipeline.inspection import describe_noted
-from pipeline.progress import progress_bar
-from pipeline.skipping import SkipLimit
+from pipeline.error_budget import ErrorBudget
+from pipeline.inspect import describe_noted
+from pipeline.reading.chunks import Chunks
 from pipeline.split import draw_files, is_trained_on
+from runtime.filesystem import absolute, is_remote, stat
+from runtime.progress import progress_bar
 
 logger = logging.getLogger("wavestream")
 
@@ -59,7 +59,7 @@ def run(
     for label, text in describe_noted(catalogue):
         logger.info("%-16s %s", label, text)
 
-    limit = _skip_limit(config, len(catalogue))
+    limit = _error_budget(config, len(catalogue))
     evaluation = evaluate(
         model, params, catalogue, pipeline, limit=limit, progress=progress_bar("the model")
     )
@@ -94,7 +94,7 @@ def _open(
         progress=progress_bar("WAV headers"),
     )
     skipped = corpus.catalogue.skipped
-    limit = _skip_limit(config, len(corpus.catalogue) + len(skipped), skipped)
+    limit = _error_budget(config, len(corpus.catalogue) + len(skipped), skipped)
     if problem := limit.exceeded():
         raise ValueError(problem)
     is_own = {_real(folder) for folder in folders} <= {_real(folder) for folder in own}
@@ -130,10 +130,10 @@ def _still_there(own: tuple[str, ...]) -> tuple[str, ...]:
     return own
 
 
-def _skip_limit(
+def _error_budget(
     config: EvaluationConfig, num_files: int, skipped: tuple[Skipped, ...] = ()
-) -> SkipLimit:
-    return SkipLimit(
+) -> ErrorBudget:
+    return ErrorBudget(
         num_files, skipped, strict=config.strict, max_fraction=config.max_skipped_fraction
     )
 

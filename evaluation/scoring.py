@@ -10,7 +10,7 @@ import flax
 import jax
 import numpy as np
 
-from models.transformer import Transformer
+from models.networks.transformer import Transformer
 
 Score = Callable[[np.ndarray], jax.Array]
 """Symbols [D, B / D, L] -> nats [D, B / D, L, G], on their way."""

@@ -68,7 +68,7 @@ def mean_over_files(bits: np.ndarray, samples: np.ndarray) -> float:
     return float((bits[heard] / samples[heard]).mean()) if heard.any() else float("nan")
 
 
-def order0_entropy(counts: np.ndarray) -> float:  # int [V]
+def order0_bits_per_sample(counts: np.ndarray) -> float:  # int [V]
     """Returns the bits per symbol of a coder that knows how often each symbol comes, and no more.
 
     The empirical entropy of order 0, sum(p * log2(1 / p)) (Shannon 1948, section 6); NaN where

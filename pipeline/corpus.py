@@ -5,10 +5,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.catalogue import Catalogue, Progress, Skipped, build_catalogue
-from pipeline.catalogue_file import open_catalogue
-from pipeline.chunks import Chunks
+from pipeline.catalogue.catalogue import Catalogue, Progress, Skipped, build_catalogue
+from pipeline.catalogue.catalogue_file import open_catalogue
 from pipeline.config import PipelineConfig
+from pipeline.reading.chunks import Chunks
 from pipeline.split import split_catalogue
 
 _NAMED = 5  # Skipped files that an error names.

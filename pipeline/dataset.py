@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
-from pipeline.chunks import Chunks, pieces
-from pipeline.order import CorpusOrder, Order
-from pipeline.ranges import OnUnreadable
-from pipeline.read import read_pieces
+from pipeline.reading.byte_ranges import OnUnreadable
+from pipeline.reading.chunks import Chunks, pieces
+from pipeline.reading.read_chunks import read_pieces
+from pipeline.shuffle import CorpusOrder, Order
 
 # Pieces that one call reads: fewer calls, less overhead, where files are short.
 _PIECES_A_CALL = 8

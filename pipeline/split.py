@@ -7,9 +7,9 @@ from hashlib import blake2b
 
 import numpy as np
 
-from pipeline.catalogue import Catalogue
-from pipeline.texts import Texts
-from pipeline.wav import Encoding
+from pipeline.catalogue.catalogue import Catalogue
+from pipeline.catalogue.string_array import StringArray
+from pipeline.wav.header import Encoding
 
 _BYTES = 6  # Of a hash: a float64 holds them exactly.
 _BLOCK = 2**16
@@ -41,7 +41,7 @@ def split_catalogue(
     if len(catalogue) == 1:
         return _split_in_time(catalogue, valid_fraction)
     kept = catalogue.files.places.get(seed)
-    place = places(catalogue.names, seed) if kept is None else catalogue.of(kept)
+    place = hash_to_unit(catalogue.names, seed) if kept is None else catalogue.of(kept)
     is_valid = place < valid_fraction
     if len(catalogue) > 1:
         if not is_valid.any():
@@ -56,17 +56,17 @@ def draw_files(catalogue: Catalogue, count: int, *, seed: int) -> Catalogue:
     if count >= len(catalogue):
         return catalogue
     # Not the places of the split: there a held-out file's is low, and a training file's high.
-    place = places(catalogue.names, seed, "draw\0")
+    place = hash_to_unit(catalogue.names, seed, "draw\0")
     return catalogue.select(np.sort(np.argsort(place, kind="stable")[:count]))
 
 
 def is_trained_on(names: Sequence[str], *, valid_fraction: float, seed: int) -> list[bool]:
     """Returns whether the hash puts files of these relative names on the training side."""
-    return (places(Texts.of(names), seed) >= valid_fraction).tolist()
+    return (hash_to_unit(StringArray.of(names), seed) >= valid_fraction).tolist()
 
 
-def places(
-    names: Texts,  # [N]
+def hash_to_unit(
+    names: StringArray,  # [N]
     seed: int,
     prefix: str = "",
 ) -> np.ndarray:  # float64 [N]

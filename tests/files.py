@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.files import Files
-from pipeline.texts import join
+from pipeline.catalogue.string_array import join
+from pipeline.catalogue.table import FileTable
 
 
 def make_files(
@@ -14,12 +14,12 @@ def make_files(
     channels: int | np.ndarray,
     encoding: int,
     root: str = "/root/",
-) -> Files:
+) -> FileTable:
     """Files of 1 MB each below a root."""
     count = len(paths)
     path_blob, path_bounds = join(paths)
     note_blob, note_bounds = join([""] * count)
-    return Files(
+    return FileTable(
         path_blob=path_blob,
         path_bounds=path_bounds,
         name_starts=np.full(count, len(root)),

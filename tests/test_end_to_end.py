@@ -17,12 +17,12 @@ import tensorflow as tf
 
 import flags
 import main
+from models.model_file import load_model
 from pipeline.corpus import open_corpus
 from pipeline.dataset import make_dataset
-from pipeline.wav import Encoding
+from pipeline.wav.header import Encoding
 from tests.command_line import ROOT, TINY, parsed
 from tests.wav_files import write_wav
-from training.export import load_model
 from training.loop import Result
 from training.run import run
 
@@ -157,7 +157,7 @@ def test_the_evaluation_agrees_with_the_last_validation(finished, tmp_path, caps
     rate = found["model"]["bits_per_sample"]
     assert rate == pytest.approx(expected["valid/bits_per_sample"], rel=1e-5)
     assert found["order0"]["bits_per_sample"] == pytest.approx(
-        expected["valid/order0_entropy"], rel=1e-9
+        expected["valid/order0_bits_per_sample"], rel=1e-9
     )
     flac = {codec["codec"]: codec["bits_per_sample"] for codec in found["codecs"]}["FLAC -8"]
     assert flac == pytest.approx(finished.metrics[0]["valid/flac_bits_per_sample"])

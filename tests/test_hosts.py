@@ -12,9 +12,9 @@ import time
 import numpy as np
 import pytest
 
+from runtime.failure_detector import STATUS
 from tests.command_line import ROOT
 from tests.wav_files import write_walks
-from training.lifeline import STATUS
 
 ARGS = (
     "--batch_size=8",

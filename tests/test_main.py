@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import main
-from pipeline.wav import Encoding
+from models.model_file import save_model
+from pipeline.wav.header import Encoding
 from tests.command_line import ROOT, error_of, parsed
-from tests.evaluation.runs.test_run_folder import write_run
+from tests.evaluation.runs.test_run_dir import write_run
 from tests.wav_files import random_frames, write_wav
-from training.export import save_model
 
 
 def _run(*args, cwd=None, **kwargs):

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.wav import Encoding
+from pipeline.wav.header import Encoding
 from tests.command_line import ROOT, TINY, error_of
 from tests.input_servers import end, port_of, servers, start
 from tests.wav_files import random_frames, write_wav
@@ -63,7 +63,7 @@ def test_signals_end_servers():
 
 @pytest.mark.parametrize("flag", ["--data_service", "--dispatcher"])
 def test_nothing_listens(capsys, monkeypatch, audio, tmp_path, flag):
-    monkeypatch.setattr("pipeline.service._SECONDS_TO_LISTEN", 0)
+    monkeypatch.setattr("pipeline.data_service.server._SECONDS_TO_LISTEN", 0)
     with socket.create_server(("localhost", 0)) as server:
         port = server.getsockname()[1]
     address = f"{flag}=grpc://localhost:{port}"

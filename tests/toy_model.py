@@ -9,7 +9,7 @@ from models.config import ModelConfig
 
 
 class Unigram:
-    """Stands in for `models.transformer.Transformer`.
+    """Stands in for `models.networks.transformer.Transformer`.
 
     Attributes:
       traces: how often it was traced, which is once a compilation.
@@ -28,5 +28,5 @@ class Unigram:
 
 
 def init_params(config: ModelConfig, rng: jax.Array) -> dict[str, Any]:
-    """Stands in for `models.transformer.init_params`."""
+    """Stands in for `models.networks.transformer.init_params`."""
     return {"params": {"logits": 0.01 * jax.random.normal(rng, (config.vocab_size,))}}

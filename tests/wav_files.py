@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.wav import Encoding
+from pipeline.wav.header import Encoding
 
 Chunk = tuple[bytes, bytes]
 """A chunk's four-letter name and its content."""

@@ -6,12 +6,12 @@ import jax
 
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.demo import synthesize_demo_corpus
-from pipeline.filesystem import is_there
-from pipeline.progress import progress_bar
-from pipeline.skipping import SkipLimit
-from training import hosts
+from pipeline.error_budget import ErrorBudget
+from runtime import distributed as hosts
+from runtime.filesystem import is_there
+from runtime.progress import progress_bar
 from training.config import RunConfig
-from training.meter import TrainingError
+from training.metrics.accumulator import TrainingError
 
 logger = logging.getLogger("wavestream")
 
@@ -22,7 +22,7 @@ def find_corpus(config: RunConfig) -> Corpus:
     if config.demo:
         logger.info("demo corpus      %s (synthesized here; listen to it)", config.demo_dir)
         # First the first host: the folder may be one for all of them.
-        hosts.from_first(lambda: synthesize_demo_corpus(config.demo_dir))
+        hosts.broadcast_from_primary(lambda: synthesize_demo_corpus(config.demo_dir))
         synthesize_demo_corpus(config.demo_dir)
         audio_dirs = (config.demo_dir,)
     if jax.process_count() > 1 and config.catalogue and not is_there(config.catalogue):
@@ -35,17 +35,17 @@ def find_corpus(config: RunConfig) -> Corpus:
         config.pipeline,
         valid_fraction=config.valid_fraction,
         num_chunks=config.num_chunks,
-        cache_path=config.path(".catalogue") if hosts.is_first() else None,
+        cache_path=config.path(".catalogue") if hosts.is_primary() else None,
         catalogue_path=config.catalogue,
         progress=progress_bar("WAV headers"),
         num_threads=max(16, config.parallel_reads),
     )
 
 
-def skip_limit(corpus: Corpus, config: RunConfig) -> SkipLimit:
+def error_budget(corpus: Corpus, config: RunConfig) -> ErrorBudget:
     """Begins to count the files that cannot be used. Raises TrainingError if there are too many."""
     skipped = corpus.catalogue.skipped
-    limit = SkipLimit(
+    limit = ErrorBudget(
         len(corpus.catalogue) + len(skipped),
         skipped,
         strict=config.strict,

@@ -7,10 +7,10 @@ from typing import Any
 import tensorflow as tf
 
 from models.config import ModelConfig
+from training.checkpoints.schedule import CheckpointSchedule
 from training.config import TrainingConfig
-from training.saver import Saver
+from training.metrics.writers import MetricWriter
 from training.step import Batch
-from training.writers import MetricWriter
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Job:
     config: TrainingConfig
     bits: int
     writer: MetricWriter
-    saver: Saver
+    saver: CheckpointSchedule
     problem: Callable[[], str | None] = lambda: None
     describe_batch: Callable[[int], str] = "batch {}".format
     profile_dir: str

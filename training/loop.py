@@ -7,16 +7,23 @@ from collections.abc import Mapping
 
 import jax
 
-from models.transformer import Transformer, init_params
-from training.agreement import FAILED, Agreement, Wishes
-from training.checkpoint import Checkpoint
-from training.hosts import is_first
-from training.interruption import Interruption
+from models.networks.transformer import Transformer, init_params
+from runtime.distributed import is_primary
+from runtime.logging import ProgressBar, format_metrics
+from training.checkpoints.schedule import Progress, is_better, progress_of
+from training.checkpoints.store import Checkpoint
+from training.control.control_flags import FAILED, ControlFlagReducer, ControlFlags
+from training.control.signals import SignalHandler
 from training.job import Job, Result
-from training.meter import LOST, Meter, NotFiniteError, Stopwatch, TrainingError, in_flight
+from training.metrics.accumulator import (
+    LOST,
+    MetricAccumulator,
+    NotFiniteError,
+    TimedIterator,
+    TrainingError,
+    in_flight,
+)
 from training.profiler import Profiler
-from training.run_log import ProgressBar, format_metrics
-from training.saver import Progress, is_better, progress_of
 from training.step import (
     fetch_params,
     init_state,
@@ -46,7 +53,7 @@ def train(job: Job, start: Checkpoint | None = None) -> Result:
       TrainingError: the loss is not finite, or no audio can be read any more.
       ValueError: `start` does not fit the model.
     """
-    with Interruption() as interruption, ProgressBar(job.config.training_steps) as bar:
+    with SignalHandler() as interruption, ProgressBar(job.config.training_steps) as bar:
         run = _Run(job, interruption, bar)
         run.begin(start)
         while True:
@@ -62,12 +69,12 @@ def train(job: Job, start: Checkpoint | None = None) -> Result:
 class _Run:
     """A run between its first and its last step."""
 
-    def __init__(self, job: Job, interruption: Interruption, bar: ProgressBar) -> None:
+    def __init__(self, job: Job, interruption: SignalHandler, bar: ProgressBar) -> None:
         self._job, self._interruption, self._bar = job, interruption, bar
         model = Transformer(job.model)
         self._train_step = make_train_step(model, job.config)
         self._eval_step = make_eval_step(model)
-        self._profiler = Profiler(job.profile_dir if job.config.profile and is_first() else None)
+        self._profiler = Profiler(job.profile_dir if job.config.profile and is_primary() else None)
         self._rollbacks = 0
 
     def begin(self, start: Checkpoint | None) -> None:
@@ -81,8 +88,8 @@ class _Run:
             self._progress = progress_of(start)
             shapes = jax.eval_shape(init, key)["params"]
             self._state = restore_state(start.arrays, shapes, config)
-        self._meter = Meter(self._job.bits, self._progress.pending)
-        self._agreement = Agreement(in_flight())
+        self._meter = MetricAccumulator(self._job.bits, self._progress.pending)
+        self._agreement = ControlFlagReducer(in_flight())
         self._stop = 0
         self._begin = time.perf_counter() - self._progress.seconds
 
@@ -94,7 +101,7 @@ class _Run:
         if progress.step >= config.training_steps:
             return
         data = self._job.train_data(progress.step + progress.skipped)
-        batches = Stopwatch(to_devices(data))
+        batches = TimedIterator(to_devices(data))
         self._bar.set(progress.step)
         while progress.step < config.training_steps and not self._stop:
             self._profiler.at(progress.step)
@@ -168,8 +175,8 @@ class _Run:
             seconds=self._seconds(),
         )
 
-    def _wishes(self) -> Wishes:
-        return Wishes(stop=self._wish_to_stop(), save=self._job.saver.take_due())
+    def _wishes(self) -> ControlFlags:
+        return ControlFlags(stop=self._wish_to_stop(), save=self._job.saver.take_due())
 
     def _wish_to_stop(self) -> int:
         return self._interruption.signal or (FAILED if self._failure() else 0)
@@ -177,7 +184,7 @@ class _Run:
     def _failure(self) -> str | None:
         return self._job.saver.failure or self._job.problem()
 
-    def _read_meter(self, batches: Stopwatch) -> None:
+    def _read_meter(self, batches: TimedIterator) -> None:
         if reading := self._meter.read(self._progress.step, batches):
             self._progress.train = reading
             self._report(reading)
@@ -196,7 +203,7 @@ class _Run:
                 job.valid_data,
                 job.config.eval_steps,
                 job.bits,
-                lambda: Wishes(stop=self._wish_to_stop()),
+                lambda: ControlFlags(stop=self._wish_to_stop()),
             )
         except Stopped as stopped:
             self._stop = stopped.why

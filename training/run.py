@@ -9,28 +9,35 @@ from typing import Any
 
 import jax
 
+from models.model_file import save_model
 from pipeline.corpus import Corpus
+from pipeline.data_service.client import distributed_batches
 from pipeline.dataset import describe_batch_files, make_dataset
-from pipeline.distributed import distributed_batches
-from pipeline.filesystem import absolute
-from pipeline.inspection import describe_chunks, describe_files
-from pipeline.skipping import SkipLimit
-from training import hosts, lifeline
-from training.checkpoint import Checkpoint, Checkpoints
+from pipeline.error_budget import ErrorBudget
+from pipeline.inspect import describe_chunks, describe_files
+from runtime import distributed as hosts
+from runtime import failure_detector as lifeline
+from runtime.filesystem import absolute
+from runtime.logging import start_logging, summary_table
+from training.checkpoints.backup import back_up
+from training.checkpoints.compatibility import (
+    check_alike,
+    check_same,
+    different,
+    identity,
+    settings_of_all,
+)
+from training.checkpoints.schedule import CheckpointSchedule
+from training.checkpoints.store import Checkpoint, CheckpointStore
 from training.config import RunConfig
-from training.data import find_corpus, skip_limit, warn_of_blocks
-from training.export import save_model
+from training.data import error_budget, find_corpus, warn_of_blocks
+from training.flac_baseline import flac_rate
 from training.job import Job, Result
 from training.loop import train
-from training.meter import TrainingError
-from training.reference import flac_rate
-from training.resume import check_alike, check_same, different, identity, settings_of_all
-from training.run_log import start_logging, summary_table
-from training.saver import Saver
-from training.set_aside import set_aside
+from training.metrics.accumulator import TrainingError
+from training.metrics.writers import MultiWriter, make_writers
 from training.step import Batch
 from training.summary import summary
-from training.writers import MultiWriter, make_writers
 
 logger = logging.getLogger("wavestream")
 
@@ -47,7 +54,7 @@ def run(config: RunConfig, flagfile: str) -> Result:
     Raises:
       NoAudioError, TrainingError, ValueError, OSError: with a message for the user.
     """
-    first = hosts.is_first()
+    first = hosts.is_primary()
     if first:
         os.makedirs(config.output_dir, exist_ok=True)
         start_logging(config.path("_training.log"))
@@ -58,7 +65,7 @@ def run(config: RunConfig, flagfile: str) -> Result:
         logger.info("%-16s %s", label, text)
     if first:
         warn_of_blocks(corpus, config)
-    limit = skip_limit(corpus, config)
+    limit = error_budget(corpus, config)
     who = identity(config, corpus.train)
     if jax.process_count() > 1:
         check_alike(hosts.gather(settings_of_all(config, who, corpus.valid)))
@@ -66,14 +73,16 @@ def run(config: RunConfig, flagfile: str) -> Result:
     checkpoints = _open_checkpoints(config) if first and config.checkpoint.enabled else None
     writer = MultiWriter([])
     try:
-        start = hosts.from_first(lambda: _find_start(config, who, checkpoints))
+        start = hosts.broadcast_from_primary(lambda: _find_start(config, who, checkpoints))
         flac = None
         if first:
             with open(config.path(".flags"), "w") as file:
                 file.write(flagfile)
             writer = _open_writers(config, start)
             flac = _reference(corpus, start, writer)
-        saver = Saver(checkpoints, config.checkpoint, writer, {"identity": who, "flac": flac})
+        saver = CheckpointSchedule(
+            checkpoints, config.checkpoint, writer, {"identity": who, "flac": flac}
+        )
         result = train(_job(config, corpus, writer, saver, limit), start)
         for skipped in hosts.gather(limit.skipped):
             limit.merge(skipped)
@@ -93,7 +102,11 @@ def run(config: RunConfig, flagfile: str) -> Result:
 
 
 def _job(
-    config: RunConfig, corpus: Corpus, writer: MultiWriter, saver: Saver, limit: SkipLimit
+    config: RunConfig,
+    corpus: Corpus,
+    writer: MultiWriter,
+    saver: CheckpointSchedule,
+    limit: ErrorBudget,
 ) -> Job:
     rows = config.pipeline.batch_size // jax.process_count()
     first_row = jax.process_index() * rows
@@ -135,8 +148,8 @@ def _job(
     )
 
 
-def _open_checkpoints(config: RunConfig) -> Checkpoints:
-    return Checkpoints(config.path("_checkpoints"), keep=config.checkpoint.keep_checkpoints)
+def _open_checkpoints(config: RunConfig) -> CheckpointStore:
+    return CheckpointStore(config.path("_checkpoints"), keep=config.checkpoint.keep_checkpoints)
 
 
 def _open_writers(config: RunConfig, start: Checkpoint | None) -> MultiWriter:
@@ -151,7 +164,7 @@ def _open_writers(config: RunConfig, start: Checkpoint | None) -> MultiWriter:
 
 
 def _find_start(
-    config: RunConfig, who: Mapping[str, Any], checkpoints: Checkpoints | None
+    config: RunConfig, who: Mapping[str, Any], checkpoints: CheckpointStore | None
 ) -> Checkpoint | None:
     """Returns where to go on; None to begin anew, with what is there set aside.
 
@@ -173,8 +186,8 @@ def _find_start(
             return start
     # Not before there is something to train on: a mistyped folder leaves an earlier run as it was.
     for name in ("metrics.jsonl", "timing.jsonl"):
-        _set_aside(os.path.join(config.output_dir, name))
-    _set_aside(config.path("_checkpoints"))
+        _back_up(os.path.join(config.output_dir, name))
+    _back_up(config.path("_checkpoints"))
     return None
 
 
@@ -202,7 +215,7 @@ def _save(config: RunConfig, result: Result) -> None:
         "metrics": {**result.train, **result.valid},
     }
     try:
-        _set_aside(path)
+        _back_up(path)
         save_model(path, result.params, content)
     except OSError as error:
         spare = os.path.join(tempfile.mkdtemp(prefix="wavestream_"), os.path.basename(path))
@@ -210,8 +223,8 @@ def _save(config: RunConfig, result: Result) -> None:
         raise OSError(f"{path} cannot be written ({error}): the model is in {spare}") from error
 
 
-def _set_aside(path: str) -> None:
-    if kept := set_aside(path):
+def _back_up(path: str) -> None:
+    if kept := back_up(path):
         logger.info("%s of an earlier run is kept as %s", path, kept)
 
 

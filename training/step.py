@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from models.transformer import Transformer
+from models.networks.transformer import Transformer
 from training.config import TrainingConfig
 from training.optimizer import make_optimizer, make_schedule
 
@@ -95,8 +95,8 @@ def make_train_step(
 
     The state is donated. The loss is the mean over all samples of the global batch, padding left
     out, so it does not depend on how many devices of how many hosts share the batch. Metrics:
-    `nats` and `samples` (their sums), `grad_norm` (before clipping) and `learning_rate`. Wishes:
-    see `put_wishes`; of each the highest of all hosts is what they have agreed upon.
+    `nats` and `samples` (their sums), `grad_norm` (before clipping) and `learning_rate`. ControlFlags:
+    see `put_control_flags`; of each the highest of all hosts is what they have agreed upon.
     """
     optimizer, schedule = make_optimizer(config), make_schedule(config)
 
@@ -147,13 +147,13 @@ def to_devices(batches: Iterable[Batch]) -> Iterator[Batch]:
     return flax.jax_utils.prefetch_to_device(iter(batches), 2)
 
 
-def put_wishes(wishes: Sequence[int]) -> np.ndarray:
+def put_control_flags(wishes: Sequence[int]) -> np.ndarray:
     """Returns small numbers for every local device: int32 [D, n]."""
     # Not on the devices yet: no host may start a computation that others do not.
     return np.tile(np.array(wishes, np.int32), (jax.local_device_count(), 1))
 
 
-def fetch_wishes(agreed: jax.Array) -> list[int]:
+def fetch_control_flags(agreed: jax.Array) -> list[int]:
     """Returns the numbers that all hosts have agreed upon."""
     return _first(agreed).tolist()
 

@@ -5,8 +5,8 @@ import shlex
 import time
 
 from training.config import RunConfig
+from training.flac_baseline import CODEC
 from training.job import Result
-from training.reference import CODEC
 
 
 def summary(
@@ -44,7 +44,7 @@ def summary(
             ("", f"{rate / bits:.1%} of the {bits} bits of a raw sample"),
             (
                 "order-0 entropy",
-                f"{result.valid['valid/order0_entropy']:.4f} bits per sample,"
+                f"{result.valid['valid/order0_bits_per_sample']:.4f} bits per sample,"
                 " what a coder without memory needs for the same",
             ),
         ]

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from evaluation.statistics import order0_entropy
-from pipeline.read import real_samples
-from training.agreement import Agreement, Wishes
-from training.hosts import total
-from training.meter import LOST, TrainingError, rates
+from evaluation.statistics import order0_bits_per_sample
+from pipeline.reading.read_chunks import real_samples
+from runtime.distributed import total
+from training.control.control_flags import ControlFlagReducer, ControlFlags
+from training.metrics.accumulator import LOST, TrainingError, rates
 from training.step import Batch, TrainState, fetch
 
 
@@ -19,7 +19,7 @@ class Stopped(Exception):  # noqa: N818
     """The run is to stop.
 
     Attributes:
-      why: as `Wishes.stop` tells.
+      why: as `ControlFlags.stop` tells.
     """
 
     def __init__(self, why: int) -> None:
@@ -33,11 +33,11 @@ def validate(
     data: tf.data.Dataset,
     steps: int,
     bits: int,
-    wishes: Callable[[], Wishes],
+    wishes: Callable[[], ControlFlags],
 ) -> dict[str, float]:
     """Returns the metrics of the held-out split, or of its first batches.
 
-    Among them `valid/order0_entropy`: the bits per sample that a coder needs which knows how often
+    Among them `valid/order0_bits_per_sample`: the bits per sample that a coder needs which knows how often
     each symbol comes, and no more: what a model must beat to have learned anything of time.
     Empty where there is nothing to tell: no file could be read.
 
@@ -55,7 +55,7 @@ def validate(
     """
     nats, samples = 0.0, 0.0
     counts = np.zeros(2**bits, np.int64)
-    agreement = Agreement(in_flight=1)
+    agreement = ControlFlagReducer(in_flight=1)
     for batch in (data.take(steps) if steps else data).as_numpy_iterator():
         metrics, said = eval_step(state.params, batch, agreement.asking)
         sums = fetch(metrics)
@@ -69,7 +69,7 @@ def validate(
         return {}
     return {
         **rates("valid", nats, samples, bits),
-        "valid/order0_entropy": order0_entropy(total(counts)),
+        "valid/order0_bits_per_sample": order0_bits_per_sample(total(counts)),
         "valid/samples": samples,
     }
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.result import Bins, CodecScore, Evaluation
+from evaluation.results import Bins, CodecScore, Evaluation
 from evaluation.statistics import (
     CONFIDENCE,
     DRAWS,
     bootstrap,
     mean_over_files,
-    order0_entropy,
+    order0_bits_per_sample,
     rate,
 )
 
@@ -97,19 +97,19 @@ def _model(evaluation: Evaluation) -> Figures:
 
 
 def _order0(evaluation: Evaluation) -> Figures:
-    entropy = order0_entropy(evaluation.symbol_counts)
+    entropy = order0_bits_per_sample(evaluation.symbol_counts)
     return {"bits_per_sample": _number(entropy), "ratio": _number(entropy / evaluation.raw_bits)}
 
 
 def _codec_names(evaluation: Evaluation) -> list[str]:
-    scores = (*evaluation.codecs, *evaluation.chunked, *evaluation.native)
+    scores = (*evaluation.baselines, *evaluation.chunked, *evaluation.native)
     return list(dict.fromkeys(score.codec for score in scores))
 
 
 def _codec(name: str, evaluation: Evaluation) -> Figures:
     whole, chunked, native = (
         next((score for score in scores if score.codec == name), None)
-        for scores in (evaluation.codecs, evaluation.chunked, evaluation.native)
+        for scores in (evaluation.baselines, evaluation.chunked, evaluation.native)
     )
     known = [score for score in (whole, chunked, native) if score]
     columns = (("", whole), ("each chunk alone, ", chunked), ("native samples, ", native))

@@ -154,11 +154,11 @@ def _files(figures: Figures) -> str:
         key=lambda i: differences[i],
     )
     if len(order) <= 2 * _MOST_FILES:
-        parts = [("Files, from the model's best to its worst", order)]
+        parts = [("FileTable, from the model's best to its worst", order)]
     else:
         parts = [
-            ("Files, the model's best", order[:_MOST_FILES]),
-            ("Files, the model's worst", order[: -_MOST_FILES - 1 : -1]),
+            ("FileTable, the model's best", order[:_MOST_FILES]),
+            ("FileTable, the model's worst", order[: -_MOST_FILES - 1 : -1]),
         ]
     headers: list[Text] = [[], ["samples"], ["model"], [Shown(f"{codec}.codec", "text")]]
     headers.append(["model less codec"])

@@ -5,7 +5,7 @@ import os
 
 from evaluation.report.figures import Figures
 from evaluation.report.page import render
-from pipeline.filesystem import write_bytes_atomically
+from runtime.filesystem import write_bytes_atomically
 
 
 def write_report(figures: Figures, report_dir: str | os.PathLike[str]) -> str:

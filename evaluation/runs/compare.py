@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from evaluation.report.formatting import MINUS, NOTHING, printable
 from evaluation.runs.comparison_plot import draw_comparison
-from evaluation.runs.run_folder import FLAC, TRAIN, VALID, Run, read_run
+from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run, read_run
 
 logger = logging.getLogger("wavestream")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from evaluation.report.formatting import printable
 from evaluation.runs.curves import bits_limits, label_axes, save_png, time_unit
-from evaluation.runs.metrics import Curve
-from evaluation.runs.run_folder import FLAC, TRAIN, VALID, Run
+from evaluation.runs.metrics_log import Curve
+from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run
 
 _STYLES = ("-", "--", "-.", ":")
 _MARKERS = "os^Dv"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluation.runs.metrics import Curve, Metrics, last, make_curve
-from pipeline.filesystem import write_bytes_atomically
+from evaluation.runs.metrics_log import Curve, Metrics, last, make_curve
+from runtime.filesystem import write_bytes_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -184,7 +184,7 @@ def _draw_bits(axes: "Axes", metrics: Metrics, place: Callable[[Curve], np.ndarr
     _draw_curve(axes, metrics, names[0], place, **_TRAIN)
     _draw_curve(axes, metrics, names[1], place, **_VALID)
     flac = last(metrics, "valid/flac_bits_per_sample")
-    order0 = last(metrics, "valid/order0_entropy")
+    order0 = last(metrics, "valid/order0_bits_per_sample")
     if flac is not None:
         axes.axhline(flac, color="black", linestyle="--", label=f"FLAC -8: {flac:.3f}")
     limits = bits_limits(

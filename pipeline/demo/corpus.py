@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import filesystem
 from pipeline.demo import tunes
+from runtime import filesystem
 
 # Raise it when the samples change, so that a corpus of an older version is written again.
 _VERSION = 1
@@ -68,7 +68,7 @@ def synthesize_demo_corpus(
     call, this one writes what is missing, truncated or of an older version.
 
     Args:
-      directory: Made if it is missing. Files that are not the corpus's stay as they are.
+      directory: Made if it is missing. FileTable that are not the corpus's stay as they are.
       progress: Called with the relative path of each file that was written.
 
     Raises:

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from evaluation import run
 from evaluation.config import EvaluationConfig
-from evaluation.result import Evaluation
+from evaluation.results import Evaluation
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus
-from pipeline.wav import Encoding
-from tests.evaluation.test_evaluate import Uniform
+from pipeline.wav.header import Encoding
+from tests.evaluation.test_score import Uniform
 from tests.wav_files import random_frames, write_wav
 
 PIPELINE = PipelineConfig(chunk_size=64, batch_size=4)

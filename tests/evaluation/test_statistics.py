@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation import statistics
-from evaluation.statistics import bootstrap, mean_over_files, order0_entropy, rate
+from evaluation.statistics import bootstrap, mean_over_files, order0_bits_per_sample, rate
 
 
 def _files(count, seed=0):
@@ -77,8 +77,8 @@ def test_means_over_samples_and_over_files():
     [([7] * 256, 8.0), ([0, 9, 0], 0.0), ([1, 1, 2], 1.5), ([3, 1], 0.811278)],
 )
 def test_order0_entropy(counts, entropy):
-    assert order0_entropy(np.array(counts)) == pytest.approx(entropy, abs=1e-6)
+    assert order0_bits_per_sample(np.array(counts)) == pytest.approx(entropy, abs=1e-6)
 
 
 def test_nothing_counted_has_no_entropy():
-    assert math.isnan(order0_entropy(np.zeros(4, np.int64)))
+    assert math.isnan(order0_bits_per_sample(np.zeros(4, np.int64)))

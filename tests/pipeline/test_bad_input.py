@@ -1,4 +1,4 @@
-"""What a folder may hold in place of good audio; pipeline/BAD_INPUT.md is the table of it.
+"""What a folder may hold in place of good audio; docs/bad_input.md is the table of it.
 
 Every bad file lies beside a good one, whose samples must all come.
 """
@@ -20,14 +20,14 @@ import pytest
 import soundfile
 from hypothesis import strategies as st
 
-from pipeline import wav
-from pipeline.catalogue import Catalogue
-from pipeline.chunks import Chunks
+from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.dataset import make_dataset
-from pipeline.samples import read_samples
-from pipeline.wav import Encoding, WavError
+from pipeline.reading.chunks import Chunks
+from pipeline.reading.read_samples import read_samples
+from pipeline.wav import header as wav
+from pipeline.wav.header import Encoding, WavError
 from tests import wav_files
 from tests.wav_files import raw_fmt, wav_bytes
 
@@ -307,8 +307,8 @@ def test_what_an_ordinary_user_may_not_read_is_skipped(tmp_path):
     script = """
 import os, sys
 import numpy as np
-from pipeline import ranges
-from pipeline.catalogue import build_catalogue
+from pipeline.reading import byte_ranges as ranges
+from pipeline.catalogue.catalogue import build_catalogue
 build_catalogue([])  # Imports the rest, which may lie where only root can read.
 if os.getuid() == 0:
     os.setgroups([])

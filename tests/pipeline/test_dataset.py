@@ -9,12 +9,12 @@ import soundfile
 import tensorflow as tf
 
 from pipeline import config as config_module
-from pipeline.catalogue import build_catalogue
-from pipeline.chunks import Chunks
+from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
+from pipeline.reading.chunks import Chunks
 from pipeline.split import split_catalogue
-from pipeline.wav import Encoding
+from pipeline.wav.header import Encoding
 from tests.wav_files import random_frames, write_wav
 
 L, B = 16, 8

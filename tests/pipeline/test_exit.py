@@ -3,14 +3,14 @@
 import subprocess
 import sys
 
-from pipeline.wav import Encoding
+from pipeline.wav.header import Encoding
 from tests.wav_files import random_frames, write_wav
 
 PROGRAM = """
 import sys, time
-from pipeline import read
-from pipeline.chunks import Chunks
-from pipeline.catalogue import build_catalogue
+from pipeline.reading import read_chunks as read
+from pipeline.reading.chunks import Chunks
+from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
 

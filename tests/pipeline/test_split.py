@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from pipeline.catalogue import Catalogue, Skipped
+from pipeline.catalogue.catalogue import Catalogue, Skipped
 from pipeline.split import draw_files, is_trained_on, split_catalogue
-from pipeline.wav import Encoding
+from pipeline.wav.header import Encoding
 from tests.files import make_files
 
 NAMES = [f"speaker{i % 100}/{i}.wav" for i in range(10_000)]

@@ -13,17 +13,18 @@ import pytest
 import tensorflow as tf
 
 from models.config import ModelConfig
-from pipeline.read import UNREADABLE
+from pipeline.reading.read_chunks import UNREADABLE
 from tests import toy_model
-from training import checkpoint, loop
-from training.agreement import Wishes
-from training.checkpoint import Checkpoints
+from training import loop
+from training.checkpoints import store as checkpoint
+from training.checkpoints.schedule import CheckpointSchedule
+from training.checkpoints.store import CheckpointStore
 from training.config import CheckpointConfig, TrainingConfig
+from training.control.control_flags import ControlFlags
 from training.job import Job
-from training.saver import Saver
 from training.validation import validate
 
-GOES_ON = Wishes
+GOES_ON = ControlFlags
 
 
 class _Records(list):
@@ -79,7 +80,7 @@ def _train(
     monkeypatch.setattr(loop, "init_params", toy_model.init_params)
     symbols = np.tile([0, 0, 1, 3], (1, 2, 1)) if symbols is None else symbols
     lengths = np.full(np.shape(symbols)[:2], 4) if lengths is None else lengths
-    saver = saver or Saver(None, CheckpointConfig(), records, {})
+    saver = saver or CheckpointSchedule(None, CheckpointConfig(), records, {})
     job = Job(
         train_data=lambda step: _dataset(symbols, lengths).repeat().skip(step).as_numpy_iterator(),
         valid_data=valid,
@@ -213,7 +214,7 @@ def test_evaluation(steps, counts):
     """Of 0, 1 and 3 there are `counts`, padding left out."""
     metrics = _evaluate(steps)
     shares = np.array(counts) / np.sum(counts)
-    assert metrics.pop("valid/order0_entropy") == pytest.approx(-(shares @ np.log2(shares)))
+    assert metrics.pop("valid/order0_bits_per_sample") == pytest.approx(-(shares @ np.log2(shares)))
     assert metrics.pop("valid/loss") == pytest.approx(2)
     assert metrics.pop("valid/bits_per_sample") == pytest.approx(2 / math.log(2))
     assert metrics.pop("valid/compression_ratio") == pytest.approx(2 / math.log(2) / 8)
@@ -222,7 +223,7 @@ def test_evaluation(steps, counts):
 
 def test_the_entropy_of_one_symbol_is_zero():
     metrics = _evaluate(0, _dataset(np.zeros((1, 2, 4)), [[4, 4]]))
-    assert str(metrics["valid/order0_entropy"]) == "0.0"
+    assert str(metrics["valid/order0_bits_per_sample"]) == "0.0"
 
 
 def test_evaluation_of_nothing():
@@ -294,7 +295,9 @@ def test_profile(monkeypatch, tmp_path):
 
 
 def _saver(folder, records, **fields):
-    return Saver(Checkpoints(str(folder), keep=100), CheckpointConfig(**fields), records, {})
+    return CheckpointSchedule(
+        CheckpointStore(str(folder), keep=100), CheckpointConfig(**fields), records, {}
+    )
 
 
 def _without_seconds(records):
@@ -334,7 +337,7 @@ def test_a_validation_that_a_signal_cut_short_comes_after_the_resumption(monkeyp
     _train(monkeypatch, whole, SYMBOLS, valid=_valid(), **fields)
     records = _Records()
 
-    class Asked(loop.Interruption):
+    class Asked(loop.SignalHandler):
         signal = property(lambda self: signal.SIGTERM if len(bar) >= 2 else None, lambda *_: None)
 
     class Bar(loop.ProgressBar):
@@ -349,7 +352,7 @@ def test_a_validation_that_a_signal_cut_short_comes_after_the_resumption(monkeyp
             monkeypatch, records, SYMBOLS, valid=_valid(), saver=_saver(tmp_path, records), **fields
         )
     assert (first.steps, first.valid) == (2, {})
-    start = Checkpoints(str(tmp_path), keep=1).restore()
+    start = CheckpointStore(str(tmp_path), keep=1).restore()
     records.rewind(start.progress["outputs"])
     _train(monkeypatch, records, SYMBOLS, valid=_valid(), start=start, **fields)
     assert _without_seconds(records) == _without_seconds(whole)
@@ -399,7 +402,7 @@ def test_a_loss_that_is_not_finite_never_becomes_a_checkpoint(monkeypatch, tmp_p
     saver = _saver(tmp_path, records, checkpoint_every=1)
     with pytest.raises(loop.TrainingError, match="goes on from the checkpoint of step 4"):
         _train(monkeypatch, records, broken, saver=saver, training_steps=9)
-    assert sorted(Checkpoints(str(tmp_path), keep=1).steps()) == [1, 2, 3, 4]
+    assert sorted(CheckpointStore(str(tmp_path), keep=1).steps()) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(("policy", "steps"), [("continue", [9]), ("stop", range(3, 8))])
@@ -418,7 +421,7 @@ def test_a_checkpoint_that_cannot_be_saved(monkeypatch, tmp_path, caplog, policy
     else:
         assert not result.interrupted
         assert "No space left on device; training goes on" in caplog.text
-    assert Checkpoints(str(tmp_path), keep=1).steps() == []
+    assert CheckpointStore(str(tmp_path), keep=1).steps() == []
 
 
 def test_the_clock_says_when_to_save(monkeypatch, tmp_path):
@@ -446,11 +449,11 @@ def test_a_save_after_one_that_failed_is_not_lost(monkeypatch, tmp_path, caplog)
 
     monkeypatch.setattr(checkpoint, "write_bytes_atomically", full_once)
     # The failure is known only when the next save begins.
-    monkeypatch.setattr(Checkpoints, "check", lambda self: None)
+    monkeypatch.setattr(CheckpointStore, "check", lambda self: None)
     saver = _saver(tmp_path, records, checkpoint_every=3)
     _train(monkeypatch, records, SYMBOLS, saver=saver, training_steps=6)
     assert "No space left on device; training goes on" in caplog.text
-    assert Checkpoints(str(tmp_path), keep=1).steps() == [6]
+    assert CheckpointStore(str(tmp_path), keep=1).steps() == [6]
 
 
 def test_a_validation_that_was_due_is_left_out_where_nothing_is_held_out_any_more(
@@ -459,7 +462,7 @@ def test_a_validation_that_was_due_is_left_out_where_nothing_is_held_out_any_mor
     records = _Records()
     saver = _saver(tmp_path, records, checkpoint_every=2)
     _train(monkeypatch, records, SYMBOLS, saver=saver, training_steps=2)
-    start = Checkpoints(str(tmp_path), keep=1).restore()
+    start = CheckpointStore(str(tmp_path), keep=1).restore()
     start.progress["must_validate"] = True
     assert _train(monkeypatch, records, SYMBOLS, start=start, training_steps=4).steps == 4
 

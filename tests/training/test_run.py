@@ -7,21 +7,25 @@ import numpy as np
 import pytest
 
 import flags
+from models.model_file import load_model
 from pipeline.dataset import make_dataset
-from pipeline.wav import Encoding
+from pipeline.wav.header import Encoding
 from tests import toy_model
 from tests.command_line import parsed
 from tests.wav_files import random_frames, write_wav
 from training import loop, run
-from training.checkpoint import Checkpoints
-from training.export import load_model
+from training.checkpoints.store import CheckpointStore
 from training.job import Result
 
 RESULT = Result(
     params={"logits": np.arange(256, dtype=np.float32)},
     steps=3,
     train={"train/loss": 2.5, "train/bits_per_sample": 3.6067},
-    valid={"valid/bits_per_sample": 4.0, "valid/order0_entropy": 5.0, "valid/samples": 1000.0},
+    valid={
+        "valid/bits_per_sample": 4.0,
+        "valid/order0_bits_per_sample": 5.0,
+        "valid/samples": 1000.0,
+    },
     signal=None,
     failure=None,
     seconds=3725.2,
@@ -251,7 +255,7 @@ def test_a_folder_that_disappears_ends_the_run_and_what_was_trained_is_kept(
     out = audio.parent / "out"
     assert load_model(out / "audio_model.npz").settings["steps"] < 5000
     assert len(_log(out, "WARNING")) >= count
-    assert Checkpoints(str(out / "audio_model_checkpoints"), keep=1).steps()
+    assert CheckpointStore(str(out / "audio_model_checkpoints"), keep=1).steps()
 
 
 def test_skipped_files_are_named(audio):

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from models.config import ModelConfig
-from pipeline.read import UNREADABLE
+from pipeline.reading.read_chunks import UNREADABLE
 from tests.toy_model import Unigram
 from training.config import TrainingConfig
 from training.optimizer import make_schedule
 from training.step import (
     fetch,
+    fetch_control_flags,
     fetch_params,
-    fetch_wishes,
     init_state,
     make_eval_step,
     make_train_step,
-    put_wishes,
+    put_control_flags,
     to_devices,
 )
 
@@ -56,8 +56,8 @@ def test_the_loss_is_that_of_real_samples(model, lengths):
     batch, params = _batch(lengths), _params()
     real = _real(batch)
     state = init_state(params, CONFIG)
-    evaluated = fetch(make_eval_step(model)(state.params, batch, put_wishes([0, 0]))[0])
-    _, metrics, _ = make_train_step(model, CONFIG)(state, batch, put_wishes([0, 0]))
+    evaluated = fetch(make_eval_step(model)(state.params, batch, put_control_flags([0, 0]))[0])
+    _, metrics, _ = make_train_step(model, CONFIG)(state, batch, put_control_flags([0, 0]))
     trained = fetch(metrics)
     for figures in (evaluated, trained):
         assert figures["samples"] == len(real)
@@ -73,7 +73,7 @@ def test_what_padding_holds_changes_nothing(model):
     other = {**batch, "symbols": np.where(padding, 255 - batch["symbols"], batch["symbols"])}
     assert (other["symbols"] != batch["symbols"]).any()
     first, second = (
-        fetch_params(step(init_state(_params(), CONFIG), each, put_wishes([0, 0]))[0])
+        fetch_params(step(init_state(_params(), CONFIG), each, put_control_flags([0, 0]))[0])
         for each in (batch, other)
     )
     np.testing.assert_array_equal(first["logits"], second["logits"])
@@ -81,7 +81,7 @@ def test_what_padding_holds_changes_nothing(model):
 
 def test_a_batch_without_samples_changes_nothing(model):
     state, metrics, _ = make_train_step(model, CONFIG)(
-        init_state(_params(), CONFIG), _batch([UNREADABLE, 0]), put_wishes([0, 0])
+        init_state(_params(), CONFIG), _batch([UNREADABLE, 0]), put_control_flags([0, 0])
     )
     figures = fetch(metrics)
     assert (figures["nats"], figures["samples"], figures["grad_norm"]) == (0, 0, 0)
@@ -92,7 +92,7 @@ def test_steps_follow_the_schedule_and_lower_the_loss(model):
     step, state = make_train_step(model, CONFIG), init_state(_params(), CONFIG)
     losses, rates = [], []
     for _ in range(CONFIG.training_steps):
-        state, metrics, _ = step(state, _batch(), put_wishes([0, 0]))
+        state, metrics, _ = step(state, _batch(), put_control_flags([0, 0]))
         figures = fetch(metrics)
         losses.append(figures["nats"] / figures["samples"])
         rates.append(figures["learning_rate"])
@@ -102,22 +102,25 @@ def test_steps_follow_the_schedule_and_lower_the_loss(model):
 
 
 def test_wishes_come_back(model):
-    state, wishes = init_state(_params(), CONFIG), put_wishes([15, 1])
-    assert fetch_wishes(make_eval_step(model)(state.params, _batch(), wishes)[1]) == [15, 1]
-    assert fetch_wishes(make_train_step(model, CONFIG)(state, _batch(), wishes)[2]) == [15, 1]
+    state, wishes = init_state(_params(), CONFIG), put_control_flags([15, 1])
+    assert fetch_control_flags(make_eval_step(model)(state.params, _batch(), wishes)[1]) == [15, 1]
+    assert fetch_control_flags(make_train_step(model, CONFIG)(state, _batch(), wishes)[2]) == [
+        15,
+        1,
+    ]
 
 
 def test_a_step_compiles_once(model):
     """Also where the state comes from another step, and the batch from the prefetch."""
     step, state = make_train_step(model, CONFIG), init_state(_params(), CONFIG)
     for batch in to_devices([_batch(seed=seed) for seed in range(3)]):
-        state, _, _ = step(state, batch, put_wishes([0, 0]))
+        state, _, _ = step(state, batch, put_control_flags([0, 0]))
     assert model.traces == 1
 
 
 def test_the_state_is_donated(model):
     state = init_state(_params(), CONFIG)
-    make_train_step(model, CONFIG)(state, _batch(), put_wishes([0, 0]))
+    make_train_step(model, CONFIG)(state, _batch(), put_control_flags([0, 0]))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from evaluation.result import Bins, CodecScore, Evaluation
-from pipeline.catalogue import Skipped
+from evaluation.results import Bins, CodecScore, Evaluation
+from pipeline.catalogue.catalogue import Skipped
 
 # Bits per sample more than the model's, container bits a file (None: cannot be told apart).
 CODECS = {

@@ -8,7 +8,7 @@ import pytest
 
 from evaluation.report.figures import figures, ranking
 from evaluation.report.formatting import find
-from evaluation.result import Bins, CodecScore
+from evaluation.results import Bins, CodecScore
 from tests.evaluation.report.made_up import evaluation, without
 
 NO_BINS = Bins(edges=np.array([0.0, 1.0]), samples=np.array([0]), bits=np.array([0.0]))

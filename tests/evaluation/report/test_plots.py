@@ -10,7 +10,7 @@ from PIL import Image
 
 from evaluation.report.figures import figures
 from evaluation.report.plots import as_svg, codecs_plot, files_plot, loudness_plot, position_plot
-from evaluation.result import Bins
+from evaluation.results import Bins
 from tests.evaluation.report.made_up import evaluation, without
 
 PLOTS = [codecs_plot, files_plot, loudness_plot, position_plot]

@@ -9,8 +9,8 @@ from PIL import Image
 
 from evaluation.runs import comparison_plot
 from evaluation.runs.compare import compare, format_comparison, write_comparison
-from evaluation.runs.run_folder import FLAC, TRAIN, VALID
-from tests.evaluation.runs.test_run_folder import write_run
+from evaluation.runs.run_dir import FLAC, TRAIN, VALID
+from tests.evaluation.runs.test_run_dir import write_run
 
 
 def _records(valid, flac=2.5):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from evaluation.runs import curves
 from evaluation.runs.curves import CurvesWriter, bits_limits, draw_curves, time_unit
-from evaluation.runs.metrics import Curve, last
+from evaluation.runs.metrics_log import Curve, last
 
 TRAIN, VALID = "train/bits_per_sample", "valid/bits_per_sample"
 
@@ -25,7 +25,7 @@ def _metrics():
         "train/loss": _curve([3, 2, 1]),
         TRAIN: _curve([4, 3, 2]),
         VALID: _curve([3, np.nan, 2.5]),
-        "valid/order0_entropy": _curve([6, 6, 6]),
+        "valid/order0_bits_per_sample": _curve([6, 6, 6]),
         "valid/flac_bits_per_sample": _curve([2.6]),
         "train/learning_rate": _curve([0, 1e-3, 0]),
         "train/grad_norm": _curve([0.5, np.inf, 0.4]),

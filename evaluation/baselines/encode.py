@@ -1,0 +1,198 @@
+"""How many bits other codecs need for the same samples.
+
+N files.
+"""
+
+import collections
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent import futures
+from typing import TypeVar
+
+import numpy as np
+
+from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat
+from evaluation.results import CodecScore
+from pipeline.catalogue.catalogue import Catalogue, Progress
+from pipeline.config import PipelineConfig
+from pipeline.dataset import make_dataset
+from pipeline.reading.chunks import Chunks
+from pipeline.reading.read_samples import depth_of, read_samples
+
+_MAX_THREADS = 8  # xz takes 0.7 GB in each
+_TASKS_AHEAD = 64
+_REASONS_TOLD = 5
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Outcome = Encoded | str
+"""The size of an encoded stream, or why there is none."""
+
+
+def score_files(
+    catalogue: Catalogue,
+    codecs: Sequence[Codec],
+    config: PipelineConfig | None = None,
+    progress: Progress | None = None,
+    num_threads: int | None = None,
+) -> list[CodecScore]:
+    """Encodes every file with every codec.
+
+    Args:
+      catalogue: the files.
+      codecs: see `codecs.all_codecs`.
+      config: the samples are those that the model sees; None: the files' own.
+      progress: shows how far it is.
+      num_threads: streams in work at a time; by default one a core, 8 at most.
+
+    Returns:
+      The codecs' scores, in their order. What a codec cannot take, or what cannot be read any more,
+      is NaN there, and the remark says why.
+    """
+    num_files = len(catalogue)
+    formats = [_format(catalogue, file, config) for file in range(num_files)]
+
+    def encode(task: tuple[int, int]) -> tuple[int, int, Outcome]:
+        codec, file = task
+        blocks = read_samples(catalogue, file, config)
+        return codec, file, _try(codecs[codec], formats[file], blocks)
+
+    tasks = ((codec, file) for codec in range(len(codecs)) for file in range(num_files))
+    results: Iterable = _in_threads(encode, tasks, num_threads)
+    sums = [_Sum(num_files) for _ in codecs]
+    for codec, file, outcome in _shown(results, len(codecs) * num_files, progress):
+        sums[codec].add(file, outcome)
+    samples = np.array([pcm.frames * pcm.channels for pcm in formats], np.int64)
+    raw_bits = np.array([pcm.depth for pcm in formats], np.int64)
+    return [
+        total.score(codec, samples, raw_bits) for total, codec in zip(sums, codecs, strict=True)
+    ]
+
+
+def score_chunks(
+    chunks: Chunks,
+    codecs: Sequence[Codec],
+    progress: Progress | None = None,
+    num_threads: int | None = None,
+) -> list[CodecScore]:
+    """Encodes every chunk as a stream of its own, of one channel and without its padding.
+
+    Args:
+      chunks: of the files, as the model sees them.
+      codecs: those among them that are programs are left out; to start one a chunk takes too long.
+      progress: shows how far it is.
+      num_threads: chunks in work at a time; by default one a core, 8 at most.
+
+    Returns:
+      The scores of the codecs that run in this process, in their order; see `score_files`.
+    """
+    catalogue, bits = chunks.catalogue, chunks.config.bits
+    quick = [codec for codec in codecs if codec.in_process]
+    sums = [_Sum(len(catalogue)) for _ in quick]
+
+    def encode(task: tuple[int, np.ndarray | str]) -> tuple[int, list[Outcome]]:
+        file, symbols = task
+        if isinstance(symbols, str):
+            return file, [symbols] * len(quick)
+        samples = symbols.astype(np.int32)[:, np.newaxis] - 2 ** (bits - 1)
+        rate = int(catalogue.rates[file])
+        pcm = PcmFormat(rate=rate, channels=1, depth=bits, frames=len(samples))
+        return file, [_try(codec, pcm, [samples]) for codec in quick]
+
+    results: Iterable = _in_threads(encode, _read_chunks(chunks), num_threads)
+    for file, outcomes in _shown(results, len(chunks), progress):
+        for total, outcome in zip(sums, outcomes, strict=True):
+            total.add(file, outcome)
+    counts = np.clip(len(chunks) - chunks.first[:-1], 0, np.diff(chunks.first))
+    samples = np.minimum(catalogue.frames * chunks.kept_channels, counts * chunks.config.chunk_size)
+    raw_bits = np.full(len(catalogue), bits, np.int64)
+    return [total.score(codec, samples, raw_bits) for total, codec in zip(sums, quick, strict=True)]
+
+
+def _format(catalogue: Catalogue, file: int, config: PipelineConfig | None) -> PcmFormat:
+    return PcmFormat(
+        rate=int(catalogue.rates[file]),
+        channels=1 if config and config.downmix else int(catalogue.channels[file]),
+        depth=depth_of(catalogue, file, config),
+        frames=int(catalogue.frames[file]),
+    )
+
+
+def _read_chunks(chunks: Chunks) -> Iterator[tuple[int, np.ndarray | str]]:
+    """Yields each chunk's file and symbols [L], without padding, or why it cannot be read."""
+    reasons: dict[str, str] = {}
+    dataset = make_dataset(chunks, one_pass=True, shuffle=False, on_unreadable=reasons.__setitem__)
+    size = chunks.config.batch_size
+    for step, batch in enumerate(dataset.as_numpy_iterator()):
+        files = chunks.files_of(np.arange(step * size, (step + 1) * size)).tolist()
+        rows = zip(files, batch["symbols"][0], batch["lengths"][0], strict=True)
+        for file, symbols, length in rows:
+            if length:
+                path = chunks.catalogue.paths[file]
+                reason = f"{path!r} cannot be read any more: {reasons.get(path)}"
+                yield file, reason if length < 0 else symbols[:length]
+
+
+def _try(codec: Codec, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Outcome:
+    try:
+        return codec.encode(pcm, blocks)
+    except OSError as error:
+        return error.strerror or str(error)
+    except CodecError as error:
+        return str(error)
+
+
+class _Sum:
+    """What one codec needs for N files, summed over the streams of each."""
+
+    def __init__(self, num_files: int) -> None:
+        self._bits = np.zeros(num_files)
+        self._container_bits = np.zeros(num_files)
+        self._reasons: dict[int, str] = {}
+
+    def add(self, file: int, outcome: Outcome) -> None:
+        if isinstance(outcome, str):
+            self._reasons[file] = outcome
+            self._bits[file] = self._container_bits[file] = np.nan
+        else:
+            self._bits[file] += 8 * (outcome.total_bytes - np.nan_to_num(outcome.container_bytes))
+            self._container_bits[file] += 8 * outcome.container_bytes
+
+    def score(self, codec: Codec, samples: np.ndarray, raw_bits: np.ndarray) -> CodecScore:
+        reasons = collections.Counter(self._reasons.values()).most_common()
+        remarks = [
+            f"{count} of {len(samples)} files: {reason}"
+            for reason, count in reasons[:_REASONS_TOLD]
+        ]
+        if rest := sum(count for _, count in reasons[_REASONS_TOLD:]):
+            remarks.append(f"{rest} of {len(samples)} files: other reasons")
+        return CodecScore(
+            codec=codec.name,
+            version=codec.version,
+            bits=self._bits,
+            container_bits=self._container_bits,
+            samples=samples,
+            raw_bits=raw_bits,
+            remark="; ".join(remarks),
+        )
+
+
+def _in_threads(
+    function: Callable[[Task], Result], tasks: Iterable[Task], num_threads: int | None
+) -> Iterator[Result]:
+    """Maps in a pool of threads; yields in order, and takes tasks only as they are needed."""
+    pool = futures.ThreadPoolExecutor(num_threads or min(os.cpu_count() or 1, _MAX_THREADS))
+    try:
+        waiting: collections.deque[futures.Future[Result]] = collections.deque()
+        for task in tasks:
+            waiting.append(pool.submit(function, task))
+            if len(waiting) > _TASKS_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # on Ctrl-C, do not encode the rest first
+
+
+def _shown(results: Iterable, total: int, progress: Progress | None) -> Iterable:
+    return progress(results, total) if progress else results

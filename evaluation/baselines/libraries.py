@@ -1,0 +1,170 @@
+"""The codecs: those that run in this process, and which of all there are on this machine."""
+
+import dataclasses
+import functools
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
+
+import numpy as np
+import soundfile
+import zstandard
+
+from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat, pcm_bytes
+from evaluation.baselines.programs import PROGRAMS, find_programs
+
+_HEAD_BYTES = 4096  # more than libFLAC's metadata take
+_LZMA_DICTIONARY = 2**26  # of preset 9
+_ZSTD_LEVEL = 19
+
+
+class _CountingFile:
+    """A file that is written to, of which only the length and the first bytes are kept."""
+
+    def __init__(self) -> None:
+        self.head = bytearray()
+        self.length = 0
+        self._position = 0
+
+    def write(self, data: bytes) -> int:
+        kept = data[: max(0, _HEAD_BYTES - self._position)]
+        self.head[self._position : self._position + len(kept)] = kept
+        self._position += len(data)
+        self.length = max(self.length, self._position)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._position = offset + (0, self._position, self.length)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Flac:
+    """FLAC, as the `flac` program encodes at a level of 0 to 8."""
+
+    level: int
+    key: str = dataclasses.field(default="flac", init=False)
+    in_process: bool = dataclasses.field(default=True, init=False)
+
+    @property
+    def name(self) -> str:
+        return f"FLAC -{self.level}"
+
+    @functools.cached_property
+    def version(self) -> str:
+        silence = PcmFormat(rate=8000, channels=1, depth=8, frames=1)
+        vendor = re.search(
+            rb"libFLAC [\d.]+", self._encode(silence, [np.zeros((1, 1), np.int32)]).head
+        )
+        return vendor[0].decode() if vendor else ""
+
+    def encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Encoded:
+        if pcm.depth > 24:
+            raise CodecError("libsndfile writes FLAC of at most 24 bits a sample")
+        if pcm.channels > 8:
+            raise CodecError("FLAC takes at most 8 channels")
+        try:
+            file = self._encode(pcm, blocks)
+        except soundfile.LibsndfileError as error:
+            raise CodecError(f"{pcm.rate} Hz, libsndfile says: {error.error_string}") from error
+        return Encoded(file.length, _metadata_bytes(file.head))
+
+    def _encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> _CountingFile:
+        file = _CountingFile()
+        with soundfile.SoundFile(
+            file,
+            "w",
+            pcm.rate,
+            pcm.channels,
+            subtype="PCM_S8" if pcm.depth == 8 else f"PCM_{pcm.depth}",
+            format="FLAC",
+            compression_level=self.level / 8,
+        ) as encoder:
+            for block in blocks:
+                # libsndfile takes integers on the scale of 32 bits, and drops the lower ones.
+                encoder.write(np.left_shift(block, 32 - pcm.depth, dtype=np.int32))
+        return file
+
+
+def _metadata_bytes(head: bytes | bytearray) -> int:
+    """Returns where the first audio frame of a FLAC file begins."""
+    end = min(4, len(head))  # libFLAC writes nothing at all where there are no samples
+    is_last = not head
+    while not is_last:
+        is_last = bool(head[end] & 0x80)
+        end += 4 + int.from_bytes(head[end + 1 : end + 4])
+    return end
+
+
+class _Stream(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compressor:
+    """A general-purpose compressor; it is given the samples' bytes, without a header.
+
+    Attributes:
+      start: begins to compress a stream of a number of bytes.
+    """
+
+    key: str
+    name: str
+    version: str
+    start: Callable[[int], _Stream]
+    in_process: bool = dataclasses.field(default=True, init=False)
+
+    @functools.cached_property
+    def _container_bytes(self) -> int:
+        return len(self.start(0).flush())
+
+    def encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Encoded:
+        stream = self.start(pcm.num_bytes)
+        total = sum(len(stream.compress(pcm_bytes(block, pcm.depth))) for block in blocks)
+        return Encoded(total + len(stream.flush()), self._container_bytes)
+
+
+def _start_xz(num_bytes: int) -> _Stream:
+    # A larger dictionary than the data finds nothing more, and takes 40 ms to set up.
+    dictionary = max(4096, min(_LZMA_DICTIONARY, num_bytes))
+    preset = 9 | lzma.PRESET_EXTREME
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": preset, "dict_size": dictionary}]
+    return lzma.LZMACompressor(filters=filters)
+
+
+GZIP = Compressor(
+    key="gzip",
+    name="gzip -9",
+    version=f"zlib {zlib.ZLIB_RUNTIME_VERSION}",
+    start=lambda _: zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS),
+)
+XZ = Compressor(key="xz", name="xz -9e", version="", start=_start_xz)
+ZSTD = Compressor(
+    key="zstd",
+    name=f"zstd -{_ZSTD_LEVEL}",
+    version=f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}",
+    start=lambda size: zstandard.ZstdCompressor(_ZSTD_LEVEL).compressobj(size=size),
+)
+CODEC_KEYS = ("flac", *dict.fromkeys(program.key for program in PROGRAMS), "gzip", "xz", "zstd")
+
+
+def all_codecs(keys: Collection[str] = CODEC_KEYS) -> list[Codec]:
+    """Returns the codecs that are there, in the order of a table.
+
+    Args:
+      keys: only these.
+
+    Raises:
+      ValueError: there is no such key.
+    """
+    for key in keys:
+        if key not in CODEC_KEYS:
+            raise ValueError(f"there is no codec {key!r}; there are {', '.join(CODEC_KEYS)}")
+    found: list[Codec] = [Flac(level=5), Flac(level=8), *find_programs(), GZIP, XZ, ZSTD]
+    return [codec for codec in found if codec.key in keys]

@@ -1,0 +1,158 @@
+"""Runs, as training leaves them in their folders.
+
+{model_name}.flags    its flags
+metrics.jsonl         its metrics; metrics.1.jsonl and so on are of earlier runs in the folder
+{model_name}.npz      its model, once it has ended
+"""
+
+import dataclasses
+import glob
+import json
+import math
+import os
+import zipfile
+
+import numpy as np
+
+from evaluation.runs.metrics_log import Metrics, last, read_metrics
+
+TRAIN, VALID, FLAC = (
+    "train/bits_per_sample",
+    "valid/bits_per_sample",
+    "valid/flac_bits_per_sample",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run.
+
+    Attributes:
+      name: its folder, with the name of its model where the folder holds several.
+      settings: its flags, as text.
+      metrics: its curves.
+      model_bytes: size of the model file; None where there is none yet.
+    """
+
+    name: str
+    settings: dict[str, str]
+    metrics: Metrics
+    model_bytes: int | None
+
+    def last(self, name: str) -> float | None:
+        """Returns the last value of a metric; None where the run has none."""
+        return last(self.metrics, name)
+
+    @property
+    def steps(self) -> int:
+        """Steps done, as far as the metrics tell."""
+        return max(int(curve.steps[-1]) for curve in self.metrics.values())
+
+    @property
+    def seconds(self) -> float | None:
+        """Time that it took, as far as the metrics tell."""
+        known = [float(curve.seconds[-1]) for curve in self.metrics.values()]
+        return max((x for x in known if math.isfinite(x)), default=None)
+
+    @property
+    def best_valid(self) -> float | None:
+        """The lowest bits per sample of a validation."""
+        values = self.metrics[VALID].values if VALID in self.metrics else np.zeros(0)
+        return min(values[np.isfinite(values)].tolist(), default=None)
+
+
+def read_run(path: str) -> Run:
+    """Reads a run.
+
+    Args:
+      path: its folder; or, where a folder holds several, `folder/model_name`.
+
+    Raises:
+      FileNotFoundError, ValueError: it is no run; the message says what was expected.
+    """
+    path = os.path.normpath(os.path.expanduser(path))
+    if os.path.isdir(path):
+        folder, model = path, _only_model(path)
+    else:
+        folder, model = os.path.split(path)
+        if not os.path.exists(f"{path}.flags"):
+            raise FileNotFoundError(
+                f"{path}: no such folder, and no {model}.flags beside it; expected the "
+                "--output_dir of a run, or its --output_dir/--model_name"
+            )
+    npz = os.path.join(folder, f"{model}.npz")
+    with open(os.path.join(folder, f"{model}.flags"), encoding="utf-8", errors="replace") as file:
+        settings = parse_flags(file.read())
+    metrics = _metrics(folder, npz, is_alone=len(_models(folder)) == 1)
+    if not {TRAIN, VALID} & metrics.keys():
+        raise ValueError(f"{path}: its metrics hold no {TRAIN!r} yet; expected a run that trained")
+    return Run(
+        name=path,
+        settings=settings,
+        metrics=metrics,
+        model_bytes=os.path.getsize(npz) if os.path.exists(npz) else None,
+    )
+
+
+def parse_flags(text: str) -> dict[str, str]:
+    """Returns the flags of a flag file, as `--name=value`, `--name` and `--noname` a line.
+
+    The values of a flag that comes several times are joined by commas.
+    """
+    settings: dict[str, str] = {}
+    for line in text.splitlines():
+        flag = line.strip()
+        if not flag.startswith("--"):
+            continue  # a comment
+        name, equals, value = flag[2:].partition("=")
+        if not equals:  # on and off: the only flags that are written without a value
+            name, value = (name[2:], "false") if name.startswith("no") else (name, "true")
+        settings[name] = f"{settings[name]}, {value}" if name in settings else value
+    return settings
+
+
+def _models(folder: str) -> list[str]:
+    paths = sorted(glob.glob(os.path.join(glob.escape(folder), "*.flags")))
+    return [os.path.basename(path).removesuffix(".flags") for path in paths]
+
+
+def _only_model(folder: str) -> str:
+    models = _models(folder)
+    if not models:
+        raise FileNotFoundError(
+            f"{folder}: no .flags file in it; expected the --output_dir of a run"
+        )
+    if len(models) > 1:
+        choices = ", ".join(os.path.join(folder, model) for model in models)
+        raise ValueError(f"{folder} holds several runs; expected one of {choices}")
+    return models[0]
+
+
+def _metrics(folder: str, npz: str, *, is_alone: bool) -> Metrics:
+    """Returns the metrics of a model: where a folder holds several, those it ended with."""
+    newest = os.path.join(folder, "metrics.jsonl")
+    if is_alone:
+        return read_metrics(newest)
+    final = _final_metrics(npz)
+    for path in (newest, *glob.glob(os.path.join(glob.escape(folder), "metrics.*.jsonl"))):
+        metrics = read_metrics(path)
+        if all(last(metrics, name) == value for name, value in final.items()):
+            return metrics
+    raise ValueError(
+        f"{npz}: none of the metrics*.jsonl beside it are of this model; give every run an "
+        "--output_dir of its own"
+    )
+
+
+def _final_metrics(npz: str) -> dict[str, float]:
+    """Returns the metrics that a model file was written with; its arrays are not read."""
+    try:
+        with np.load(npz, allow_pickle=False) as archive:
+            return json.loads(str(archive["settings"]))["metrics"]
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{npz}: no such file; where a folder holds several runs, it tells which metrics are "
+            "whose"
+        ) from error
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{npz}: not a model file that training wrote ({error})") from error

@@ -1,0 +1,1 @@
+"""From hidden states to the probability of a sample."""

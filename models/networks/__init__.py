@@ -1,0 +1,1 @@
+"""From features of the past to hidden states."""

@@ -1,0 +1,1 @@
+"""Predictions of a sample from those before it, without trained parameters."""

@@ -1,0 +1,1 @@
+"""Which WAV files there are, and what their headers say."""

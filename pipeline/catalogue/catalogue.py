@@ -1,0 +1,167 @@
+"""The catalogue: which WAV files there are, and where the samples lie in each of them."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from pipeline.catalogue.column_file import ColumnFileError, smallest
+from pipeline.catalogue.scan import HeaderCache, Progress, scan_files
+from pipeline.catalogue.string_array import StringArray
+from pipeline.catalogue.table import FileTable
+from runtime import filesystem
+
+__all__ = ["Catalogue", "Progress", "Skipped", "build_catalogue", "find_and_scan"]
+
+_SUFFIX = ".wav"
+
+
+class Skipped(NamedTuple):
+    """A file or folder that cannot be used, and why."""
+
+    path: str
+    reason: str
+
+
+def _column(name: str, dtype: type) -> functools.cached_property[np.ndarray]:
+    return functools.cached_property(
+        lambda catalogue: catalogue.of(getattr(catalogue.files, name)).astype(dtype, copy=False)
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Catalogue:
+    """N files of a corpus, in the order of its folders and then of their names.
+
+    Its columns are made when they are first asked for: a corpus of 10^8 files and both its sides
+    share one table. The frames of file i are the `frames[i] * channels[i] * bytes_per_sample` bytes
+    from `offsets[i]` on; frames are contiguous and their samples interleaved.
+
+    Attributes:
+      files: the table.
+      rows: integers [N], which of its files these are; None: all.
+      skipped: what was found and cannot be used.
+      sizes: int64 [N], bytes in the file.
+      mtimes_ns: int64 [N], time of the last change in nanoseconds.
+      offsets: int64 [N], where the samples begin in the file, in bytes.
+      frames: int64 [N].
+      channels: int32 [N].
+      rates: int32 [N], frames a second.
+      encodings: int8 [N], values of `wav.Encoding`.
+    """
+
+    files: FileTable
+    rows: np.ndarray | None = None
+    skipped: tuple[Skipped, ...] = ()
+
+    sizes = _column("sizes", np.int64)
+    mtimes_ns = _column("mtimes_ns", np.int64)
+    offsets = _column("offsets", np.int64)
+    frames = _column("frames", np.int64)
+    channels = _column("channels", np.int32)
+    rates = _column("rates", np.int32)
+    encodings = _column("encodings", np.int8)
+
+    @classmethod
+    def usable(cls, files: FileTable) -> Self:
+        """The files that can be used; the others are what is skipped."""
+        count = files.num_usable
+        if count == len(files):
+            return cls(files=files)
+        rest = slice(count, None)
+        return cls(
+            files=files,
+            rows=smallest(np.arange(count)),
+            skipped=tuple(map(Skipped, files.paths[rest], files.notes[rest])),
+        )
+
+    def __len__(self) -> int:
+        return len(self.files) if self.rows is None else len(self.rows)
+
+    @functools.cached_property
+    def paths(self) -> StringArray:
+        """The paths to open, as `os.fsdecode` makes them (`os.fsencode` gives the bytes back)."""
+        return self._texts(self.files.paths)
+
+    @functools.cached_property
+    def names(self) -> StringArray:
+        """The paths relative to their folder in `audio_dirs`, with "/" between the parts."""
+        return self._texts(self.files.names)
+
+    @functools.cached_property
+    def notes(self) -> StringArray:
+        """What is wrong with a file although it is used, e.g. that it is cut off; else empty."""
+        return self._texts(self.files.notes)
+
+    def fresh(self) -> Self:
+        """The same files; the columns that are asked of it, gigabytes maybe, go with it."""
+        return dataclasses.replace(self)
+
+    def of(self, column: np.ndarray) -> np.ndarray:
+        """Returns what a column of the table says of these files, [N]."""
+        return column if self.rows is None else column[self.rows]
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> Self:
+        """The files at these indices, in their order; `skipped` stays."""
+        rows = np.asarray(indices, np.int64)
+        return dataclasses.replace(
+            self, rows=smallest(rows if self.rows is None else self.rows[rows])
+        )
+
+    def _texts(self, texts: StringArray) -> StringArray:
+        return texts if self.rows is None else texts[self.rows]
+
+
+def build_catalogue(
+    audio_dirs: Sequence[str],
+    *,
+    cache_path: str | None = None,
+    progress: Progress | None = None,
+    num_threads: int = 16,
+) -> Catalogue:
+    """Finds the WAV files of some folders and reads their headers.
+
+    Args:
+      audio_dirs: folders, searched recursively, or single files; local, or of any file system
+        that TensorFlow knows, such as gs://bucket/folder. A file in two of them is listed once.
+      cache_path: where to keep the result, so that next time the headers of unchanged files (same
+        size, same time of change) are not read again. Made or replaced if need be.
+      progress: shows how far the scan is.
+      num_threads: files in work at a time; what matters for remote files is latency.
+
+    Raises:
+      FileNotFoundError: one of `audio_dirs` does not exist.
+      ImportError, ValueError: a file system is not available, see `filesystem.require_filesystem`.
+      OSError: the cache cannot be written.
+    """
+    known = _load(cache_path) if cache_path else None
+    files = find_and_scan(audio_dirs, known, progress, num_threads)
+    if cache_path and not (known and files.equals(known)):
+        files.save(cache_path, {})
+    return Catalogue.usable(files)
+
+
+def find_and_scan(
+    audio_dirs: Sequence[str],
+    known: FileTable | None = None,
+    progress: Progress | None = None,
+    num_threads: int = 16,
+) -> FileTable:
+    """Returns the table of `build_catalogue`; `known` is an earlier one."""
+    seen: set[str] = set()
+    found: list[filesystem.FoundFile] = []
+    for audio_dir in audio_dirs:
+        found += sorted(filesystem.find_files(audio_dir, _SUFFIX, seen), key=lambda file: file.name)
+    del seen
+    return scan_files(found, HeaderCache(known) if known else None, progress, num_threads)
+
+
+def _load(path: str) -> FileTable | None:
+    """The table kept there; None if there is none, or none that can be used."""
+    try:
+        files, _ = FileTable.load(path)
+    except (OSError, ColumnFileError):
+        return None
+    return files

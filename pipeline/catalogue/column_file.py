@@ -1,0 +1,139 @@
+"""A file of named columns, loaded as fast as it can be read, and in no more memory than it takes.
+
+    a preamble: magic, length and CRC-32 of the header
+    the header, JSON
+    the columns, each at a multiple of 64 bytes, as NumPy has them in memory
+
+An .npz from a bucket needs a second copy in memory and is read in one stream. This is read by many
+threads, straight to where it stays, and aligned such that TensorFlow can share the memory.
+"""
+
+import json
+import mmap
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from concurrent import futures
+from typing import Any
+
+import numpy as np
+
+from runtime import filesystem
+
+_PREAMBLE = struct.Struct("<24sII")
+_MAGIC = b"wavestream columns 1".ljust(24)
+_BLOCK_BYTES = 2**22
+_INTEGERS = [np.dtype(letter) for letter in "BbHhIil"]
+_THREADS = 32  # For the latency of a bucket.
+
+
+ALIGNMENT = 64
+"""Where TensorFlow wants memory to begin, in bytes."""
+
+
+class ColumnFileError(ValueError):
+    """A file is not one of columns, or is damaged. The message does not name it."""
+
+
+def save(path: str, about: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> None:
+    """Replaces a file by one of these columns, one-dimensional, and JSON values about them.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    filesystem.write_atomically(path, _parts(about, columns))
+
+
+def load(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Returns what was saved.
+
+    Raises:
+      OSError: the file cannot be read.
+      ColumnFileError: it is something else, or damaged.
+    """
+    with filesystem.open_for_reads(path) as read_at:
+        preamble = read_at(0, _PREAMBLE.size)
+        if len(preamble) < _PREAMBLE.size or not preamble.startswith(_MAGIC):
+            raise ColumnFileError("it is no file of columns, or of another version")
+        _, length, checksum = _PREAMBLE.unpack(preamble)
+        header = read_at(_PREAMBLE.size, length)
+    if zlib.crc32(header) != checksum:
+        raise ColumnFileError("its header is damaged")
+    contents = json.loads(header)
+    begin = _aligned(_PREAMBLE.size + length)
+    content = allocate(contents["bytes"], np.dtype(np.uint8))
+
+    def read_block(start: int) -> None:
+        part = content[start : start + _BLOCK_BYTES]
+        with filesystem.open_for_reads(path) as read_at:
+            got = read_at(begin + start, len(part))
+        if len(got) < len(part):
+            raise ColumnFileError("it is cut off")
+        part[:] = np.frombuffer(got, np.uint8)
+
+    def view(column: dict[str, Any]) -> np.ndarray:
+        array = np.frombuffer(content, column["dtype"], column["count"], column["offset"])
+        if zlib.crc32(_bytes(array)) != column["crc32"]:
+            raise ColumnFileError(f"its column {column['name']} is damaged")
+        return array
+
+    with futures.ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(read_block, range(0, len(content), _BLOCK_BYTES)):
+            pass
+        views = pool.map(view, contents["columns"])
+        names = [column["name"] for column in contents["columns"]]
+        return contents["about"], dict(zip(names, views, strict=True))
+
+
+def allocate(count: int, dtype: np.dtype) -> np.ndarray:
+    """Returns an array of zeros that TensorFlow can share the memory of; NumPy aligns to 16."""
+    return np.frombuffer(mmap.mmap(-1, max(1, count * dtype.itemsize)), dtype, count)
+
+
+def smallest(column: np.ndarray) -> np.ndarray:
+    """Returns integers in the smallest type that holds them."""
+    low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)
+    limits = map(np.iinfo, _INTEGERS)
+    return column.astype(next(of.dtype for of in limits if of.min <= low and high <= of.max))
+
+
+def _parts(
+    about: Mapping[str, Any], columns: Mapping[str, np.ndarray]
+) -> Iterator[bytes | memoryview]:
+    """Yields the bytes of the file."""
+    end = 0
+    described: list[dict[str, Any]] = []
+    for name, column in columns.items():
+        offset = _aligned(end)
+        end = offset + column.nbytes
+        described.append(
+            {
+                "name": name,
+                "dtype": column.dtype.str,
+                "count": len(column),
+                "offset": offset,
+                "crc32": zlib.crc32(_bytes(column)),
+            }
+        )
+    header = json.dumps({"about": about, "bytes": end, "columns": described}).encode()
+    preamble = _PREAMBLE.pack(_MAGIC, len(header), zlib.crc32(header))
+    yield _padded(preamble + header)
+    written = 0
+    for description, column in zip(described, columns.values(), strict=True):
+        yield bytes(description["offset"] - written)
+        content = _bytes(column)
+        for start in range(0, len(content), _BLOCK_BYTES):
+            yield content[start : start + _BLOCK_BYTES]
+        written = description["offset"] + len(content)
+
+
+def _bytes(column: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(column).view(np.uint8).data
+
+
+def _padded(content: bytes) -> bytes:
+    return content.ljust(_aligned(len(content)), b"\0")
+
+
+def _aligned(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT

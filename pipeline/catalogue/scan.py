@@ -1,0 +1,182 @@
+"""Reading the headers of files: what takes the time where there are many, or where they are far."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.catalogue.column_file import smallest
+from pipeline.catalogue.string_array import join
+from pipeline.catalogue.table import FileTable
+from pipeline.wav import header as wav
+from runtime import filesystem
+from runtime.filesystem import FoundFile
+
+_FINITE_CHECK_BYTES = 1 << 20
+_FILES_PER_TASK = 64  # spreads the cost of handing a task to a thread
+
+Progress = Callable[[Iterable, int], Iterable]
+"""Wraps an iterable of known length, as `lambda items, total: tqdm(items, total=total)` does."""
+
+
+class _Scanned(NamedTuple):
+    """What is known of a file, see `table.FileTable`."""
+
+    size: int = -1
+    mtime_ns: int = -1
+    offset: int = 0
+    frames: int = 0
+    channels: int = 0
+    rate: int = 0
+    encoding: int = -1
+    note: str = ""
+
+
+_NUMBERS = np.dtype([(name, np.int64) for name in _Scanned._fields[:-1]])
+
+
+class HeaderCache:
+    """FileTable that were scanned before, by path."""
+
+    def __init__(self, files: FileTable) -> None:
+        self._files = files
+        self._rows = {path: row for row, path in enumerate(files.paths)}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def unchanged(self, path: str, size: int, mtime_ns: int) -> _Scanned | None:
+        """Returns what the scan found, if the file is as it was then."""
+        files, row = self._files, self._rows.get(path)
+        if row is None or (files.sizes[row], files.mtimes_ns[row]) != (size, mtime_ns):
+            return None
+        return _Scanned(
+            size=size,
+            mtime_ns=mtime_ns,
+            offset=int(files.offsets[row]),
+            frames=int(files.frames[row]),
+            channels=int(files.channels[row]),
+            rate=int(files.rates[row]),
+            encoding=int(files.encodings[row]),
+            note=files.notes[row],
+        )
+
+
+def scan_files(
+    found: Sequence[FoundFile],
+    known: HeaderCache | None = None,
+    progress: Progress | None = None,
+    num_threads: int = 16,
+) -> FileTable:
+    """Reads the headers of files.
+
+    Args:
+      found: the files, and folders that could not be looked into.
+      known: unchanged files of these (same size, same time of change) are not read again.
+      progress: shows how far it is.
+      num_threads: files in work at a time; what matters for remote files is latency.
+
+    Returns:
+      Those that can be used, then the others, each in their order.
+    """
+    notes: dict[int, str] = {}
+
+    def numbers() -> Iterator[tuple]:
+        for row, scanned in enumerate(_scan(found, known, progress, num_threads)):
+            if scanned.note:
+                notes[row] = scanned.note
+            yield scanned[:-1]
+
+    table = np.fromiter(numbers(), _NUMBERS, len(found))
+    order = np.argsort(table["encoding"] < 0, kind="stable")
+    table = table[order]
+    rows = order.tolist()
+    path_blob, path_bounds = join(found[row].path for row in rows)
+    note_blob, note_bounds = join(notes.get(row, "") for row in rows)
+    roots = (len(os.fsencode(found[row].path)) - len(os.fsencode(found[row].name)) for row in rows)
+    return FileTable(
+        path_blob=path_blob,
+        path_bounds=path_bounds,
+        name_starts=smallest(np.fromiter(roots, np.int64, len(found))),
+        note_blob=note_blob,
+        note_bounds=note_bounds,
+        sizes=smallest(table["size"]),
+        mtimes_ns=smallest(table["mtime_ns"]),
+        offsets=smallest(table["offset"]),
+        frames=smallest(table["frames"]),
+        channels=smallest(table["channels"]),
+        rates=smallest(table["rate"]),
+        encodings=smallest(table["encoding"]),
+    )
+
+
+def _scan(
+    found: Sequence[FoundFile],
+    known: HeaderCache | None,
+    progress: Progress | None,
+    num_threads: int,
+) -> Iterator[_Scanned]:
+    """Scans files in a pool of threads; yields in their order."""
+    size = max(1, min(_FILES_PER_TASK, len(found) // (4 * num_threads)))
+    tasks = (found[start : start + size] for start in range(0, len(found), size))
+    pool = ThreadPoolExecutor(num_threads)
+    try:
+        results: Iterable[_Scanned] = itertools.chain.from_iterable(
+            pool.map(lambda task: [_scan_file(file, known) for file in task], tasks)
+        )
+        yield from progress(results, len(found)) if progress else results
+    finally:
+        pool.shutdown(cancel_futures=True)  # on Ctrl-C, do not scan the rest first
+
+
+def _scan_file(file: FoundFile, known: HeaderCache | None) -> _Scanned:
+    """What the header says; what is known if the file is as it was then."""
+    if file.error:
+        return _Scanned(note=file.error)
+    size = mtime_ns = -1
+    try:
+        size, mtime_ns = filesystem.stat(file.path)
+        if known and (unchanged := known.unchanged(file.path, size, mtime_ns)):
+            return unchanged
+        with filesystem.open_for_reads(file.path) as read_at:
+            header = wav.read_header(read_at, size)
+            if header.encoding.is_float:
+                _check_finite(read_at, header)
+    except wav.WavError as error:
+        return _Scanned(size=size, mtime_ns=mtime_ns, note=str(error))
+    except OSError as error:
+        # May pass without a trace in size or time, so these do not say that it is unchanged.
+        return _Scanned(note=error.strerror or str(error))
+    return _Scanned(
+        size=size,
+        mtime_ns=mtime_ns,
+        offset=header.payload_offset,
+        frames=header.frames,
+        channels=header.channels,
+        rate=header.rate,
+        encoding=header.encoding,
+        note=header.note,
+    )
+
+
+def _check_finite(read_at: filesystem.ReadAt, header: wav.WavHeader) -> None:
+    """Refuses float samples that have no integer near them, in bounded memory.
+
+    Raises:
+      wav.WavError: a sample is NaN or infinite.
+    """
+    sample_bytes = header.encoding.bytes_per_sample
+    end = header.payload_offset + header.frames * header.frame_bytes
+    for offset in range(header.payload_offset, end, _FINITE_CHECK_BYTES):
+        block = read_at(offset, min(_FINITE_CHECK_BYTES, end - offset))
+        samples = np.frombuffer(block, f"<f{sample_bytes}", len(block) // sample_bytes)
+        finite = np.isfinite(samples)
+        if not finite.all():
+            first = (offset - header.payload_offset) // sample_bytes + int(finite.argmin())
+            raise wav.WavError(
+                f"it holds NaN or infinity (first in frame {first // header.channels}); "
+                "such samples have no integer value"
+            )

@@ -1,0 +1,89 @@
+"""Many short texts in few bytes: one array of characters in place of a Python object each.
+
+N texts.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Self, overload
+
+import numpy as np
+
+from pipeline.catalogue.column_file import smallest
+
+_BLOCK = 2**16  # StringArray whose places are Python objects at a time.
+_SHOWN = 20
+
+
+class StringArray(Sequence[str]):
+    """An immutable sequence of texts; such as are paths, as `os.fsdecode` makes them.
+
+    Attributes:
+      blob: uint8, their bytes in UTF-8; bytes that are none stand for themselves.
+      starts: integers [N], where each text begins in the blob.
+      ends: integers [N], where it ends.
+    """
+
+    def __init__(self, blob: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
+        """Shares the arrays, and so the memory, of what it is made of."""
+        self.blob, self.starts, self.ends = blob, starts, ends
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Makes them of strings."""
+        blob, bounds = join(texts)
+        return cls(blob, bounds[:-1], bounds[1:])
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @overload
+    def __getitem__(self, index: int | np.integer) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice | np.ndarray) -> "StringArray": ...
+
+    def __getitem__(self, index: int | np.integer | slice | np.ndarray) -> "str | StringArray":
+        """One text, or some of them without a copy of their bytes."""
+        if isinstance(index, slice | np.ndarray):
+            return StringArray(self.blob, self.starts[index], self.ends[index])
+        return _decode(self.blob[int(self.starts[index]) : int(self.ends[index])].tobytes())
+
+    def __iter__(self) -> Iterator[str]:
+        return map(_decode, self.encoded())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{tuple(self[:_SHOWN])!r}{' and more' * (len(self) > _SHOWN)}"
+
+    def encoded(self) -> Iterator[bytes]:
+        """Yields the bytes of each text."""
+        content = self.blob.data
+        for block in range(0, len(self), _BLOCK):
+            some = slice(block, block + _BLOCK)
+            starts, ends = self.starts[some].tolist(), self.ends[some].tolist()
+            yield from (content[a:b].tobytes() for a, b in zip(starts, ends, strict=True))
+
+    def lengths(self) -> np.ndarray:  # integers [N]
+        """How many bytes each text has."""
+        return self.ends - self.starts
+
+
+def join(texts: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:  # uint8, integers [N + 1]
+    """Returns the bytes of texts, one after the other, and where each begins and the last ends."""
+    blob = bytearray()
+    bounds = array("q", [0])
+    for text in texts:
+        blob += text.encode("utf-8", "surrogateescape")
+        bounds.append(len(blob))
+    return np.frombuffer(bytes(blob), np.uint8), smallest(np.frombuffer(bounds, np.int64))
+
+
+def _decode(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")

@@ -1,0 +1,1 @@
+"""Reading on other machines, by tf.data service."""

@@ -1,0 +1,107 @@
+"""What a user wants to know of a corpus before training on it."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pipeline.catalogue.catalogue import Catalogue
+from pipeline.corpus import Corpus, describe_skipped
+from pipeline.dataset import make_dataset
+from pipeline.reading.chunks import Chunks
+from pipeline.reading.read_chunks import real_samples
+from pipeline.wav.header import Encoding
+
+
+def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
+    """Returns what the headers say, as rows of label and text."""
+    files, table = corpus.catalogue, corpus.catalogue.files
+    seconds = files.of(table.frames) / files.of(table.rates)
+    rows = [
+        ("files", f"{len(files):,} with {_duration(seconds.sum())} of audio"),
+        (
+            "length of a file",
+            f"{seconds.min():,.2f} to {seconds.max():,.2f} s, median {np.median(seconds):,.2f} s",
+        ),
+        ("rates", _tally(files.of(table.rates), lambda rate: f"{rate:,} Hz")),
+        ("channels", _tally(files.of(table.channels), _channels)),
+        ("encodings", _tally(files.of(table.encodings), lambda code: Encoding(code).label)),
+    ]
+    rows += describe_noted(files)
+    if files.skipped:
+        rows.append(("skipped", f"{len(files.skipped):,}: {describe_skipped(files.skipped, 20)}"))
+    else:
+        rows.append(("skipped", "none"))
+    return rows
+
+
+def describe_noted(files: Catalogue) -> list[tuple[str, str]]:
+    """Returns what is used although something is wrong with it, as a row if there is any."""
+    noted = np.flatnonzero(files.notes.lengths())
+    return [
+        ("used, but", f"{len(noted):,}, such as {files.paths[first]!r} ({files.notes[first]})")
+        for first in noted[:1]
+    ]
+
+
+def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
+    """Returns how the corpus is split and cut, as rows of label and text."""
+    config = corpus.train.config
+    limit = corpus.train.limit
+    capped = limit is not None and limit < int(corpus.train.first[-1])
+    return [
+        ("training", _side(corpus.train) + (" (the cap of --num_chunks)" if capped else "")),
+        ("validation", _side(corpus.valid) if len(corpus.valid) else "none is held out"),
+        (
+            "steps per epoch",
+            f"{corpus.steps_per_epoch:,.1f} of {config.batch_size:,} chunks"
+            f" of {config.chunk_size:,} samples",
+        ),
+    ]
+
+
+def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
+    """Returns what one batch looks like, as rows of label and text; reads it."""
+    batch = next(make_dataset(corpus.train).take(1).as_numpy_iterator())
+    symbols = batch["symbols"]
+    real = symbols[real_samples(batch["lengths"], symbols.shape[-1])]
+    config = corpus.train.config
+    used = (
+        f"; symbols from {real.min()} to {real.max()}, mean {real.mean():.1f}" if real.size else ""
+    )
+    return [
+        (
+            "one batch",
+            f"{symbols.dtype} {list(symbols.shape)} (devices, chunks, samples){used}"
+            f" of 0 to {2**config.bits - 1}; silence is {2 ** (config.bits - 1)};"
+            f" {1 - real.size / symbols.size:.1%} is padding",
+        )
+    ]
+
+
+def _side(chunks: Chunks) -> str:
+    counts = {
+        "file": len(chunks.catalogue),
+        "chunk": len(chunks),
+        "sample": chunks.num_samples,
+    }
+    return ", ".join(f"{count:,} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.2f} seconds"
+
+
+def _channels(count: int) -> str:
+    return {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
+
+
+def _tally(values: np.ndarray, label: Callable[[int], str]) -> str:
+    """Returns the values by how often they come."""
+    values, counts = np.unique(values, return_counts=True)
+    if len(values) == 1:
+        return f"all {label(int(values[0]))}"
+    order = np.argsort(-counts, kind="stable")
+    return ", ".join(f"{label(int(values[i]))} ({counts[i]:,})" for i in order)

@@ -1,0 +1,1 @@
+"""From the numbers of chunks to their samples."""

@@ -1,0 +1,75 @@
+"""The samples of one file, in order: what other codecs are given.
+
+F frames, C channels.
+"""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline.catalogue.catalogue import Catalogue
+from pipeline.config import PipelineConfig
+from pipeline.reading.byte_ranges import read_ranges
+from pipeline.transforms import downmix, quantize
+from pipeline.wav.decode import DEPTHS, decode
+from pipeline.wav.header import Encoding
+
+_BLOCK_BYTES = 2**22
+
+
+def read_samples(
+    catalogue: Catalogue, file: int, config: PipelineConfig | None = None
+) -> Iterator[np.ndarray]:  # int32 [F, C] each
+    """Streams the frames of a file, in blocks that bound the memory.
+
+    Args:
+      catalogue: the files.
+      file: which of them, an index.
+      config: downmix and quantize as for the model: samples are its symbols less half of the
+        vocabulary. None: the file's own samples, at their own depth (32 bits for floats).
+
+    Raises:
+      OSError: the file cannot be read any more, or has changed since it was catalogued.
+    """
+    path = catalogue.paths[file]
+    encoding, channels = Encoding(catalogue.encodings[file]), int(catalogue.channels[file])
+    frame_bytes = encoding.bytes_per_sample * channels
+    begin = int(catalogue.offsets[file])
+    end = begin + int(catalogue.frames[file]) * frame_bytes
+    step = max(1, _BLOCK_BYTES // frame_bytes) * frame_bytes
+    errors: list[str] = []
+    for start in range(begin, end, step):
+        size = np.array([min(step, end - start)])
+        payload, read = read_ranges(
+            np.array([os.fsencode(path)], object),
+            np.array([start]),
+            size,
+            size,
+            catalogue.sizes[file : file + 1],
+            catalogue.mtimes_ns[file : file + 1],
+            lambda _, reason: errors.append(reason),
+        )
+        if not read[0]:
+            raise OSError(f"{path!r} cannot be read any more: {errors[0]}")
+        yield _decode(payload, encoding, channels, config).numpy()
+
+
+def depth_of(catalogue: Catalogue, file: int, config: PipelineConfig | None = None) -> int:
+    """Returns the bits of a sample that `read_samples` streams: 8, 16, 24 or 32."""
+    if config:
+        return config.bits
+    return int(DEPTHS[Encoding(catalogue.encodings[file])])
+
+
+def _decode(
+    payload: np.ndarray, encoding: Encoding, channels: int, config: PipelineConfig | None
+) -> tf.Tensor:  # int32 [F, C]
+    frames, depth = decode(tf.constant(payload), tf.constant(int(encoding)), tf.constant(channels))
+    if config is None:
+        return frames
+    if config.downmix:
+        frames = downmix(frames, depth)
+    symbols = quantize(frames, depth, bits=config.bits)
+    return tf.cast(symbols, tf.int32) - 2 ** (config.bits - 1)

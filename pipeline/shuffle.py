@@ -1,0 +1,170 @@
+"""The order of chunks: a pure function of (seed, step, row of the batch).
+
+Nothing is stored and nothing is replayed: batch k is plain arithmetic, so a run may resume at any
+step, and a host may ask for the rows it serves alone.
+
+How chunks get their places. Let T be the number of chunks, B the global batch. Batch k, row b is
+*position* `p = k*B + b` of an endless stream; epoch `e = p // T` begins where epoch e-1 ends, so no
+batch is short and every chunk comes exactly once an epoch. Within an epoch, position `i` belongs to
+*lane* `r = i % B`, and each lane owns a stretch of T/B consecutive chunks: a batch therefore holds
+one chunk from each B-th of the corpus (stratified sampling; lower variance than drawing them
+freely). A lane walks its stretch
+
+  * in *segments* of S consecutive chunks, because a segment is one read: their order is permuted,
+  * with the chunks of each *window* of K steps permuted among themselves.
+
+Each epoch turns the ring of all T chunks by a random amount first, so that lanes and segments are
+cut elsewhere every time. Segments and windows are aligned to absolute steps: window w is exactly
+the batches [w*K, (w+1)*K), whatever the corpus.
+
+Shapes: N is any number of positions. All arithmetic is int64 and exact, on every machine and
+version: a change of the order is a breaking change (`tests/pipeline/test_shuffle.py` holds a golden).
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+_MASK32 = 0xFFFFFFFF
+_ROUNDS = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Order:
+    """The order of the chunks of one split.
+
+    Attributes:
+      num_chunks: T, chunks in an epoch.
+      batch_size: B, rows of the global batch.
+      segment: S, consecutive chunks read at once.
+      window: K, steps whose chunks are permuted among themselves.
+      seed: another seed, another order.
+    """
+
+    num_chunks: int
+    batch_size: int
+    segment: int
+    window: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("num_chunks", "batch_size", "segment", "window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
+
+    def occurrences(
+        self,
+        steps: tf.Tensor,  # int64 [N]
+        rows: tf.Tensor,  # int64 [N], 0 <= row < B
+    ) -> tf.Tensor:  # int64 [N]
+        """Returns which chunk comes at each (step, row), as `epoch * num_chunks + chunk`.
+
+        Occurrences are unique over the whole run, and those of a window are mostly consecutive
+        numbers: sorted, they are the reads to make.
+        """
+        total, batch = self.num_chunks, self.batch_size
+        position = steps * batch + rows
+        epoch, place = position // total, position % total
+        lane, turn = place % batch, place // batch
+        spare = total % batch  # The first `spare` lanes own one chunk more.
+        length = total // batch + tf.cast(lane < spare, tf.int64)
+        base = lane * (total // batch) + tf.minimum(lane, spare)
+        start = steps - turn  # The step at which the lane's walk through this epoch begins.
+        epoch_key = hash_key(0, self.seed, self.seed >> 32, epoch)
+        lane_key = hash_key(epoch_key, lane)
+
+        # Permute inside the window, as much of it as lies in this epoch.
+        window = steps // self.window
+        low = tf.maximum(start, window * self.window)
+        high = tf.minimum(start + length, (window + 1) * self.window)
+        step = low + permute(steps - low, high - low, hash_key(lane_key, window))
+
+        # Permute the segments that lie wholly in this epoch; the cut ones at its ends stay.
+        segment = step // self.segment
+        first = -(-start // self.segment)
+        count = (start + length) // self.segment - first
+        whole = (segment >= first) & (segment < first + count)
+        index, size = tf.where(whole, segment - first, 0), tf.where(whole, count, 1)
+        moved = first + permute(index, size, hash_key(lane_key, -1))
+        step = tf.where(whole, moved * self.segment + step % self.segment, step)
+
+        turned = hash_key(epoch_key, -1) * 2**30 + hash_key(epoch_key, -2)
+        chunk = (base + step - start + turned % total) % total
+        return epoch * total + chunk
+
+    def window_occurrences(
+        self,
+        window: tf.Tensor,  # int64 []
+        rows: tuple[int, int],
+    ) -> tf.Tensor:  # int64 [K * (rows[1] - rows[0])]
+        """Returns the occurrences of one window's batches, step by step, for rows [first, last)."""
+        steps = window * self.window + tf.range(self.window, dtype=tf.int64)
+        steps, row_numbers = tf.meshgrid(steps, tf.range(*rows, dtype=tf.int64), indexing="ij")
+        return self.occurrences(tf.reshape(steps, [-1]), tf.reshape(row_numbers, [-1]))
+
+
+class CorpusOrder(Order):
+    """The chunks as they are numbered, row by row: to evaluate and to code, not to train on."""
+
+    def occurrences(self, steps: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """Returns which chunk comes at each (step, row): `step * batch_size + row`."""
+        return steps * self.batch_size + rows
+
+
+@tf.function(autograph=False)  # Traced once for its several uses.
+def permute(
+    index: tf.Tensor,  # int64 [N], 0 <= index < size
+    size: tf.Tensor,  # int64 [N], 1 <= size < 2^53
+    key: tf.Tensor,  # int64 [N], 0 <= key < 2^32
+) -> tf.Tensor:  # int64 [N]
+    """Returns the image of each index under the permutation of [0, size) that its key names.
+
+    The generalized Feistel cipher with cycle walking of Black and Rogaway, "Ciphers with arbitrary
+    finite domains" (CT-RSA 2002): a bijection of Z_a x Z_b with a*b just over `size`, applied until
+    the result lies below `size`. `tf.random.experimental.index_shuffle` would do, but takes one
+    seed a call, and lanes must not share one.
+    """
+    left_size = tf.cast(tf.sqrt(tf.cast(size, tf.float64)), tf.int64) + 1
+    right_size = -(-size // left_size)
+
+    def cipher(value: tf.Tensor) -> tf.Tensor:
+        left, right = tf.truncatediv(value, right_size), tf.truncatemod(value, right_size)
+        for number in range(0, _ROUNDS, 2):
+            left = tf.truncatemod(left + _mix(right, key, number), left_size)
+            right = tf.truncatemod(right + _mix(left, key, number + 1), right_size)
+        return left * right_size + right
+
+    def walk(value: tf.Tensor, outside: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        value = tf.where(outside, cipher(value), value)
+        return value, value >= size
+
+    value, _ = tf.while_loop(
+        lambda value, outside: tf.reduce_any(outside),
+        walk,
+        [index, tf.ones_like(index, tf.bool)],
+    )
+    return value
+
+
+def hash_key(key: tf.Tensor | int, *parts: tf.Tensor | int) -> tf.Tensor:
+    """Returns 32 well-mixed bits of a key and the low 32 bits of each part, as int64."""
+    key = tf.cast(key, tf.int64)
+    for number, part in enumerate(parts):
+        low = part & _MASK32 if isinstance(part, int) else part  # Seeds may have 64 bits.
+        key = _mix(tf.cast(low, tf.int64), key, number)
+    return key
+
+
+def _mix(value: tf.Tensor, key: tf.Tensor, number: int) -> tf.Tensor:
+    """Mixes 32-bit `value` and `key` in int64, with no product of 2^63 or more.
+
+    An integer hash of the form of C. Wellons, "Prospecting for Hash Functions", with multipliers
+    below 2^31 so that products stay exact.
+    """
+    xor, shift, mask = tf.bitwise.bitwise_xor, tf.bitwise.right_shift, tf.bitwise.bitwise_and
+    value = mask(value + xor(key, number * 0x9E3779B9 % 2**32), _MASK32)
+    value = mask(xor(value, shift(value, 16)) * 0x21F0AAAD, _MASK32)
+    value = mask(xor(value, shift(value, 15)) * 0x735A2D97, _MASK32)
+    return xor(value, shift(value, 15))

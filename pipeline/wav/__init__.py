@@ -1,0 +1,1 @@
+"""The WAV format: headers, and payloads as integers."""

@@ -1,0 +1,54 @@
+"""Samples as the bytes and the WAV that codecs read."""
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from evaluation.baselines.pcm import CodecError, PcmFormat, pcm_bytes, write_wav
+from tests.evaluation.baselines.signals import stream
+
+
+@pytest.mark.parametrize(
+    ("depth", "expected"),
+    [
+        (8, "00 7f 80 ff"),
+        (16, "80ff ffff 0000 7f00"),
+        (24, "80ffff ffffff 000000 7f0000"),
+        (32, "80ffffff ffffffff 00000000 7f000000"),
+    ],
+)
+def test_bytes_are_little_endian_and_8_bits_unsigned(depth, expected):
+    samples = np.array([[-128, -1], [0, 127]], np.int32)
+    assert pcm_bytes(samples, depth) == bytes.fromhex(expected)
+    transposed = np.asfortranarray(samples)
+    assert pcm_bytes(transposed, depth) == bytes.fromhex(expected)
+
+
+@pytest.mark.parametrize("depth", [8, 16, 24, 32])
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_another_reader_reads_the_wav(depth, channels):
+    limit = 2 ** (depth - 1)
+    samples = np.random.default_rng(0).integers(-limit, limit, (77, channels), np.int32)
+    file = io.BytesIO()
+    write_wav(file, stream(samples, depth)[0], np.split(samples, [1, 50]))
+    content = file.getvalue()
+    assert int.from_bytes(content[4:8], "little") == len(content) - 8
+    assert len(content) % 2 == 0
+
+    file.seek(0)
+    read, rate = soundfile.read(file, dtype="int32", always_2d=True)
+    assert rate == 44100
+    np.testing.assert_array_equal(read >> (32 - depth), samples)
+
+
+def test_a_wav_of_4_gib_is_refused():
+    pcm = PcmFormat(rate=44100, channels=1, depth=32, frames=2**30)
+    with pytest.raises(CodecError, match="4 GiB"):
+        write_wav(io.BytesIO(), pcm, [])
+
+
+def test_another_depth_is_refused():
+    with pytest.raises(ValueError, match="8, 16, 24 or 32, got 12"):
+        PcmFormat(rate=44100, channels=1, depth=12, frames=1)

@@ -1,0 +1,245 @@
+"""The figure that everything else hangs on. L chunk size, G group sizes."""
+
+import dataclasses
+import functools
+import json
+import math
+import os
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from evaluation.score import evaluate
+from models.config import ModelConfig
+from models.networks.transformer import Transformer, init_params
+from pipeline.catalogue.catalogue import build_catalogue
+from pipeline.config import PipelineConfig
+from pipeline.dataset import make_dataset
+from pipeline.reading.chunks import Chunks
+from pipeline.wav.header import Encoding
+from tests.command_line import ROOT
+from tests.wav_files import write_wav
+from training.config import TrainingConfig
+from training.control.control_flags import ControlFlags
+from training.step import (
+    fetch_params,
+    init_state,
+    make_eval_step,
+    make_train_step,
+    put_control_flags,
+)
+from training.validation import validate
+
+CONFIG = PipelineConfig(chunk_size=32, batch_size=4, stereo_blocking_n=8)
+MODEL: dict[str, Any] = {"embedding_dim": 8, "num_heads": 1, "num_layers": 1, "widening_factor": 1}
+
+
+@functools.cache
+def model(use_16bit: bool = False) -> tuple[Transformer, Any]:
+    config = ModelConfig(vocab_size=65536 if use_16bit else 256, **MODEL)
+    params = init_params(config, jax.random.key(0))["params"]
+    noise = functools.partial(jax.random.normal, jax.random.key(1))
+    return Transformer(config), jax.tree.map(lambda x: x + 0.1 * noise(x.shape), params)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files whose last chunks are short, one shorter than a chunk, one stereo."""
+    path = tmp_path_factory.mktemp("audio")
+    rng = np.random.default_rng(0)
+    for name, frames, channels in (("a", 100, 1), ("b", 64, 2), ("c", 5, 1), ("d", 333, 1)):
+        walk = rng.integers(-2000, 2000, (frames, channels)).cumsum(0)
+        write_wav(path / f"{name}.wav", np.clip(walk, -(2**15), 2**15 - 1), Encoding.S16)
+    return path
+
+
+class Uniform:
+    """Knows nothing."""
+
+    def __init__(self, vocab_size: int):
+        self.vocab_size = vocab_size
+
+    def apply(self, variables, symbols, group_sizes, *, method):
+        costs = [math.log(size / self.vocab_size) for size in group_sizes]
+        return jnp.broadcast_to(jnp.array(costs), (*symbols.shape, len(costs)))
+
+
+def _reference(folder, config: PipelineConfig) -> dict[str, tuple[float, int]]:
+    """Bits and samples of each file, chunk by chunk, the obvious way."""
+    transformer, params = model(config.use_16bit)
+    log_likelihood = jax.jit(
+        functools.partial(transformer.apply, {"params": params}, method="log_likelihood")
+    )
+    chunks = Chunks(
+        catalogue=build_catalogue([os.fspath(folder)]),
+        config=dataclasses.replace(config, batch_size=1),
+    )
+    found: dict[str, tuple[float, int]] = {}
+    dataset = make_dataset(chunks, one_pass=True, shuffle=False)
+    for number, batch in enumerate(dataset.as_numpy_iterator()):
+        path, _ = chunks.locate(number)
+        length = int(batch["lengths"][0, 0])
+        nats = -np.asarray(log_likelihood(batch["symbols"][0]), np.float64)[0, :length].sum()
+        bits, samples = found.get(os.path.basename(path), (0.0, 0))
+        found[os.path.basename(path)] = bits + nats / math.log(2), samples + length
+    return found
+
+
+@pytest.mark.parametrize("use_16bit", [False, True])
+@pytest.mark.parametrize("downmix", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_equals_the_sum_over_chunks(folder, use_16bit, downmix, batch_size):
+    config = dataclasses.replace(
+        CONFIG, use_16bit=use_16bit, downmix=downmix, batch_size=batch_size
+    )
+    catalogue = build_catalogue([os.fspath(folder)])
+    result = evaluate(*model(use_16bit), catalogue, config)
+    expected = _reference(folder, config)
+    assert result.names == tuple(expected)
+    np.testing.assert_allclose(result.model_bits, [b for b, _ in expected.values()], rtol=1e-6)
+    samples = [100, 64 * (1 if downmix else 2), 5, 333]
+    assert result.samples.tolist() == [n for _, n in expected.values()] == samples
+
+
+@pytest.mark.parametrize("use_16bit", [False, True])
+def test_every_view_has_the_same_sum(folder, use_16bit):
+    config = dataclasses.replace(CONFIG, use_16bit=use_16bit)
+    result = evaluate(*model(use_16bit), build_catalogue([os.fspath(folder)]), config)
+    for bins in (result.by_position, result.by_loudness):
+        assert bins.samples.sum() == result.samples.sum() == result.symbol_counts.sum()
+        assert bins.bits.sum() == pytest.approx(result.model_bits.sum(), rel=1e-12)
+    assert result.by_position.edges[[0, -1]].tolist() == [0, 32]
+    if use_16bit:
+        assert (result.upper_byte_bits > 0).all()
+        assert (result.upper_byte_bits < result.model_bits).all()
+    else:
+        assert result.upper_byte_bits is None
+
+
+def test_the_upper_byte_costs_what_the_probabilities_say(folder):
+    transformer, params = model(True)
+    symbols = np.random.default_rng(0).integers(0, 65536, (1, 3))
+    symbols[0, 1:] = 0, 65535
+    tables = transformer.apply({"params": params}, symbols, method="log_probs")
+    both = transformer.apply({"params": params}, symbols, (1, 256), method="log_likelihoods")
+    for place, symbol in enumerate(symbols[0]):
+        first = symbol // 256 * 256
+        expected = jax.nn.logsumexp(tables[0, place, first : first + 256])
+        assert both[0, place, 1] == pytest.approx(float(expected), rel=1e-4)
+        assert both[0, place, 0] == pytest.approx(float(tables[0, place, symbol]), rel=1e-5)
+
+
+@pytest.mark.parametrize("use_16bit", [False, True])
+def test_a_model_that_knows_nothing_needs_all_bits(folder, use_16bit):
+    config = dataclasses.replace(CONFIG, use_16bit=use_16bit)
+    uniform: Any = Uniform(2**config.bits)
+    result = evaluate(uniform, {}, build_catalogue([os.fspath(folder)]), config)
+    assert result.bits_per_sample == pytest.approx(config.bits, rel=1e-7)
+    if use_16bit:
+        np.testing.assert_allclose(result.upper_byte_bits, result.model_bits / 2, rtol=1e-6)
+
+
+def test_equals_the_figure_of_the_training_loop(folder):
+    transformer, params = model()
+    catalogue = build_catalogue([os.fspath(folder)])
+    data = make_dataset(Chunks(catalogue=catalogue, config=CONFIG), one_pass=True)
+    state = init_state(params, TrainingConfig())
+    validation = validate(make_eval_step(transformer), state, data, 0, 8, ControlFlags)
+    result = evaluate(transformer, params, catalogue, CONFIG)
+    assert result.samples.sum() == validation["valid/samples"]
+    assert result.bits_per_sample == pytest.approx(validation["valid/bits_per_sample"], rel=1e-5)
+
+
+def test_silence_costs_a_trained_model_nothing(folder, tmp_path):
+    transformer, params = model()
+    data = make_dataset(
+        Chunks(catalogue=build_catalogue([os.fspath(folder)]), config=CONFIG)
+    ).as_numpy_iterator()
+    config = TrainingConfig(learning_rate=1e-2, warmup_steps=0, lr_schedule="constant")
+    state, step = init_state(params, config), make_train_step(transformer, config)
+    nothing = put_control_flags(ControlFlags())
+    for _ in range(20):
+        state, _, _ = step(state, next(data), nothing)
+    write_wav(tmp_path / "silence.wav", np.zeros((2000, 1), int), Encoding.S16)
+    silence = build_catalogue([os.fspath(tmp_path)])
+    config = dataclasses.replace(CONFIG, chunk_size=1000)
+    assert evaluate(transformer, fetch_params(state), silence, config).bits_per_sample < 0.1
+
+
+def test_white_noise_costs_its_entropy(tmp_path):
+    levels, count = 64, 20_000
+    noise = np.random.default_rng(0).integers(0, levels, (count, 1)) * (2**16 // levels) - 2**15
+    write_wav(tmp_path / "noise.wav", noise, Encoding.S16)
+    result = evaluate(*model(), build_catalogue([os.fspath(tmp_path)]), CONFIG)
+    # By the luck of these samples a model may save a few standard errors of a surprise.
+    assert result.bits_per_sample > math.log2(levels) - 0.01
+
+
+def test_loudness(tmp_path):
+    wave = np.where(np.arange(64) % 2, 2**15 - 256, -(2**15) + 256)[:, np.newaxis]
+    for name, gain in (("full", 1), ("half", 0.5), ("silence", 0)):
+        write_wav(tmp_path / f"{name}.wav", (wave * gain).astype(int), Encoding.S16)
+    bins = evaluate(*model(), build_catalogue([os.fspath(tmp_path)]), CONFIG).by_loudness
+    # -6.09 dB: just below the edge.
+    assert dict(zip(bins.edges, bins.samples, strict=False)) | {-np.inf: 64, -12: 64, -6: 64} == (
+        dict(zip(bins.edges, bins.samples, strict=False))
+    )
+    assert bins.samples.sum() == 192
+
+
+def test_a_file_that_changed_is_in_no_figure(folder, tmp_path):
+    for name in "abcd":
+        (tmp_path / f"{name}.wav").write_bytes((folder / f"{name}.wav").read_bytes())
+    catalogue = build_catalogue([os.fspath(tmp_path)])
+    whole = evaluate(*model(), catalogue.select([0, 1, 2]), CONFIG)
+    (tmp_path / "d.wav").unlink()
+    result = evaluate(*model(), catalogue, CONFIG)
+    assert [path for path, _ in result.skipped] == [os.fspath(tmp_path / "d.wav")]
+    assert "No such file" in result.skipped[0].reason
+    assert result.names == ("a.wav", "b.wav", "c.wav")
+    np.testing.assert_allclose(result.model_bits, whole.model_bits, rtol=1e-6)
+    np.testing.assert_array_equal(result.symbol_counts, whole.symbol_counts)
+    assert result.by_position.samples.sum() == whole.samples.sum()
+
+
+def test_nothing_to_read_is_an_error(folder, tmp_path):
+    (tmp_path / "a.wav").write_bytes((folder / "a.wav").read_bytes())
+    catalogue = build_catalogue([os.fspath(tmp_path)])
+    (tmp_path / "a.wav").unlink()
+    with pytest.raises(ValueError, match=r"none of the files could be read; .*a\.wav"):
+        evaluate(*model(), catalogue, CONFIG)
+    with pytest.raises(ValueError, match="catalogue is empty"):
+        evaluate(*model(), catalogue.select([]), CONFIG)
+
+
+def test_a_broken_model_is_an_error_that_names_the_file(folder):
+    transformer, params = model()
+    broken = jax.tree.map(lambda x: x * np.nan, params)
+    with pytest.raises(FloatingPointError, match=r"a\.wav'.* the model is broken"):
+        evaluate(transformer, broken, build_catalogue([os.fspath(folder)]), CONFIG)
+
+
+_ON_FOUR = """
+import json, sys
+from tests.evaluation.test_score import CONFIG, build_catalogue, evaluate, jax, model
+assert jax.local_device_count() == 4
+print(json.dumps(evaluate(*model(), build_catalogue([sys.argv[1]]), CONFIG).model_bits.tolist()))
+"""
+
+
+def test_four_devices_give_the_figures_of_one(folder):
+    one = evaluate(*model(), build_catalogue([os.fspath(folder)]), CONFIG).model_bits
+    done = subprocess.run(
+        [sys.executable, "-c", _ON_FOUR, os.fspath(folder)],
+        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    np.testing.assert_allclose(json.loads(done.stdout.splitlines()[-1]), one, rtol=1e-5)

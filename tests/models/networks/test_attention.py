@@ -1,0 +1,59 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from models.networks import attention
+
+
+def plain_attention(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+    scores = jnp.einsum("bqhk,bjhk->bhqj", query, key)
+    visible = jnp.tri(query.shape[1], dtype=bool)
+    weights = jax.nn.softmax(jnp.where(visible, scores, -jnp.inf))
+    return jnp.einsum("bhqj,bjhk->bqhk", weights, value)
+
+
+def random_heads(length: int) -> list[jax.Array]:
+    rng = np.random.default_rng(length)
+    return [jnp.array(rng.normal(size=(2, length, 3, 5)), jnp.float32) for _ in range(4)]
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+@pytest.mark.parametrize("length", [1, 2, 7, 256, 257, 600])
+def test_output_and_gradients_equal_plain_attention(
+    length: int, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the backend is said to be a GPU all heads are computed at once, here as well."""
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    query, key, value, direction = random_heads(length)
+    expected, expected_gradient = jax.vjp(plain_attention, query, key, value)
+    actual, gradient = jax.vjp(attention.causal_attention, query, key, value)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    for ours, theirs in zip(gradient(direction), expected_gradient(direction), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=5e-5)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_scores_at_the_bound_stay_finite(sign: int) -> None:
+    query = jnp.full((1, 300, 1, 1), sign * attention.MAX_SCORE)
+    key = jnp.ones((1, 300, 1, 1))
+    value = jnp.linspace(-1, 1, 300).reshape(1, 300, 1, 1)
+    output, gradient = jax.vjp(attention.causal_attention, query, key, value)
+    means = jnp.cumsum(value, 1) / jnp.arange(1, 301).reshape(1, 300, 1, 1)
+    np.testing.assert_allclose(output, means, atol=1e-4)
+    assert all(np.all(np.isfinite(part)) for part in gradient(jnp.ones_like(output)))
+
+
+def test_bfloat16_is_close() -> None:
+    heads = random_heads(300)[:3]
+    low = attention.causal_attention(*(x.astype(jnp.bfloat16) for x in heads))
+    assert low.dtype == jnp.bfloat16
+    np.testing.assert_allclose(low.astype(jnp.float32), plain_attention(*heads), atol=0.05)
+
+
+def test_no_array_holds_all_scores() -> None:
+    heads = [jax.ShapeDtypeStruct((1, 4096, 2, 4), jnp.float32)] * 3
+    step = jax.jit(jax.grad(lambda *x: attention.causal_attention(*x).sum()))
+    memory = step.lower(*heads).compile().memory_analysis()
+    assert memory is not None
+    assert memory.temp_size_in_bytes < 2 * 4096**2

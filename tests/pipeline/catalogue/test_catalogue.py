@@ -1,0 +1,433 @@
+import contextlib
+import os
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.catalogue import column_file as columns
+from pipeline.catalogue import table as files
+from pipeline.catalogue.catalogue import Skipped, build_catalogue
+from pipeline.catalogue.table import FileTable
+from pipeline.wav.header import Encoding
+from runtime import filesystem
+from tests import wav_files
+from tests.files import make_files
+
+FRAMES = wav_files.random_frames(Encoding.S16, 10, 2)
+
+
+def put(path, encoding=Encoding.S16, frames=None, **options) -> str:
+    """Writes a WAV, its folder too; returns the path."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    frames = wav_files.random_frames(encoding, 10, 2) if frames is None else frames
+    wav_files.write_wav(path, frames, encoding, **options)
+    return str(path)
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The paths of the WAV files that are opened."""
+    opened = []
+    original = filesystem.open_for_reads
+
+    def open_for_reads(path):
+        if path.lower().endswith(".wav"):
+            opened.append(path)
+        return original(path)
+
+    monkeypatch.setattr(filesystem, "open_for_reads", open_for_reads)
+    return opened
+
+
+def test_columns(tmp_path):
+    for encoding in Encoding:
+        frames = wav_files.random_frames(encoding, 10 + encoding, 1 + encoding)
+        put(tmp_path / f"{encoding.name}.wav", encoding, frames, rate=8000 + encoding)
+    catalogue = build_catalogue([str(tmp_path)])
+    order = [Encoding[name.removesuffix(".wav")] for name in catalogue.names]
+    assert [encoding.name for encoding in order] == sorted(Encoding.__members__)
+    assert len(catalogue) == 6
+    for column, dtype, expected in [
+        ("encodings", np.int8, order),
+        ("frames", np.int64, [10 + encoding for encoding in order]),
+        ("channels", np.int32, [1 + encoding for encoding in order]),
+        ("rates", np.int32, [8000 + encoding for encoding in order]),
+        ("offsets", np.int64, [44] * 6),
+        ("sizes", np.int64, [os.path.getsize(path) for path in catalogue.paths]),
+        ("mtimes_ns", np.int64, [os.stat(path).st_mtime_ns for path in catalogue.paths]),
+    ]:
+        assert getattr(catalogue, column).dtype == dtype
+        assert getattr(catalogue, column).tolist() == expected
+    assert catalogue.paths == tuple(str(tmp_path / name) for name in catalogue.names)
+    assert catalogue.notes == ("",) * 6
+    assert catalogue.skipped == ()
+
+
+def test_names_are_sorted_within_each_folder(tmp_path):
+    for name in ["z/b.wav", "z/a/c.wav", "z/B.WAV", "a/y.Wav", "a/x/1.wav", "a/x.wav"]:
+        put(tmp_path / name)
+    catalogue = build_catalogue([str(tmp_path / "z"), str(tmp_path / "a")])
+    assert catalogue.names == ("B.WAV", "a/c.wav", "b.wav", "x.wav", "x/1.wav", "y.Wav")
+
+
+def test_what_is_no_audio_is_not_even_skipped(tmp_path):
+    put(tmp_path / "good.wav")
+    put(tmp_path / "folder.wav" / "inside.wav")
+    for name in ["._good.wav", "notes.txt", "good.wav.bak", "wav"]:
+        (tmp_path / name).write_bytes(b"x")
+    os.mkfifo(tmp_path / "fifo.wav")
+    (tmp_path / "dangling.wav").symlink_to("nowhere")
+    (tmp_path / "to_fifo.wav").symlink_to("fifo.wav")
+    (tmp_path / "self.wav").symlink_to("self.wav")
+    catalogue = build_catalogue([str(tmp_path)])
+    assert catalogue.names == ("folder.wav/inside.wav", "good.wav")
+    assert catalogue.skipped == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"\xff\xfe.wav", b"new\nline.wav", b"[1]*?.wav", b" .wav", "日本.wav".encode(), b"%00\\.wav"],
+)
+def test_any_name_survives_scan_and_cache(tmp_path, name):
+    path = os.path.join(os.fsencode(tmp_path), b"dir\xfc", name)
+    put(path)
+    cache = str(tmp_path / "cache.catalogue")
+    for _ in range(2):
+        catalogue = build_catalogue([str(tmp_path)], cache_path=cache)
+        assert [os.fsencode(path) for path in catalogue.paths] == [path]
+        assert [os.fsencode(name) for name in catalogue.names] == [b"dir\xfc/" + name]
+
+
+def test_links_are_followed_and_loops_end(tmp_path):
+    put(tmp_path / "elsewhere" / "a.wav")
+    put(tmp_path / "root" / "b" / "c.wav")
+    (tmp_path / "root" / "b" / "up").symlink_to("..")
+    (tmp_path / "root" / "a").symlink_to("b")
+    (tmp_path / "root" / "a.wav").symlink_to("b/c.wav")
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "elsewhere")
+    catalogue = build_catalogue([str(tmp_path / "root")])
+    assert catalogue.names == ("b/c.wav", "link/a.wav")
+
+
+def test_overlapping_folders_list_a_file_once(tmp_path):
+    for name in ["a/1.wav", "a/b/2.wav", "3.wav"]:
+        put(tmp_path / name)
+    roots = [tmp_path / "a", tmp_path / "a" / "b" / "2.wav", tmp_path, tmp_path / "a"]
+    assert build_catalogue(
+        [f"{root}/./" for root in roots[:1]] + [str(r) for r in roots]
+    ).names == (
+        "1.wav",
+        "b/2.wav",
+        "3.wav",
+    )
+
+
+def test_a_single_file_and_the_home_folder(tmp_path, monkeypatch):
+    put(tmp_path / "music" / "a.wav")
+    put(tmp_path / "b.take2")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert build_catalogue(["~/b.take2", "~/music"]).names == ("b.take2", "a.wav")
+
+
+@pytest.mark.parametrize("root", ["nowhere", "fifo"])
+def test_a_folder_that_does_not_exist(tmp_path, root):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(FileNotFoundError, match=f"there is no folder or file '.*{root}'"):
+        build_catalogue([str(tmp_path / root)])
+
+
+def test_unusable_files_are_skipped_with_their_reason(tmp_path):
+    put(tmp_path / "good.wav")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "flac.wav").write_bytes(b"fLaC\0\0\0\0")
+    catalogue = build_catalogue([str(tmp_path)])
+    assert catalogue.names == ("good.wav",)
+    assert catalogue.skipped == (
+        Skipped(str(tmp_path / "empty.wav"), "the file is empty"),
+        Skipped(str(tmp_path / "flac.wav"), "it is a FLAC file, not a WAV"),
+    )
+
+
+def test_cut_off_files_are_used_and_noted(tmp_path):
+    path = put(tmp_path / "a.wav")
+    os.truncate(path, 60)
+    catalogue = build_catalogue([str(tmp_path)])
+    assert catalogue.frames.tolist() == [4]
+    assert catalogue.notes == ("cut off: 16 of 40 bytes of samples are there",)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("encoding", [Encoding.F32, Encoding.F64])
+@pytest.mark.parametrize("frame", [0, 199_999])
+def test_floats_without_an_integer_near_them_are_refused(tmp_path, encoding, value, frame):
+    frames = np.zeros((200_000, 2))
+    good = put(tmp_path / "good.wav", encoding, frames)
+    frames[frame, 1] = value
+    bad = put(tmp_path / "bad.wav", encoding, frames)
+    catalogue = build_catalogue([str(tmp_path)])
+    assert catalogue.paths == (good,)
+    ((path, reason),) = catalogue.skipped
+    assert path == bad
+    assert f"NaN or infinity (first in frame {frame})" in reason
+
+
+def test_nan_bits_in_integers_and_behind_the_samples_are_fine(tmp_path):
+    ones = np.full((10, 2), -1)
+    put(tmp_path / "integers.wav", Encoding.S32, ones)
+    put(
+        tmp_path / "floats.wav",
+        Encoding.F32,
+        np.zeros((10, 1)),
+        extra_chunks_after=[(b"LIST", b"\xff" * 40)],
+    )
+    assert len(build_catalogue([str(tmp_path)])) == 2
+
+
+def test_unreadable_files_and_folders_are_skipped_by_name(tmp_path, monkeypatch):
+    good, bad = put(tmp_path / "good.wav"), put(tmp_path / "bad.wav")
+    closed = os.path.dirname(put(tmp_path / "closed" / "a.wav"))
+    original_open, original_scandir = os.open, os.scandir
+
+    def deny(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    # Not by chmod: root may read everything.
+    monkeypatch.setattr(
+        os, "open", lambda path, *args: deny(path) if path == bad else original_open(path, *args)
+    )
+    monkeypatch.setattr(
+        os, "scandir", lambda path: deny(path) if path == closed else original_scandir(path)
+    )
+    cache = str(tmp_path / "cache.catalogue")
+    catalogue = build_catalogue([str(tmp_path)], cache_path=cache)
+    assert catalogue.paths == (good,)
+    assert catalogue.skipped == (
+        Skipped(bad, "Permission denied"),
+        Skipped(closed, "Permission denied"),
+    )
+    monkeypatch.undo()
+    assert len(build_catalogue([str(tmp_path)], cache_path=cache)) == 3
+
+
+def test_files_that_vanish_during_the_scan_are_skipped(tmp_path, monkeypatch):
+    put(tmp_path / "a.wav")
+    path = put(tmp_path / "b.wav")
+    original = filesystem.find_files
+
+    def find_files(*args):
+        found = list(original(*args))
+        os.unlink(path)
+        return found
+
+    monkeypatch.setattr(filesystem, "find_files", find_files)
+    catalogue = build_catalogue([str(tmp_path)])
+    assert catalogue.names == ("a.wav",)
+    assert catalogue.skipped == (Skipped(path, "No such file or directory"),)
+
+
+def test_progress_sees_every_file(tmp_path):
+    for i in range(200):
+        put(tmp_path / f"{i}.wav")
+    seen = []
+
+    def progress(items, total):
+        assert total == 200
+        for item in items:
+            seen.append(item)
+            yield item
+
+    assert len(build_catalogue([str(tmp_path)], progress=progress, num_threads=2)) == 200
+    assert len(seen) == 200
+
+
+def test_unchanged_files_are_not_read_again(tmp_path, reads):
+    same, changed = put(tmp_path / "same.wav"), put(tmp_path / "changed.wav")
+    touched, broken = put(tmp_path / "touched.wav"), str(tmp_path / "broken.wav")
+    with open(broken, "wb") as file:
+        file.write(b"no")
+    removed = put(tmp_path / "removed.wav")
+    cache = str(tmp_path / "cache.catalogue")
+    first = build_catalogue([str(tmp_path)], cache_path=cache)
+    assert sorted(reads) == sorted([same, changed, touched, broken, removed])
+
+    reads.clear()
+    os.unlink(removed)
+    added = put(tmp_path / "added.wav")
+    status = os.stat(changed)
+    put(changed, frames=FRAMES[:5])
+    os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.utime(touched, ns=(0, 1))
+    second = build_catalogue([str(tmp_path)], cache_path=cache)
+    assert sorted(reads) == sorted([added, changed, touched])
+    assert dict(zip(second.names, second.frames.tolist(), strict=True)) == {
+        "added.wav": 10,
+        "changed.wav": 5,
+        "same.wav": 10,
+        "touched.wav": 10,
+    }
+    assert second.skipped == first.skipped != ()
+
+    reads.clear()
+    third = build_catalogue([str(tmp_path)], cache_path=cache)
+    assert reads == []
+    assert third.files.equals(second.files)
+
+
+def test_a_cache_of_another_version_is_ignored(tmp_path, reads, monkeypatch):
+    put(tmp_path / "a.wav")
+    cache = str(tmp_path / "cache.catalogue")
+    build_catalogue([str(tmp_path)], cache_path=cache)
+    monkeypatch.setattr(files, "_VERSION", files._VERSION + 1)
+    build_catalogue([str(tmp_path)], cache_path=cache)
+    assert len(reads) == 2
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_a_damaged_cache_is_ignored(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "damaged"
+    kept = make_files(["/root/a.wav", "/root/b.wav"], 1000, 2, Encoding.S16)
+    folder.mkdir(exist_ok=True)
+    path = str(folder / "cache.catalogue")
+    kept.save(path, {"is": "kept"})
+    content = bytearray(filesystem.read_bytes(path))
+    position = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        del content[position:]
+    else:
+        content[position] ^= data.draw(st.integers(1, 255))
+    filesystem.write_bytes_atomically(path, bytes(content))
+    try:
+        loaded, about = FileTable.load(path)
+    except columns.ColumnFileError:
+        return
+    assert loaded.equals(kept) and about["is"] == "kept"
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "cache.catalogue"
+    filesystem.write_bytes_atomically(str(path), b"old")
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        filesystem.write_bytes_atomically(str(path), b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["cache.catalogue"]
+
+
+def test_select_keeps_what_was_skipped(tmp_path):
+    for name in "abc":
+        put(tmp_path / f"{name}.wav", rate=ord(name))
+    (tmp_path / "broken.wav").touch()
+    selected = build_catalogue([str(tmp_path)]).select([2, 0])
+    assert selected.names == ("c.wav", "a.wav")
+    assert selected.rates.tolist() == [ord("c"), ord("a")]
+    assert (len(selected), len(selected.skipped)) == (2, 1)
+
+
+def test_local_folders_need_no_tensorflow(tmp_path):
+    put(tmp_path / "a.wav")
+    script = (
+        "import sys; from pipeline.catalogue.catalogue import build_catalogue; import pipeline.split; "
+        "assert len(build_catalogue([sys.argv[1]])) == 1; assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+
+
+def test_remote_folders(reads):
+    gfile = pytest.importorskip("tensorflow").io.gfile
+    root = "ram://catalogue"
+    contents = {
+        "b.wav": wav_files.encode(FRAMES, Encoding.S16),
+        "sub/a.WAV": b"RIFF",
+        "sub/notes.txt": b"",
+        "sub/._a.wav": b"",
+    }
+    contents["b.wav"] = wav_files.wav_bytes(
+        [(b"fmt ", wav_files.fmt_chunk(Encoding.S16, 2)), (b"data", contents["b.wav"])]
+    )
+    gfile.makedirs(f"{root}/sub")
+    for name, content in contents.items():
+        with gfile.GFile(f"{root}/{name}", "wb") as file:
+            file.write(content)
+    cache = f"{root}/cache.catalogue"
+    for roots in [[f"{root}/"], [root, f"{root}/b.wav", f"{root}/sub"]]:
+        catalogue = build_catalogue(roots, cache_path=cache)
+        assert catalogue.paths == (f"{root}/b.wav",)
+        assert catalogue.names == ("b.wav",)
+        assert catalogue.frames.tolist() == [10]
+        assert catalogue.skipped == (
+            Skipped(f"{root}/sub/a.WAV", "the header is cut short: the file has only 4 bytes"),
+        )
+    assert sorted(reads) == [f"{root}/b.wav", f"{root}/sub/a.WAV"]
+    assert build_catalogue([f"{root}/b.wav"]).names == ("b.wav",)
+    with pytest.raises(FileNotFoundError, match="no folder or file 'ram://nowhere'"):
+        build_catalogue(["ram://nowhere"])
+
+
+def test_reads_from_buckets_ask_for_no_more_than_they_need():
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("GCS_")},
+        "TF_CPP_MIN_LOG_LEVEL": "0",
+        "TF_CPP_VMODULE": "gcs_file_system=1",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", "import pipeline, tensorflow"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "cache max size = 0 ; block size = 524288 ;" in run.stderr
+
+
+@contextlib.contextmanager
+def tensorflow_io(monkeypatch, module, schemes):
+    """Puts a stand-in in place of tensorflow-io, which registers these schemes."""
+    tf = pytest.importorskip("tensorflow")
+    monkeypatch.setitem(sys.modules, "tensorflow_io", module)
+    answers = iter([["gs", "ram", "file", ""], schemes])
+    monkeypatch.setattr(tf.io.gfile, "get_registered_schemes", lambda: next(answers))
+    yield
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    "module, schemes, error, message",
+    [
+        (None, [], ImportError, r"s3:// paths need tensorflow-io: pip install 'wavestream\[io\]'"),
+        ("0.37.1", ["gs", ""], ImportError, r"tensorflow-io 0\.37\.1 cannot load .*\[io\]"),
+        ("0.37.1", ["az", "s3", ""], None, ""),
+    ],
+)
+def test_schemes_of_tensorflow_io(monkeypatch, module, schemes, error, message):
+    stand_in = module and types.SimpleNamespace(__version__=module)
+    with tensorflow_io(monkeypatch, stand_in, schemes):
+        if error is None:
+            filesystem.require_filesystem("s3://bucket/folder")
+            return
+        with pytest.raises(error, match=message):
+            build_catalogue(["s3://bucket/folder"])
+
+
+def test_unknown_schemes(monkeypatch):
+    stand_in = types.SimpleNamespace(__version__="0.37.1")
+    with (
+        tensorflow_io(monkeypatch, stand_in, ["s3", "gs", ""]),
+        pytest.raises(ValueError, match="unknown scheme sftp://, expected one of gs://, s3://"),
+    ):
+        filesystem.require_filesystem("sftp://host/folder")
+
+
+def test_built_in_schemes_and_local_paths_need_nothing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_io", None)
+    for path in ["gs://bucket/x", "ram://x", "file:///x", "/x", "C:x", "s3:/x"]:
+        filesystem.require_filesystem(path)

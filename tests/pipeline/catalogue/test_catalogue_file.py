@@ -1,0 +1,157 @@
+"""A catalogue that is made once and used as it stands."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+
+from pipeline import split
+from pipeline.catalogue import table as files
+from pipeline.catalogue.catalogue_file import CatalogueError
+from pipeline.config import PipelineConfig
+from pipeline.corpus import NoAudioError, open_corpus
+from pipeline.dataset import make_dataset
+from pipeline.reading.chunks import Chunks
+from pipeline.wav.header import Encoding
+from runtime import filesystem
+from tests.wav_files import random_frames, write_wav
+
+CONFIG = PipelineConfig(chunk_size=16, batch_size=4)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twenty files, one that is cut off, one that is broken."""
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    for number in range(20):
+        write_wav(folder / f"{number}.wav", random_frames(Encoding.S16, 160, 1), Encoding.S16)
+    os.truncate(folder / "7.wav", 60)
+    (folder / "broken.wav").write_bytes(b"RIFF")
+    return folder
+
+
+@pytest.fixture
+def no_looks(monkeypatch):
+    """Fails where a folder is listed."""
+
+    def fail(*args):
+        raise AssertionError(f"looked at {args}")
+
+    return lambda: monkeypatch.setattr(filesystem, "find_files", fail)
+
+
+def corpus(folder, path, **options):
+    return open_corpus(
+        [str(folder)], CONFIG, catalogue_path=str(path), **{"valid_fraction": 0.2, **options}
+    )
+
+
+@pytest.mark.parametrize("place", ["{tmp_path}/the.catalogue", "ram://kept/the.catalogue"])
+def test_it_is_made_once_and_then_used_without_a_look(folder, tmp_path, no_looks, place):
+    path = place.format(tmp_path=tmp_path)
+    plain = open_corpus([str(folder)], CONFIG, valid_fraction=0.2)
+    made = corpus(folder, path)
+    no_looks()
+    loaded = corpus(f"{folder}/", path)
+    for opened in (made, loaded):
+        assert opened.catalogue.skipped == plain.catalogue.skipped != ()
+        for side in ("train", "valid"):
+            expected, actual = getattr(plain, side), getattr(opened, side)
+            for texts in ("paths", "names", "notes"):
+                assert getattr(actual.catalogue, texts) == getattr(expected.catalogue, texts)
+            for column in ("sizes", "mtimes_ns", "offsets", "frames", "channels", "encodings"):
+                np.testing.assert_array_equal(
+                    getattr(actual.catalogue, column), getattr(expected.catalogue, column)
+                )
+            assert symbols(actual) == symbols(expected)
+
+
+def symbols(chunks: Chunks) -> list:
+    return [
+        batch["symbols"].tolist()
+        for batch in make_dataset(chunks, one_pass=True).as_numpy_iterator()
+    ]
+
+
+def test_the_split_is_kept(folder, tmp_path, monkeypatch):
+    corpus(folder, tmp_path / "c")
+    others = open_corpus([str(folder)], dataclasses.replace(CONFIG, seed=1), valid_fraction=0.5)
+
+    def fail(*args):
+        raise AssertionError("worked out again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(split, "places", fail)
+        for fraction in (0, 0.5, 0.2):
+            corpus(folder, tmp_path / "c", valid_fraction=fraction)
+    other_seed = open_corpus(
+        [str(folder)],
+        dataclasses.replace(CONFIG, seed=1),
+        valid_fraction=0.5,
+        catalogue_path=str(tmp_path / "c"),
+    )
+    assert other_seed.valid.catalogue.names == others.valid.catalogue.names
+
+
+def damage(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda path: path.write_bytes(b"PK\x03\x04" * 100), "no file of columns"),
+        (lambda path: path.write_bytes(b""), "no file of columns"),
+        (lambda path: os.truncate(path, path.stat().st_size - 100), "is cut off"),
+        (damage, "its column places of seed 42 is damaged"),
+    ],
+)
+def test_what_is_no_catalogue_is_refused_by_name(folder, tmp_path, change, reason):
+    path = tmp_path / "the.catalogue"
+    corpus(folder, path)
+    change(path)
+    with pytest.raises(CatalogueError, match=f"--catalogue={path} is no .*{reason}"):
+        corpus(folder, path)
+
+
+def test_another_version_is_refused(folder, tmp_path, monkeypatch):
+    corpus(folder, tmp_path / "c")
+    monkeypatch.setattr(files, "_VERSION", 99)
+    with pytest.raises(CatalogueError, match="it is of version 3, expected 99"):
+        corpus(folder, tmp_path / "c")
+
+
+def test_a_catalogue_of_other_folders_is_refused(folder, tmp_path):
+    corpus(folder, tmp_path / "c")
+    with pytest.raises(CatalogueError, match=f"is of {folder}, not of --audio_dir={tmp_path}:"):
+        corpus(tmp_path, tmp_path / "c")
+
+
+def test_none_is_made_of_nothing(tmp_path):
+    (tmp_path / "broken.wav").touch()
+    with pytest.raises(NoAudioError):
+        corpus(tmp_path, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_it_cannot_be_written(folder, tmp_path):
+    with pytest.raises(CatalogueError, match=r"there is no folder .*nowhere"):
+        corpus(folder, tmp_path / "nowhere" / "c")
+
+
+def test_what_is_gone_since_is_unreadable_and_what_is_new_is_not_seen(folder, tmp_path):
+    corpus(folder, tmp_path / "c")
+    (folder / "3.wav").unlink()
+    write_wav(folder / "new.wav", random_frames(Encoding.S16, 160, 1), Encoding.S16)
+    opened = corpus(folder, tmp_path / "c", valid_fraction=0)
+    assert "new.wav" not in opened.train.catalogue.names
+    told = set()
+    for _ in make_dataset(
+        opened.train, one_pass=True, on_unreadable=lambda path, _: told.add(path)
+    ).as_numpy_iterator():
+        pass
+    assert told == {str(folder / "3.wav")}

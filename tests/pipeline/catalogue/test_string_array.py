@@ -1,0 +1,60 @@
+"""Texts behave as the strings that they are made of."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.catalogue.column_file import smallest
+from pipeline.catalogue.string_array import StringArray, join
+
+ANY_BYTES = st.binary(max_size=9).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
+
+
+@given(st.lists(ANY_BYTES), st.data())
+def test_they_are_a_sequence_of_strings(strings, data):
+    texts = StringArray.of(strings)
+    assert texts == strings
+    assert list(texts) == strings
+    assert [texts[i] for i in range(len(texts))] == strings
+    assert texts[1:] == strings[1:]
+    assert list(texts.lengths()) == [len(text.encode(errors="surrogateescape")) for text in strings]
+    if strings:
+        rows = data.draw(st.lists(st.integers(0, len(strings) - 1)))
+        assert texts[np.array(rows, np.int64)] == [strings[row] for row in rows]
+        assert texts[-1] == strings[-1]
+        assert texts.index(strings[-1]) == strings.index(strings[-1])
+
+
+def test_they_differ_from_others():
+    texts = StringArray.of(["a", "bc"])
+    for other in (["ab", "c"], ["a"], [], ["a", "bc", ""], 5):
+        assert texts != other
+
+
+def test_some_of_them_share_the_bytes():
+    texts = StringArray.of(["a", "bc", "d"])
+    assert np.shares_memory(texts[np.array([2, 0])].blob, texts.blob)
+
+
+def test_empty_ones_take_a_byte_each():
+    blob, bounds = join([""] * 1000)
+    assert (blob.nbytes, bounds.nbytes) == (0, 1001)
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [
+        ([0, 255], np.uint8),
+        ([0, 256], np.uint16),
+        ([-1, 255], np.int16),
+        ([-1, 127], np.int8),
+        ([2**32 - 1], np.uint32),
+        ([-1, 2**60 + 1], np.int64),
+        ([], np.uint8),
+    ],
+)
+def test_the_smallest_type(column, dtype):
+    small = smallest(np.array(column, np.int64))
+    assert small.dtype == dtype
+    assert small.tolist() == column

@@ -1,0 +1,147 @@
+"""Batches in order, whatever a service does. The service here is a list of what it delivers."""
+
+import itertools
+import logging
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from pipeline.data_service.client import ReorderBuffer
+
+
+class Service:
+    """Delivers steps from a list, each of which it names; None is a moment without any."""
+
+    def __init__(self, *lives):
+        self.lives, self.connected_at, self.read_here = list(lives), [], []
+        self.most_held = 0
+
+    def connect(self, step):
+        self.connected_at.append(step)
+        return Life(self.lives.pop(0) if self.lives else [])
+
+    def here(self, first):
+        for step in itertools.count(first):
+            self.read_here.append(step)
+            yield {"here": step}
+
+    def batches(self, count, first=0, most_held=1000, most_late=10, connect_after=1e9, **options):
+        """Takes that many batches, which must be in order."""
+        stream = ReorderBuffer(
+            self.connect,
+            self.here,
+            first,
+            most_held=most_held,
+            most_late=most_late,
+            patience=0.01,
+            seconds_between_connections=connect_after,
+            **options,
+        )
+        got = []
+        for batch in itertools.islice(stream, count):
+            got += batch.values()
+            self.most_held = max(self.most_held, len(stream._held))
+        assert got == list(range(first, first + count))
+
+
+class Life:
+    def __init__(self, steps):
+        self.error, self._steps = None, iter(steps)
+
+    def get(self, seconds):
+        assert not (self.error and seconds), "waits for what has ended"
+        step = next(self._steps, None)
+        if isinstance(step, Exception):
+            self.error, step = step, None
+        return None if step is None else {"step": step, "there": step}
+
+    def stop(self):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def log(caplog):
+    caplog.set_level(logging.INFO, logger="wavestream")
+    return caplog
+
+
+@hypothesis.given(
+    st.lists(st.one_of(st.none(), st.integers(0, 30)), max_size=80),
+    st.integers(0, 9),
+    st.integers(1, 9),
+)
+def test_any_delivery_becomes_the_sequence(steps, first, most_held):
+    service = Service(steps)
+    service.batches(25, first=first, most_held=most_held)
+    assert service.most_held <= most_held
+
+
+def test_nothing_is_read_here_that_comes(log):
+    service = Service([2, 0, 1, 5, 5, 4, 3, 0, 7, 6])
+    service.batches(8)
+    assert service.read_here == []
+    assert log.messages == []
+
+
+def test_what_is_lost_is_read_here_after_one_wait(log):
+    service = Service([0, 1, 4, 5, 7, 8, None])  # 2, 3 and 6 are lost.
+    service.batches(9)
+    assert service.read_here == [2, 3, 6]
+    assert [message.split(": ", 1)[1] for message in log.messages] == [
+        "batch 2 is read here, and so are the next until the service has them: it has not come, "
+        "but 4 batches behind it; has a worker ended?",
+        "has batch 4; 2 were read here",
+        "batch 6 is read here, and so are the next until the service has them: it has not come, "
+        "but 2 batches behind it; has a worker ended?",
+        "has batch 7; 1 were read here",
+    ]
+
+
+def test_a_service_without_workers(log):
+    service = Service([None] * 5 + [0, 3, 4, 5, 6, 7, 8])
+    service.batches(9)
+    assert service.read_here[:4] == [0, 1, 2, 3]
+    assert "none has come for 0 s; do its dispatcher and workers run?" in log.messages[0]
+    assert len(service.read_here) < 9
+    assert len(log.messages) == 2
+
+
+def test_a_service_that_fails_is_asked_anew(log):
+    service = Service([0, 1, ConnectionError("went\naway")], [4, 5, 6, 7])
+    service.batches(8, connect_after=0)
+    assert service.connected_at == [0, 2]
+    assert service.read_here == [2, 3]
+    assert "it failed: went away" in log.messages[0]
+
+
+def test_a_service_that_fails_is_not_asked_at_once():
+    service = Service([2, 3, ConnectionError()], [0, 1, 2])
+    service.batches(8)
+    assert service.read_here == [0, 1, 4, 5, 6, 7]
+    assert service.connected_at == [0]
+
+
+def test_a_service_that_is_far_behind_is_asked_anew():
+    service = Service([None] * 30 + [0, 1, 2, None], range(33, 40))
+    service.batches(40, most_late=20, connect_after=0)
+    assert service.connected_at == [0, 30]
+    assert service.read_here[-1] < 34
+
+
+def test_a_service_a_little_behind_catches_up():
+    service = Service([None] * 10 + list(range(40)))
+    service.batches(40, most_late=20, connect_after=0)
+    assert service.connected_at == [0]
+
+
+def test_another_version_is_named(log):
+    error = ValueError("ValueError: Could not find callback with key=wavestream_read_ranges_1 in")
+    Service([error]).batches(1)
+    assert "a worker runs another version of wavestream" in log.messages[0]
+
+
+def test_only_what_was_read_there_is_told():
+    told = []
+    Service([1, 3, None]).batches(4, on_received=lambda step, batch: told.append((step, batch)))
+    assert told == [(1, {"there": 1}), (3, {"there": 3})]

@@ -1,0 +1,194 @@
+"""Reading through a tf.data service, its workers processes of their own that may be killed."""
+
+import collections
+import itertools
+import logging
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline import config as config_module
+from pipeline.catalogue.catalogue import build_catalogue
+from pipeline.config import PipelineConfig
+from pipeline.data_service import client as distributed
+from pipeline.data_service.client import distributed_batches
+from pipeline.dataset import make_dataset
+from pipeline.reading import read_chunks as read
+from pipeline.reading.chunks import Chunks
+from pipeline.wav.header import Encoding
+from tests.command_line import ROOT
+from tests.input_servers import end, servers
+from tests.wav_files import random_frames, write_wav
+
+L, B = 16, 8
+
+
+@pytest.fixture(scope="module")
+def service():
+    with servers(num_workers=2) as (address, _, _):
+        yield address
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch, caplog):
+    """Windows of 8 batches, and little patience."""
+    monkeypatch.setattr(config_module, "_SEGMENT_SAMPLES", 4 * L)
+    monkeypatch.setattr(distributed, "_PATIENCE", 20)
+    caplog.set_level(logging.INFO, logger="wavestream")
+
+
+@pytest.fixture(scope="module")
+def stereo(tmp_path_factory):
+    """Seven 16-bit stereo files: 89 chunks of mono."""
+    folder = tmp_path_factory.mktemp("stereo")
+    for number in range(7):
+        frames = random_frames(Encoding.S16, 191 + number, 2, number)
+        write_wav(folder / f"{number}.wav", frames, Encoding.S16)
+    return folder
+
+
+def make_chunks(folder, **changes):
+    settings = {"chunk_size": L, "batch_size": B, "shuffle_window": 8 * B, **changes}
+    return Chunks(catalogue=build_catalogue([str(folder)]), config=PipelineConfig(**settings))
+
+
+def assert_same(there, chunks, count, **options):
+    """Takes `count` batches and compares them, byte for byte, with those that are read here."""
+    here = make_dataset(chunks, **options).as_numpy_iterator()
+    taken = 0
+    for one, other in zip(itertools.islice(there, count), here, strict=False):
+        assert one.keys() == other.keys() == {"symbols", "lengths"}
+        for name in one:
+            assert (one[name].dtype, one[name].shape) == (other[name].dtype, other[name].shape)
+            assert one[name].tobytes() == other[name].tobytes()
+        taken += 1
+    assert taken == count
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"use_16bit": True, "downmix": False, "stereo_blocking_n": 5, "seed": 7}],
+)
+def test_the_batches_are_those_that_are_read_here(service, stereo, caplog, changes):
+    chunks = make_chunks(stereo, **changes)
+    there = distributed_batches(chunks, service=service)
+    assert_same(there, chunks, count=3 * len(chunks) // B)
+    assert caplog.messages == []
+
+
+def test_every_chunk_comes_once_an_epoch(service, stereo):
+    chunks = make_chunks(stereo)
+    there = distributed_batches(chunks, service=service)
+    batches = list(itertools.islice(there, -(-3 * len(chunks) // B)))
+    rows = np.concatenate([batch["symbols"].reshape(B, L) for batch in batches])
+    epochs = [rows[start : start + 89] for start in (0, 89, 178)]
+    counts = [collections.Counter(row.tobytes() for row in epoch) for epoch in epochs]
+    assert len(counts[0]) == len(chunks) == 89
+    assert counts[0] == counts[1] == counts[2]
+
+
+@pytest.mark.parametrize("first_step", [3, 8, 10**12 + 5])
+def test_a_run_goes_on_at_any_step(service, stereo, caplog, first_step):
+    chunks = make_chunks(stereo)
+    there = distributed_batches(chunks, service=service, first_step=first_step)
+    assert_same(there, chunks, 30, first_step=first_step)
+    assert caplog.messages == []
+
+
+def test_a_host_reads_its_rows_for_its_devices(service, stereo):
+    chunks, options = make_chunks(stereo), {"rows": (2, 6), "num_devices": 2}
+    there = distributed_batches(chunks, service=service, **options)
+    assert_same(there, chunks, 30, **options)
+
+
+def test_a_file_that_a_worker_cannot_read_is_told(service, tmp_path):
+    for number in range(7):
+        frames = random_frames(Encoding.S16, 200, 1, number)
+        write_wav(tmp_path / f"{number}.wav", frames, Encoding.S16)
+    chunks = make_chunks(tmp_path)
+    os.remove(tmp_path / "3.wav")
+    reports = set()
+    options = {"rows": (4, 8), "num_devices": 2}
+    there = distributed_batches(
+        chunks, service=service, on_unreadable=lambda *report: reports.add(report), **options
+    )
+    assert_same(there, chunks, 2 * len(chunks) // B, **options)
+    reason = "the input service could not read it: see the worker's log"
+    assert reports == {(str(tmp_path / "3.wav"), reason)}
+
+
+def test_a_worker_of_another_version(service, stereo, caplog, monkeypatch):
+    monkeypatch.setattr(read, "READS_TOKEN", "wavestream_read_ranges_0")
+    monkeypatch.setattr(distributed, "READS_TOKEN", "wavestream_read_ranges_0")
+    chunks = make_chunks(stereo)
+    assert_same(distributed_batches(chunks, service=service), chunks, 10)
+    assert "a worker runs another version of wavestream" in caplog.messages[0]
+
+
+def test_more_files_than_a_graph_holds(stereo, monkeypatch):
+    chunks = make_chunks(stereo)
+    size = sum(len(column.numpy().tobytes()) for column in chunks.columns().values())
+    assert size > 7 * 20 + sum(len(path) for path in chunks.catalogue.paths)
+    monkeypatch.setattr(distributed, "_MOST_COLUMN_BYTES", size - 1)
+    with pytest.raises(ValueError, match=f"catalogue of 7 files is {size} bytes, and no more than"):
+        distributed_batches(chunks, service="grpc://localhost:1")
+
+
+def test_workers_are_killed_one_after_the_other(stereo, caplog, monkeypatch):
+    monkeypatch.setattr(distributed, "_PATIENCE", 2)
+    chunks = make_chunks(stereo)
+    with servers(num_workers=2) as (address, workers, dispatcher):
+        there = distributed_batches(chunks, service=address)
+        here = make_dataset(chunks).as_numpy_iterator()
+
+        def take(until, most=50_000):
+            for _ in range(most):
+                one, other = next(there), next(here)
+                assert all(one[name].tobytes() == other[name].tobytes() for name in other)
+                if until():
+                    return
+            raise AssertionError(caplog.messages)
+
+        # A worker hears of a job with its heartbeat, and the trainer of the worker with its own.
+        both_read = time.monotonic() + 8
+        take(lambda: time.monotonic() > both_read, most=10**6)
+        end(workers[0])  # Windows that it was given are lost, the others go on.
+        take(lambda: any("; has a worker ended?" in text for text in caplog.messages))
+        take(lambda: "were read here" in caplog.messages[-1])
+        end(workers[1])
+        take(lambda: "is read here" in caplog.messages[-1])
+        end(dispatcher)
+        for _ in range(20):
+            take(lambda: True)
+
+
+PROGRAM = """
+import sys
+from pipeline.catalogue.catalogue import build_catalogue
+from pipeline.reading.chunks import Chunks
+from pipeline.config import PipelineConfig
+from pipeline.data_service import client as distributed
+
+distributed._PATIENCE = float(sys.argv[3])
+config = PipelineConfig(chunk_size=16, batch_size=8, shuffle_window=8)
+chunks = Chunks(catalogue=build_catalogue([sys.argv[1]]), config=config)
+batches = distributed.distributed_batches(chunks, service=sys.argv[2])
+for _ in range(3):
+    next(batches)
+"""
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_program_ends_although_it_waits_for_the_service(service, stereo, alive):
+    idle = tf.data.experimental.service.DispatchServer()  # Without workers.
+    address, patience = (service, "20") if alive else (idle.target, "0.5")
+    command = [sys.executable, "-c", PROGRAM, str(stereo), address, patience]
+    done = subprocess.run(command, cwd=ROOT, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("do its dispatcher and workers run?" in done.stderr) != alive

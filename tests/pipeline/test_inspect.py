@@ -1,0 +1,90 @@
+"""What a user is told of a corpus."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pipeline.config import PipelineConfig
+from pipeline.corpus import open_corpus
+from pipeline.inspect import describe_batch, describe_chunks, describe_files
+from pipeline.wav.header import Encoding
+from tests.wav_files import random_frames, write_wav
+
+CONFIG = PipelineConfig(chunk_size=16, batch_size=4)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_wav(tmp_path / "a.wav", random_frames(Encoding.S16, 8000, 2), Encoding.S16, rate=8000)
+    write_wav(tmp_path / "b.wav", random_frames(Encoding.S16, 24000, 1), Encoding.S16, rate=8000)
+    whole = write_wav(tmp_path / "c.wav", random_frames(Encoding.F32, 44100, 3), Encoding.F32)
+    (tmp_path / "d.wav").write_bytes(whole[:-1000])
+    (tmp_path / "e.wav").write_bytes(b"")
+    return str(tmp_path)
+
+
+def opened(folder, config=CONFIG, **options):
+    return open_corpus([folder], config, **{"valid_fraction": 0.25, **options})
+
+
+def test_files(folder):
+    rows = dict(describe_files(opened(folder)))
+    assert rows["files"] == "4 with 6.00 seconds of audio"
+    assert rows["length of a file"] == "1.00 to 3.00 s, median 1.00 s"
+    assert rows["rates"] == "8,000 Hz (2), 44,100 Hz (2)"
+    assert rows["channels"] == "3 channels (2), mono (1), stereo (1)"
+    assert rows["encodings"] == "16-bit (2), 32-bit float (2)"
+    assert rows["used, but"].startswith("1, such as ")
+    assert "d.wav' (cut off: 528200 of 529200 bytes of samples are there)" in rows["used, but"]
+    assert rows["skipped"].startswith("1: ")
+    assert "e.wav' (the file is empty)" in rows["skipped"]
+
+
+def test_files_that_are_all_alike_and_well(tmp_path):
+    write_wav(tmp_path / "a.wav", random_frames(Encoding.U8, 100, 2), Encoding.U8)
+    rows = dict(describe_files(opened(str(tmp_path))))
+    assert rows["rates"] == "all 44,100 Hz"
+    assert rows["channels"] == "all stereo"
+    assert rows["encodings"] == "all 8-bit unsigned"
+    assert rows["skipped"] == "none"
+    assert "used, but" not in rows
+
+
+def test_chunks(tmp_path):
+    write_wav(tmp_path / "a.wav", random_frames(Encoding.S16, 1000, 1), Encoding.S16)
+    assert describe_chunks(opened(str(tmp_path))) == [
+        ("training", "1 file, 47 chunks, 750 samples"),
+        ("validation", "1 file, 16 chunks, 250 samples"),
+        ("steps per epoch", "11.8 of 4 chunks of 16 samples"),
+    ]
+    rows = dict(describe_chunks(opened(str(tmp_path), num_chunks=3, valid_fraction=0.0)))
+    assert rows["training"] == "1 file, 3 chunks, 48 samples (the cap of --num_chunks)"
+    assert rows["validation"] == "none is held out"
+    rows = dict(describe_chunks(opened(str(tmp_path), num_chunks=47)))
+    assert "cap" not in rows["training"]
+
+
+@pytest.mark.parametrize(
+    ("use_16bit", "text"),
+    [
+        (False, "symbols from 3 to 200, mean 101.5 of 0 to 255; silence is 128"),
+        (True, "symbols from 768 to 51200, mean 25984.0 of 0 to 65535; silence is 32768"),
+    ],
+)
+def test_a_batch(tmp_path, use_16bit, text):
+    frames = np.array([[3], [200]] * 20)
+    write_wav(tmp_path / "a.wav", frames, Encoding.U8)
+    config = dataclasses.replace(CONFIG, batch_size=3, use_16bit=use_16bit)
+    ((label, value),) = describe_batch(opened(str(tmp_path), config, valid_fraction=0.0))
+    assert label == "one batch"
+    dtype = "uint16" if use_16bit else "uint8"
+    assert value == f"{dtype} [1, 3, 16] (devices, chunks, samples); {text}; 16.7% is padding"
+
+
+def test_a_batch_that_cannot_be_read(tmp_path):
+    write_wav(tmp_path / "a.wav", random_frames(Encoding.S16, 100, 1), Encoding.S16)
+    corpus = opened(str(tmp_path))
+    (tmp_path / "a.wav").unlink()
+    ((_, value),) = describe_batch(corpus)
+    assert "100.0% is padding" in value

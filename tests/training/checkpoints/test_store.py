@@ -1,0 +1,138 @@
+"""Checkpoints are whole or not there, and never restored unseen."""
+
+import os
+import random
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from training.checkpoints import store as checkpoint
+from training.checkpoints.store import Checkpoint, CheckpointStore
+
+ARRAYS = {
+    "params['a']['kernel']": np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32),
+    "params['b']": np.asarray(jnp.ones(7, jnp.bfloat16)),
+    "step": np.array(3, np.int32),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return str(tmp_path / "checkpoints")
+
+
+def _save(folder, *steps, keep=3, rates=()):
+    checkpoints = CheckpointStore(folder, keep=keep)
+    for number, step in enumerate(steps):
+        rate = rates[number] if rates else None
+        checkpoints.save(Checkpoint(step, ARRAYS, {"seconds": 0.1 * step}), rate=rate)
+    checkpoints.close()
+
+
+def _restore(folder):
+    checkpoints = CheckpointStore(folder, keep=3)
+    restored = checkpoints.restore()
+    checkpoints.close()
+    return restored
+
+
+def _assert_whole(restored, step):
+    assert (restored.step, restored.progress) == (step, {"seconds": 0.1 * step})
+    assert restored.arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert restored.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(restored.arrays[name], array)
+
+
+def test_what_was_saved_is_restored(folder):
+    assert _restore(folder) is None
+    _save(folder, 10, 20)
+    _assert_whole(_restore(folder), 20)
+
+
+def test_the_last_and_the_best_are_kept(folder):
+    _save(folder, 1, 2, 3, 4, 5, 6, keep=2, rates=[5.0, 2.0, 3.0, None, 4.0, None])
+    assert sorted(CheckpointStore(folder, keep=2).steps()) == [2, 5, 6]
+
+
+def test_a_save_that_did_not_end_is_no_checkpoint(folder):
+    _save(folder, 1, 2)
+    os.unlink(f"{folder}/2/manifest.json")
+    _assert_whole(_restore(folder), 1)
+    _save(folder, 2)
+    _assert_whole(_restore(folder), 2)
+
+
+def test_no_single_bit_flip_is_restored_in_silence(folder, caplog):
+    _save(folder, 1, 2)
+    files = [os.path.join(top, name) for top, _, names in os.walk(f"{folder}/2") for name in names]
+    bits = [(path, bit) for path in files for bit in range(8 * os.path.getsize(path))]
+    for number, (path, bit) in enumerate(random.Random(0).sample(bits, 200)):
+        with open(path, "rb") as file:
+            whole = file.read()
+        broken = bytearray(whole)
+        broken[bit // 8] ^= 1 << bit % 8
+        with open(path, "wb") as file:
+            file.write(broken)
+        with pytest.raises(checkpoint.DamagedError, match="2"):
+            checkpoint._read(f"{folder}/2")
+        if number == 0:  # And the run gets the one before it.
+            caplog.clear()
+            _assert_whole(_restore(folder), 1)
+            assert f"damaged checkpoint, using the one before it: {folder}/2" in caplog.text
+            os.rename(f"{folder}/2.damaged", f"{folder}/2")
+        with open(path, "wb") as file:
+            file.write(whole)
+    _assert_whole(_restore(folder), 2)
+
+
+@pytest.mark.parametrize("change", ["missing", "added", "emptied"])
+def test_a_checkpoint_whose_files_changed_is_damaged(folder, change):
+    _save(folder, 1)
+    path = f"{folder}/1/state/manifest.ocdbt"
+    if change == "missing":
+        os.unlink(path)
+    else:
+        with open(path + ".new" * (change == "added"), "wb"):
+            pass
+    assert _restore(folder) is None
+    assert os.path.isdir(f"{folder}/1.damaged")
+
+
+def test_arrays_that_orbax_gets_wrong_are_damaged(folder, monkeypatch):
+    _save(folder, 1)
+    read = checkpoint._read_manifest
+
+    def other(path):
+        manifest = read(path)
+        manifest["arrays"]["step"] = "0" * 32
+        return manifest
+
+    monkeypatch.setattr(checkpoint, "_read_manifest", other)
+    with pytest.raises(checkpoint.DamagedError, match="its arrays are not those"):
+        checkpoint._read(f"{folder}/1")
+
+
+def test_a_save_that_fails_is_told_and_leaves_the_earlier_one(folder, monkeypatch):
+    _save(folder, 1)
+    checkpoints = CheckpointStore(folder, keep=3)
+
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_bytes_atomically", full)
+    checkpoints.save(Checkpoint(2, ARRAYS, {}))
+    with pytest.raises(OSError, match=r"no checkpoint in .*: \[Errno 28\] No space left"):
+        checkpoints.wait()
+    checkpoints.check()  # Once is enough.
+    checkpoints.close()
+    assert not os.path.exists(f"{folder}/2")
+    _assert_whole(_restore(folder), 1)
+
+
+def test_names_that_are_no_steps_are_let_alone(folder):
+    _save(folder, 1)
+    os.mkdir(f"{folder}/notes")
+    _assert_whole(_restore(folder), 1)
+    assert os.path.isdir(f"{folder}/notes")

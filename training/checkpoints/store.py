@@ -1,0 +1,254 @@
+"""Checkpoints: whole or not at all, and never trusted unseen.
+
+    {directory}/{step}/state/          the arrays, written by Orbax
+    {directory}/{step}/manifest.json   what else a run needs to go on, and a checksum of every file
+                                       and array; written last: what lacks it is no checkpoint
+
+Orbax alone restores most single-bit flips in silence, hence checksums of our own. Saving happens in
+a thread of its own, on copies; the run learns of its failures at its next step.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent import futures
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from runtime.failure_detector import writing
+from runtime.filesystem import write_bytes_atomically
+from training.checkpoints.backup import back_up
+
+logger = logging.getLogger("wavestream")
+
+Arrays = Mapping[str, np.ndarray]
+
+_MANIFEST = "manifest.json"
+_STATE = "state"
+_DIGEST_BYTES = 16
+
+
+class Checkpoint(NamedTuple):
+    """A run as it was after a step.
+
+    Attributes:
+      step: steps done.
+      arrays: parameters, optimizer state and the like, by name.
+      progress: the rest of what the run needs to go on, as JSON values.
+    """
+
+    step: int
+    arrays: Arrays
+    progress: dict[str, Any]
+
+
+class DamagedError(ValueError):
+    """What is on disk is not what was saved; the message names the file."""
+
+
+class CheckpointStore:
+    """The checkpoints of one run."""
+
+    def __init__(self, directory: str, *, keep: int) -> None:
+        """Opens a folder of checkpoints; it is made when the first one is saved.
+
+        Args:
+          directory: a local folder.
+          keep: how many of the last to keep; the best is kept besides.
+        """
+        self._directory = os.path.abspath(directory)
+        self._keep = keep
+        self._writer = futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._saving: futures.Future[None] | None = None
+
+    def save(self, checkpoint: Checkpoint, *, rate: float | None = None) -> None:
+        """Begins to save; the arrays must not change any more. Waits for the last save to end.
+
+        Args:
+          checkpoint: what to save.
+          rate: bits per sample in validation, if this step has been validated; of these
+            checkpoints the lowest is kept.
+
+        Raises:
+          OSError: an earlier save has failed.
+        """
+        self.wait()
+        self._saving = self._writer.submit(self._save, checkpoint, rate)
+
+    def check(self) -> None:
+        """Raises what a save has failed with, once; an OSError."""
+        if self._saving is not None and self._saving.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits for the save that is under way. Raises OSError if it fails."""
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            try:
+                saving.result()
+            except Exception as error:  # Orbax and TensorStore have errors of their own.
+                reason = " ".join(str(error).split())[:300]
+                raise OSError(f"no checkpoint in {self._directory}: {reason}") from error
+
+    def close(self) -> None:
+        """Waits; what fails then is a warning."""
+        try:
+            self.wait()
+        except OSError as error:
+            logger.warning("%s", error)
+        self._writer.shutdown()
+
+    def restore(self) -> Checkpoint | None:
+        """Returns the last checkpoint that is whole; a damaged one is named and set aside."""
+        for step in sorted(self.steps(), reverse=True):
+            path = self._path(step)
+            try:
+                return _read(path)
+            except (DamagedError, OSError) as error:
+                logger.warning("damaged checkpoint, using the one before it: %s", error)
+                damaged = f"{path}.damaged"
+                back_up(damaged)  # One that was found before.
+                os.rename(path, damaged)
+        return None
+
+    def steps(self) -> list[int]:
+        """Returns the steps of the checkpoints that were written to their end."""
+        if not os.path.isdir(self._directory):
+            return []
+        return [
+            int(name)
+            for name in os.listdir(self._directory)
+            if name.isdecimal() and os.path.exists(os.path.join(self._path(name), _MANIFEST))
+        ]
+
+    def _path(self, step: int | str) -> str:
+        return os.path.join(self._directory, str(step))
+
+    def _save(self, checkpoint: Checkpoint, rate: float | None) -> None:
+        path = self._path(checkpoint.step)
+        with writing:
+            _remove(path)  # What an earlier process did not finish.
+            try:
+                _write(path, checkpoint, rate)
+            except BaseException:
+                shutil.rmtree(path, ignore_errors=True)  # A full disk gets its room back.
+                raise
+            self._remove_old()
+
+    def _remove_old(self) -> None:
+        steps = sorted(self.steps())
+        rates = {step: _rate(self._path(step)) for step in steps}
+        best = min(
+            (step for step in steps if rates[step] is not None),
+            key=lambda step: rates[step],  # type: ignore[arg-type, return-value]
+            default=None,
+        )
+        for step in steps[: -self._keep]:
+            if step != best:
+                _remove(self._path(step))
+
+
+def _write(path: str, checkpoint: Checkpoint, rate: float | None) -> None:
+    os.makedirs(path)
+    with _checkpointer() as checkpointer:
+        checkpointer.save(os.path.join(path, _STATE), dict(checkpoint.arrays))
+    manifest = {
+        "step": checkpoint.step,
+        "rate": rate,
+        "progress": checkpoint.progress,
+        "arrays": {name: _array_digest(array) for name, array in checkpoint.arrays.items()},
+        "files": {name: _file_digest(os.path.join(path, name)) for name in _files(path)},
+    }
+    body = json.dumps(manifest, sort_keys=True)
+    content = f"{body}\n{_digest(body.encode())}\n".encode()
+    write_bytes_atomically(os.path.join(path, _MANIFEST), content)
+
+
+def _read(path: str) -> Checkpoint:
+    """Reads a checkpoint. Raises DamagedError or OSError."""
+    manifest = _read_manifest(path)
+    files = set(_files(path)) - {_MANIFEST}
+    if files != manifest["files"].keys():
+        strange = sorted(files ^ manifest["files"].keys())
+        raise DamagedError(f"{path}: {strange[0]} is missing or does not belong there")
+    for name, digest in manifest["files"].items():
+        if _file_digest(os.path.join(path, name)) != digest:
+            raise DamagedError(f"{os.path.join(path, name)}: it is not what was written")
+    try:
+        with _checkpointer() as checkpointer:
+            arrays = checkpointer.restore(os.path.join(path, _STATE))
+    except Exception as error:  # Orbax and TensorStore have errors of their own.
+        raise DamagedError(f"{path}: {' '.join(str(error).split())[:300]}") from error
+    found = {name: _array_digest(np.asarray(array)) for name, array in arrays.items()}
+    if found != manifest["arrays"]:
+        raise DamagedError(f"{path}: its arrays are not those that were saved")
+    return Checkpoint(manifest["step"], arrays, manifest["progress"])
+
+
+def _checkpointer() -> Any:
+    import orbax.checkpoint as ocp  # Takes a second, and not every run saves.
+
+    threading.excepthook = _hide_threads_of_orbax
+    # The first of several hosts saves alone; Orbax would wait for the others.
+    alone = ocp.options.MultiprocessingOptions(active_processes={0}, barrier_sync_key_prefix="0")
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def _hide_threads_of_orbax(args: threading.ExceptHookArgs) -> None:
+    """Keeps Orbax's threads from printing dozens of stack traces of what a save raises, too."""
+    if not type(args.thread).__module__.startswith("orbax"):
+        threading.__excepthook__(args)
+
+
+def _read_manifest(path: str) -> dict[str, Any]:
+    name = os.path.join(path, _MANIFEST)
+    with open(name, "rb") as file:
+        body, _, digest = file.read().partition(b"\n")
+    if digest != f"{_digest(body)}\n".encode():
+        raise DamagedError(f"{name}: it is not what was written")
+    return json.loads(body)
+
+
+def _rate(path: str) -> float | None:
+    try:
+        return _read_manifest(path)["rate"]
+    except (DamagedError, OSError):
+        return None
+
+
+def _files(path: str) -> Iterator[str]:
+    for folder, _, names in os.walk(path):
+        for name in names:
+            yield os.path.relpath(os.path.join(folder, name), path)
+
+
+def _remove(path: str) -> None:
+    """Removes a checkpoint, in an order that leaves none that looks whole."""
+    if os.path.isdir(path):
+        manifest = os.path.join(path, _MANIFEST)
+        if os.path.exists(manifest):
+            os.unlink(manifest)
+        shutil.rmtree(path)
+
+
+def _file_digest(path: str) -> str:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())  # The manifest must not be there before the content is.
+        return hashlib.file_digest(
+            file, lambda: hashlib.blake2b(digest_size=_DIGEST_BYTES)
+        ).hexdigest()
+
+
+def _array_digest(array: np.ndarray) -> str:
+    head = f"{array.dtype.name}{array.shape}".encode()
+    return _digest(head + np.ascontiguousarray(array).tobytes())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()

@@ -1,0 +1,40 @@
+"""Ctrl-C and SIGTERM end a run, and what was trained is kept."""
+
+import logging
+import signal
+import threading
+from typing import Any, Self
+
+logger = logging.getLogger("wavestream")
+
+
+class SignalHandler:
+    """Turns the first SIGINT or SIGTERM into a request to end after this step; the second ends."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    @property
+    def asked(self) -> bool:
+        """Whether the run is to end after this step."""
+        return self.signal is not None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.signal = number
+        logger.warning(
+            "%s: finishing this step, then saving; again to stop at once",
+            signal.Signals(number).name,
+        )
