@@ -1,29 +1,53 @@
-"""The shape of a model."""
+"""Everything that decides what a model computes. The model file holds it, whole.
+
+Constants that only a developer would change are here, too: a model that was trained with others is
+another model.
+"""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
-VOCAB_SIZES = (256, 65536)
+from runtime.errors import ConfigError
+
+DEPTHS = (8, 16)
 DTYPES = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Everything that decides which parameters a model has and how it computes.
+class FixedPredictorsConfig:
+    """The predictors of Shorten and FLAC: polynomials through the last samples.
 
     Attributes:
-      vocab_size: 256 (8-bit symbols) or 65536 (16-bit symbols).
-      embedding_dim: Width of the residual stream.
-      num_layers: Number of transformer blocks.
-      num_heads: Attention heads a block; each is `embedding_dim / num_heads` wide.
-      widening_factor: Width of the feed-forward layer, half of it gates, in units of
-        `embedding_dim`.
-      dtype: Type of the computation; parameters and log-probabilities are always float32.
-
-    Raises:
-      ValueError: A field is out of bounds, or two fields do not fit together.
+      num_predictors: P, of degree -1 (always zero) to P - 2.
+      window: samples over which their errors are averaged, and that the network reads; a power of
+        two.
     """
 
-    vocab_size: int = 256
+    kind: str = dataclasses.field(default="fixed", init=False)
+    num_predictors: int = 4
+    window: int = 16
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "num_predictors", "window")
+        if self.window & (self.window - 1):
+            raise ConfigError(f"window must be a power of two, got {self.window}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """A decoder-only transformer.
+
+    Attributes:
+      embedding_dim: width of the residual stream.
+      num_layers: transformer blocks.
+      num_heads: attention heads a block; each is `embedding_dim / num_heads` wide.
+      widening_factor: width of the feed-forward layer, half of it gates, in units of
+        `embedding_dim`.
+      dtype: type of the computation; parameters and log-probabilities are always float32.
+    """
+
+    kind: str = dataclasses.field(default="transformer", init=False)
     embedding_dim: int = 64
     num_layers: int = 4
     num_heads: int = 8
@@ -31,20 +55,96 @@ class ModelConfig:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        if self.vocab_size not in VOCAB_SIZES:
-            raise ValueError(f"vocab_size is {self.vocab_size}; it must be one of {VOCAB_SIZES}.")
-        for name in ("embedding_dim", "num_layers", "num_heads", "widening_factor"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        _require_positive(self, "embedding_dim", "num_layers", "num_heads", "widening_factor")
         if self.embedding_dim % self.num_heads:
-            raise ValueError(
-                f"embedding_dim is {self.embedding_dim}; it must be a multiple of num_heads, "
-                f"which is {self.num_heads}."
+            raise ConfigError(
+                f"embedding_dim must be a multiple of num_heads={self.num_heads}, got "
+                f"{self.embedding_dim}"
             )
         if self.dtype not in DTYPES:
-            raise ValueError(f"dtype is {self.dtype!r}; it must be one of {DTYPES}.")
+            raise ConfigError(f"dtype must be one of {DTYPES}, got {self.dtype!r}")
 
-    @property
-    def head_dim(self) -> int:
-        """Width of one attention head."""
-        return self.embedding_dim // self.num_heads
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogisticMixtureConfig:
+    """A mixture of discretized logistics, one a predictor, and a uniform component.
+
+    Attributes:
+      spread: initial logarithm of a component's scale over its predictor's mean absolute error.
+        (Of a logistic distribution it is -0.33; narrower won in trials, since the best predictor
+        varies and the others catch what it misses.)
+      min_error: least mean absolute error, in steps of the integer scale.
+      min_log_scale: least logarithm of a component's scale.
+      max_log_scale: greatest.
+      uniform_logit: initial logit of the uniform component, which bounds the cost of a surprise.
+    """
+
+    kind: str = dataclasses.field(default="logistic_mixture", init=False)
+    spread: float = -0.6
+    min_error: float = 0.1
+    min_log_scale: float = -3.0
+    max_log_scale: float = 12.0
+    uniform_logit: float = -6.0
+
+    def __post_init__(self) -> None:
+        if not self.min_error > 0:
+            raise ConfigError(f"min_error must be above 0, got {self.min_error}")
+        if not self.min_log_scale < self.max_log_scale:
+            raise ConfigError(
+                f"min_log_scale must be below max_log_scale={self.max_log_scale}, got "
+                f"{self.min_log_scale}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A whole model: predictors -> features -> network -> distribution.
+
+    Attributes:
+      depth: bits of a sample, one of DEPTHS.
+      predictors: what is known of a sample before any training.
+      network: what is learned.
+      distribution: how its output becomes probabilities.
+
+    Raises:
+      ConfigError: (all of these classes) a field is out of bounds, or two do not fit together.
+    """
+
+    depth: int = 8
+    predictors: FixedPredictorsConfig = FixedPredictorsConfig()
+    network: TransformerConfig = TransformerConfig()
+    distribution: LogisticMixtureConfig = LogisticMixtureConfig()
+
+    def __post_init__(self) -> None:
+        if self.depth not in DEPTHS:
+            raise ConfigError(f"depth must be one of {DEPTHS}, got {self.depth}")
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "ModelConfig":
+        """Returns the config that `dataclasses.asdict` took apart. Raises ConfigError."""
+        try:
+            parts = {name: _part(name, values[name]) for name in _KINDS}
+            return cls(depth=values["depth"], **parts)
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"not a model's config ({error}): {dict(values)}") from error
+
+
+_KINDS: dict[str, dict[str, Any]] = {
+    "predictors": {"fixed": FixedPredictorsConfig},
+    "network": {"transformer": TransformerConfig},
+    "distribution": {"logistic_mixture": LogisticMixtureConfig},
+}
+"""The classes of each part, by their `kind`. A new kind is added here and in `build`."""
+
+
+def _part(name: str, values: Mapping[str, Any]) -> Any:
+    kinds, kind = _KINDS[name], values["kind"]
+    if kind not in kinds:
+        raise ConfigError(f"{name} of kind {kind!r}: expected one of {', '.join(kinds)}")
+    return kinds[kind](**{key: value for key, value in values.items() if key != "kind"})
+
+
+def _require_positive(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ConfigError(f"{name} must be at least 1, got {getattr(config, name)}")
