@@ -219,7 +219,8 @@ def test_the_parts_a_reader_looks_for(tmp_path):
     assert page.terms["folders"] == "/audio/speech"
     assert page.terms["codec FLAC -8"] == "made up 1.0"
     assert page.terms["time for the model"] == "83 s"
-    assert "FLAC -5: it is not on the PATH" in page.texts
+    assert "FLAC -5: it is not on the PATH" in "".join(page.texts)
+    assert '<span class="name">FLAC -8</span> could take 12 of the files' in text
     assert "upper byte" not in text
     assert content["settings"] == CASES["usual"].settings
 
