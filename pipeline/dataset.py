@@ -4,17 +4,18 @@ B global batch, D devices of this host, L chunk size, K steps in a window, R row
 """
 
 import atexit
-import contextlib
-import gc
 import os
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline.reading.byte_ranges import OnUnreadable
 from pipeline.reading.chunks import Chunks, pieces
 from pipeline.reading.read_chunks import read_pieces
 from pipeline.shuffle import CorpusOrder, Order
+from runtime.private_apis import release_iterator
 
 # Pieces that one call reads: fewer calls, less overhead, where files are short.
 _PIECES_A_CALL = 8
@@ -26,6 +27,7 @@ _as_written = tf.autograph.experimental.do_not_convert
 
 Stage = Callable[[tf.data.Dataset], tf.data.Dataset]
 Batch = dict[str, tf.Tensor]
+NumpyBatch = dict[str, np.ndarray]
 
 
 def make_dataset(
@@ -221,14 +223,22 @@ def _options() -> tf.data.Options:
     return options
 
 
-@atexit.register
-def _end_iterators() -> None:
-    """Ends what is still reading when the program ends.
+_iterators: weakref.WeakSet[Iterator[NumpyBatch]] = weakref.WeakSet()
 
-    The graph calls into Python (see `ranges`). A thread that does so while the interpreter is being
-    taken down never returns, and the iterator that waits for it would hold up the exit for ever.
+
+def iterate(dataset: tf.data.Dataset) -> Iterator[NumpyBatch]:
+    """Returns the batches of a dataset as NumPy arrays; they end when the program does.
+
+    Not `as_numpy_iterator` alone: the graph calls into Python (see `read_ranges`). A thread that
+    does so while the interpreter is being taken down never returns, and the iterator that waits for
+    it would hold up the exit for ever.
     """
-    for thing in gc.get_objects():
-        with contextlib.suppress(ReferenceError):  # A proxy of what is gone.
-            if isinstance(thing, tf.data.Iterator):
-                vars(thing).clear()  # Among them the one reference to the iterator's resource.
+    iterator = dataset.as_numpy_iterator()
+    _iterators.add(iterator)
+    return iterator
+
+
+@atexit.register
+def _release_iterators() -> None:
+    for iterator in list(_iterators):
+        release_iterator(iterator)

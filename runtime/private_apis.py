@@ -41,3 +41,12 @@ def register_py_func(token: str, function: Callable) -> None:
     from tensorflow.python.ops import script_ops
 
     _registered[token] = script_ops._py_funcs._funcs[token] = function
+
+
+def release_iterator(iterator: Any) -> None:
+    """Ends what reads for an iterator of `Dataset.as_numpy_iterator`, which cannot be used any more.
+
+    To drop our reference is not enough: the traceback of an exception that came from it holds one,
+    too. Among its attributes is the one reference to its resource.
+    """
+    vars(iterator._iterator).clear()

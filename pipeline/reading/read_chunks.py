@@ -4,7 +4,6 @@ P pieces, n chunks, L chunk size, F frames, C channels.
 """
 
 import functools
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +12,7 @@ from pipeline.config import PipelineConfig
 from pipeline.reading.byte_ranges import OnUnreadable, read_ranges
 from pipeline.transforms import block, downmix, quantize
 from pipeline.wav.decode import decode
+from runtime.private_apis import register_py_func
 
 UNREADABLE = -1
 """The length of a chunk whose file could not be read."""
@@ -82,17 +82,10 @@ def chunk(
 def serve_reads(on_unreadable: OnUnreadable) -> None:
     """Lets graphs that another process made with `on_unreadable=None` read here.
 
-    A graph holds no Python, but the token of a function in a registry of its process.
-    `tf.numpy_function` makes up a new token each time, so both sides agree on one of ours; the op
-    that takes it is public, the registry is not (tested with TensorFlow 2.17 and 2.21).
+    A graph holds no Python, but the token of a function in a registry of its process: both sides
+    agree on one.
     """
-    from tensorflow.python.ops import script_ops
-
-    function = functools.partial(read_ranges, on_unreadable=on_unreadable)
-    _served[READS_TOKEN] = script_ops._py_funcs._funcs[READS_TOKEN] = function
-
-
-_served: dict[str, Any] = {}  # The registry's references are weak.
+    register_py_func(READS_TOKEN, functools.partial(read_ranges, on_unreadable=on_unreadable))
 
 
 def _read_bytes(pieces: Pieces, on_unreadable: OnUnreadable | None) -> tuple[tf.Tensor, tf.Tensor]:
