@@ -4,7 +4,6 @@ JAX and TensorFlow are imported where they are used, so that a mistake in a flag
 """
 
 import contextlib
-import logging
 import math
 import os
 import pathlib

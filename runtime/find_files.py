@@ -6,7 +6,7 @@ import heapq
 import os
 from collections.abc import Iterator
 
-from runtime.filesystem import open_gfile, is_remote, require_filesystem
+from runtime.filesystem import is_remote, open_gfile, require_filesystem
 
 _LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 

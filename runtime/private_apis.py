@@ -21,11 +21,8 @@ def coordinator_host() -> str:
     return str(distributed.global_state.coordinator_address).rpartition(":")[0].strip("[]")
 
 
-def server_port(server: Any) -> int:
-    """Returns the port of a DispatchServer or WorkerServer of tf.data, which may be chosen for it.
-
-    `DispatchServer.target` is public; a worker has nothing like it.
-    """
+def worker_port(server: Any) -> int:
+    """Returns the port of a tf.data WorkerServer, which may have chosen it."""
     return int(server._address.rsplit(":", 1)[1])
 
 
@@ -41,12 +38,3 @@ def register_py_func(token: str, function: Callable) -> None:
     from tensorflow.python.ops import script_ops
 
     _registered[token] = script_ops._py_funcs._funcs[token] = function
-
-
-def release_iterator(iterator: Any) -> None:
-    """Ends what reads for an iterator of `Dataset.as_numpy_iterator`, which cannot be used any more.
-
-    To drop our reference is not enough: the traceback of an exception that came from it holds one,
-    too. Among its attributes is the one reference to its resource.
-    """
-    vars(iterator._iterator).clear()
