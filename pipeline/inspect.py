@@ -9,7 +9,7 @@ from pipeline.corpus import Corpus, describe_skipped
 from pipeline.dataset import make_dataset
 from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_chunks import is_scored
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 
 
 def describe_files(corpus: Corpus) -> list[tuple[str, str]]:

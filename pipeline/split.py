@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.catalogue.string_array import StringArray
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 
 _BYTES = 6  # Of a hash: a float64 holds them exactly.
 _BLOCK = 2**16

@@ -13,7 +13,7 @@ from evaluation.config import EvaluationConfig
 from evaluation.results import Evaluation
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.evaluation.test_score import Uniform
 from tests.wav_files import random_frames, write_wav
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 
 PROGRAM = """

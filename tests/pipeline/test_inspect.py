@@ -8,7 +8,7 @@ import pytest
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus
 from pipeline.inspect import describe_batch, describe_chunks, describe_files
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 
 CONFIG = PipelineConfig(chunk_size=16, batch_size=4)
@@ -16,8 +16,8 @@ CONFIG = PipelineConfig(chunk_size=16, batch_size=4)
 
 @pytest.fixture
 def folder(tmp_path):
-    write_wav(tmp_path / "a.wav", random_frames(Encoding.S16, 8000, 2), Encoding.S16, rate=8000)
-    write_wav(tmp_path / "b.wav", random_frames(Encoding.S16, 24000, 1), Encoding.S16, rate=8000)
+    write_wav(tmp_path / "a.wav", random_frames(Encoding.S16, 8000, 2), Encoding.S16, sample_rate=8000)
+    write_wav(tmp_path / "b.wav", random_frames(Encoding.S16, 24000, 1), Encoding.S16, sample_rate=8000)
     whole = write_wav(tmp_path / "c.wav", random_frames(Encoding.F32, 44100, 3), Encoding.F32)
     (tmp_path / "d.wav").write_bytes(whole[:-1000])
     (tmp_path / "e.wav").write_bytes(b"")

@@ -9,7 +9,7 @@ import pytest
 import flags
 from models.model_file import load_model
 from pipeline.dataset import make_dataset
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests import toy_model
 from tests.command_line import parsed
 from tests.wav_files import random_frames, write_wav

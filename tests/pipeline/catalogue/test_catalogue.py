@@ -13,7 +13,7 @@ from pipeline.catalogue import column_file as columns
 from pipeline.catalogue import table as files
 from pipeline.catalogue.catalogue import Skipped, build_catalogue
 from pipeline.catalogue.table import FileTable
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from runtime import filesystem
 from tests import wav_files
 from tests.files import make_files

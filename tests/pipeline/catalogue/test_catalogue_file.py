@@ -13,7 +13,7 @@ from pipeline.config import PipelineConfig
 from pipeline.corpus import NoAudioError, open_corpus
 from pipeline.dataset import make_dataset
 from pipeline.reading.chunks import Chunks
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from runtime import filesystem
 from tests.wav_files import random_frames, write_wav
 

@@ -20,7 +20,7 @@ from pipeline.data_service.client import distributed_batches
 from pipeline.dataset import make_dataset
 from pipeline.reading import read_chunks as read
 from pipeline.reading.chunks import Chunks
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.command_line import ROOT
 from tests.input_servers import end, servers
 from tests.wav_files import random_frames, write_wav
