@@ -500,7 +500,11 @@ OTHER_RIFF_CHUNKS = st.lists(
 
 
 @hypothesis.given(
-    st.sampled_from(["RIFF", "RF64", "BW64"]), OTHER_RIFF_CHUNKS, OTHER_RIFF_CHUNKS, OTHER_RIFF_CHUNKS, st.data()
+    st.sampled_from(["RIFF", "RF64", "BW64"]),
+    OTHER_RIFF_CHUNKS,
+    OTHER_RIFF_CHUNKS,
+    OTHER_RIFF_CHUNKS,
+    st.data(),
 )
 def test_the_samples_are_found_among_any_other_chunks(container, before, between, after, data):
     first, second = data.draw(st.permutations([FMT, DATA]))

@@ -16,7 +16,12 @@ RIFF_CHUNKS = {
     "none": (),
     "even": ((b"JUNK", bytes(28)),),
     "odd": (ODD_RIFF_CHUNK,),
-    "many": ((b"bext", bytes(602)), ODD_RIFF_CHUNK, (b"id3 ", b"ID3" + bytes(9000)), (b"ab\x01c", b"")),
+    "many": (
+        (b"bext", bytes(602)),
+        ODD_RIFF_CHUNK,
+        (b"id3 ", b"ID3" + bytes(9000)),
+        (b"ab\x01c", b""),
+    ),
 }
 
 
