@@ -10,7 +10,7 @@ logger = logging.getLogger("wavestream")
 
 
 class ErrorBudget:
-    """Counts skipped files, by the scan or since, logs each once, and says when they are too many."""
+    """Counts and logs the files skipped, by the scan or since; says when they are too many."""
 
     def __init__(
         self, num_files: int, skipped: Sequence[Skipped], *, strict: bool, max_fraction: float
