@@ -111,7 +111,7 @@ def test_what_a_codec_cannot_take_is_nan_and_told(folder):
     scores = score_files(build_catalogue([str(folder)]), [Flac(level=5), GZIP])
     assert np.isnan(scores[0].bits).tolist() == [False, False, False, True, True]
     assert scores[0].remark.split("; ") == [
-        "1 of 5 files: libsndfile writes FLAC of at most 24 bits a sample",
+        "1 of 5 files: libsndfile encodes FLAC of at most 24 bits a sample",
         "1 of 5 files: FLAC takes at most 8 channels",
     ]
     assert np.isfinite(scores[1].bits).all()
