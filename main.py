@@ -182,6 +182,7 @@ def _evaluate(config: EvaluationConfig) -> None:
     from evaluation.report.figures import figures
     from evaluation.report.table import format_table
     from evaluation.report.write import write_report
+
     from evaluation.run import run
     from runtime.devices import share_cores
     from runtime.logging import start_logging
