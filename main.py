@@ -1,6 +1,8 @@
-"""Trains a lossless audio compressor on WAV files: a table of commands, and how they are called.
+"""The command line: a table of commands, each with flags of its own.
 
-`python main.py --help` lists them. The first argument that is not a flag names the command.
+    python main.py [COMMAND] [FLAGS]
+
+The first argument that is not a flag names the command; `python main.py --help` lists them.
 """
 
 import contextlib

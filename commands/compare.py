@@ -1,4 +1,4 @@
-"""Compare runs: the settings that differ, their last metrics, and their curves in one plot.
+"""Compare runs: settings that differ, last metrics, and a plot of their curves.
 
     python main.py compare runs/quickstart runs/speech_8bit
 """

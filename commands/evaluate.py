@@ -1,7 +1,9 @@
-"""Measure a model in bits per sample, next to FLAC and other codecs, on files held out in training.
+"""Measure a model in bits per sample, next to FLAC and other codecs.
 
     python main.py evaluate --model=runs/quickstart/audio_model.npz --report_dir=report
-    python main.py evaluate --model=audio_model.npz --audio_dir=~/music    on other files
+    python main.py evaluate --model=audio_model.npz --audio_dir=~/music
+
+By default on the files that were held out when the model was trained.
 """
 
 import os

@@ -1,75 +1,78 @@
-"""What --help prints, and the README's tables of flags, both from the flags themselves."""
+"""What --help prints, and the README's tables: both from the definitions of the flags."""
 
 import re
 import shutil
 import textwrap
 
-from absl import flags as absl_flags
+from absl.flags import Flag
 
 import flags
 from commands.interface import Command, Commands
 
+_COLUMN = 28  # Where the meanings of flags begin.
+
 
 def overview(commands: Commands) -> str:
     """Returns the list of commands."""
-    lines = ["commands (python main.py COMMAND --help lists its flags):"]
-    lines += [f"  {name:<14}{command.doc.splitlines()[0]}" for name, command in commands.items()]
-    return "\n".join(lines)
+    lines = [f"  {name:<{_COLUMN - 2}}{cmd.doc.splitlines()[0]}" for name, cmd in commands.items()]
+    return "\n".join(["Commands (python main.py COMMAND --help shows the flags of one):", *lines])
 
 
 def describe(name: str, command: Command) -> str:
-    """Returns what a command does, and its flags by group."""
-    usage = " ".join(filter(None, ("usage: python main.py", name, "[FLAGS]", command.arguments)))
+    """Returns what a command does, and its flags by group, each with its default."""
+    usage = " ".join(filter(None, ("Usage: python main.py", name, "[FLAGS]", command.arguments)))
+    width = max(60, min(100, shutil.get_terminal_size().columns))
     lines = [usage, "", command.doc.strip()]
     for group in command.groups:
         lines += ["", f"{group.heading}:"]
         for flag in _flags(group):
-            meaning, default = _meaning(flag), _default(flag)
-            on_by_default = "[no]" if flag.default is True else ""
-            text = meaning + (f" (default: {default})" if default and not on_by_default else "")
+            shown = f"  --{flag.name}={_default(flag) or '...'}"
+            if flag.boolean:
+                shown = f"  --{'[no]' if flag.default else ''}{flag.name}"
             lines += textwrap.wrap(
-                text,
-                width=max(60, min(100, shutil.get_terminal_size().columns)),
-                initial_indent=f"  --{on_by_default + flag.name:<22}",
-                subsequent_indent=" " * 26,
+                f"{shown:<{_COLUMN - 1}} {_meaning(flag)}",
+                width,
+                subsequent_indent=" " * _COLUMN,
+                break_long_words=False,
                 break_on_hyphens=False,
             )
-    lines += ["", "--flagfile=FILE reads flags from a file; --helpfull shows absl's own flags, too."]
+    lines += ["", "--flagfile=FILE reads flags from a file; --helpfull lists absl's own flags, too."]
     return "\n".join(lines)
 
 
 def markdown(commands: Commands) -> str:
-    """Returns the README's tables: of each command the flags that those before it do not have."""
-    parts, known = [], set[flags.Group]()
+    """Returns a table for each command of the flags that no command before it takes."""
+    parts: list[str] = []
+    known: set[flags.Group] = set()
     for name, command in commands.items():
         shared = ", ".join(group.heading for group in command.groups if group in known)
         added = [group for group in command.groups if group not in known]
-        known.update(added)
-        text = f"`{name}` takes the flags" + (f" of {shared}" if shared else "")
-        if added:
-            text += f"{', and' if shared else ''}:\n\n| flag | default | meaning |\n|---|---|---|"
-        parts.append(text if added else text + ".")
+        text = f"**{name}** takes " + (f"the flags of *{shared}*" if shared else "")
+        text += (" and these:" if shared else "these:") if added else ", and no others."
+        rows = ["", "| flag | default | meaning |", "|---|---|---|"] if added else []
         for group in added:
-            parts[-1] += f"\n| **{group.heading}** | | |"
+            rows.append(f"| *{group.heading}* | | |")
             for flag in _flags(group):
                 default = f"`{_default(flag)}`" if _default(flag) else ""
-                parts[-1] += f"\n| `{flag.name}` | {default} | {_meaning(flag)} |"
+                rows.append(f"| `{flag.name}` | {default} | {_meaning(flag)} |")
+        parts.append("\n".join([text, *rows]))
+        known.update(added)
     return "\n\n".join(parts)
 
 
-def _flags(group: flags.Group) -> list[absl_flags.Flag]:
+def _flags(group: flags.Group) -> list[Flag]:
     values = flags.define([group])
     return [values[name] for name in values]
 
 
-def _meaning(flag: absl_flags.Flag) -> str:
-    """Returns a flag's help without what absl adds, which a table would take for tags and cells."""
+def _meaning(flag: Flag) -> str:
+    """Returns a flag's help; of the choices that absl adds, a table would make tags and cells."""
     text = re.sub(r"^<.+?>: ", "", flag.help.splitlines()[0].rstrip(";"))
     choices = getattr(flag.parser, "enum_values", None)
     return f"{text} One of {', '.join(choices)}." if choices else text
 
 
-def _default(flag: absl_flags.Flag) -> str:
-    if flag.default in (None, [], False) and flag.default != 0:
-        return ""
-    return str(flag.default).lower() if flag.boolean else str(flag.default)
+def _default(flag: Flag) -> str:
+    if flag.boolean:
+        return str(flag.default).lower()
+    return "" if flag.default in (None, []) else str(flag.default)

@@ -1,8 +1,8 @@
-"""Show what is in a corpus and how it is split, before training on it.
+"""Show what is in a corpus, how it is split, and what a batch looks like.
 
     python main.py inspect --audio_dir=~/music
 
-A flag file for training, too: flags that are not listed here are ignored in it.
+With the --flagfile of a training, it passes over the flags that are not listed here.
 """
 
 import os

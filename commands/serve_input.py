@@ -1,8 +1,8 @@
-"""Read batches for training on other machines, as a server of tf.data service.
+"""Serve batches to training on other machines (tf.data service).
 
     python main.py serve_input --role=dispatcher --port=5050
     python main.py serve_input --role=worker --dispatcher=grpc://host:5050
-    python main.py --audio_dir=... --data_service=grpc://host:5050    trains on what they read
+    python main.py --audio_dir=... --data_service=grpc://host:5050
 """
 
 from collections.abc import Sequence

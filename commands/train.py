@@ -1,10 +1,10 @@
-"""Train a model on WAV files; the default command.
+"""Train a model on WAV files: the default command.
 
     python main.py --demo                                  on a corpus that is synthesized here
     python main.py --audio_dir=~/music --batch_size=256    on your own
     python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech
 
-The same command resumes where a run was interrupted.
+The same command line resumes a run that was interrupted.
 """
 
 import os
