@@ -1,8 +1,7 @@
 """Every flag, defined once: its default, bounds and help, in groups that commands take.
 
-Nothing here is global: a command's flags live in a `FlagValues` of its own, made by `define`. Of the
-packages only constants are imported, neither TensorFlow nor JAX: --help and a mistyped flag answer
-at once.
+Nothing here is global: a command's flags live in a `FlagValues` of its own, made by `define`. Only
+constants are imported, neither TensorFlow nor JAX: --help and a mistyped flag answer at once.
 """
 
 import functools
@@ -17,9 +16,6 @@ from evaluation.config import SPLITS
 from models.config import DTYPES
 from pipeline.data_service.server import ROLES, host_and_port
 from training.config import ON_NAN, ON_SAVE_ERROR, SCHEDULES
-
-_INT32_MAX = 2**31 - 1  # Some integers become int32.
-_MAX_CHUNKS = 2**53 - 1  # See `pipeline.shuffle.permute`.
 
 Definition = Callable[..., object]
 """Defines a flag, or a validator of one, on the FlagValues `flag_values`."""
@@ -56,10 +52,13 @@ _validator = _deferred(absl_flags.register_validator)
 
 
 def _integer(
-    name: str, default: int | None, text: str, at_least: int = 0, at_most: int = _INT32_MAX
+    name: str, default: int | None, text: str, at_least: int = 0, at_most: int = 2**31 - 1
 ) -> Definition:
     bounds = {"lower_bound": at_least, "upper_bound": at_most}
     return functools.partial(absl_flags.DEFINE_integer, name, default, text, **bounds)
+
+
+_positive = functools.partial(_integer, at_least=1)
 
 
 def _float(
@@ -94,14 +93,13 @@ AUDIO_FILES = Group(
     _multi_string(
         "audio_dir",
         [],
-        "Folder of WAV files, searched recursively; local, or gs://... May be repeated, or "
-        "comma-separated.",
+        "Folder of WAV files, searched recursively; local or gs://. Repeatable or comma-separated.",
     ),
     _string(
         "catalogue",
         None,
-        "File with the headers of the WAV files, local or gs://...: used as it is, without "
-        "listing --audio_dir, and created if missing. For buckets that take hours to list.",
+        "Headers of all WAV files, for buckets that take hours to list: a file that is used as it "
+        "is, without listing --audio_dir, and created if missing.",
     ),
 )
 
@@ -111,7 +109,7 @@ SKIPPED_FILES = Group(
     _float(
         "max_skipped_fraction",
         0.5,
-        "Stop if more than this fraction of the files is unusable.",
+        "Stop if more than this fraction of files is unusable.",
         at_most=1.0,
     ),
 )
@@ -121,21 +119,13 @@ CHUNKS = Group(
     _boolean("demo", False, "Use a demo corpus, synthesized into {output_dir}/demo_corpus."),
     _boolean("use_16bit", False, "Sample depth of 16 bits; else 8 bits."),
     _boolean("downmix", True, "Mix the channels down to mono; --nodownmix keeps them, in blocks."),
-    _integer(
-        "stereo_blocking_n",
-        1024,
-        "Samples in a block of one channel, with --nodownmix.",
-        at_least=1,
-    ),
-    _integer(
-        "chunk_size", 2048, "Samples in a training sequence; even with --use_16bit.", at_least=1
-    ),
-    _integer(
+    _positive("stereo_blocking_n", 1024, "Samples in a block of one channel, with --nodownmix."),
+    _positive("chunk_size", 2048, "Samples in a training sequence; even with --use_16bit."),
+    _positive(
         "num_chunks",
         488281,
         "Maximum number of training chunks, in catalogue order.",
-        at_least=1,
-        at_most=_MAX_CHUNKS,
+        at_most=2**53 - 1,  # See `pipeline.shuffle.permute`.
     ),
     _float(
         "valid_fraction",
@@ -143,14 +133,8 @@ CHUNKS = Group(
         "Fraction of files held out for validation, by a hash of their names.",
         at_most=0.9,
     ),
-    _integer(
-        "shuffle_window", 4096, "Minimum number of chunks shuffled together, in memory.", at_least=1
-    ),
-    _integer(
-        "seed",
-        42,
-        "Random seed of the validation split, the order of chunks and the initial parameters.",
-    ),
+    _positive("shuffle_window", 4096, "Minimum number of chunks shuffled together, in memory."),
+    _integer("seed", 42, "Random seed of split, order of chunks and initial parameters."),
     _integer(
         "parallel_reads",
         0,
@@ -160,23 +144,16 @@ CHUNKS = Group(
 
 BATCH = Group(
     "Batch",
-    _integer(
-        "batch_size",
-        128,
-        "Chunks per batch, over all devices; divisible by their number.",
-        at_least=1,
-    ),
+    _positive("batch_size", 128, "Chunks per batch, over all devices; divisible by their number."),
 )
 
 MODEL = Group(
     "Model",
-    _integer("embedding_dim", 64, "Model width, divisible by --num_heads.", at_least=1),
-    _integer("num_layers", 4, "Number of transformer blocks.", at_least=1),
-    _integer("num_heads", 8, "Number of attention heads.", at_least=1),
-    _integer(
-        "widening_factor", 4, "Width of the MLP, in multiples of --embedding_dim.", at_least=1
-    ),
-    _enum("dtype", "float32", DTYPES, "Data type of activations; bfloat16 for TPUs and new GPUs."),
+    _positive("embedding_dim", 64, "Model width, divisible by --num_heads."),
+    _positive("num_layers", 4, "Number of transformer blocks."),
+    _positive("num_heads", 8, "Number of attention heads."),
+    _positive("widening_factor", 4, "Width of the MLP, in multiples of --embedding_dim."),
+    _enum("dtype", "float32", DTYPES, "Type of the computation; bfloat16 for TPUs and GPUs."),
 )
 
 OPTIMIZER = Group(
@@ -190,27 +167,18 @@ OPTIMIZER = Group(
 
 LOOP = Group(
     "Training loop",
-    _integer("training_steps", 1000, "Number of training steps.", at_least=1),
-    _integer("log_every", 100, "Steps between logged metrics.", at_least=1),
-    _integer("eval_every", 500, "Steps between validations.", at_least=1),
+    _positive("training_steps", 1000, "Number of training steps."),
+    _positive("log_every", 100, "Steps between logged metrics."),
+    _positive("eval_every", 500, "Steps between validations."),
     _integer("eval_steps", 50, "Maximum batches per validation; 0: the whole split."),
     _boolean("profile", False, "Write a profile of ten steps to {output_dir}/profile."),
 )
 
 CHECKPOINTS = Group(
     "Checkpoints",
-    _integer("checkpoint_every", 0, "Steps between checkpoints; 0: by time only."),
-    _float(
-        "checkpoint_minutes",
-        10.0,
-        "Minutes between checkpoints; 0: by steps only. Both 0: no checkpoints.",
-    ),
-    _integer(
-        "keep_checkpoints",
-        3,
-        "Latest checkpoints to keep, besides the best by validation.",
-        at_least=1,
-    ),
+    _integer("checkpoint_every", 0, "Steps between checkpoints; 0: by time."),
+    _float("checkpoint_minutes", 10.0, "Minutes between checkpoints; 0: by steps; both 0: none."),
+    _positive("keep_checkpoints", 3, "Latest checkpoints to keep, besides the best by validation."),
     _boolean("fresh", False, "Do not resume; back up the files of the earlier run."),
     _list(
         "allow_change",
@@ -235,13 +203,9 @@ DISTRIBUTED = Group(
         None,
         "HOST:PORT of process 0; auto: detect these three on TPU VMs, Slurm and Open MPI.",
     ),
-    _integer("num_processes", None, "Number of hosts.", at_least=1),
+    _positive("num_processes", None, "Number of hosts."),
     _integer("process_id", None, "Index of this host, from 0."),
-    _string(
-        "data_service",
-        None,
-        "Dispatcher of the machines that read, grpc://host:port (see serve_input).",
-    ),
+    _string("data_service", None, "Let a data service read: grpc://host:port of its dispatcher."),
     _validator("data_service", _is_address, "expected grpc://host:port"),
 )
 
@@ -249,7 +213,7 @@ OUTPUT = Group(
     "Output",
     _string("output_dir", "./", "Local folder for the files of a run; created if missing."),
     _validator("output_dir", _is_local, "expected a local folder"),
-    _string("model_name", "audio_model", "Prefix of their names."),
+    _string("model_name", "audio_model", "Prefix of the names of these files."),
     _validator("model_name", _is_file_name, "expected a file name: not empty, no folder"),
 )
 
@@ -268,7 +232,7 @@ EVALUATION = Group(
         SPLITS,
         "Split of the files in training; default: valid, or all if --audio_dir has others.",
     ),
-    _integer("eval_files", 0, "Maximum number of files, by a hash of their names; 0: all."),
+    _integer("eval_files", 0, "Maximum number of files, sampled by their names; 0: all."),
     _list(
         "codecs",
         None,

@@ -155,17 +155,17 @@ def readable_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         _end(130, "interrupted")
     except (UserError, OSError) as error:
-        if os.environ.get("WAVESTREAM_TRACEBACK"):
-            traceback.print_exc()
         _end(2, str(error) or type(error).__name__)
-    except Exception as error:
-        # By name: who has not imported JAX has no such error.
-        if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error):
-            _end(2, f"out of memory: try a smaller --batch_size ({error})")
+    except RuntimeError as error:
+        # The class of JAX's errors has other names in older versions, and JAX may not be imported.
+        if "RESOURCE_EXHAUSTED" in str(error):
+            _end(2, f"out of memory, try a smaller --batch_size: {str(error).splitlines()[0]}")
         raise
 
 
 def _end(status: int, message: str) -> NoReturn:
+    if os.environ.get("WAVESTREAM_TRACEBACK"):
+        traceback.print_exc()
     message = " ".join(message.split())
     logger = logging.getLogger("wavestream")
     if logger.handlers:  # A run's log file is to say how it has ended.

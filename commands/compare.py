@@ -1,6 +1,8 @@
 """Compare runs: settings that differ, last metrics, and a plot of their curves.
 
     python main.py compare runs/quickstart runs/speech_8bit
+
+The plot is written to compare.png, in the current folder by default.
 """
 
 import os

@@ -36,7 +36,7 @@ def describe(name: str, command: Command) -> str:
                 break_long_words=False,
                 break_on_hyphens=False,
             )
-    lines += ["", "--flagfile=FILE reads flags from a file; --helpfull lists absl's own flags, too."]
+    lines += ["", "--flagfile=FILE reads flags from a file; --helpfull shows absl's own, too."]
     return "\n".join(lines)
 
 

@@ -3,6 +3,8 @@
     python main.py serve_input --role=dispatcher --port=5050
     python main.py serve_input --role=worker --dispatcher=grpc://host:5050
     python main.py --audio_dir=... --data_service=grpc://host:5050
+
+The trainer reads what does not come, so that workers may come and go.
 """
 
 from collections.abc import Sequence
@@ -10,7 +12,6 @@ from collections.abc import Sequence
 from absl.flags import FlagValues
 
 import flags
-from commands import startup
 from commands.interface import Command
 from pipeline.data_service.server import ServiceConfig, require_dispatcher, serve
 from runtime import devices

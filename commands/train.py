@@ -48,6 +48,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if config.data_service:
         require_dispatcher("--data_service", config.data_service)
     devices.keep_tensorflow_off_accelerators()
+    import jax
+
     from models.build import build_model
     from training.run import run as train
 
