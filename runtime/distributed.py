@@ -1,15 +1,15 @@
-"""Several hosts, one run: how they find each other, tell each other things, and end.
+"""Several hosts, one run: how they find each other, exchange values, and end.
 
-P hosts. Each runs the same command on devices of its own, and JAX's collectives join them. Host 0
-is the one that writes: the log, metrics, checkpoints and the model. A run on one host goes through
-here, too, and nothing happens.
+Each host runs the same command on devices of its own, and JAX's collectives join them. The primary,
+host 0, is the one that writes: the log, metrics, checkpoints and the model. A run on one host calls
+these functions, too, and they do nothing.
 """
 
 import dataclasses
 import inspect
 import logging
 import os
-import pickle
+import re
 import sys
 import threading
 import time
@@ -17,54 +17,98 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
-import jax
-import numpy as np
-
+from runtime import private_apis
+from runtime.errors import ConfigError, TrainingError
 from runtime.failure_detector import FailureDetector
-from training.config import HostsConfig
-from training.metrics.accumulator import TrainingError
 
 T = TypeVar("T")
 
-# JAX ends a process with a stack trace when another has been silent for so long; the lifeline, in
-# words, when it has for half as long.
+# JAX ends a process with a stack trace when another has been silent for so long; the failure
+# detector, with a sentence, when it has for half as long.
 _SILENCE_SECONDS = 90
 _WARN_SECONDS, _CONNECT_SECONDS = 20, 300
-_REASON_SECONDS = 10
-_PIECE_BYTES = 2**26  # Bounds the device memory that telling something takes.
+_DETECTOR_SECONDS = 10
 
-_lifeline: FailureDetector | None = None
+_process_id = 0
+_detector: FailureDetector | None = None  # Where there are other hosts, until all have finished.
 
 logger = logging.getLogger("wavestream")
 
 
-def connect(config: HostsConfig) -> None:
-    """Joins the other hosts, if there are any. To be called before JAX looks for devices.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistributedConfig:
+    """The hosts that train together; by default this one alone.
+
+    Attributes:
+      coordinator_address: HOST:PORT of the primary; "auto" to find all of this in the environment
+        of a TPU VM, Slurm or Open MPI.
+      num_processes: how many hosts there are.
+      process_id: which one this is, from 0 on.
 
     Raises:
-      TrainingError: they cannot be reached.
+      ConfigError: some of it is missing, or out of bounds.
     """
-    global _lifeline
-    if not config.several:
+
+    coordinator_address: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+
+    def __post_init__(self) -> None:
+        address, count, number = self.coordinator_address, self.num_processes, self.process_id
+        if address in (None, "auto"):
+            if (count, number) != (None, None):
+                raise ConfigError(
+                    "--num_processes and --process_id need --coordinator_address=HOST:PORT, the "
+                    f"same on all hosts; got {address}"
+                )
+            return
+        if count is None or number is None:
+            raise ConfigError("--coordinator_address needs --num_processes and --process_id")
+        match = re.fullmatch(r"[^/]+:(\d{1,5})", str(address))
+        if not match or int(match[1]) >= 2**16:
+            raise ConfigError(f"--coordinator_address={address}: expected HOST:PORT, or auto")
+        if not 0 <= number < count:
+            raise ConfigError(
+                f"--process_id={number}: expected a number below --num_processes={count}, from 0 on"
+            )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there may be other hosts."""
+        return self.coordinator_address is not None
+
+
+def initialize(config: DistributedConfig) -> None:
+    """Joins the other hosts, if there are any. To be called before JAX looks for devices.
+
+    From then on the process ends when another host fails, and the others when this one does.
+
+    Raises:
+      TrainingError: they cannot be reached, or have not as many devices each.
+    """
+    global _process_id, _detector
+    if not config.enabled:
         return
     missing = (
         f"--coordinator_address={config.coordinator_address}: the hosts have not found each other; "
         "is the same command running on all of them?"
     )
-    waiting = [
+    timers = [
         threading.Timer(_WARN_SECONDS, logger.warning, [f"{missing} Still waiting"]),
         threading.Timer(_CONNECT_SECONDS, _give_up, [missing]),
     ]
     try:
-        for timer in waiting:
+        for timer in timers:
             timer.start()
-        _initialize(config)
+        _initialize_jax(config)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"{missing} ({error})") from error
     finally:
-        for timer in waiting:
+        for timer in timers:
             timer.cancel()
-    count = jax.process_count()
+    import jax
+
+    number, count = jax.process_index(), jax.process_count()
     if count == 1:
         return
     if jax.device_count() != jax.local_device_count() * count:
@@ -73,27 +117,32 @@ def connect(config: HostsConfig) -> None:
             f"{jax.local_device_count()}: expected as many on each (of CPUs "
             "XLA_FLAGS=--xla_force_host_platform_device_count=N makes N)"
         )
-    address = _address_of_first()
+    host = private_apis.coordinator_host()
     try:
-        _lifeline = FailureDetector.tie(jax.process_index(), count, address, broadcast_from_primary)
+        detector = FailureDetector.connect(
+            number, count, host, lambda action: _broadcast(action, is_primary=number == 0)
+        )
     except OSError as error:
         _give_up(
-            f"the hosts and the first one, {address}, cannot connect ({error}): besides the "
+            f"the hosts and the first one, {host}, cannot connect ({error}): besides the "
             "coordinator's port it listens at one that its system chooses; expected both to be open"
         )
-    sys.excepthook = _leave_after_bug
+    _process_id, _detector = number, detector
+    sys.excepthook = _abort_after_exception
 
 
-def _initialize(config: HostsConfig) -> None:
-    for name in ("jax", "jax._src.distributed"):  # They tell of every step, and of what they lack.
+def _initialize_jax(config: DistributedConfig) -> None:
+    import jax
+
+    for name in ("jax", private_apis.JAX_DISTRIBUTED_LOGGER):  # They log every step of it.
         logging.getLogger(name).setLevel(logging.WARNING)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    given: dict[str, Any] = {"initialization_timeout": 2 * _CONNECT_SECONDS}
+    options: dict[str, Any] = {"initialization_timeout": 2 * _CONNECT_SECONDS}
     if config.coordinator_address != "auto":
-        given |= dataclasses.asdict(config)
+        options |= dataclasses.asdict(config)
     if "heartbeat_timeout_seconds" in inspect.signature(jax.distributed.initialize).parameters:
-        given["heartbeat_timeout_seconds"] = _SILENCE_SECONDS  # Else the default, 100.
-    jax.distributed.initialize(**given)
+        options["heartbeat_timeout_seconds"] = _SILENCE_SECONDS  # Else the default, 100.
+    jax.distributed.initialize(**options)
 
 
 def _give_up(message: str) -> NoReturn:
@@ -102,106 +151,76 @@ def _give_up(message: str) -> NoReturn:
     os._exit(2)
 
 
-def _address_of_first() -> str:
-    from jax._src import distributed  # What "auto" has found is nowhere else.
-
-    return str(distributed.global_state.coordinator_address).rpartition(":")[0].strip("[]")
-
-
 def is_primary() -> bool:
     """Whether this is the host that writes."""
-    return jax.process_index() == 0
+    return _process_id == 0
 
 
-def leave(status: int, reason: str) -> None:
-    """Ends this process at once if there are other hosts, telling them why.
+def abort(status: int, reason: str) -> None:
+    """Ends this process at once if there are other hosts, which learn the reason and end, too.
 
     They would wait for it, and it for them, were it to end as a program does. Returns where there
     are none.
     """
-    if _lifeline is not None:
-        _lifeline.cut(reason)
+    if _detector is not None:
+        _detector.broadcast_error(reason)
         os._exit(status)
 
 
-def wait_for_reason(error: BaseException) -> None:
-    """Gives the lifeline time to tell why another host has left a collective, and to end."""
-    if _lifeline is not None and isinstance(error, jax.errors.JaxRuntimeError):
-        time.sleep(_REASON_SECONDS)
-
-
-def part() -> None:
-    """Waits until all hosts are done; from then on each may end as it likes."""
-    global _lifeline
-    if _lifeline is not None:
+def finish() -> None:
+    """A barrier: waits until all hosts have finished; then each may end as it likes."""
+    global _detector
+    if _detector is not None:
         from jax.experimental import multihost_utils
 
-        multihost_utils.sync_global_devices("wavestream: done")
-        _lifeline.untie()
-        _lifeline = None
+        multihost_utils.sync_global_devices("wavestream: finished")
+        _detector.close()
+        _detector = None
 
 
 def broadcast_from_primary(action: Callable[[], T]) -> T:
-    """Returns on all hosts what an action returns on the first, which alone runs it.
+    """Returns on all hosts what an action returns on the primary, which alone runs it.
+
+    Args:
+      action: returns JSON values, NumPy arrays among them; with other hosts, tuples become lists.
 
     Raises:
-      TrainingError: the action has failed; on the first host, its own exception.
+      TrainingError: the action has failed; on the primary, its own exception.
     """
-    if jax.process_count() == 1:
-        return action()
-    if not is_primary():
-        # Pickled by the same program on a host of the same run.
-        result, failure = pickle.loads(_broadcast(b""))
-        if failure:
-            raise TrainingError(f"on the first host: {failure}")
-        return result
-    try:
-        result = action()
-    except Exception as error:
-        _broadcast(pickle.dumps((None, str(error) or type(error).__name__)))
-        raise
-    _broadcast(pickle.dumps((result, None)))
-    return result
+    return action() if _detector is None else _broadcast(action, is_primary())
 
 
 def gather(value: Any) -> list[Any]:
-    """Returns the values of all hosts, by their number, on all of them."""
-    if jax.process_count() == 1:
+    """Returns the values of all hosts, by their number, on all of them; see above what they may be.
+    """
+    if _detector is None:
         return [value]
-    from jax.experimental import multihost_utils
+    from runtime import messages
 
-    content = np.frombuffer(pickle.dumps(value), np.uint8)
-    sizes = multihost_utils.process_allgather(np.int32(content.size)).tolist()
-    padded = np.zeros(max(sizes), np.uint8)
-    padded[: content.size] = content
-    contents = np.asarray(multihost_utils.process_allgather(padded))
-    return [pickle.loads(row[:size].tobytes()) for row, size in zip(contents, sizes, strict=True)]
+    return [messages.decode(content) for content in messages.all_gather(messages.encode(value))]
 
 
-def total(counts: np.ndarray) -> np.ndarray:  # int64 [n] -> int64 [n]
-    """Returns the sum over all hosts."""
-    return np.sum(gather(counts), axis=0)
+def _broadcast(action: Callable[[], T], is_primary: bool) -> T:
+    from runtime import messages
+
+    content = b""
+    if is_primary:
+        try:
+            content = messages.encode([action(), None])
+        except Exception as error:
+            messages.broadcast(messages.encode([None, str(error) or type(error).__name__]))
+            raise
+    result, failure = messages.decode(messages.broadcast(content))
+    if failure:
+        raise TrainingError(f"on the first host: {failure}")
+    return result
 
 
-def _broadcast(content: bytes) -> bytes:
-    """Returns the first host's content."""
-    from jax.experimental import multihost_utils
-
-    send = multihost_utils.broadcast_one_to_all
-    pieces, rest = divmod(len(content), _PIECE_BYTES)
-    pieces, rest = send(np.array([pieces, rest], np.int32)).tolist()
-    sizes = [_PIECE_BYTES] * pieces + [rest]
-    sent = []
-    for number, size in enumerate(sizes):
-        piece = np.zeros(size, np.uint8)
-        if is_primary():
-            piece = np.frombuffer(content, np.uint8, size, number * _PIECE_BYTES)
-        sent.append(np.asarray(send(piece)).astype(np.uint8).tobytes())  # JAX 0.5 widens.
-    return b"".join(sent)
-
-
-def _leave_after_bug(
+def _abort_after_exception(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
+    # A collective fails at once where a peer has died, of gloo's with a ValueError: the failure
+    # detector knows the reason a moment later, and ends this process with that.
+    time.sleep(_DETECTOR_SECONDS)
     sys.__excepthook__(kind, error, trace)
-    leave(1, repr(error))
+    abort(1, repr(error))

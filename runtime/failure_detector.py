@@ -1,41 +1,57 @@
-"""How a host learns that another one is gone: a connection that breaks, or falls silent.
+"""How a host learns that another one has failed: its connection closes, or its heartbeats stop.
 
-Collectives wait for ever for a host that has died, and JAX's own watch ends the others with a stack
-trace after a minute and more. Here every host holds a connection to the first one. The kernel
-closes it the moment a process ends, however it does; a machine that vanishes is noticed by its
-silence. Then all of them end, and say why.
+A collective does not say why it fails. Where the process of a peer has ended, gloo raises a bare
+ValueError within 20 ms; where its machine has vanished, the others wait until JAX ends them, with a
+stack trace, after a minute and more. Here every host holds a connection to the primary. The kernel
+closes it the moment a process ends, however it does; a machine that vanishes exceeds the silence
+timeout. Then all hosts end, and say why.
 
-A line is a message: empty (still here), "bye" (finished) or the reason why the sender ends.
+A line is a message: empty (a heartbeat), "bye" (finished) or the error that ends the sender.
 """
 
 import contextlib
+import dataclasses
 import logging
 import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, Self, TextIO
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self, TextIO
 
 logger = logging.getLogger("wavestream")
 
 STATUS = 3
-"""The exit status of a host that ends because another one has."""
+"""The exit status of a host that ends because another one has failed."""
 
-_PING_SECONDS = 5
-_SILENCE_SECONDS = 45
-_CONNECT_SECONDS = 60
-_GRACE_SECONDS = 2
-_WRITING_SECONDS = 60
 _BYE = "bye"
-
 
 writing = threading.Lock()
 """Held while something is written that must be whole; this process does not end meanwhile."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """All in seconds.
+
+    Attributes:
+      heartbeat: between two heartbeats.
+      silence: without any heartbeat, after which a host counts as failed.
+      connect: for a host to connect to the primary.
+      grace: for a host to report an error of its own, where that may be the same on all hosts.
+      writing: for the lock `writing` to be released.
+    """
+
+    heartbeat: float = 5.0
+    silence: float = 45.0
+    connect: float = 60.0
+    grace: float = 2.0
+    writing: float = 60.0
+
+
 class _Peer(NamedTuple):
-    """A connection, and what comes over it."""
+    """A connection, and the lines that come over it."""
 
     connection: socket.socket
     lines: TextIO
@@ -44,117 +60,139 @@ class _Peer(NamedTuple):
     def of(cls, connection: socket.socket) -> Self:
         return cls(connection, connection.makefile(errors="replace"))
 
-    def say(self, line: str) -> None:
+    def send(self, line: str) -> None:
         self.connection.sendall(f"{line}\n".encode(errors="replace"))
 
 
 class FailureDetector:
-    """This host's end of the connections."""
+    """This host's end of the connections; ends the process when another host fails."""
 
-    def __init__(self, index: int, peers: Mapping[int, _Peer]) -> None:
-        """Watches.
+    def __init__(
+        self,
+        process_id: int,
+        peers: Mapping[int, _Peer],
+        timeouts: Timeouts,
+        end_process: Callable[[int], object],
+    ) -> None:
+        """Starts to listen and to send heartbeats; `connect` says what the arguments are.
 
-        Args:
-          index: of this host.
-          peers: the connections: of host 0 to all the others, of any other to host 0.
+        The connections are those of the primary to all other hosts, or of another host to it.
         """
-        self._index = index
-        self._peers = peers
+        self._process_id, self._peers = process_id, peers
+        self._timeouts, self._end_process = timeouts, end_process
         for number, peer in peers.items():
             threading.Thread(target=self._listen, args=(number, peer), daemon=True).start()
-        threading.Thread(target=self._ping, daemon=True).start()
+        threading.Thread(target=self._send_heartbeats, daemon=True).start()
 
     @classmethod
-    def tie(
-        cls, index: int, num_hosts: int, address: str, tell: Callable[[Callable], tuple[int, str]]
+    def connect(
+        cls,
+        process_id: int,
+        num_processes: int,
+        primary: str,
+        broadcast: Callable[[Callable[[], Sequence]], Sequence],
+        *,
+        timeouts: Timeouts | None = None,
+        end_process: Callable[[int], object] = os._exit,
     ) -> Self:
-        """Connects every host with the first one.
+        """Connects every host with the primary.
 
         Args:
-          index: of this host.
-          num_hosts: how many there are.
-          address: of the first.
-          tell: gives all hosts what a function returns on the first.
+          process_id: of this host; 0 is the primary.
+          num_processes: how many hosts there are.
+          primary: its host name or address.
+          broadcast: returns on all hosts what a function returns on the primary.
+          timeouts: the defaults if None.
+          end_process: called with the exit status when another host has failed.
 
         Raises:
           OSError: a connection cannot be made.
         """
-        with _server(num_hosts) as server:
-            port, secret = tell(lambda: (server.getsockname()[1], secrets.token_hex(16)))
-            if index:
-                peer = _Peer.of(socket.create_connection((address, port), _CONNECT_SECONDS))
-                peer.say(f"{secret} {index}")
-                peer.connection.settimeout(_SILENCE_SECONDS)
-                return cls(index, {0: peer})
-            server.settimeout(_CONNECT_SECONDS)
-            peers: dict[int, _Peer] = {}
-            while len(peers) < num_hosts - 1:
-                connection, _ = server.accept()
-                connection.settimeout(_PING_SECONDS)  # Anything may knock at an open port.
-                peer = _Peer.of(connection)
-                known, number = "", ""
-                with contextlib.suppress(OSError):
-                    known, _, number = peer.lines.readline().partition(" ")
-                if known == secret:
-                    connection.settimeout(_SILENCE_SECONDS)
-                    peers[int(number)] = peer
-                else:
-                    peer.lines.close()
-                    connection.close()
-        return cls(index, peers)
+        timeouts = timeouts or Timeouts()
+        with _listen_at_any_port(num_processes) as server:
+            # Anybody may connect to an open port, hence the secret.
+            port, secret = broadcast(lambda: (server.getsockname()[1], secrets.token_hex(16)))
+            if process_id:
+                peer = _Peer.of(socket.create_connection((primary, port), timeouts.connect))
+                peer.send(f"{secret} {process_id}")
+                peer.connection.settimeout(timeouts.silence)
+                peers = {0: peer}
+            else:
+                peers = _accept(server, num_processes - 1, secret, timeouts)
+        return cls(process_id, peers, timeouts, end_process)
 
-    def untie(self) -> None:
-        """Says that this host has finished: its end is no failure."""
-        self._say(_BYE)
+    def close(self) -> None:
+        """Tells the other hosts that this one has finished: its end is no failure."""
+        self._send(_BYE)
 
-    def cut(self, reason: str) -> None:
-        """Tells the others why this host ends before it has finished."""
-        self._say(f"host {self._index}: {' '.join(reason.split())}")
+    def broadcast_error(self, error: str) -> None:
+        """Tells the other hosts why this one ends before it has finished."""
+        self._send(f"host {self._process_id}: {' '.join(error.split())}")
 
-    def _say(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         for peer in self._peers.values():
-            with contextlib.suppress(OSError):
-                peer.say(line)
+            with contextlib.suppress(OSError):  # Its own thread listens, and learns of that.
+                peer.send(line)
 
-    def _ping(self) -> None:
+    def _send_heartbeats(self) -> None:
         while True:
-            threading.Event().wait(_PING_SECONDS)
-            self._say("")
+            time.sleep(self._timeouts.heartbeat)
+            self._send("")
 
     def _listen(self, number: int, peer: _Peer) -> None:
-        reason = f"host {number}: its process has ended, or cannot be reached any more"
+        error = f"host {number}: its process has ended, or cannot be reached any more"
         try:
             for line in peer.lines:
                 if line.strip() == _BYE:
                     return
                 if line.strip():
-                    reason = line.strip()
-                    # What is wrong on all hosts each of them tells itself, and ends.
-                    threading.Event().wait(_GRACE_SECONDS)
+                    error = line.strip()
+                    # An error that all hosts have, such as a wrong flag, each reports itself.
+                    time.sleep(self._timeouts.grace)
                     break
         except TimeoutError:
-            reason = f"host {number}: silent for {_SILENCE_SECONDS} seconds"
+            error = f"host {number}: no heartbeat for {self._timeouts.silence:g} seconds"
         except OSError:
             pass
-        self._end(reason)
+        self._end(error)
 
-    def _end(self, reason: str) -> None:
-        if self._index == 0:
-            self._say(reason)
-        if not writing.acquire(blocking=False) and writing.acquire(timeout=_WRITING_SECONDS):
-            threading.Event().wait(_GRACE_SECONDS)  # Whoever waited for that may have more to tell.
+    def _end(self, error: str) -> None:
+        if self._process_id == 0:
+            self._send(error)  # The others are connected with the primary alone.
+        if not writing.acquire(blocking=False) and writing.acquire(timeout=self._timeouts.writing):
+            time.sleep(self._timeouts.grace)  # Whoever held the lock may have an error to report.
         logger.error(
             "%s. A run needs all of its hosts: it ends here, too. The same command on all of them "
             "goes on from the last checkpoint",
-            reason,
+            error,
         )
-        os._exit(STATUS)
+        self._end_process(STATUS)
 
 
-def _server(num_hosts: int) -> socket.socket:
-    """Listens at any port."""
+def _listen_at_any_port(num_processes: int) -> socket.socket:
+    options: dict[str, Any] = {"backlog": num_processes}
     if socket.has_dualstack_ipv6():
-        return socket.create_server(
-            ("", 0), family=socket.AF_INET6, dualstack_ipv6=True, backlog=num_hosts
-        )
-    return socket.create_server(("", 0), backlog=num_hosts)
+        options |= {"family": socket.AF_INET6, "dualstack_ipv6": True}
+    return socket.create_server(("", 0), **options)
+
+
+def _accept(
+    server: socket.socket, count: int, secret: str, timeouts: Timeouts
+) -> dict[int, _Peer]:
+    """Waits for `count` hosts, by number; whoever does not know the secret is turned away."""
+    server.settimeout(timeouts.connect)
+    peers: dict[int, _Peer] = {}
+    while len(peers) < count:
+        connection, _ = server.accept()
+        connection.settimeout(timeouts.heartbeat)  # A stranger may say nothing, too.
+        peer = _Peer.of(connection)
+        known, number = "", ""
+        with contextlib.suppress(OSError):
+            known, _, number = peer.lines.readline().partition(" ")
+        if known == secret:
+            connection.settimeout(timeouts.silence)
+            peers[int(number)] = peer
+        else:
+            peer.lines.close()
+            connection.close()
+    return peers
