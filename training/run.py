@@ -26,7 +26,7 @@ from training.checkpoints.compatibility import (
     run_settings,
     settings_of_all_hosts,
 )
-from training.checkpoints.schedule import CheckpointSchedule
+from training.checkpoints.schedule import CheckpointSchedule, broadcast_checkpoint
 from training.checkpoints.store import Checkpoint, CheckpointStore
 from training.config import RunConfig
 from training.data import error_budget, find_corpus, train_batches, valid_batches, warn_of_blocks
@@ -64,9 +64,7 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
     store = _open_store(config) if is_primary and config.checkpoint.enabled else None
     writer = MultiWriter([])
     try:
-        start = distributed.broadcast_from_primary(
-            lambda: _find_start(config, model, settings, store)
-        )
+        start = broadcast_checkpoint(lambda: _find_start(config, model, settings, store))
         flac = None
         if is_primary:
             with open(config.path(".flags"), "w") as file:
@@ -100,7 +98,7 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
         if store is not None:
             store.close()
     logger.info("%s", summary_table(summary(config, result, flac, len(budget))))
-    distributed.part()
+    distributed.finish()
     if result.failure:
         raise TrainingError(result.failure)
     return result

@@ -107,7 +107,7 @@ class CheckpointSchedule:
     def restore_last(self) -> Checkpoint | None:
         """Returns the last good checkpoint, and rewinds the writer to it, or to its start."""
         self.check(wait=True)
-        checkpoint = broadcast_from_primary(self._store.restore if self._store else lambda: None)
+        checkpoint = broadcast_checkpoint(self._store.restore if self._store else lambda: None)
         self._saved_step = -1
         self._writer.rewind(checkpoint.metadata["outputs"] if checkpoint else self._start)
         return checkpoint
@@ -129,3 +129,9 @@ class CheckpointSchedule:
             logger.error("%s", self.failure)
         else:
             logger.warning("%s; training goes on, and the earlier checkpoints stay", error)
+
+
+def broadcast_checkpoint(restore: Callable[[], Checkpoint | None]) -> Checkpoint | None:
+    """Returns on all hosts what a function returns on the first, which alone reads checkpoints."""
+    fields = broadcast_from_primary(restore)
+    return None if fields is None else Checkpoint(*fields)

@@ -198,7 +198,8 @@ def read_checkpoint(path: str) -> Checkpoint:
             arrays = flatten_dict(checkpointer.restore(os.path.join(path, _STATE)), sep="/")
     except Exception as error:  # Orbax and TensorStore have errors of their own.
         raise DamagedError(f"{path}: {' '.join(str(error).split())[:300]}") from error
-    found = {name: _array_digest(np.asarray(array)) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    found = {name: _array_digest(array) for name, array in arrays.items()}
     if found != manifest["arrays"]:
         raise DamagedError(f"{path}: its arrays are not those that were saved")
     return Checkpoint(manifest["step"], arrays, manifest["metadata"])
