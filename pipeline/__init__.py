@@ -1,4 +1,4 @@
-"""From files of audio to batches of symbols."""
+"""From files of audio to batches of samples."""
 
 import os
 

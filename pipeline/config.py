@@ -1,10 +1,10 @@
-"""What decides which symbols a batch holds."""
+"""What decides which samples a batch holds."""
 
 import dataclasses
 
-# A segment, the run of consecutive chunks that is one read, is about this long: a quarter of a MiB
-# of 16-bit mono. Opening a file costs about as much as reading that.
-_SEGMENT_SAMPLES = 2**17
+from runtime.errors import ConfigError
+
+DEPTHS = (8, 16)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,44 +14,50 @@ class PipelineConfig:
     Attributes:
       chunk_size: L, samples in a chunk.
       batch_size: B, chunks in the global batch, over all hosts and devices.
-      use_16bit: symbols are the top 16 bits of a sample (vocabulary 65536), else the top 8 (256).
+      depth: bits of a sample, one of DEPTHS: the top ones of the source's.
       downmix: average the channels; else keep them, in blocks.
       stereo_blocking_n: samples of one channel in a block, where channels are kept.
-      seed: of the order of chunks.
-      shuffle_window: chunks permuted among themselves, at least; rounded up to whole segments.
+      seed: random seed of the order of chunks.
+      shuffle_window: chunks permuted among themselves, at least; rounded up to whole runs.
+      run_samples: samples in a run of consecutive chunks, which is one read, about: by default a
+        quarter of a MiB of 16-bit mono. (Opening a file costs as much as reading that.)
 
     Raises:
-      ValueError: a field is out of bounds, or `use_16bit` has an odd `chunk_size`.
+      ConfigError: a field is out of bounds, or a depth of 16 has an odd `chunk_size`.
     """
 
     chunk_size: int = 2048
     batch_size: int = 128
-    use_16bit: bool = False
+    depth: int = 8
     downmix: bool = True
     stereo_blocking_n: int = 1024
     seed: int = 42
     shuffle_window: int = 4096
+    run_samples: int = 2**17
 
     def __post_init__(self) -> None:
-        for name in ("chunk_size", "batch_size", "stereo_blocking_n", "shuffle_window"):
+        for name in (
+            "chunk_size",
+            "batch_size",
+            "stereo_blocking_n",
+            "shuffle_window",
+            "run_samples",
+        ):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}")
-        if self.use_16bit and self.chunk_size % 2:
-            raise ValueError(f"use_16bit needs an even chunk_size, got {self.chunk_size}")
+            raise ConfigError(f"seed must be at least 0, got {self.seed}")
+        if self.depth not in DEPTHS:
+            raise ConfigError(f"depth must be one of {DEPTHS}, got {self.depth}")
+        if self.depth == 16 and self.chunk_size % 2:
+            raise ConfigError(f"a depth of 16 bits needs an even chunk_size, got {self.chunk_size}")
 
     @property
-    def bits(self) -> int:
-        """Bits of a symbol."""
-        return 16 if self.use_16bit else 8
-
-    @property
-    def segment(self) -> int:
+    def run_length(self) -> int:
         """S, consecutive chunks read at once."""
-        return -(-_SEGMENT_SAMPLES // self.chunk_size)
+        return -(-self.run_samples // self.chunk_size)
 
     @property
     def window(self) -> int:
-        """K, steps whose chunks are permuted among themselves: a multiple of `segment`."""
-        return self.segment * -(-self.shuffle_window // (self.batch_size * self.segment))
+        """K, steps whose chunks are permuted among themselves: a multiple of `run_length`."""
+        return self.run_length * -(-self.shuffle_window // (self.batch_size * self.run_length))

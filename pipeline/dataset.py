@@ -1,4 +1,4 @@
-"""The graph: from the numbers of windows to batches of symbols.
+"""The graph: from the numbers of windows to batches of samples.
 
 B global batch, D devices of this host, L chunk size, K steps in a window, R rows of this host.
 """
@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable
 import tensorflow as tf
 
 from pipeline.reading.byte_ranges import OnUnreadable
-from pipeline.reading.chunks import Chunks, pieces
-from pipeline.reading.read_chunks import read_pieces
-from pipeline.shuffle import CorpusOrder, Order
+from pipeline.reading.chunks import Chunks
+from pipeline.reading.read_chunks import Batch, read_chunks
+from pipeline.reading.read_plan import file_columns, plan_reads
+from pipeline.shuffle import SequentialOrder, ShuffledOrder
 
-# Pieces that one call reads: fewer calls, less overhead, where files are short.
-_PIECES_A_CALL = 8
+# Reads that one call performs: fewer calls, less overhead, where files are short.
+_READS_PER_CALL = 8
 # Reads under way at once: enough to hide the latency of a disk; a bucket wants more.
 _PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
 
@@ -25,7 +26,6 @@ _PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
 _as_written = tf.autograph.experimental.do_not_convert
 
 Stage = Callable[[tf.data.Dataset], tf.data.Dataset]
-Batch = dict[str, tf.Tensor]
 
 
 def make_dataset(
@@ -45,19 +45,19 @@ def make_dataset(
     Args:
       chunks: what to read. Batch k is a pure function of these and k.
       first_step: k of the first batch.
-      one_pass: end after every chunk came once; the last batch is filled up with chunks of length
-        0. Without it the dataset is endless, and an epoch begins where the last one ended.
+      one_pass: end after every chunk came once; the last batch is filled up with chunks of which
+        nothing is scored. Without it the dataset is endless, and an epoch begins where the last one
+        ended.
       shuffle: without it row b of batch k is chunk `k * batch_size + b` (of the epochs' sequence).
       num_devices: D.
       rows: [first, last) of the global batch's rows that this host reads; all by default.
       parallel_reads: reads under way at once.
-      on_unreadable: told the path of a file that cannot be read any more, and the reason. None
-        makes a graph for another process, see `read.serve_reads`.
-      numbered: batches tell their k, as `step`.
+      on_unreadable: called with the path of a file that cannot be read any more, and the reason.
+        None makes a graph for another process, see `read_chunks.serve_reads`.
+      numbered: batches carry their k, as `step`.
 
     Returns:
-      A dataset of `symbols`, uint8 or uint16 [D, R / D, L], and `lengths`, int32 [D, R / D]: the
-      samples of each chunk that are not padding, or -1 where the file could not be read.
+      A dataset of batches: the arrays of `read_chunks.read_chunks`, each [D, R / D, ...].
 
     Raises:
       ValueError: no chunks, or the rows do not divide by the devices.
@@ -74,7 +74,7 @@ def make_dataset(
     last_window = -(-epoch_steps // order.window) if one_pass else 2**62 // order.batch_size
 
     dataset = tf.data.Dataset.range(first_window, last_window)
-    dataset = dataset.apply(plan(chunks, order, rows))  # which pieces of files
+    dataset = dataset.apply(plan(chunks, order, rows))  # which bytes of which files
     dataset = dataset.apply(read(chunks, parallel_reads, on_unreadable))  # chunks, as they lie
     dataset = dataset.rebatch(order.window * num_rows)  # ... of whole windows
     dataset = dataset.apply(put_in_order(order, num_rows, first_step))  # ... batch by batch
@@ -85,14 +85,14 @@ def make_dataset(
     return dataset.prefetch(2).with_options(_options())
 
 
-def make_order(chunks: Chunks, *, one_pass: bool = False, shuffle: bool = True) -> Order:
+def make_order(chunks: Chunks, *, one_pass: bool = False, shuffle: bool = True) -> ShuffledOrder:
     """Returns the order in which `make_dataset` reads chunks."""
     config = chunks.config
     epoch_steps = -(-len(chunks) // config.batch_size)
-    return (Order if shuffle else CorpusOrder)(
+    return (ShuffledOrder if shuffle else SequentialOrder)(
         num_chunks=len(chunks),
         batch_size=config.batch_size,
-        segment=config.segment,
+        run_length=config.run_length,
         window=min(config.window, epoch_steps) if one_pass else config.window,
         seed=config.seed,
     )
@@ -114,23 +114,23 @@ def describe_batch_files(chunks: Chunks, step: int, most: int = 5) -> str:
     return f"batch {step}, of {', '.join(map(repr, files[:most]))}{others}"
 
 
-def plan(chunks: Chunks, order: Order, rows: tuple[int, int]) -> Stage:
-    """Window number -> pieces to read, a few at a time, and each chunk's place in the stream."""
-    columns = chunks.columns()
+def plan(chunks: Chunks, order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
+    """Window number -> reads, a few at a time, and each chunk's index in the stream of rows."""
+    columns = file_columns(chunks)
 
     @_as_written
     def plan_window(window: tf.Tensor) -> dict:
         occurrences = order.window_occurrences(window, rows)
-        places = tf.argsort(occurrences)
-        occurrences = tf.gather(occurrences, places)
-        reads, starts = pieces(columns, occurrences, order.num_chunks, chunks.config)
-        places = window * tf.size(places, tf.int64) + tf.cast(places, tf.int64)
-        call_starts = _calls(reads)
+        indices = tf.argsort(occurrences)
+        occurrences = tf.gather(occurrences, indices)
+        reads, starts = plan_reads(columns, occurrences, order.num_chunks, chunks.config)
+        indices = window * tf.size(indices, tf.int64) + tf.cast(indices, tf.int64)
+        call_starts = _group_reads(reads)
         calls = tf.RaggedTensor.from_row_starts(starts, call_starts, validate=False)
         return {
-            "pieces": {name: calls.with_values(column) for name, column in reads.items()},
-            "places": tf.RaggedTensor.from_row_starts(
-                places, tf.gather(starts, call_starts), validate=False
+            "reads": {name: calls.with_values(column) for name, column in reads.items()},
+            "index": tf.RaggedTensor.from_row_starts(
+                indices, tf.gather(starts, call_starts), validate=False
             ),
         }
 
@@ -142,8 +142,8 @@ def plan(chunks: Chunks, order: Order, rows: tuple[int, int]) -> Stage:
     return plan_windows
 
 
-def _calls(reads: dict[str, tf.Tensor]) -> tf.Tensor:  # int64 [calls]
-    """Where to part pieces: every few, and where the format changes."""
+def _group_reads(reads: dict[str, tf.Tensor]) -> tf.Tensor:  # int64 [calls]
+    """Returns the first read of each call: every few reads, and where the format changes."""
     number = tf.range(tf.size(reads["channels"], tf.int64))
     new_format = tf.concat(
         [
@@ -153,28 +153,28 @@ def _calls(reads: dict[str, tf.Tensor]) -> tf.Tensor:  # int64 [calls]
         ],
         axis=0,
     )
-    return tf.where(new_format | (number % _PIECES_A_CALL == 0))[:, 0]
+    return tf.where(new_format | (number % _READS_PER_CALL == 0))[:, 0]
 
 
 def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable | None) -> Stage:
-    """Pieces -> chunks, their lengths and places."""
+    """Reads -> chunks, and the index of each."""
 
     @_as_written
     def read_call(plan: dict) -> Batch:
-        symbols, lengths = read_pieces(plan["pieces"], chunks.config, on_unreadable)
-        return {"symbols": symbols, "lengths": lengths, "places": plan["places"]}
+        return {**read_chunks(plan["reads"], chunks.config, on_unreadable), "index": plan["index"]}
 
     return lambda calls: calls.map(read_call, num_parallel_calls=parallel_reads)
 
 
-def put_in_order(order: Order, num_rows: int, first_step: int) -> Stage:
+def put_in_order(order: ShuffledOrder, num_rows: int, first_step: int) -> Stage:
     """A window's chunks in corpus order -> those of its K batches that are wanted, numbered."""
 
     @_as_written
-    def put_in_place(window: Batch) -> Batch:
-        first_place = tf.reduce_min(window["places"])
-        source = tf.math.invert_permutation(window["places"] - first_place)
-        steps = first_place // num_rows + tf.range(order.window, dtype=tf.int64)
+    def reorder(window: Batch) -> Batch:
+        index = window["index"]
+        first_index = tf.reduce_min(index)
+        source = tf.math.invert_permutation(index - first_index)
+        steps = first_index // num_rows + tf.range(order.window, dtype=tf.int64)
         # Not by Dataset.skip: on the tf.data service each worker would skip as many.
         unwanted = tf.maximum(first_step - steps[0], 0)
 
@@ -182,19 +182,18 @@ def put_in_order(order: Order, num_rows: int, first_step: int) -> Stage:
             values = tf.gather(values, source)
             return tf.reshape(values, [order.window, num_rows, *values.shape[1:]])[unwanted:]
 
-        batches = {name: put(window[name]) for name in ("symbols", "lengths")}
+        batches = {name: put(values) for name, values in window.items() if name != "index"}
         return {**batches, "step": steps[unwanted:]}
 
-    return lambda windows: windows.map(put_in_place, num_parallel_calls=2).unbatch()
+    return lambda windows: windows.map(reorder, num_parallel_calls=2).unbatch()
 
 
-def end_after(order: Order, rows: tuple[int, int]) -> Stage:
-    """Gives length 0 to the chunks of the last batch that would begin a second epoch."""
+def end_after(order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
+    """Lets nothing be scored of the last batch's chunks that would begin a second epoch."""
 
     def mask(batch: Batch) -> Batch:
         position = batch["step"] * order.batch_size + tf.range(*rows, dtype=tf.int64)
-        lengths = tf.where(position < order.num_chunks, batch["lengths"], 0)
-        return {**batch, "lengths": lengths}
+        return {**batch, "stop": tf.where(position < order.num_chunks, batch["stop"], 0)}
 
     return lambda batches: batches.map(mask)
 
@@ -206,8 +205,8 @@ def split_over_devices(num_devices: int, numbered: bool) -> Stage:
         return tf.reshape(values, [num_devices, values.shape[0] // num_devices, *values.shape[1:]])
 
     def split_batch(batch: Batch) -> Batch:
-        number = {"step": batch["step"]} if numbered else {}
-        return {**{name: split(batch[name]) for name in ("symbols", "lengths")}, **number}
+        arrays = {name: split(values) for name, values in batch.items() if name != "step"}
+        return {**arrays, "step": batch["step"]} if numbered else arrays
 
     return lambda batches: batches.map(split_batch)
 

@@ -8,7 +8,7 @@ from pipeline.catalogue.catalogue import Catalogue
 from pipeline.corpus import Corpus, describe_skipped
 from pipeline.dataset import make_dataset
 from pipeline.reading.chunks import Chunks
-from pipeline.reading.read_chunks import real_samples
+from pipeline.reading.read_chunks import is_scored
 from pipeline.wav.header import Encoding
 
 
@@ -62,18 +62,18 @@ def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
 def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
     """Returns what one batch looks like, as rows of label and text; reads it."""
     batch = next(make_dataset(corpus.train).take(1).as_numpy_iterator())
-    symbols = batch["symbols"]
-    real = symbols[real_samples(batch["lengths"], symbols.shape[-1])]
-    config = corpus.train.config
+    samples = batch["samples"]
+    scored = samples[is_scored(batch)]
+    full_scale = 2 ** (corpus.train.config.depth - 1)
     used = (
-        f"; symbols from {real.min()} to {real.max()}, mean {real.mean():.1f}" if real.size else ""
+        f"; from {scored.min()} to {scored.max()}, mean {scored.mean():.1f}" if scored.size else ""
     )
     return [
         (
             "one batch",
-            f"{symbols.dtype} {list(symbols.shape)} (devices, chunks, samples){used}"
-            f" of 0 to {2**config.bits - 1}; silence is {2 ** (config.bits - 1)};"
-            f" {1 - real.size / symbols.size:.1%} is padding",
+            f"{samples.dtype} {list(samples.shape)} (devices, chunks, samples){used}"
+            f" of {-full_scale} to {full_scale - 1};"
+            f" {1 - scored.size / samples.size:.1%} is padding",
         )
     ]
 

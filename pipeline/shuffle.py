@@ -3,22 +3,23 @@
 Nothing is stored and nothing is replayed: batch k is plain arithmetic, so a run may resume at any
 step, and a host may ask for the rows it serves alone.
 
-How chunks get their places. Let T be the number of chunks, B the global batch. Batch k, row b is
+How chunks are ordered. Let T be the number of chunks, B the global batch. Batch k, row b is
 *position* `p = k*B + b` of an endless stream; epoch `e = p // T` begins where epoch e-1 ends, so no
 batch is short and every chunk comes exactly once an epoch. Within an epoch, position `i` belongs to
-*lane* `r = i % B`, and each lane owns a stretch of T/B consecutive chunks: a batch therefore holds
-one chunk from each B-th of the corpus (stratified sampling; lower variance than drawing them
-freely). A lane walks its stretch
+*shard* `r = i % B` (virtual shards: as many as rows, whatever the hosts), and each shard owns T/B
+consecutive chunks: a batch therefore holds one chunk from each B-th of the corpus (stratified
+sampling; lower variance than drawing them freely). A shard is visited
 
-  * in *segments* of S consecutive chunks, because a segment is one read: their order is permuted,
+  * in *runs* of S consecutive chunks, because a run is one read: their order is permuted,
   * with the chunks of each *window* of K steps permuted among themselves.
 
-Each epoch turns the ring of all T chunks by a random amount first, so that lanes and segments are
-cut elsewhere every time. Segments and windows are aligned to absolute steps: window w is exactly
-the batches [w*K, (w+1)*K), whatever the corpus.
+Each epoch first rotates the ring of all T chunks by a random offset, so that shards and runs begin
+elsewhere every time. Runs and windows are aligned to absolute steps: window w is exactly the
+batches [w*K, (w+1)*K), whatever the corpus.
 
 Shapes: N is any number of positions. All arithmetic is int64 and exact, on every machine and
-version: a change of the order is a breaking change (`tests/pipeline/test_shuffle.py` holds a golden).
+version: a change of the order is a breaking change (`tests/pipeline/test_shuffle.py` holds golden
+values).
 """
 
 import dataclasses
@@ -30,25 +31,25 @@ _ROUNDS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Order:
+class ShuffledOrder:
     """The order of the chunks of one split.
 
     Attributes:
       num_chunks: T, chunks in an epoch.
       batch_size: B, rows of the global batch.
-      segment: S, consecutive chunks read at once.
+      run_length: S, consecutive chunks read at once.
       window: K, steps whose chunks are permuted among themselves.
-      seed: another seed, another order.
+      seed: random seed of the order.
     """
 
     num_chunks: int
     batch_size: int
-    segment: int
+    run_length: int
     window: int
     seed: int
 
     def __post_init__(self) -> None:
-        for name in ("num_chunks", "batch_size", "segment", "window"):
+        for name in ("num_chunks", "batch_size", "run_length", "window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.seed < 0:
@@ -66,32 +67,32 @@ class Order:
         """
         total, batch = self.num_chunks, self.batch_size
         position = steps * batch + rows
-        epoch, place = position // total, position % total
-        lane, turn = place % batch, place // batch
-        spare = total % batch  # The first `spare` lanes own one chunk more.
-        length = total // batch + tf.cast(lane < spare, tf.int64)
-        base = lane * (total // batch) + tf.minimum(lane, spare)
-        start = steps - turn  # The step at which the lane's walk through this epoch begins.
+        epoch, index = position // total, position % total
+        shard, turn = index % batch, index // batch
+        spare = total % batch  # The first `spare` shards own one chunk more.
+        length = total // batch + tf.cast(shard < spare, tf.int64)
+        base = shard * (total // batch) + tf.minimum(shard, spare)
+        start = steps - turn  # The step at which the shard begins in this epoch.
         epoch_key = hash_key(0, self.seed, self.seed >> 32, epoch)
-        lane_key = hash_key(epoch_key, lane)
+        shard_key = hash_key(epoch_key, shard)
 
         # Permute inside the window, as much of it as lies in this epoch.
         window = steps // self.window
         low = tf.maximum(start, window * self.window)
         high = tf.minimum(start + length, (window + 1) * self.window)
-        step = low + permute(steps - low, high - low, hash_key(lane_key, window))
+        step = low + permute(steps - low, high - low, hash_key(shard_key, window))
 
-        # Permute the segments that lie wholly in this epoch; the cut ones at its ends stay.
-        segment = step // self.segment
-        first = -(-start // self.segment)
-        count = (start + length) // self.segment - first
-        whole = (segment >= first) & (segment < first + count)
-        index, size = tf.where(whole, segment - first, 0), tf.where(whole, count, 1)
-        moved = first + permute(index, size, hash_key(lane_key, -1))
-        step = tf.where(whole, moved * self.segment + step % self.segment, step)
+        # Permute the runs that lie wholly in this epoch; those that its ends cut stay in place.
+        run = step // self.run_length
+        first = -(-start // self.run_length)
+        count = (start + length) // self.run_length - first
+        whole = (run >= first) & (run < first + count)
+        index, size = tf.where(whole, run - first, 0), tf.where(whole, count, 1)
+        moved = first + permute(index, size, hash_key(shard_key, -1))
+        step = tf.where(whole, moved * self.run_length + step % self.run_length, step)
 
-        turned = hash_key(epoch_key, -1) * 2**30 + hash_key(epoch_key, -2)
-        chunk = (base + step - start + turned % total) % total
+        rotation = hash_key(epoch_key, -1) * 2**30 + hash_key(epoch_key, -2)
+        chunk = (base + step - start + rotation % total) % total
         return epoch * total + chunk
 
     def window_occurrences(
@@ -105,7 +106,7 @@ class Order:
         return self.occurrences(tf.reshape(steps, [-1]), tf.reshape(row_numbers, [-1]))
 
 
-class CorpusOrder(Order):
+class SequentialOrder(ShuffledOrder):
     """The chunks as they are numbered, row by row: to evaluate and to code, not to train on."""
 
     def occurrences(self, steps: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -124,7 +125,7 @@ def permute(
     The generalized Feistel cipher with cycle walking of Black and Rogaway, "Ciphers with arbitrary
     finite domains" (CT-RSA 2002): a bijection of Z_a x Z_b with a*b just over `size`, applied until
     the result lies below `size`. `tf.random.experimental.index_shuffle` would do, but takes one
-    seed a call, and lanes must not share one.
+    seed a call, and shards must not share one.
     """
     left_size = tf.cast(tf.sqrt(tf.cast(size, tf.float64)), tf.int64) + 1
     right_size = -(-size // left_size)

@@ -1,6 +1,7 @@
-"""From samples to symbols and back: downmix, quantize, block.
+"""What is done to samples on their way: downmix, requantize, block, pad.
 
-Each is a plain function of a tensor, exact in integers. F frames, C channels, N the block length.
+Each is a plain function of a tensor, exact in integers. What is lossless has its inverse beside it.
+F frames, C channels, N the block length, L chunk size.
 """
 
 import tensorflow as tf
@@ -31,18 +32,26 @@ def downmix(
     return tf.ensure_shape(mono, [None, 1])
 
 
-def quantize(
+def requantize(
     samples: tf.Tensor,  # int32, any shape, signed, `depth` bits
     depth: tf.Tensor,  # int32 [], bits of a source sample: 8, 16, 24 or 32
     *,
-    bits: int,
-) -> tf.Tensor:  # uint8 or uint16, the same shape
-    """Keeps the top `bits` bits of each sample, as an unsigned symbol: -2^(depth-1) becomes 0."""
-    extra = depth - bits
+    to: int,
+) -> tf.Tensor:  # `sample_dtype(to)`, the same shape
+    """Keeps the top `to` bits of each sample, rounding toward minus infinity.
+
+    A source of fewer bits is scaled up: full scale stays full scale.
+    """
+    extra = depth - to
     top = tf.bitwise.right_shift(samples, tf.maximum(extra, 0))
-    if bits > 8:  # An 8-bit source has fewer bits than asked for.
+    if to > 8:  # No source has fewer bits than 8.
         top = tf.bitwise.left_shift(top, tf.maximum(-extra, 0))
-    return tf.cast(top + 2 ** (bits - 1), {8: tf.uint8, 16: tf.uint16}[bits])
+    return tf.cast(top, sample_dtype(to))
+
+
+def sample_dtype(depth: int) -> tf.DType:
+    """Returns the smallest signed type that holds samples of a depth: windows of them are held."""
+    return tf.int8 if depth <= 8 else tf.int16 if depth <= 16 else tf.int32
 
 
 def block(
@@ -76,3 +85,29 @@ def unblock(
     blocks = tf.transpose(tf.reshape(stream[:whole], [-1, channels, length]), [0, 2, 1])
     last = tf.transpose(tf.reshape(stream[whole:], [channels, -1]))
     return tf.concat([tf.reshape(blocks, [-1, channels]), last], axis=0)
+
+
+def pad(
+    stream: tf.Tensor,  # any type, [n]
+    chunk_size: int,
+) -> tf.Tensor:  # the same type, [ceil(n / L) * L]
+    """Fills the last chunk up with silence; what is not scored must not depend on what it holds."""
+    return tf.pad(stream, [[0, -tf.size(stream) % chunk_size]])
+
+
+def channel_of(
+    position: tf.Tensor,  # int64 [n], 0 <= position < frames * channels
+    frames: tf.Tensor,  # int64 [n], in the file
+    channels: tf.Tensor,  # int32 []
+    length: int,
+) -> tf.Tensor:  # int32 [n]
+    """Returns the channel of the sample at a position of the stream that `block` makes."""
+    channels = tf.cast(channels, tf.int64)
+    whole = frames // length * length  # Frames before the last, short block.
+    last = tf.maximum(frames - whole, 1)
+    channel = tf.where(
+        position < whole * channels,
+        position // length % channels,
+        (position - whole * channels) // last,
+    )
+    return tf.cast(channel, tf.int32)

@@ -21,6 +21,7 @@ from pipeline.dataset import batch_files, make_dataset
 from pipeline.reading.byte_ranges import OnUnreadable
 from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_chunks import READS_TOKEN, UNREADABLE
+from pipeline.reading.read_plan import file_columns
 
 logger = logging.getLogger("wavestream")
 
@@ -60,7 +61,7 @@ def distributed_batches(
       ValueError: there are too many files for a graph that travels.
     """
     config = chunks.config
-    columns = chunks.columns().values()
+    columns = file_columns(chunks).values()
     column_bytes = sum(column.dtype.size * column.shape.num_elements() for column in columns)
     if column_bytes > _MOST_COLUMN_BYTES:
         raise ValueError(
@@ -69,7 +70,7 @@ def distributed_batches(
             "files, shorter paths, or no --data_service"
         )
     first_row, last_row = rows = rows or (0, config.batch_size)
-    batch_bytes = (last_row - first_row) * config.chunk_size * config.bits // 8
+    batch_bytes = (last_row - first_row) * config.chunk_size * config.depth // 8
 
     def dataset(step: int, **options: Any) -> tf.data.Dataset:
         return make_dataset(chunks, first_step=step, rows=rows, **reading, **options)
@@ -84,7 +85,7 @@ def distributed_batches(
         return dataset(step, on_unreadable=on_unreadable).as_numpy_iterator()
 
     def report_unreadable(step: int, batch: NumpyBatch) -> None:
-        unreadable = first_row + np.flatnonzero(batch["lengths"] == UNREADABLE)
+        unreadable = first_row + np.flatnonzero(batch["stop"] == UNREADABLE)
         if unreadable.size:
             for path in batch_files(chunks, step, unreadable):
                 on_unreadable(path, "the input service could not read it: see the worker's log")

@@ -14,7 +14,7 @@ import numpy as np
 from runtime import filesystem
 
 OnUnreadable = Callable[[str, str], None]
-"""Told the path of a file that could not be read any more, and why, from a thread of the graph."""
+"""(path, reason): called from a thread of the graph for a file that cannot be read any more."""
 
 
 def read_ranges(
@@ -24,33 +24,33 @@ def read_ranges(
     rooms: np.ndarray,  # int64 [P], at least the length
     sizes: np.ndarray,  # int64 [P]
     mtimes_ns: np.ndarray,  # int64 [P]
+    fill: np.ndarray,  # uint8 []
     on_unreadable: OnUnreadable,
 ) -> tuple[np.ndarray, np.ndarray]:  # uint8 [sum of rooms], bool [P]
     """Reads `lengths` bytes from `begins` of each file, each to the start of its own room.
 
     Returns:
-      The buffer, zero where nothing was read to; and which of the ranges could be read. A file that
-      has not the size and time of change that it was catalogued with counts as unreadable.
+      The buffer, `fill` where nothing was read to; and which of the ranges could be read. A file
+      whose size or modification time is not the catalogued one counts as unreadable.
     """
     buffer = np.zeros(int(rooms.sum()), np.uint8)
-    read = np.zeros(len(paths), bool)
+    if fill:
+        buffer[:] = fill
+    readable = np.zeros(len(paths), bool)
     ends = np.cumsum(rooms)
-    for piece, path in enumerate(map(os.fsdecode, paths)):
-        start = ends[piece] - rooms[piece]
-        target = buffer[start : start + lengths[piece]]
+    for i, path in enumerate(map(os.fsdecode, paths)):
+        start = ends[i] - rooms[i]
+        target = buffer[start : start + lengths[i]]
         try:
             if filesystem.is_remote(path):
-                _read_remote(path, int(begins[piece]), target)
+                _read_remote(path, int(begins[i]), target)
             else:
-                _read_local(path, int(begins[piece]), target, sizes[piece], mtimes_ns[piece])
-            read[piece] = True
-        except OSError as error:
-            target[:] = 0
-            on_unreadable(path, error.strerror or str(error))
+                _read_local(path, int(begins[i]), target, sizes[i], mtimes_ns[i])
+            readable[i] = True
         except Exception as error:  # Each remote file system has errors of its own.
-            target[:] = 0
-            on_unreadable(path, str(error))
-    return buffer, read
+            target[:] = fill
+            on_unreadable(path, getattr(error, "strerror", None) or str(error))
+    return buffer, readable
 
 
 def _read_local(path: str, begin: int, target: np.ndarray, size: int, mtime_ns: int) -> None:

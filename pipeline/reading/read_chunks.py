@@ -1,9 +1,10 @@
-"""Reading pieces of files: bytes in, chunks out.
+"""Performing reads: bytes in, chunks out.
 
-P pieces, n chunks, L chunk size, F frames, C channels.
+P reads, n chunks, L chunk size, F frames, C channels.
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,72 +12,81 @@ import tensorflow as tf
 
 from pipeline.config import PipelineConfig
 from pipeline.reading.byte_ranges import OnUnreadable, read_ranges
-from pipeline.transforms import block, downmix, quantize
-from pipeline.wav.decode import decode
+from pipeline.transforms import block, channel_of, downmix, pad, requantize
+from pipeline.wav.decode import SILENCE, decode
 
 UNREADABLE = -1
-"""The length of a chunk whose file could not be read."""
+"""The `stop` of a chunk whose file could not be read: none of its samples is scored."""
 
-READS_TOKEN = "wavestream_read_ranges_1"
+READS_TOKEN = "wavestream_read_ranges_2"
 """Name of `read_ranges` in graphs for other processes; the number changes with its contract."""
 
-Pieces = dict[str, tf.Tensor]
+Reads = dict[str, tf.Tensor]
+Batch = dict[str, tf.Tensor]
 
 
-def real_samples(
-    lengths: np.ndarray,  # int [..., n]
-    chunk_size: int,
+def is_scored(
+    batch: Mapping[str, np.ndarray],  # see `read_chunks`
 ) -> np.ndarray:  # bool [..., n, L]
-    """Returns which symbols of chunks are samples, not padding; none of one that is UNREADABLE."""
-    return np.arange(chunk_size) < lengths[..., np.newaxis]
+    """Returns which samples of chunks are scored; none of a chunk that is UNREADABLE."""
+    index = np.arange(batch["samples"].shape[-1])
+    return (index >= batch["first"][..., np.newaxis]) & (index < batch["stop"][..., np.newaxis])
 
 
-def read_pieces(
-    pieces: Pieces,  # each [P]; see `chunks.pieces`
+def read_chunks(
+    reads: Reads,  # each [P]; see `read_plan.plan_reads`
     config: PipelineConfig,
     on_unreadable: OnUnreadable | None,
-) -> tuple[tf.Tensor, tf.Tensor]:  # uint8 or uint16 [n, L], int32 [n]
-    """Reads some pieces that have one encoding and one number of channels.
+) -> Batch:  # each [n, ...]
+    """Performs some reads that have one encoding and one number of channels.
+
+    Args:
+      reads: what to read.
+      config: how bytes become chunks.
+      on_unreadable: see `byte_ranges.OnUnreadable`; None makes a graph for another process, see
+        `serve_reads`.
 
     Returns:
-      The chunks and their lengths: the samples that are not padding, or UNREADABLE.
+      `samples`, signed integers [n, L] of type `transforms.sample_dtype`, padded with silence;
+      `first` and `stop`, int32 [n]: those at [first, stop) are scored; and of each chunk's first
+      sample the `channel` of the `channels` in its stream, int32 [n], and its `position` there,
+      int64 [n].
     """
-    encoding, channels = pieces["encoding"][0], pieces["channels"][0]
-    payload, readable = _read_bytes(pieces, on_unreadable)
+    encoding, channels = reads["encoding"][0], reads["channels"][0]
+    payload, readable = _read_bytes(reads, tf.gather(SILENCE, encoding), on_unreadable)
     frames, depth = decode(payload, encoding, channels)
     if config.downmix:
         frames = downmix(frames, depth)
-    frames = quantize(frames, depth, bits=config.bits)
-    symbols = chunk(frames, pieces, config)
-    return symbols, _lengths(pieces, readable, config.chunk_size)
+    frames = requantize(frames, depth, to=config.depth)
+    return {
+        "samples": cut_chunks(frames, reads, config),
+        **_describe(reads, readable, config),
+    }
 
 
-def chunk(
-    frames: tf.Tensor,  # [sum of pieces["room_frames"], C]
-    pieces: Pieces,
+def cut_chunks(
+    frames: tf.Tensor,  # [sum of reads["room_frames"], C]
+    reads: Reads,
     config: PipelineConfig,
 ) -> tf.Tensor:  # [n, L]
-    """Blocks the channels of each piece and cuts it into chunks, the last one padded."""
+    """Blocks the channels of each read and cuts it into chunks, the last one padded."""
 
-    def one_channel() -> tf.Tensor:  # The room of each piece is whole chunks already.
+    def one_channel() -> tf.Tensor:  # The room of each read is whole chunks of silence already.
         return tf.reshape(frames, [-1, config.chunk_size])
 
     def many_channels() -> tf.Tensor:
-        def cut(
-            end: tf.Tensor, room: tf.Tensor, skip: tf.Tensor, samples: tf.Tensor, count: tf.Tensor
-        ) -> tf.Tensor:
+        def cut(end: tf.Tensor, room: tf.Tensor, skip: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
             stream = block(frames[end - room : end], config.stereo_blocking_n)
-            stream = stream[skip : skip + samples]
-            padding = tf.zeros([count * config.chunk_size - samples], stream.dtype)
-            return tf.reshape(tf.concat([stream, padding], axis=0), [-1, config.chunk_size])
+            stream = pad(stream[skip : skip + samples], config.chunk_size)
+            return tf.reshape(stream, [-1, config.chunk_size])
 
-        names = ("room_frames", "skip", "samples", "chunks")
-        rooms = (tf.cumsum(pieces["room_frames"]), *(pieces[name] for name in names))
+        names = ("room_frames", "skip", "samples")
+        rooms = (tf.cumsum(reads["room_frames"]), *(reads[name] for name in names))
         cuts = tf.data.Dataset.from_tensor_slices(rooms).map(cut)
-        return cuts.rebatch(tf.reduce_sum(pieces["chunks"])).get_single_element()
+        return cuts.rebatch(tf.reduce_sum(reads["chunks"])).get_single_element()
 
-    symbols = tf.cond(tf.equal(tf.shape(frames)[1], 1), one_channel, many_channels)
-    return tf.ensure_shape(symbols, [None, config.chunk_size])
+    samples = tf.cond(tf.equal(tf.shape(frames)[1], 1), one_channel, many_channels)
+    return tf.ensure_shape(samples, [None, config.chunk_size])
 
 
 def serve_reads(on_unreadable: OnUnreadable) -> None:
@@ -95,9 +105,11 @@ def serve_reads(on_unreadable: OnUnreadable) -> None:
 _served: dict[str, Any] = {}  # The registry's references are weak.
 
 
-def _read_bytes(pieces: Pieces, on_unreadable: OnUnreadable | None) -> tuple[tf.Tensor, tf.Tensor]:
+def _read_bytes(
+    reads: Reads, fill: tf.Tensor, on_unreadable: OnUnreadable | None
+) -> tuple[tf.Tensor, tf.Tensor]:  # uint8 [bytes], bool [P]
     names = ("path", "begin", "length", "room", "size", "mtime_ns")
-    inputs, outputs = [pieces[name] for name in names], [tf.uint8, tf.bool]
+    inputs, outputs = [*(reads[name] for name in names), fill], [tf.uint8, tf.bool]
     if on_unreadable is None:
         payload, readable = tf.raw_ops.PyFuncStateless(
             input=inputs, token=READS_TOKEN, Tout=outputs
@@ -108,12 +120,22 @@ def _read_bytes(pieces: Pieces, on_unreadable: OnUnreadable | None) -> tuple[tf.
     return tf.ensure_shape(payload, [None]), tf.ensure_shape(readable, [None])
 
 
-def _lengths(pieces: Pieces, readable: tf.Tensor, chunk_size: int) -> tf.Tensor:  # int32 [n]
-    """How many samples of each chunk are not padding."""
-    ends = tf.cumsum(pieces["chunks"])
+def _describe(reads: Reads, readable: tf.Tensor, config: PipelineConfig) -> Batch:  # each [n]
+    """Returns what is known of each chunk besides its samples; see `read_chunks`."""
+    ends = tf.cumsum(reads["chunks"])
     number = tf.range(ends[-1])
-    piece = tf.searchsorted(ends, number, side="right")
-    behind = (tf.gather(ends, piece) - number) * chunk_size  # Room from here to the piece's end.
-    padding = tf.gather(pieces["chunks"] * chunk_size - pieces["samples"], piece)
-    lengths = tf.cast(tf.minimum(behind - padding, chunk_size), tf.int32)
-    return tf.where(tf.gather(readable, piece), lengths, UNREADABLE)
+    read = tf.searchsorted(ends, number, side="right")
+    of_read = {name: tf.gather(reads[name], read) for name in ("chunks", "position", "frames")}
+    before = (number - tf.gather(ends, read) + of_read["chunks"]) * config.chunk_size
+    position = of_read["position"] + before
+    length = tf.minimum(tf.gather(reads["samples"], read) - before, config.chunk_size)
+    stop = tf.where(tf.gather(readable, read), tf.cast(length, tf.int32), UNREADABLE)
+    channels = tf.constant(1) if config.downmix else reads["channels"][0]
+    channel = channel_of(position, of_read["frames"], channels, config.stereo_blocking_n)
+    return {
+        "first": tf.zeros_like(stop),
+        "stop": stop,
+        "channel": channel,
+        "channels": tf.fill(tf.shape(stop), channels),
+        "position": position,
+    }

@@ -12,23 +12,26 @@ import tensorflow as tf
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.reading.byte_ranges import read_ranges
-from pipeline.transforms import downmix, quantize
+from pipeline.transforms import downmix, requantize
 from pipeline.wav.decode import DEPTHS, decode
 from pipeline.wav.header import Encoding
 
-_BLOCK_BYTES = 2**22
-
 
 def read_samples(
-    catalogue: Catalogue, file: int, config: PipelineConfig | None = None
+    catalogue: Catalogue,
+    file: int,
+    config: PipelineConfig | None = None,
+    *,
+    block_bytes: int = 2**22,
 ) -> Iterator[np.ndarray]:  # int32 [F, C] each
     """Streams the frames of a file, in blocks that bound the memory.
 
     Args:
       catalogue: the files.
       file: which of them, an index.
-      config: downmix and quantize as for the model: samples are its symbols less half of the
-        vocabulary. None: the file's own samples, at their own depth (32 bits for floats).
+      config: downmix and requantize, as for the model. None: the file's own samples, at their own
+        depth (32 bits for floats).
+      block_bytes: of the file that are read at once.
 
     Raises:
       OSError: the file cannot be read any more, or has changed since it was catalogued.
@@ -38,20 +41,21 @@ def read_samples(
     frame_bytes = encoding.bytes_per_sample * channels
     begin = int(catalogue.offsets[file])
     end = begin + int(catalogue.frames[file]) * frame_bytes
-    step = max(1, _BLOCK_BYTES // frame_bytes) * frame_bytes
+    step = max(1, block_bytes // frame_bytes) * frame_bytes
     errors: list[str] = []
     for start in range(begin, end, step):
         size = np.array([min(step, end - start)])
-        payload, read = read_ranges(
+        payload, readable = read_ranges(
             np.array([os.fsencode(path)], object),
             np.array([start]),
             size,
             size,
             catalogue.sizes[file : file + 1],
             catalogue.mtimes_ns[file : file + 1],
+            np.uint8(0),
             lambda _, reason: errors.append(reason),
         )
-        if not read[0]:
+        if not readable[0]:
             raise OSError(f"{path!r} cannot be read any more: {errors[0]}")
         yield _decode(payload, encoding, channels, config).numpy()
 
@@ -59,7 +63,7 @@ def read_samples(
 def depth_of(catalogue: Catalogue, file: int, config: PipelineConfig | None = None) -> int:
     """Returns the bits of a sample that `read_samples` streams: 8, 16, 24 or 32."""
     if config:
-        return config.bits
+        return config.depth
     return int(DEPTHS[Encoding(catalogue.encodings[file])])
 
 
@@ -71,5 +75,4 @@ def _decode(
         return frames
     if config.downmix:
         frames = downmix(frames, depth)
-    symbols = quantize(frames, depth, bits=config.bits)
-    return tf.cast(symbols, tf.int32) - 2 ** (config.bits - 1)
+    return tf.cast(requantize(frames, depth, to=config.depth), tf.int32)

@@ -18,6 +18,9 @@ DEPTHS = {
     Encoding.F64: 32,
 }
 
+SILENCE = tuple(128 if encoding is Encoding.U8 else 0 for encoding in Encoding)
+"""By encoding: the byte that silence consists of."""
+
 
 def decode(
     payload: tf.Tensor,  # uint8 [bytes], whole frames

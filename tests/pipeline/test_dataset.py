@@ -8,11 +8,11 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from pipeline import config as config_module
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
 from pipeline.reading.chunks import Chunks
+from pipeline.reading.read_chunks import UNREADABLE, is_scored
 from pipeline.split import split_catalogue
 from pipeline.wav.header import Encoding
 from tests.wav_files import random_frames, write_wav
@@ -20,13 +20,8 @@ from tests.wav_files import random_frames, write_wav
 L, B = 16, 8
 DEPTHS = {"PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 32}
 LENGTHS = [1, 15, 16, 17, 33, 64, 100]
+NAMES = {"samples", "first", "stop", "channel", "channels", "position"}
 LAYOUTS = {"plain": {}, "extensible": {"extensible": True}, "rf64": {"container": "RF64"}}
-
-
-@pytest.fixture(autouse=True)
-def short_segments(monkeypatch):
-    """Segments of 4 chunks, so that a few hundred chunks are many segments and windows."""
-    monkeypatch.setattr(config_module, "_SEGMENT_SAMPLES", 4 * L)
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +51,18 @@ def stereo(tmp_path):
 
 
 def make_chunks(folder, limit=None, **changes) -> Chunks:
-    settings = {"chunk_size": L, "batch_size": B, "shuffle_window": 8 * B, **changes}
+    # Runs of 4 chunks, so that a few hundred chunks are many runs and windows.
+    small = {"chunk_size": L, "batch_size": B, "shuffle_window": 8 * B, "run_samples": 4 * L}
+    settings = {**small, **changes}
     return Chunks(
         catalogue=build_catalogue([folder]), config=PipelineConfig(**settings), limit=limit
     )
 
 
 def expected_chunks(chunks: Chunks) -> list[tuple[str, bytes]]:
-    """File and symbols of every chunk, without padding, from libsndfile and plain arithmetic."""
+    """File and samples of every chunk, without padding, from libsndfile and plain arithmetic."""
     config = chunks.config
-    dtype = np.uint16 if config.use_16bit else np.uint8
+    dtype = {8: np.int8, 16: np.int16}[config.depth]
     result = []
     for path in chunks.catalogue.paths:
         depth = DEPTHS[soundfile.info(path).subtype]
@@ -84,12 +81,9 @@ def expected_chunks(chunks: Chunks) -> list[tuple[str, bytes]]:
             for channel in samples[start : start + config.stereo_blocking_n].T
             for sample in channel.tolist()
         ]
-        symbols = np.array(
-            [(sample * 2**config.bits >> depth) + 2 ** (config.bits - 1) for sample in stream],
-            dtype,
-        )
-        for start in range(0, len(symbols), config.chunk_size):
-            result.append((path, symbols[start : start + config.chunk_size].tobytes()))
+        top = np.array([sample * 2**config.depth >> depth for sample in stream], dtype)
+        for start in range(0, len(top), config.chunk_size):
+            result.append((path, top[start : start + config.chunk_size].tobytes()))
     return result[: chunks.limit]
 
 
@@ -99,14 +93,14 @@ def batches(chunks: Chunks, count: int | None = None, **options) -> list[dict[st
 
 
 def contents(batches: list[dict[str, np.ndarray]]) -> list[bytes]:
-    """The symbols of every row, without padding, in the order of the stream."""
+    """The samples of every row, without padding, in the order of the stream."""
     rows = []
     for batch in batches:
-        lengths = batch["lengths"].reshape(-1)
-        symbols = batch["symbols"].reshape(len(lengths), -1)
-        rows += [
-            row[: max(length, 0)].tobytes() for row, length in zip(symbols, lengths, strict=True)
-        ]
+        assert not batch["first"].any()
+        stops = batch["stop"].reshape(-1)
+        samples = batch["samples"].reshape(len(stops), -1)
+        for row, stop in zip(samples, np.maximum(stops, 0), strict=True):
+            rows.append(row[:stop].tobytes())
     return rows
 
 
@@ -119,21 +113,21 @@ def assert_once(rows: list[bytes], expected: list[tuple[str, bytes]]) -> None:
 
 def assert_same(actual, expected) -> None:
     for one, other in zip(actual, expected, strict=True):
-        assert one.keys() == other.keys() == {"symbols", "lengths"}
+        assert one.keys() == other.keys() == NAMES
         for name in one:
             np.testing.assert_array_equal(one[name], other[name])
 
 
 @pytest.mark.parametrize(
-    ("use_16bit", "block"),  # No block: downmix. Chunks have 16 samples.
-    [(0, None), (1, None), (1, 1), (0, 5), (1, 5), (0, 8), (1, 16), (0, 40), (1, 1024)],
+    ("depth", "block"),  # No block: downmix. Chunks have 16 samples.
+    [(8, None), (16, None), (16, 1), (8, 5), (16, 5), (8, 8), (16, 16), (8, 40), (16, 1024)],
 )
-def test_one_pass_is_exactly_what_libsndfile_reads(mixed, use_16bit, block):
+def test_one_pass_is_exactly_what_libsndfile_reads(mixed, depth, block):
     mixing = {"downmix": False, "stereo_blocking_n": block} if block else {"downmix": True}
-    chunks = make_chunks(mixed, use_16bit=bool(use_16bit), **mixing)
+    chunks = make_chunks(mixed, depth=depth, **mixing)
     expected = expected_chunks(chunks)
     assert len(chunks) == len(expected)
-    assert chunks.num_samples == sum(len(content) for _, content in expected) // (1 + use_16bit)
+    assert chunks.num_samples == sum(len(content) for _, content in expected) // (depth // 8)
     rows = contents(batches(chunks, one_pass=True))
     assert len(rows) == -(-len(expected) // B) * B
     assert_once(rows[: len(expected)], expected)
@@ -158,7 +152,7 @@ def test_fewer_chunks_than_rows(tmp_path):
     expected = expected_chunks(chunks)
     (only,) = batches(chunks, one_pass=True)
     assert_once(contents([only])[:3], expected)
-    assert sorted(only["lengths"][0]) == [0, 0, 0, 0, 0, 15, 16, 16]
+    assert sorted(only["stop"][0]) == [0, 0, 0, 0, 0, 15, 16, 16]
     rows = contents(batches(chunks, count=30))
     for epoch in range(80):
         assert_once(rows[3 * epoch : 3 * epoch + 3], expected)
@@ -208,22 +202,51 @@ def test_hosts_share_the_global_batch(stereo):
 def test_devices_split_the_batch_in_its_order(stereo):
     chunks = make_chunks(stereo)
     split = batches(chunks, count=3, num_devices=4)
-    assert split[0]["symbols"].shape == (4, 2, L)
-    assert split[0]["lengths"].shape == (4, 2)
+    assert split[0]["samples"].shape == (4, 2, L)
+    assert split[0]["stop"].shape == (4, 2)
     joined = [
-        {"symbols": b["symbols"].reshape(1, B, L), "lengths": b["lengths"].reshape(1, B)}
-        for b in split
+        {name: array.reshape(1, B, *array.shape[2:]) for name, array in batch.items()}
+        for batch in split
     ]
     assert_same(joined, batches(chunks, count=3))
 
 
-@pytest.mark.parametrize("use_16bit", [False, True])
-def test_the_element_spec_is_known_when_the_graph_is_built(stereo, use_16bit):
-    dataset = make_dataset(make_chunks(stereo, use_16bit=use_16bit), num_devices=2)
+@pytest.mark.parametrize("depth", [8, 16])
+def test_the_element_spec_is_known_when_the_graph_is_built(stereo, depth):
+    dataset = make_dataset(make_chunks(stereo, depth=depth), num_devices=2)
     assert dataset.element_spec == {
-        "symbols": tf.TensorSpec([2, 4, L], tf.uint16 if use_16bit else tf.uint8),
-        "lengths": tf.TensorSpec([2, 4], tf.int32),
+        "samples": tf.TensorSpec([2, 4, L], tf.int16 if depth == 16 else tf.int8),
+        **{name: tf.TensorSpec([2, 4], tf.int32) for name in NAMES - {"samples", "position"}},
+        "position": tf.TensorSpec([2, 4], tf.int64),
     }
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("downmix", [True, False])
+def test_padding_is_silence_whatever_the_encoding(mixed, depth, downmix):
+    chunks = make_chunks(mixed, depth=depth, downmix=downmix, stereo_blocking_n=5)
+    padding = [batch["samples"][~is_scored(batch)] for batch in batches(chunks, one_pass=True)]
+    assert sum(map(len, padding)) > 100
+    assert not np.concatenate(padding)[: -B * L].any()  # But for chunks of a second epoch.
+
+
+@pytest.mark.parametrize("downmix", [True, False])
+def test_chunks_know_their_place_in_the_stream_of_their_file(tmp_path, downmix):
+    """Of frames that hold their channel the stream of blocks is the channel of each sample."""
+    frames = np.tile(np.arange(3), (101, 1))
+    write_wav(tmp_path / "a.wav", frames, Encoding.S16)
+    chunks = make_chunks(str(tmp_path), depth=16, downmix=downmix, stereo_blocking_n=13)
+    seen = {}
+    for batch in batches(chunks, one_pass=True):
+        rows = (batch[name].reshape(-1).tolist() for name in ("position", "channel", "channels"))
+        for position, channel, channels, stop, samples in zip(
+            *rows, batch["stop"][0], batch["samples"][0], strict=True
+        ):
+            if stop:
+                assert channels == (1 if downmix else 3)
+                assert channel == (0 if downmix else samples[0])
+                seen[position] = stop
+    assert sorted(seen) == list(range(0, 101 * (1 if downmix else 3), L))
 
 
 @pytest.mark.parametrize("limit", [1, 13, 1000])
@@ -305,9 +328,9 @@ def test_a_file_that_cannot_be_read_any_more_harms_no_other(stereo, fault, reaso
     fault(path)
     reports = []
     read = batches(chunks, one_pass=True, on_unreadable=lambda *report: reports.append(report))
-    lengths = np.concatenate([batch["lengths"].reshape(-1) for batch in read])
-    assert np.count_nonzero(lengths == -1) == sum(owner == path for owner, _ in expected)
-    rows = [row for row, length in zip(contents(read), lengths, strict=True) if length > 0]
+    stops = np.concatenate([batch["stop"].reshape(-1) for batch in read])
+    assert np.count_nonzero(stops == UNREADABLE) == sum(owner == path for owner, _ in expected)
+    rows = [row for row, stop in zip(contents(read), stops, strict=True) if stop > 0]
     assert_once(rows, [(owner, content) for owner, content in expected if owner != path])
     assert reports
     for reported, text in reports:

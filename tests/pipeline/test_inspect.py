@@ -66,20 +66,19 @@ def test_chunks(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("use_16bit", "text"),
+    ("depth", "text"),
     [
-        (False, "symbols from 3 to 200, mean 101.5 of 0 to 255; silence is 128"),
-        (True, "symbols from 768 to 51200, mean 25984.0 of 0 to 65535; silence is 32768"),
+        (8, "from -125 to 72, mean -26.5 of -128 to 127"),
+        (16, "from -32000 to 18432, mean -6784.0 of -32768 to 32767"),
     ],
 )
-def test_a_batch(tmp_path, use_16bit, text):
+def test_a_batch(tmp_path, depth, text):
     frames = np.array([[3], [200]] * 20)
     write_wav(tmp_path / "a.wav", frames, Encoding.U8)
-    config = dataclasses.replace(CONFIG, batch_size=3, use_16bit=use_16bit)
+    config = dataclasses.replace(CONFIG, batch_size=3, depth=depth)
     ((label, value),) = describe_batch(opened(str(tmp_path), config, valid_fraction=0.0))
     assert label == "one batch"
-    dtype = "uint16" if use_16bit else "uint8"
-    assert value == f"{dtype} [1, 3, 16] (devices, chunks, samples); {text}; 16.7% is padding"
+    assert value == f"int{depth} [1, 3, 16] (devices, chunks, samples); {text}; 16.7% is padding"
 
 
 def test_a_batch_that_cannot_be_read(tmp_path):

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from pipeline.shuffle import Order, hash_key, permute
+from pipeline.shuffle import ShuffledOrder, hash_key, permute
 
 # (T, B, S, K): an epoch of many windows; one that fills no window; batches that do not divide it;
-# fewer chunks than rows; segments cut by windows.
+# fewer chunks than rows; runs cut by windows.
 SHAPES = [
     (1000, 8, 4, 16),
     (1003, 8, 4, 16),
@@ -54,12 +54,14 @@ GOLDEN_DEFAULTS = [
 ]
 
 
-def order(shape, seed=42) -> Order:
-    total, batch, segment, window = shape
-    return Order(num_chunks=total, batch_size=batch, segment=segment, window=window, seed=seed)
+def order(shape, seed=42) -> ShuffledOrder:
+    total, batch, run_length, window = shape
+    return ShuffledOrder(
+        num_chunks=total, batch_size=batch, run_length=run_length, window=window, seed=seed
+    )
 
 
-def stream(order: Order, first: int, last: int) -> np.ndarray:
+def stream(order: ShuffledOrder, first: int, last: int) -> np.ndarray:
     """The occurrences at positions [first, last) of the endless stream."""
     position = tf.range(first, last, dtype=tf.int64)
     return order.occurrences(position // order.batch_size, position % order.batch_size).numpy()
@@ -68,7 +70,7 @@ def stream(order: Order, first: int, last: int) -> np.ndarray:
 class Reference:
     """The order again, one position at a time and in Python's own integers."""
 
-    def __init__(self, order: Order):
+    def __init__(self, order: ShuffledOrder):
         self.order = order
 
     def occurrence(self, step: int, row: int) -> int:
@@ -79,20 +81,20 @@ class Reference:
 
         window = step // order.window
         inside = [s for s in range(start, end) if s // order.window == window]
-        lane_key = chain(self.epoch_key(epoch), lane)
-        step = inside[cipher(inside.index(step), len(inside), chain(lane_key, window))]
+        shard_key = chain(self.epoch_key(epoch), lane)
+        step = inside[cipher(inside.index(step), len(inside), chain(shard_key, window))]
 
         whole = [
-            segment
-            for segment in range(start // order.segment, end // order.segment + 1)
-            if start <= segment * order.segment and (segment + 1) * order.segment <= end
+            run
+            for run in range(start // order.run_length, end // order.run_length + 1)
+            if start <= run * order.run_length and (run + 1) * order.run_length <= end
         ]
-        segment, rest = divmod(step, order.segment)
-        if segment in whole:
-            segment = whole[cipher(whole.index(segment), len(whole), chain(lane_key, -1))]
+        run, rest = divmod(step, order.run_length)
+        if run in whole:
+            run = whole[cipher(whole.index(run), len(whole), chain(shard_key, -1))]
         before = sum(map(self.lane_length, range(lane)))
         return epoch * order.num_chunks + (
-            (before + segment * order.segment + rest - start + self.turn(epoch)) % order.num_chunks
+            (before + run * order.run_length + rest - start + self.turn(epoch)) % order.num_chunks
         )
 
     def lane_length(self, lane: int) -> int:
@@ -168,8 +170,8 @@ def test_seeds_and_epochs_have_orders_of_their_own(shape):
 
 
 def test_the_order_never_changes_between_versions_and_machines():
-    def chunks(total, batch, segment, window, seed, first):
-        tested = order((total, batch, segment, window), seed)
+    def chunks(total, batch, run_length, window, seed, first):
+        tested = order((total, batch, run_length, window), seed)
         return stream(tested, first, first + 12).tolist()
 
     assert chunks(1000, 8, 4, 16, 42, 0) == GOLDEN_START
@@ -255,9 +257,9 @@ def test_all_permutations_of_four_come_up():
     assert 50 < min(counts.values()) <= max(counts.values()) < 150
 
 
-@pytest.mark.parametrize("name", ["num_chunks", "batch_size", "segment", "window", "seed"])
+@pytest.mark.parametrize("name", ["num_chunks", "batch_size", "run_length", "window", "seed"])
 def test_bad_values_are_refused(name):
-    values = {"num_chunks": 1, "batch_size": 1, "segment": 1, "window": 1, "seed": 0}
-    Order(**values)
+    values = {"num_chunks": 1, "batch_size": 1, "run_length": 1, "window": 1, "seed": 0}
+    ShuffledOrder(**values)
     with pytest.raises(ValueError, match=f"{name} must be at least .*, got {values[name] - 1}"):
-        Order(**{**values, name: values[name] - 1})
+        ShuffledOrder(**{**values, name: values[name] - 1})

@@ -1,4 +1,4 @@
-"""Downmix, quantization and blocks are exact, eagerly and in the graph."""
+"""Downmix, requantization and blocks are exact, eagerly and in the graph."""
 
 import hypothesis
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from pipeline.transforms import block, downmix, quantize, unblock
+from pipeline.transforms import block, channel_of, downmix, requantize, unblock
 
 INT32 = np.iinfo(np.int32)
 
@@ -51,40 +51,39 @@ def test_downmix_is_the_floor_of_the_exact_mean(apply, depth, channels):
     np.testing.assert_array_equal(actual, expected)
 
 
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("to", [8, 16, 24])
 @pytest.mark.parametrize("depth", [8, 16, 24, 32])
-def test_quantize_keeps_the_top_bits(apply, depth, bits):
+def test_requantize_keeps_the_top_bits(apply, depth, to):
     low, high = -(2 ** (depth - 1)), 2 ** (depth - 1) - 1
     samples = np.random.default_rng(depth).integers(low, high, 1000, np.int32, endpoint=True)
     samples[:5] = low, -1, 0, 1, high
-    expected = [(sample * 2**bits // 2**depth) + 2 ** (bits - 1) for sample in samples.tolist()]
-    actual = apply(lambda x, depth: quantize(x, depth, bits=bits), samples, np.int32(depth))
-    assert actual.dtype == (np.uint8 if bits == 8 else np.uint16)
+    expected = [sample * 2**to // 2**depth for sample in samples.tolist()]
+    actual = apply(lambda x, depth: requantize(x, depth, to=to), samples, np.int32(depth))
+    assert actual.dtype == {8: np.int8, 16: np.int16, 24: np.int32}[to]
     np.testing.assert_array_equal(actual, expected)
-    assert (actual[0], actual[2]) == (0, 2 ** (bits - 1))
-    if bits <= depth:
-        assert actual[4] == 2**bits - 1
+    assert (actual[0], actual[2]) == (-(2 ** (to - 1)), 0)
+    if to <= depth:
+        assert actual[4] == 2 ** (to - 1) - 1
 
 
-@pytest.mark.parametrize(("depth", "bits"), [(8, 8), (16, 16)])
-def test_a_source_of_as_many_bits_loses_none(apply, depth, bits):
-    codes = np.arange(2**bits)
-    signed = (codes - 2 ** (bits - 1)).astype(np.int32)
-    symbols = apply(lambda x, depth: quantize(x, depth, bits=bits), signed, np.int32(depth))
-    np.testing.assert_array_equal(symbols, codes)
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_source_of_as_many_bits_loses_none(apply, depth):
+    samples = np.arange(-(2 ** (depth - 1)), 2 ** (depth - 1)).astype(np.int32)
+    same = apply(lambda x, depth_: requantize(x, depth_, to=depth), samples, np.int32(depth))
+    np.testing.assert_array_equal(same, samples)
 
 
 def test_blocks_of_two_channels(apply):
-    frames = np.array([[0, 10], [1, 11], [2, 12], [3, 13], [4, 14]], np.uint8)
+    frames = np.array([[0, 10], [1, 11], [2, 12], [3, 13], [4, 14]], np.int8)
     stream = apply(lambda frames: block(frames, 2), frames)
     assert stream.tolist() == [0, 1, 10, 11, 2, 3, 12, 13, 4, 14]
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32])
 @pytest.mark.parametrize("channels", [1, 2, 3])
 @pytest.mark.parametrize(("count", "length"), [(0, 4), (3, 4), (4, 4), (11, 4), (12, 4), (7, 1)])
 def test_blocks_are_as_defined_and_can_be_undone(apply, dtype, channels, count, length):
-    frames = np.random.default_rng(count).integers(0, 256, [count, channels]).astype(dtype)
+    frames = np.random.default_rng(count).integers(-128, 128, [count, channels]).astype(dtype)
     stream = apply(lambda frames: block(frames, length), frames)
     assert stream.dtype == dtype
     np.testing.assert_array_equal(stream, blocks(frames, length))
@@ -96,7 +95,9 @@ def test_blocks_are_as_defined_and_can_be_undone(apply, dtype, channels, count, 
 @hypothesis.given(st.integers(0, 70), st.integers(1, 5), st.integers(1, 80), st.integers(0))
 @hypothesis.settings(deadline=None)
 def test_unblock_is_the_inverse_of_block(count, channels, length, seed):
-    frames = np.random.default_rng(seed).integers(0, 2**16, [count, channels]).astype(np.uint16)
+    frames = (
+        np.random.default_rng(seed).integers(-(2**15), 2**15, [count, channels]).astype(np.int16)
+    )
     stream = block(tf.constant(frames), length)
     assert stream.numpy().tolist() == blocks(frames, length)
     np.testing.assert_array_equal(unblock(stream, length, channels), frames)
@@ -105,3 +106,16 @@ def test_unblock_is_the_inverse_of_block(count, channels, length, seed):
     np.testing.assert_array_equal(
         block(unblock(tf.constant(other), length, channels), length), other
     )
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize(("count", "length"), [(3, 4), (4, 4), (11, 4), (12, 4), (7, 1)])
+def test_the_channel_of_a_position_is_that_of_the_blocks(apply, channels, count, length):
+    frames = np.tile(np.arange(channels), (count, 1))
+    position = np.arange(count * channels)
+
+    def channel(position, frames, channels):
+        return channel_of(position, frames, channels, length)
+
+    actual = apply(channel, position, np.full(len(position), count), np.int32(channels))
+    assert actual.tolist() == blocks(frames, length)

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from pipeline.catalogue.catalogue import Catalogue, build_catalogue
 from pipeline.config import PipelineConfig
-from pipeline.reading import chunks as chunks_module
-from pipeline.reading.chunks import Chunks, pieces
-from pipeline.reading.read_chunks import read_pieces
+from pipeline.reading.chunks import Chunks
+from pipeline.reading.read_chunks import read_chunks
+from pipeline.reading.read_plan import file_columns, plan_reads
 from pipeline.wav.header import Encoding
 from tests.files import make_files
 from tests.wav_files import random_frames, write_wav
 
 
 def catalogue(files, encoding=Encoding.S16) -> Catalogue:
-    """FileTable that do not exist; each is (frames, channels)."""
+    """Files that do not exist; each is (frames, channels)."""
     paths = [f"/root/{number}.wav" for number in range(len(files))]
     frames, channels = np.array(files, np.int64).reshape(-1, 2).T
     return Catalogue(files=make_files(paths, frames, channels, encoding))
@@ -57,18 +57,18 @@ def test_an_empty_catalogue_has_no_chunks():
     assert (len(chunks), chunks.num_samples) == (0, 0)
 
 
-def cut(chunks: Chunks, occurrences) -> tuple[dict[str, list], list[int]]:
-    reads, starts = pieces(
-        chunks.columns(), tf.constant(occurrences, tf.int64), len(chunks), chunks.config
+def plan(chunks: Chunks, occurrences, **options) -> tuple[dict[str, list], list[int]]:
+    occurrences = tf.constant(occurrences, tf.int64)
+    reads, starts = plan_reads(
+        file_columns(chunks), occurrences, len(chunks), chunks.config, **options
     )
-    return {
-        name: column.numpy().tolist() for name, column in reads.items()
-    }, starts.numpy().tolist()
+    columns = {name: column.numpy().tolist() for name, column in reads.items()}
+    return columns, starts.numpy().tolist()
 
 
 def test_consecutive_chunks_of_a_file_are_one_read():
     chunks = Chunks(catalogue=catalogue([(35, 1), (25, 2)]), config=config())
-    reads, starts = cut(chunks, [1, 2, 3, 4, 6])
+    reads, starts = plan(chunks, [1, 2, 3, 4, 6])
     assert starts == [0, 3, 4]
     assert reads["path"] == [b"/root/0.wav", b"/root/1.wav", b"/root/1.wav"]
     assert reads["begin"] == [44 + 10 * 2, 44, 44 + 20 * 4]
@@ -81,14 +81,14 @@ def test_consecutive_chunks_of_a_file_are_one_read():
 def test_blocks_are_read_whole():
     chunks = Chunks(catalogue=catalogue([(25, 2)]), config=config(downmix=False))
     # Samples [10, 30) of the stream lie in the frames of its blocks of 4: [4, 16).
-    reads, _ = cut(chunks, [1, 2])
+    reads, _ = plan(chunks, [1, 2])
     assert (reads["begin"], reads["length"]) == ([44 + 4 * 4], [12 * 4])
     assert (reads["skip"], reads["samples"], reads["chunks"]) == ([2], [20], [2])
 
 
 def test_the_end_of_an_epoch_and_the_start_of_the_next_are_two_reads():
     chunks = Chunks(catalogue=catalogue([(35, 1)]), config=config())
-    reads, starts = cut(chunks, [2, 3, 4, 5])
+    reads, starts = plan(chunks, [2, 3, 4, 5])
     assert starts == [0, 2]
     assert reads["begin"] == [44 + 40, 44]
 
@@ -97,16 +97,15 @@ def test_the_end_of_an_epoch_and_the_start_of_the_next_are_two_reads():
 def test_the_memory_of_a_read_is_bounded(downmix):
     files = catalogue([(10**9, 64)], Encoding.F64)
     chunks = Chunks(catalogue=files, config=config(downmix=downmix, chunk_size=1000))
-    reads, _ = cut(chunks, list(range(1000)))
+    reads, _ = plan(chunks, list(range(1000)))
     assert sum(reads["chunks"]) == 1000
     assert max(reads["room"]) <= 2**20 + 2 * 4 * 64 * 8  # And a block at each end.
 
 
-def test_a_run_is_one_read_wherever_in_its_file_it_begins(monkeypatch):
-    monkeypatch.setattr(chunks_module, "_PIECE_BYTES", 5 * 10 * 2)
+def test_a_run_is_one_read_wherever_in_its_file_it_begins():
     chunks = Chunks(catalogue=catalogue([(200, 1)]), config=config())
     for begin in range(8):
-        reads, _ = cut(chunks, list(range(begin, begin + 12)))
+        reads, _ = plan(chunks, list(range(begin, begin + 12)), max_read_bytes=5 * 10 * 2)
         assert reads["chunks"] == [5, 5, 2]
         assert reads["begin"] == [44 + 20 * (begin + done) for done in (0, 5, 10)]
 
@@ -117,12 +116,12 @@ def test_a_run_is_one_read_wherever_in_its_file_it_begins(monkeypatch):
     max_examples=40,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
-def test_any_chunks_are_read_as_they_are(data, tmp_path, monkeypatch):
+def test_any_chunks_are_read_as_they_are(data, tmp_path):
     draw = data.draw
     encoding = draw(st.sampled_from([Encoding.U8, Encoding.S16, Encoding.S24]))
     channels, frames = draw(st.integers(1, 3)), draw(st.integers(1, 200))
     chunk_size, block = draw(st.integers(1, 40)), draw(st.integers(1, 50))
-    monkeypatch.setattr(chunks_module, "_PIECE_BYTES", draw(st.sampled_from([64, 2**20])))
+    max_read_bytes = draw(st.sampled_from([64, 2**20]))
     written = random_frames(encoding, frames, channels, seed=frames)
     write_wav(tmp_path / "a.wav", written, encoding)
     chunks = Chunks(
@@ -132,17 +131,21 @@ def test_any_chunks_are_read_as_they_are(data, tmp_path, monkeypatch):
     wanted = sorted(draw(st.sets(st.integers(0, 2 * len(chunks) - 1), min_size=1)))
 
     occurrences = tf.constant(wanted, tf.int64)
-    reads, _ = pieces(chunks.columns(), occurrences, len(chunks), chunks.config)
-    symbols, lengths = read_pieces(reads, chunks.config, pytest.fail)
+    reads, _ = plan_reads(
+        file_columns(chunks), occurrences, len(chunks), chunks.config, max_read_bytes
+    )
+    read = read_chunks(reads, chunks.config, pytest.fail)
 
     signed = written.astype(np.int64) - (128 if encoding is Encoding.U8 else 0)
-    top = (signed >> (8 * encoding.bytes_per_sample - 8)) + 128
+    top = signed >> (8 * encoding.bytes_per_sample - 8)
     stream = [
         sample
         for start in range(0, frames, block)
         for channel in top[start : start + block].T
         for sample in channel.tolist()
     ]
-    for row, length, chunk in zip(symbols.numpy(), lengths.numpy(), wanted, strict=True):
-        start = chunk % len(chunks) * chunk_size
-        assert row[:length].tolist() == stream[start : start + chunk_size]
+    arrays = (read[name].numpy() for name in ("samples", "stop", "position"))
+    for row, stop, position, chunk in zip(*arrays, wanted, strict=True):
+        assert position == chunk % len(chunks) * chunk_size
+        assert row[:stop].tolist() == stream[position : position + chunk_size]
+        assert not row[stop:].any()

@@ -8,8 +8,9 @@ import pytest
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
-from pipeline.reading import read_samples as samples
 from pipeline.reading.chunks import Chunks
+from pipeline.reading.read_chunks import is_scored
+from pipeline.reading.read_samples import depth_of, read_samples
 from pipeline.transforms import unblock
 from pipeline.wav.header import Encoding
 from tests.wav_files import write_wav
@@ -27,40 +28,33 @@ def stereo(request, tmp_path):
     return build_catalogue([os.fspath(tmp_path)]), native, depth
 
 
-@pytest.fixture(autouse=True)
-def _small_blocks(monkeypatch):
-    monkeypatch.setattr(samples, "_BLOCK_BYTES", 1000)
-
-
 def test_native_samples_are_the_files_own(stereo):
     catalogue, native, depth = stereo
-    blocks = list(samples.read_samples(catalogue, 0))
+    blocks = list(read_samples(catalogue, 0, block_bytes=1000))
     assert len(blocks) > 1
     np.testing.assert_array_equal(np.concatenate(blocks), native)
-    assert samples.depth_of(catalogue, 0) == depth
+    assert depth_of(catalogue, 0) == depth
 
 
-@pytest.mark.parametrize("use_16bit", [False, True])
+@pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("downmix", [False, True])
-def test_the_models_samples_are_its_symbols(stereo, use_16bit, downmix):
+def test_samples_are_those_of_the_models_batches(stereo, depth, downmix):
     catalogue, _, _ = stereo
     config = PipelineConfig(
-        chunk_size=64, batch_size=2, stereo_blocking_n=16, use_16bit=use_16bit, downmix=downmix
+        chunk_size=64, batch_size=2, stereo_blocking_n=16, depth=depth, downmix=downmix
     )
     batches = make_dataset(
         Chunks(catalogue=catalogue, config=config), one_pass=True, shuffle=False
     ).as_numpy_iterator()
-    symbols, lengths = zip(*((b["symbols"][0], b["lengths"][0]) for b in batches), strict=True)
-    rows = zip(np.concatenate(symbols), np.concatenate(lengths), strict=True)
-    stream = np.concatenate([row[:length] for row, length in rows])
-    expected = unblock(stream.astype(np.int32), 16, 1 if downmix else 2)
-    actual = np.concatenate(list(samples.read_samples(catalogue, 0, config)))
-    np.testing.assert_array_equal(actual + 2 ** (config.bits - 1), expected)
-    assert samples.depth_of(catalogue, 0, config) == config.bits
+    stream = np.concatenate([batch["samples"][is_scored(batch)] for batch in batches])
+    expected = unblock(stream, 16, 1 if downmix else 2)
+    actual = np.concatenate(list(read_samples(catalogue, 0, config, block_bytes=1000)))
+    np.testing.assert_array_equal(actual, expected)
+    assert depth_of(catalogue, 0, config) == depth
 
 
 def test_a_file_that_has_gone_is_named(stereo):
     catalogue, _, _ = stereo
     os.remove(catalogue.paths[0])
     with pytest.raises(OSError, match=r"a\.wav' cannot be read any more: No such file"):
-        next(samples.read_samples(catalogue, 0))
+        next(read_samples(catalogue, 0))
