@@ -18,7 +18,7 @@ from training.optimizer import make_optimizer, make_schedule
 from training.state import TrainState
 
 DeviceBatch = Mapping[str, Any]
-"""`inputs`, what the model reads; `first` and `stop`, int32 [D, B / D], which samples are scored."""
+"""`inputs`: what the model reads; `first`, `stop`: int32 [D, B / D], which samples are scored."""
 
 Metrics = Mapping[str, jax.Array | float]
 """Sums over the global batch, so that several batches are divided once, at the end."""

@@ -5,10 +5,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
 from evaluation.statistics import SampleHistogram
 from models.interface import Batch, Model
+from pipeline.reading.read_chunks import is_scored
 from runtime.distributed import gather
 from runtime.errors import TrainingError
 from training.control.control_flags import ControlFlagReducer, ControlFlags
@@ -65,7 +64,7 @@ def validate(
         metrics, reduced = eval_step(params, device_batch(model, batch), reducer.outgoing)
         sums = fetch(metrics)
         nats, samples = nats + sums["nats"], samples + sums["samples"]
-        histogram.add(scored_samples(batch))
+        histogram.add(batch["samples"][is_scored(batch)])
         if stop := reducer.all_reduce(reduced, control_flags()).stop:
             raise ValidationStopped(stop)
     if not math.isfinite(nats):
@@ -81,9 +80,3 @@ def validate(
         "valid/samples": samples,
     }
 
-
-def scored_samples(batch: Batch) -> np.ndarray:  # int [n]
-    """Returns the samples of a batch that are scored."""
-    samples, first, stop = batch["samples"], batch["first"], batch["stop"]
-    position = np.arange(samples.shape[-1])
-    return samples[(first[..., None] <= position) & (position < stop[..., None])]
