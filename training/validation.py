@@ -79,4 +79,3 @@ def validate(
         "valid/order0_bits_per_sample": total.order0_bits_per_sample,
         "valid/samples": samples,
     }
-
