@@ -4,11 +4,13 @@ B global batch, D devices of this host, L chunk size, K steps in a window, R row
 """
 
 import atexit
-import contextlib
-import gc
 import os
-from collections.abc import Callable, Iterable
+import sys
+import traceback
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline.reading.byte_ranges import OnUnreadable
@@ -26,6 +28,7 @@ _PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
 _as_written = tf.autograph.experimental.do_not_convert
 
 Stage = Callable[[tf.data.Dataset], tf.data.Dataset]
+NumpyBatch = dict[str, np.ndarray]
 
 
 def make_dataset(
@@ -220,14 +223,38 @@ def _options() -> tf.data.Options:
     return options
 
 
-@atexit.register
-def _end_iterators() -> None:
-    """Ends what is still reading when the program ends.
+class _BatchIterator(Iterator[NumpyBatch]):
+    def __init__(self, dataset: tf.data.Dataset) -> None:
+        self._batches: Iterator[NumpyBatch] = dataset.as_numpy_iterator()
 
-    The graph calls into Python (see `ranges`). A thread that does so while the interpreter is being
-    taken down never returns, and the iterator that waits for it would hold up the exit for ever.
+    def __next__(self) -> NumpyBatch:
+        return next(self._batches)
+
+    def close(self) -> None:
+        """Drops the one reference to the graph's iterator, whose threads end with it."""
+        self._batches = iter(())
+
+
+_iterators: weakref.WeakSet[_BatchIterator] = weakref.WeakSet()
+
+
+def iterate(dataset: tf.data.Dataset) -> Iterator[NumpyBatch]:
+    """Returns the batches of a dataset as NumPy arrays; to read ends when the program does.
+
+    Not `as_numpy_iterator` alone: the graph calls into Python (see `byte_ranges`). A thread that
+    does so while the interpreter is being taken down never returns, and the iterator that waits for
+    it would hold up the exit for ever.
     """
-    for thing in gc.get_objects():
-        with contextlib.suppress(ReferenceError):  # A proxy of what is gone.
-            if isinstance(thing, tf.data.Iterator):
-                vars(thing).clear()  # Among them the one reference to the iterator's resource.
+    iterator = _BatchIterator(dataset)
+    _iterators.add(iterator)
+    return iterator
+
+
+@atexit.register
+def _close_iterators() -> None:
+    error = getattr(sys, "last_value", None)  # That ends the program; its frames hold references.
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    for iterator in list(_iterators):
+        iterator.close()

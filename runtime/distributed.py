@@ -191,7 +191,10 @@ def broadcast_from_primary(action: Callable[[], T]) -> T:
 
 
 def gather(value: Any) -> list[Any]:
-    """Returns the values of all hosts, by their number, on all of them; see above what they may be.
+    """Returns the values of all hosts, by their number, on all of them.
+
+    Args:
+      value: JSON values, as in `broadcast_from_primary`.
     """
     if _detector is None:
         return [value]

@@ -15,7 +15,7 @@ class ConfigError(UserError, ValueError):
 
 
 class DataError(UserError, ValueError):
-    """Files cannot be used: none are there, too many are damaged, or one is not what it should be."""
+    """Files cannot be used: none are there, too many are damaged, or one is of another kind."""
 
 
 class TrainingError(UserError, RuntimeError):

@@ -176,9 +176,7 @@ def _listen_at_any_port(num_processes: int) -> socket.socket:
     return socket.create_server(("", 0), **options)
 
 
-def _accept(
-    server: socket.socket, count: int, secret: str, timeouts: Timeouts
-) -> dict[int, _Peer]:
+def _accept(server: socket.socket, count: int, secret: str, timeouts: Timeouts) -> dict[int, _Peer]:
     """Waits for `count` hosts, by number; whoever does not know the secret is turned away."""
     server.settimeout(timeouts.connect)
     peers: dict[int, _Peer] = {}

@@ -21,11 +21,8 @@ def coordinator_host() -> str:
     return str(distributed.global_state.coordinator_address).rpartition(":")[0].strip("[]")
 
 
-def server_port(server: Any) -> int:
-    """Returns the port of a DispatchServer or WorkerServer of tf.data, which may be chosen for it.
-
-    `DispatchServer.target` is public; a worker has nothing like it.
-    """
+def worker_port(server: Any) -> int:
+    """Returns the port of a tf.data WorkerServer, which may have chosen it."""
     return int(server._address.rsplit(":", 1)[1])
 
 

@@ -11,7 +11,7 @@ from pipeline.catalogue.column_file import ColumnFileError, smallest
 from pipeline.catalogue.scan import HeaderCache, Progress, scan_files
 from pipeline.catalogue.string_array import StringArray
 from pipeline.catalogue.table import FileTable
-from runtime import filesystem
+from runtime.find_files import FoundFile, find_files
 
 __all__ = ["Catalogue", "Progress", "Skipped", "build_catalogue", "find_and_scan"]
 
@@ -151,9 +151,9 @@ def find_and_scan(
 ) -> FileTable:
     """Returns the table of `build_catalogue`; `known` is an earlier one."""
     seen: set[str] = set()
-    found: list[filesystem.FoundFile] = []
+    found: list[FoundFile] = []
     for audio_dir in audio_dirs:
-        found += sorted(filesystem.find_files(audio_dir, _SUFFIX, seen), key=lambda file: file.name)
+        found += sorted(find_files(audio_dir, _SUFFIX, seen), key=lambda file: file.name)
     del seen
     return scan_files(found, HeaderCache(known) if known else None, progress, num_threads)
 

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -13,13 +13,11 @@ from pipeline.catalogue.string_array import join
 from pipeline.catalogue.table import FileTable
 from pipeline.wav import header as wav
 from runtime import filesystem
-from runtime.filesystem import FoundFile
+from runtime.find_files import FoundFile
+from runtime.progress import Progress
 
 _FINITE_CHECK_BYTES = 1 << 20
 _FILES_PER_TASK = 64  # spreads the cost of handing a task to a thread
-
-Progress = Callable[[Iterable, int], Iterable]
-"""Wraps an iterable of known length, as `lambda items, total: tqdm(items, total=total)` does."""
 
 
 class _Scanned(NamedTuple):

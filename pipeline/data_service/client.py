@@ -17,22 +17,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.dataset import batch_files, make_dataset
+from pipeline.dataset import NumpyBatch, batch_files, iterate, make_dataset
 from pipeline.reading.byte_ranges import OnUnreadable
 from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_chunks import READS_TOKEN, UNREADABLE
 from pipeline.reading.read_plan import file_columns
+from runtime.errors import DataError
 
 logger = logging.getLogger("wavestream")
 
-_MOST_HELD_BYTES = 2**30  # Batches that came early and wait for their turn.
-_PATIENCE = 30.0  # Seconds to wait for one batch.
+_MAX_HELD_BYTES = 2**30  # Batches that came early and wait for their turn.
 _SECONDS_BETWEEN_CONNECTIONS = 60.0
-_MOST_COLUMN_BYTES = 2_000_000_000  # They travel in the graph; TensorFlow aborts at 2^31.
+_MAX_COLUMN_BYTES = 2_000_000_000  # They travel in the graph; TensorFlow aborts at 2^31.
 
 _service = tf.data.experimental.service
-
-NumpyBatch = dict[str, np.ndarray]
 
 
 def distributed_batches(
@@ -42,6 +40,8 @@ def distributed_batches(
     first_step: int = 0,
     rows: tuple[int, int] | None = None,
     on_unreadable: OnUnreadable = lambda path, reason: None,
+    patience: float = 30.0,
+    max_column_bytes: int = _MAX_COLUMN_BYTES,
     **reading: Any,
 ) -> Iterator[NumpyBatch]:
     """Streams the batches of `make_dataset`, read by the workers of a tf.data service.
@@ -53,20 +53,22 @@ def distributed_batches(
       service: the dispatcher's address, grpc://host:port.
       first_step: k of the first batch.
       rows: see `make_dataset`.
-      on_unreadable: told the path of a file that cannot be read any more; of one that a worker
-        could not read, only the worker knows the reason.
+      on_unreadable: called with the path of a file that cannot be read any more, and the reason,
+        which of a file that a worker could not read is in the worker's log only.
+      patience: seconds to wait for one batch before it is read here.
+      max_column_bytes: what the files' paths, sizes and the like may take in a graph.
       **reading: further arguments of `make_dataset`, but for `one_pass` and `shuffle`.
 
     Raises:
-      ValueError: there are too many files for a graph that travels.
+      DataError: there are too many files for a graph that is sent to workers.
     """
     config = chunks.config
     columns = file_columns(chunks).values()
     column_bytes = sum(column.dtype.size * column.shape.num_elements() for column in columns)
-    if column_bytes > _MOST_COLUMN_BYTES:
-        raise ValueError(
+    if column_bytes > max_column_bytes:
+        raise DataError(
             f"the catalogue of {len(chunks.catalogue):,} files is {column_bytes:,} bytes, and no "
-            f"more than {_MOST_COLUMN_BYTES:,} can be sent to an input service: expected fewer "
+            f"more than {max_column_bytes:,} can be sent to an input service: expected fewer "
             "files, shorter paths, or no --data_service"
         )
     first_row, last_row = rows = rows or (0, config.batch_size)
@@ -82,7 +84,7 @@ def distributed_batches(
         )
 
     def read_here(step: int) -> Iterator[NumpyBatch]:
-        return dataset(step, on_unreadable=on_unreadable).as_numpy_iterator()
+        return iterate(dataset(step, on_unreadable=on_unreadable))
 
     def report_unreadable(step: int, batch: NumpyBatch) -> None:
         unreadable = first_row + np.flatnonzero(batch["stop"] == UNREADABLE)
@@ -94,9 +96,9 @@ def distributed_batches(
         lambda step: Stream(lambda: read_there(step)),
         read_here,
         first_step,
-        most_held=max(4 * config.window, _MOST_HELD_BYTES // batch_bytes),
-        most_late=config.window,
-        patience=_PATIENCE,
+        max_held=max(4 * config.window, _MAX_HELD_BYTES // batch_bytes),
+        max_late=config.window,
+        patience=patience,
         seconds_between_connections=_SECONDS_BETWEEN_CONNECTIONS,
         on_received=report_unreadable,
     )
@@ -133,7 +135,7 @@ class Stream:
 
     def _pull(self) -> None:
         try:
-            for batch in self._make().as_numpy_iterator():
+            for batch in iterate(self._make()):
                 if self._stopped:
                     return
                 self._batches.put(batch)
@@ -151,27 +153,27 @@ class ReorderBuffer(Iterator[NumpyBatch]):
         read_here: Callable[[int], Iterator[NumpyBatch]],
         first_step: int,
         *,
-        most_held: int,
-        most_late: int,
+        max_held: int,
+        max_late: int,
         patience: float,
         seconds_between_connections: float,
         on_received: Callable[[int, NumpyBatch], None] = lambda step, batch: None,
     ) -> None:
-        """Begins.
+        """Connects.
 
         Args:
           read_there: from a step to the batches from there on: each with its `step`, in any order,
             some of them twice or never.
           read_here: from a step to all batches from there on, in order.
           first_step: of the first batch.
-          most_held: batches to hold, at most, that came too early.
-          most_late: batches that are this late are not worth waiting for the next ones.
+          max_held: batches to hold, at most, that came too early.
+          max_late: batches that are this late are not worth waiting for the next ones.
           patience: seconds to wait for one batch.
           seconds_between_connections: to the service, after one that has failed.
-          on_received: told of each batch that was read there.
+          on_received: called with each step and batch that the service has delivered.
         """
         self._read_there, self._read_here, self._step = read_there, read_here, first_step
-        self._most_held, self._most_late = most_held, most_late
+        self._max_held, self._max_late = max_held, max_late
         self._on_received, self._patience = on_received, patience
         self._seconds_between_connections = seconds_between_connections
         self._held: dict[int, NumpyBatch] = {}
@@ -202,7 +204,7 @@ class ReorderBuffer(Iterator[NumpyBatch]):
         hopeless = self._stream.error is not None or self._step < self._lost_below
         waits = self._here is None and not hopeless
         deadline = time.monotonic() + (self._patience if waits else 0)
-        while self._step not in self._held and len(self._held) < self._most_held:
+        while self._step not in self._held and len(self._held) < self._max_held:
             batch = self._stream.get(max(0.0, deadline - time.monotonic()))
             if batch is None:
                 return
@@ -246,7 +248,7 @@ class ReorderBuffer(Iterator[NumpyBatch]):
 
     def _reconnect(self) -> None:
         """Asks the service anew where it has failed or come back far behind, now and then."""
-        useless = self._stream.error is not None or self._lag > self._most_late
+        useless = self._stream.error is not None or self._lag > self._max_late
         if useless and time.monotonic() > self._connected + self._seconds_between_connections:
             self._at_end()
             self._connect()

@@ -1,7 +1,7 @@
 """Reading on other machines: the servers of a tf.data service, and whether there are any.
 
-A dispatcher hands out windows of batches, workers read them. `pipeline/data_service/client.py` is the
-trainer's side. TensorFlow is imported where it is needed only, so that a mistake answers at once.
+A dispatcher hands out windows of batches, workers read them. `client.py` is the trainer's side.
+TensorFlow is imported where it is needed only, so that a mistake answers at once.
 """
 
 import dataclasses
@@ -12,11 +12,14 @@ import signal
 import socket
 import time
 
+from runtime.errors import ConfigError
+from runtime.logging import log_once
+from runtime.private_apis import worker_port
+
 logger = logging.getLogger("wavestream")
 
 ROLES = ("dispatcher", "worker")
 _ADDRESS = r"grpc://(\[[^\]]+\]|[^:/\[\]]+):(\d+)"
-_SECONDS_TO_LISTEN = 15.0  # Who is started at the same moment may come a little later.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,7 @@ class ServiceConfig:
       port: to listen at; 0: any that is free.
 
     Raises:
-      ValueError: a field is missing, superfluous or out of bounds.
+      ConfigError: a field is missing, superfluous or out of bounds.
     """
 
     role: str | None
@@ -38,41 +41,42 @@ class ServiceConfig:
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
-            raise ValueError(f"--role is missing: one of {', '.join(ROLES)}")
+            raise ConfigError(f"--role is missing: one of {', '.join(ROLES)}")
         if not 0 <= self.port < 2**16:
-            raise ValueError(f"--port must be between 0 and 65535, got {self.port}")
+            raise ConfigError(f"--port must be between 0 and 65535, got {self.port}")
         if self.role == "worker":
             if not self.dispatcher:
-                raise ValueError("--dispatcher is missing: the dispatcher's grpc://host:port")
+                raise ConfigError("--dispatcher is missing: the dispatcher's grpc://host:port")
             host_and_port(self.dispatcher)
         elif self.dispatcher:
-            raise ValueError("--dispatcher is for workers: a dispatcher needs --port alone")
+            raise ConfigError("--dispatcher is for workers: a dispatcher needs --port alone")
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Takes an address, grpc://host:port, apart. Raises ValueError."""
+    """Takes an address, grpc://host:port, apart. Raises ConfigError."""
     match = re.fullmatch(_ADDRESS, address)
     if not match or not 0 < int(match[2]) < 2**16:
-        raise ValueError(f"expected grpc://host:port, such as grpc://10.0.0.2:5050, got {address}")
+        raise ConfigError(f"expected grpc://host:port, such as grpc://10.0.0.2:5050, got {address}")
     return match[1].strip("[]"), int(match[2])
 
 
-def require_dispatcher(flag: str, address: str) -> str:
+def require_dispatcher(flag: str, address: str, seconds: float = 15.0) -> str:
     """Waits until something listens at an address; TensorFlow itself would wait for an hour.
 
     Args:
-      flag: that the address comes from.
+      flag: name of the flag that the address comes from.
       address: grpc://host:port.
+      seconds: to wait; a dispatcher that is started at the same moment may come a little later.
 
     Returns:
       This machine's own address, as it is seen from there.
 
     Raises:
-      ValueError: see `host_and_port`.
+      ConfigError: see `host_and_port`.
       ConnectionError: nothing listens there.
     """
     host, port = host_and_port(address)
-    deadline = time.monotonic() + _SECONDS_TO_LISTEN
+    deadline = time.monotonic() + seconds
     while True:
         try:
             left = max(deadline - time.monotonic(), 0.5)
@@ -136,7 +140,7 @@ def _worker(config: ServiceConfig) -> object:
     from pipeline.reading.read_chunks import serve_reads
 
     service = tf.data.experimental.service
-    serve_reads(_LogOnce())
+    serve_reads(_log_unreadable)
     host = f"[{host}]" if ":" in host else host
     server = service.WorkerServer(
         service.WorkerConfig(
@@ -146,8 +150,8 @@ def _worker(config: ServiceConfig) -> object:
             heartbeat_interval_ms=5_000,
         )
     )
-    port = server._address.rsplit(":", 1)[1]
-    logger.info("worker ready at %s:%s, for dispatcher %s", host, port, config.dispatcher)
+    port = worker_port(server)
+    logger.info("worker ready at %s:%d, for dispatcher %s", host, port, config.dispatcher)
     return server
 
 
@@ -160,13 +164,5 @@ def _check_port(port: int) -> None:
         raise OSError(f"--port={port} cannot be listened at: {error}") from error
 
 
-class _LogOnce:
-    """Names each file that cannot be read once."""
-
-    def __init__(self) -> None:
-        self._paths: set[str] = set()
-
-    def __call__(self, path: str, reason: str) -> None:
-        if path not in self._paths:
-            self._paths.add(path)
-            logger.warning("%r cannot be read: %s", path, reason)
+def _log_unreadable(path: str, reason: str) -> None:
+    log_once(path, "%r cannot be read: %s", path, reason)

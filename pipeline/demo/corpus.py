@@ -68,7 +68,7 @@ def synthesize_demo_corpus(
     call, this one writes what is missing, truncated or of an older version.
 
     Args:
-      directory: Made if it is missing. FileTable that are not the corpus's stay as they are.
+      directory: Made if it is missing. Files that are not the corpus's stay as they are.
       progress: Called with the relative path of each file that was written.
 
     Raises:

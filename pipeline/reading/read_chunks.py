@@ -5,7 +5,6 @@ P reads, n chunks, L chunk size, F frames, C channels.
 
 import functools
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +13,7 @@ from pipeline.config import PipelineConfig
 from pipeline.reading.byte_ranges import OnUnreadable, read_ranges
 from pipeline.transforms import block, channel_of, downmix, pad, requantize
 from pipeline.wav.decode import SILENCE, decode
+from runtime.private_apis import register_py_func
 
 UNREADABLE = -1
 """The `stop` of a chunk whose file could not be read: none of its samples is scored."""
@@ -92,17 +92,10 @@ def cut_chunks(
 def serve_reads(on_unreadable: OnUnreadable) -> None:
     """Lets graphs that another process made with `on_unreadable=None` read here.
 
-    A graph holds no Python, but the token of a function in a registry of its process.
-    `tf.numpy_function` makes up a new token each time, so both sides agree on one of ours; the op
-    that takes it is public, the registry is not (tested with TensorFlow 2.17 and 2.21).
+    A graph holds no Python, but the token of a function in a registry of its process: both sides
+    agree on one.
     """
-    from tensorflow.python.ops import script_ops
-
-    function = functools.partial(read_ranges, on_unreadable=on_unreadable)
-    _served[READS_TOKEN] = script_ops._py_funcs._funcs[READS_TOKEN] = function
-
-
-_served: dict[str, Any] = {}  # The registry's references are weak.
+    register_py_func(READS_TOKEN, functools.partial(read_ranges, on_unreadable=on_unreadable))
 
 
 def _read_bytes(

@@ -1,7 +1,10 @@
 """A program ends although the graph still reads."""
 
+import signal
 import subprocess
 import sys
+
+import pytest
 
 from pipeline.wav.header import Encoding
 from tests.wav_files import random_frames, write_wav
@@ -12,7 +15,7 @@ from pipeline.reading import read_chunks as read
 from pipeline.reading.chunks import Chunks
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
-from pipeline.dataset import make_dataset
+from pipeline.dataset import iterate, make_dataset
 
 read_ranges = read.read_ranges
 def slowly(*arguments, **keywords):
@@ -22,13 +25,25 @@ def slowly(*arguments, **keywords):
 read.read_ranges = slowly
 catalogue = build_catalogue([sys.argv[1]])
 chunks = Chunks(catalogue=catalogue, config=PipelineConfig(chunk_size=64, batch_size=2))
-iterator = make_dataset(chunks).as_numpy_iterator()  # Lives until the interpreter is taken down.
+iterator = iterate(make_dataset(chunks))  # Lives until the interpreter is taken down.
 next(iterator)
+"""
+# A traceback refers to the iterator, too.
+INTERRUPTED = """
+import os, signal, threading
+
+threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+for _ in iterator:
+    pass
 """
 
 
-def test_a_program_with_a_living_iterator_ends(tmp_path):
+@pytest.mark.parametrize(
+    ("program", "status"), [(PROGRAM, 0), (PROGRAM + INTERRUPTED, -signal.SIGINT)]
+)
+def test_a_program_with_a_living_iterator_ends(tmp_path, program, status):
     for number in range(20):
         frames = random_frames(Encoding.S16, 5000, 1, seed=number)
         write_wav(tmp_path / f"{number}.wav", frames, Encoding.S16)
-    subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], check=True, timeout=60)
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    assert subprocess.run(command, check=False, timeout=60).returncode == status

@@ -15,7 +15,7 @@ class Service:
 
     def __init__(self, *lives):
         self.lives, self.connected_at, self.read_here = list(lives), [], []
-        self.most_held = 0
+        self.max_held = 0
 
     def connect(self, step):
         self.connected_at.append(step)
@@ -26,14 +26,14 @@ class Service:
             self.read_here.append(step)
             yield {"here": step}
 
-    def batches(self, count, first=0, most_held=1000, most_late=10, connect_after=1e9, **options):
+    def batches(self, count, first=0, max_held=1000, max_late=10, connect_after=1e9, **options):
         """Takes that many batches, which must be in order."""
         stream = ReorderBuffer(
             self.connect,
             self.here,
             first,
-            most_held=most_held,
-            most_late=most_late,
+            max_held=max_held,
+            max_late=max_late,
             patience=0.01,
             seconds_between_connections=connect_after,
             **options,
@@ -41,7 +41,7 @@ class Service:
         got = []
         for batch in itertools.islice(stream, count):
             got += batch.values()
-            self.most_held = max(self.most_held, len(stream._held))
+            self.max_held = max(self.max_held, len(stream._held))
         assert got == list(range(first, first + count))
 
 
@@ -71,10 +71,10 @@ def log(caplog):
     st.integers(0, 9),
     st.integers(1, 9),
 )
-def test_any_delivery_becomes_the_sequence(steps, first, most_held):
+def test_any_delivery_becomes_the_sequence(steps, first, max_held):
     service = Service(steps)
-    service.batches(25, first=first, most_held=most_held)
-    assert service.most_held <= most_held
+    service.batches(25, first=first, max_held=max_held)
+    assert service.max_held <= max_held
 
 
 def test_nothing_is_read_here_that_comes(log):
@@ -124,14 +124,14 @@ def test_a_service_that_fails_is_not_asked_at_once():
 
 def test_a_service_that_is_far_behind_is_asked_anew():
     service = Service([None] * 30 + [0, 1, 2, None], range(33, 40))
-    service.batches(40, most_late=20, connect_after=0)
+    service.batches(40, max_late=20, connect_after=0)
     assert service.connected_at == [0, 30]
     assert service.read_here[-1] < 34
 
 
 def test_a_service_a_little_behind_catches_up():
     service = Service([None] * 10 + list(range(40)))
-    service.batches(40, most_late=20, connect_after=0)
+    service.batches(40, max_late=20, connect_after=0)
     assert service.connected_at == [0]
 
 
