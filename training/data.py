@@ -15,7 +15,8 @@ from pipeline.error_budget import ErrorBudget
 from pipeline.reading.byte_ranges import OnUnreadable
 from runtime.distributed import broadcast_from_primary, is_primary
 from runtime.errors import TrainingError
-from runtime.filesystem import is_there
+from runtime.filesystem import exists
+from runtime.formatting import format_row
 from runtime.parallel import prefetch_to_devices
 from runtime.progress import progress_bar
 from training.config import RunConfig
@@ -28,12 +29,13 @@ def find_corpus(config: RunConfig) -> Corpus:
     """Opens the corpus of a run, writing the demo corpus first where it is asked for."""
     audio_dirs = config.audio_dirs
     if config.demo:
-        logger.info("demo corpus      %s (synthesized here; listen to it)", config.demo_dir)
+        text = f"{config.demo_dir} (synthesized here; listen to it)"
+        logger.info("%s", format_row("demo corpus", text))
         # The first host first: the folder may be one for all of them.
         broadcast_from_primary(lambda: synthesize_demo_corpus(config.demo_dir))
         synthesize_demo_corpus(config.demo_dir)
         audio_dirs = (config.demo_dir,)
-    if jax.process_count() > 1 and config.catalogue and not is_there(config.catalogue):
+    if jax.process_count() > 1 and config.catalogue and not exists(config.catalogue):
         raise TrainingError(
             f"--catalogue={config.catalogue} is not there: expected it where all hosts see it; "
             "python main.py inspect, with the same flag and the same folders, makes it"

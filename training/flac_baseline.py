@@ -9,6 +9,7 @@ from evaluation.baselines.encode import score_files
 from evaluation.baselines.libraries import Flac
 from pipeline.reading.chunks import Chunks
 from pipeline.split import draw_files
+from runtime.formatting import format_row
 from runtime.progress import progress_bar
 
 logger = logging.getLogger("wavestream")
@@ -33,11 +34,6 @@ def flac_bits_per_sample(valid: Chunks) -> float | None:
     if not encoded.any():
         return None
     bits_per_sample = float(score.bits[encoded].sum() / score.samples[encoded].sum())
-    logger.info(
-        "%-16s %.4f bits per sample on %d of the %d files of validation",
-        CODEC.name,
-        bits_per_sample,
-        encoded.sum(),
-        len(valid.catalogue),
-    )
+    where = f"on {encoded.sum()} of the {len(valid.catalogue)} files of validation"
+    logger.info("%s", format_row(CODEC.name, f"{bits_per_sample:.4f} bits per sample {where}"))
     return bits_per_sample

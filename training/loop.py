@@ -11,8 +11,8 @@ import jax
 from models.interface import Batch, Model
 from runtime.distributed import is_primary
 from runtime.errors import TrainingError
-from runtime.logging import ProgressBar, format_metrics
 from runtime.parallel import unreplicate
+from runtime.progress import ProgressBar
 from training.checkpoints.schedule import CheckpointSchedule
 from training.checkpoints.store import Checkpoint
 from training.config import TrainingConfig
@@ -25,6 +25,7 @@ from training.metrics.accumulator import (
     NotFiniteError,
     TimedIterator,
 )
+from training.metrics.console import format_metrics
 from training.metrics.writers import MetricWriter
 from training.profiler import Profiler
 from training.state import LoopState, init_state, restore_state
@@ -256,7 +257,7 @@ class _Run:
         )
         self._accumulator.add(metrics)
         self._progress.step += 1
-        self.bar.update(1)
+        self.bar.update()
 
     def _exchange_flags(self) -> bool:
         """Learns whether a host must stop; returns whether to save."""

@@ -17,7 +17,8 @@ from pipeline.inspect import describe_chunks, describe_files
 from runtime import distributed, failure_detector
 from runtime.errors import TrainingError
 from runtime.filesystem import absolute
-from runtime.logging import start_logging, summary_table
+from runtime.formatting import format_row, format_table
+from runtime.logging import start_logging
 from training.checkpoints.backup import back_up
 from training.checkpoints.compatibility import (
     check_hosts_agree,
@@ -97,7 +98,7 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
         writer.close()
         if store is not None:
             store.close()
-    logger.info("%s", summary_table(summary(config, result, flac, len(budget))))
+    logger.info("%s", format_table(summary(config, result, flac, len(budget))))
     distributed.finish()
     if result.failure:
         raise TrainingError(result.failure)
@@ -114,16 +115,14 @@ def _start_logging(config: RunConfig, is_primary: bool) -> None:
 
 def _describe(corpus: Corpus, config: RunConfig, is_primary: bool) -> None:
     for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
-        logger.info("%-16s %s", label, text)
+        logger.info("%s", format_row(label, text))
     if is_primary:
         warn_of_blocks(corpus, config)
+    hosts = f" on {jax.process_count()} hosts" if jax.process_count() > 1 else ""
+    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}{hosts}"
+    chunks = config.pipeline.batch_size // jax.device_count()
     logger.info(
-        "%-16s %d x %s%s, %d chunks each; the first step compiles",
-        "devices",
-        jax.device_count(),
-        jax.devices()[0].device_kind,
-        f" on {jax.process_count()} hosts" if jax.process_count() > 1 else "",
-        config.pipeline.batch_size // jax.device_count(),
+        "%s", format_row("devices", f"{devices}, {chunks} chunks each; the first step compiles")
     )
 
 
@@ -163,9 +162,10 @@ def _find_start(
             check_resumable(saved, settings, allowed, model.config)
             steps = config.training.training_steps
             if start.step >= steps:
-                logger.info("finished         all %d steps are done; --fresh trains anew", steps)
+                row = format_row("finished", f"all {steps} steps are done; --fresh trains anew")
             else:
-                logger.info("resuming         after step %d of %d", start.step, steps)
+                row = format_row("resuming", f"after step {start.step} of {steps}")
+            logger.info("%s", row)
             return start
     # Not before there is something to train on: a mistyped folder leaves an earlier run as it was.
     for name in ("metrics.jsonl", "timing.jsonl"):

@@ -2,8 +2,8 @@
 
 import os
 import shlex
-import time
 
+from runtime.formatting import format_time
 from training.config import RunConfig
 from training.flac_baseline import CODEC
 from training.loop import Result
@@ -49,7 +49,7 @@ def summary(
     model, tensorboard = config.path(".npz"), os.path.join(config.output_dir, "tensorboard")
     rows += [
         ("skipped files", f"{skipped:,}"),
-        ("time", time.strftime("%H:%M:%S", time.gmtime(result.wall_time_s))),
+        ("time", format_time(result.wall_time_s)),
         ("model", model),
         ("this run again", f"python main.py --flagfile={shlex.quote(config.path('.flags'))}"),
         ("log", config.path("_training.log")),

@@ -1,0 +1,31 @@
+"""Metrics as a line on the console and in the log."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from runtime.formatting import format_count
+
+_FIELDS: Sequence[tuple[str, Callable[[float], str]]] = (
+    ("train/loss", lambda x: f"loss {x:7.4f} nats/sample"),
+    ("train/bits_per_sample", lambda x: f"{x:7.4f} bits/sample"),
+    ("train/compression_ratio", lambda x: f"ratio {x:6.4f} of raw"),
+    ("train/grad_norm", lambda x: f"grad norm {x:8.3g}"),
+    ("train/learning_rate", lambda x: f"lr {x:8.2e}"),
+    ("train/samples_per_second", lambda x: f"{format_count(x):>5} samples/s"),
+    ("train/input_wait_fraction", lambda x: f"input wait {x:4.0%}"),
+    ("valid/loss", lambda x: f"valid loss {x:7.4f} nats/sample"),
+    ("valid/bits_per_sample", lambda x: f"valid {x:7.4f} bits/sample"),
+    ("valid/compression_ratio", lambda x: f"valid ratio {x:6.4f} of raw"),
+)
+
+
+def format_metrics(step: int, total: int, metrics: Mapping[str, float]) -> str:
+    """Returns one line of a run, its columns aligned with those of the other lines.
+
+    Args:
+      step: steps done.
+      total: steps of the whole run.
+      metrics: by name; those that are not in _FIELDS are left out. `*/compression_ratio` is
+        compressed over raw bits, `train/input_wait_fraction` a share of the time.
+    """
+    fields = [show(float(metrics[name])) for name, show in _FIELDS if name in metrics]
+    return " | ".join([f"step {step:>{len(str(total))}}/{total}", *fields])
