@@ -27,6 +27,7 @@ def summarize(evaluation: Evaluation) -> Summary:
     parts = evaluation.cost_parts if len(evaluation.cost_parts) > 1 else {}
     return Summary(
         names=list(evaluation.names),
+        samples=evaluation.samples.tolist(),
         depth=evaluation.depth,
         confidence=CONFIDENCE,
         draws=DRAWS,
@@ -64,9 +65,7 @@ def _model(evaluation: Evaluation) -> Coder:
 
 
 def _model_cost(bits: np.ndarray, evaluation: Evaluation) -> Cost:
-    depth = np.full(len(bits), evaluation.depth)
-    cost = _cost(bits, evaluation.samples, depth, np.full(len(bits), np.nan))
-    return dataclasses.replace(cost, with_container=None, container_bits_per_file=[])
+    return _cost(bits, evaluation.samples, np.full(len(bits), evaluation.depth))
 
 
 def _order0(evaluation: Evaluation) -> Coder:
@@ -96,32 +95,39 @@ def _codec(name: str, evaluation: Evaluation) -> Coder:
 
 
 def _codec_cost(score: CodecScore | None) -> Cost | None:
-    return score and _cost(score.bits, score.samples, score.depth, score.container_bits)
+    if score is None:
+        return None
+    return _cost(score.bits, score.samples, score.depth, score.container_bits)
 
 
 def _cost(
     bits: np.ndarray,  # [N], NaN where there are none
     samples: np.ndarray,  # [N]
     depth: np.ndarray,  # [N]
-    container: np.ndarray,  # bits [N], NaN where they are not known
+    container_bits: np.ndarray | None = None,  # [N], NaN where they are not known
 ) -> Cost:
     taken = _taken(bits, samples)
-    files = bits[taken], samples[taken]
+    bits_taken, samples_taken = bits[taken], samples[taken]
     raw_bits = (samples * depth)[taken].sum()
-    # Where the container cannot be separated it is in `bits` already.
-    with_container = (bits + np.nan_to_num(container))[taken]
-    return Cost(
+    cost = Cost(
         files=int(taken.sum()),
-        samples=int(samples[taken].sum()),
-        bits_per_sample=_number(bits_per_sample(*files)),
-        ratio=_number(bits[taken].sum() / raw_bits if raw_bits else math.nan),
-        mean_over_files=_number(mean_over_files(*files)),
-        with_container=_number(bits_per_sample(with_container, samples[taken])),
-        container_is_known=bool(np.isfinite(container[taken]).all()),
+        samples=int(samples_taken.sum()),
+        bits_per_sample=_number(bits_per_sample(bits_taken, samples_taken)),
+        ratio=_number(bits_taken.sum() / raw_bits if raw_bits else math.nan),
+        mean_over_files=_number(mean_over_files(bits_taken, samples_taken)),
         per_file=_quotients(bits, samples),
         bits_per_file=_numbers(bits),
-        container_bits_per_file=_numbers(container),
-        samples_per_file=samples.tolist(),
+    )
+    if container_bits is None:
+        return cost
+    container = container_bits[taken]
+    # Where the container cannot be separated it is in `bits` already.
+    with_container = bits_per_sample(bits_taken + np.nan_to_num(container), samples_taken)
+    return dataclasses.replace(
+        cost,
+        with_container=_number(with_container),
+        container_is_known=bool(np.isfinite(container).all()),
+        container_bits_per_file=_numbers(container_bits),
     )
 
 

@@ -35,7 +35,6 @@ class Cost:
       per_file: bits per sample [N] of each file, `Summary.names`.
       bits_per_file: [N], without the container, where it is known.
       container_bits_per_file: [N].
-      samples_per_file: [N].
     """
 
     files: int = 0
@@ -48,7 +47,6 @@ class Cost:
     per_file: Numbers = dataclasses.field(default_factory=list)
     bits_per_file: Numbers = dataclasses.field(default_factory=list)
     container_bits_per_file: Numbers = dataclasses.field(default_factory=list)
-    samples_per_file: list[int] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,7 +113,8 @@ class Summary:
     """An evaluation, as it is shown.
 
     Attributes:
-      names: of the files.
+      names: of the files, N.
+      samples: in each of them, as the model sees it.
       depth: bits of a sample, uncompressed.
       confidence: of all intervals, such as 0.95.
       draws: of files, that the intervals come from.
@@ -131,6 +130,7 @@ class Summary:
     """
 
     names: list[str]
+    samples: list[int]
     depth: int
     confidence: float
     draws: int

@@ -186,7 +186,7 @@ def test_files_where_the_model_is_best_and_worst(case, count, tmp_path):
         assert header == ["", "samples", "model", "FLAC -8", "model less codec"]
         for name, *cells in rows:
             i = content["names"].index(name)
-            expected = [model["cost"]["samples_per_file"], model["cost"]["per_file"]]
+            expected = [content["samples"], model["cost"]["per_file"]]
             expected += [flac["cost"]["per_file"], flac["against_model"]["per_file"]]
             assert all(_agrees(*pair) for pair in zip(cells, (x[i] for x in expected), strict=True))
             shown.append(expected[-1][i])

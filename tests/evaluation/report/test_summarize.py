@@ -144,7 +144,7 @@ def test_per_file_and_per_bin_numbers_are_all_there():
     found = evaluation(3)
     summary = summarize(found)
     assert summary.model.cost.bits_per_file == found.model_bits.tolist()
-    assert summary.model.cost.samples_per_file == found.samples.tolist()
+    assert summary.samples == found.samples.tolist()
     flac = next(codec for codec in summary.codecs if codec.name == "FLAC -8")
     assert flac.cost.bits_per_file == found.codecs[0].bits.tolist()
     assert flac.cost.container_bits_per_file == found.codecs[0].container_bits.tolist()
