@@ -1,7 +1,7 @@
 """How numbers and names read, on the console and on the page."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 NOTHING = "\N{EN DASH}"
@@ -66,3 +66,15 @@ def setting(value: Any) -> str:
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return ", ".join(map(printable, value))
     return printable(value if isinstance(value, str) else json.dumps(value))
+
+
+def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
+    """Returns lines of cells, those of the first `left` columns to the left, the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            f"{cell:<{width}}" if i < left else f"{cell:>{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

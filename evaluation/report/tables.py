@@ -2,10 +2,10 @@
 
 import enum
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from evaluation.report.formatting import bits, bound, difference, printable, ratio
+from evaluation.report.formatting import aligned, bits, bound, difference, printable, ratio
 from evaluation.report.summary import Coder, Cost, Interval, Summary
 from evaluation.report.verdict import rules, verdict
 
@@ -118,7 +118,7 @@ def format_table(summary: Summary) -> str:
     # A header takes two lines, broken at its last space.
     above, below = zip(*(header.rpartition(" ")[::2] for header in headers), strict=True)
     cells = [["", *above], ["", *below], *([_name(row), *row.cells] for row in rows)]
-    lines = _aligned(cells)
+    lines = aligned(cells)
     rule = "-" * max(map(len, lines))
     text = [*textwrap.wrap(verdict(summary), _WIDTH), "", *lines[:2], rule, *lines[2:], rule]
     remarks = [*notes(summary), *(f"{term}: {meaning}" for term, meaning in rules(summary))]
@@ -131,15 +131,3 @@ def _name(row: Row) -> str:
     name, width = printable(row.coder.name), _NAME_WIDTH - len(row.marks)
     short = name if len(name) <= width else name[: width - 1] + "…"
     return ("> " if row.coder.kind == "model" else "  ") + short + row.marks
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of cells: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            f"{cell:>{width}}" if i else f"{cell:<{width}}"
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
