@@ -1,6 +1,7 @@
-"""How many devices a CPU becomes."""
+"""What this machine has, and how many devices a CPU becomes."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -8,12 +9,12 @@ import jax
 import pytest
 
 from runtime import devices
-from tests.command_line import ROOT
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 _COUNT = """
 from runtime import devices
-devices._cores = lambda: {cores}
-devices.share_cores({batch_size})
+devices.share_cores({batch_size}, {cores})
 import jax
 print(jax.local_device_count())
 """
@@ -47,5 +48,25 @@ def test_too_late_is_no_error():
     assert (jax.local_device_count(), os.environ.get("XLA_FLAGS")) == before
 
 
-def test_there_is_a_core():
-    assert 1 <= devices._cores() <= (os.cpu_count() or 1)
+def test_there_are_cores_and_memory():
+    assert 1 <= devices.available_cores() <= (os.cpu_count() or 1)
+    assert 2**28 < devices.available_memory() < 2**50
+
+
+def test_the_steps_of_forced_cpu_devices_are_waited_for():
+    assert (devices.platform(), devices.steps_in_flight()) == ("cpu", 1)
+
+
+_QUIET = """
+import sys
+import runtime.devices
+assert not {"jax", "tensorflow"} & sys.modules.keys()
+runtime.devices.keep_tensorflow_off_accelerators()
+import tensorflow as tf
+assert not [d for d in tf.config.get_visible_devices() if d.device_type != "CPU"]
+"""
+
+
+def test_tensorflow_sees_the_cpu_alone_and_says_nothing():
+    done = subprocess.run([sys.executable, "-c", _QUIET], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -6,107 +6,112 @@ import threading
 
 import pytest
 
-from runtime import failure_detector as lifeline
-from runtime.failure_detector import STATUS, FailureDetector
+from runtime import failure_detector
+from runtime.failure_detector import STATUS, FailureDetector, Timeouts
+
+
+class _Hosts:
+    """Some hosts and their failure detectors."""
+
+    def __init__(self, caplog):
+        self._caplog = caplog
+        self.ends = queue.Queue()
+
+    def _end_process(self, status):
+        self.ends.put((status, self._caplog.messages[-1]))
+        failure_detector.writing.release()  # Here all processes share it.
+        threading.Event().wait()  # As if the process had ended.
+
+    def connect(self, num_processes, on_listening=lambda port: None, **timeouts):
+        """Returns the failure detectors by the number of their host."""
+        is_sent, detectors, sent = threading.Event(), {}, []
+
+        def broadcast(action):
+            if not sent:  # The primary.
+                sent.append(action())
+                on_listening(sent[0][0])
+                is_sent.set()
+            is_sent.wait(10)
+            return sent[0]
+
+        def connect(number):
+            if number:
+                is_sent.wait(10)
+            detectors[number] = FailureDetector.connect(
+                number,
+                num_processes,
+                "localhost",
+                broadcast,
+                timeouts=Timeouts(grace=0.1, **timeouts),
+                end_process=self._end_process,
+            )
+
+        threads = [threading.Thread(target=connect, args=[i]) for i in range(num_processes)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert len(detectors) == num_processes
+        return detectors
+
+    def wait(self, count):
+        """Returns the ends of all: none is left to end a process after the test."""
+        return [self.ends.get(timeout=10) for _ in range(count)]
 
 
 @pytest.fixture
-def ended(monkeypatch, caplog):
-    """Returns how the processes end: the status and what was said before."""
-    ends = queue.Queue()
-
-    def end(status):
-        ends.put((status, caplog.messages[-1]))
-        lifeline.writing.release()  # Here all processes share it.
-        threading.Event().wait()  # As if the process had ended.
-
-    monkeypatch.setattr(lifeline.os, "_exit", end)
-    monkeypatch.setattr(lifeline, "_GRACE_SECONDS", 0.1)
-    return ends
+def hosts(caplog):
+    return _Hosts(caplog)
 
 
-def _tied(num_hosts, knock=lambda port: None):
-    """Returns the ends of some hosts by their number."""
-    told, lifelines = threading.Event(), {}
-    found = []
-
-    def tell(action):
-        if not found:  # The first host.
-            found.append(action())
-            knock(found[0][0])
-            told.set()
-        told.wait(10)
-        return found[0]
-
-    def tie(index):
-        if index:
-            told.wait(10)
-        lifelines[index] = FailureDetector.tie(index, num_hosts, "localhost", tell)
-
-    threads = [threading.Thread(target=tie, args=(index,)) for index in range(num_hosts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert len(lifelines) == num_hosts
-    return lifelines
-
-
-def _all(ended, num_hosts):
-    """Returns the ends of all hosts: none is left to end a process after the test."""
-    return [ended.get(timeout=10) for _ in range(num_hosts)]
-
-
-def test_a_reason_reaches_all_the_others(ended):
-    _tied(3)[2].cut("the disk\nis full")
-    for status, said in _all(ended, 3):
+def test_an_error_reaches_all_the_others(hosts):
+    hosts.connect(3)[2].broadcast_error("the disk\nis full")
+    for status, said in hosts.wait(3):
         assert status == STATUS
         assert said.startswith("host 2: the disk is full. A run needs all of its hosts")
 
 
-def test_an_end_after_the_work_is_no_failure(ended):
-    lifelines = _tied(2)
-    for end in lifelines.values():
-        end.untie()
-    for end in lifelines.values():
-        for peer in end._peers.values():
+def test_an_end_after_the_work_is_no_failure(hosts):
+    detectors = hosts.connect(2)
+    for detector in detectors.values():
+        detector.close()
+    for detector in detectors.values():
+        for peer in detector._peers.values():
             peer.connection.shutdown(socket.SHUT_RDWR)
     with pytest.raises(queue.Empty):
-        ended.get(timeout=0.5)
+        hosts.ends.get(timeout=0.5)
 
 
-def test_a_connection_that_breaks(ended):
-    lifelines = _tied(2)
-    lifelines[1]._peers[0].connection.shutdown(socket.SHUT_RDWR)
-    for _, said in _all(ended, 2):
+def test_a_connection_that_breaks(hosts):
+    detectors = hosts.connect(2)
+    detectors[1]._peers[0].connection.shutdown(socket.SHUT_RDWR)
+    for _, said in hosts.wait(2):
         assert "its process has ended, or cannot be reached any more" in said
 
 
-def test_a_host_that_falls_silent(ended, monkeypatch):
-    monkeypatch.setattr(lifeline, "_SILENCE_SECONDS", 0.5)
-    _tied(2)
-    for _, said in _all(ended, 2):
-        assert ": silent for 0.5 seconds. A run needs all" in said
+def test_a_host_that_falls_silent(hosts):
+    hosts.connect(2, silence=0.5)
+    for _, said in hosts.wait(2):
+        assert ": no heartbeat for 0.5 seconds. A run needs all" in said
 
 
-def test_strangers_at_the_port_are_let_alone(ended, monkeypatch):
-    monkeypatch.setattr(lifeline, "_PING_SECONDS", 0.3)
+def test_strangers_at_the_port_are_let_alone(hosts):
     strangers = []
 
-    def knock(port):
+    def connect_strangers(port):
         for content in (b"\xff\xfe\n", b"GET / HTTP/1.1\r\n\r\n", b""):
             strangers.append(socket.create_connection(("localhost", port)))
             strangers[-1].sendall(content)
 
-    _tied(2, knock)[1].cut("heard")
-    for _, said in _all(ended, 2):
+    hosts.connect(2, connect_strangers, heartbeat=0.3)[1].broadcast_error("heard")
+    for _, said in hosts.wait(2):
         assert said.startswith("host 1: heard")
 
 
-def test_what_is_being_written_is_finished_first(ended):
-    lifelines = _tied(2)
-    with lifeline.writing:
-        lifelines[1].cut("over")
+def test_what_is_being_written_is_finished_first(hosts):
+    detectors = hosts.connect(2)
+    with failure_detector.writing:
+        detectors[1].broadcast_error("over")
         with pytest.raises(queue.Empty):
-            ended.get(timeout=0.5)
-    assert [status for status, _ in _all(ended, 2)] == [STATUS, STATUS]
+            hosts.ends.get(timeout=0.5)
+    assert [status for status, _ in hosts.wait(2)] == [STATUS, STATUS]
