@@ -10,7 +10,7 @@ import pytest
 
 import main
 from models.model_file import save_model
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.command_line import ROOT, error_of, parsed
 from tests.evaluation.runs.test_run_dir import write_run
 from tests.wav_files import random_frames, write_wav
@@ -150,7 +150,7 @@ def test_a_reader_that_is_gone_ends_it_quietly(tmp_path, arg):
 
 def _wav(path, frames=3000, channels=1, encoding=Encoding.S16):
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_wav(path, random_frames(encoding, frames, channels), encoding, rate=8000)
+    write_wav(path, random_frames(encoding, frames, channels), encoding, sample_rate=8000)
 
 
 def _broken(path):
