@@ -9,7 +9,7 @@ import jax
 from models.interface import Batch, Model
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.data_service.client import distributed_batches
-from pipeline.dataset import make_dataset
+from pipeline.dataset import iterate, make_dataset
 from pipeline.demo import synthesize_demo_corpus
 from pipeline.error_budget import ErrorBudget
 from pipeline.reading.byte_ranges import OnUnreadable
@@ -96,7 +96,7 @@ def train_batches(
             return distributed_batches(
                 corpus.train, service=config.data_service, first_step=first_step, **reading
             )
-        return make_dataset(corpus.train, first_step=first_step, **reading).as_numpy_iterator()
+        return iterate(make_dataset(corpus.train, first_step=first_step, **reading))
 
     return batches
 
@@ -108,7 +108,8 @@ def valid_batches(
     if not len(corpus.valid):
         return None
     reading = _reading(config, on_unreadable)
-    return make_dataset(corpus.valid, one_pass=True, **reading).as_numpy_iterator
+    dataset = make_dataset(corpus.valid, one_pass=True, **reading)
+    return lambda: iterate(dataset)
 
 
 def device_batch(model: Model, batch: Batch) -> DeviceBatch:
