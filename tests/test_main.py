@@ -43,7 +43,8 @@ def test_a_command_is_added_by_a_module_and_a_line_of_the_table(capsys):
         (("--toys", "3", "toy", "--batch_size", "2"), (7, "3 2\n")),
         (("toy", "train", "toy"), (7, "1 128 train toy\n")),
         (("toy", "--", "--toys=2"), (7, "1 128 --toys=2\n")),
-        (("--undefok=x", "toy", "--x=1"), (7, "1 128\n")),
+        (("--undefok=x,seed", "toy", "--x=1", "--seed=1"), (7, "1 128\n")),
+        (("--verbosity", "0", "--nopdb", "toy", "help"), (7, "1 128 help\n")),
     ],
 )
 def test_where_the_name_of_a_command_may_be(capsys, args, status_and_output):
