@@ -74,6 +74,7 @@ def test_one_file(capsys, tmp_path, frames, training, validation):
     assert (shown["training"], shown["validation"]) == (training, validation)
 
 
+@pytest.mark.slow
 def test_demo_corpus_and_the_flag_file_of_a_training(capsys, tmp_path):
     preset = f"--flagfile={ROOT}/presets/quickstart.flags"
     shown = _inspect(capsys, tmp_path, preset, f"--output_dir={tmp_path}")
