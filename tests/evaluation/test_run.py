@@ -57,7 +57,7 @@ def test_the_models_own_folders_and_held_out_files_are_the_default(evaluate, fol
     assert 0 < len(valid.names) < 10
     assert sorted((*valid.names, *train.names)) == list(every.names)
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert [text.split(" are of")[0] for text in warnings] == [
+    assert [text.split(" are in")[0] for text in warnings] == [
         f"{len(train.names)} of these {len(train.names)} files",
         f"{len(train.names)} of these 10 files",
     ]
@@ -74,7 +74,7 @@ def test_part_of_a_training_folder_is_recognised(evaluate, folder, caplog):
     name = evaluate(folder, split="train").names[0]
     caplog.clear()
     evaluate(folder / name, split="all")
-    assert "1 of these 1 files are of the model's training split" in caplog.text
+    assert "1 of these 1 files are in the model's training split" in caplog.text
 
 
 def test_the_model_file_is_counted_wherever_it_lies(evaluate):
