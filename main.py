@@ -1,244 +1,192 @@
-"""Train a lossless audio compressor from a folder of WAV files.
+"""The command line: a table of commands, each with flags of its own.
 
-    python main.py --demo                                    on a corpus that it makes itself
-    python main.py --audio_dir=~/music --batch_size=256      on yours
-    python main.py inspect --audio_dir=~/music               what is in there, before training
-    python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech
-    python main.py evaluate --model=runs/quickstart/audio_model.npz --report_dir=report
-    python main.py compare runs/quickstart runs/speech_8bit  their settings, figures and curves
-    python main.py serve_input --role=dispatcher --port=5050 read on other machines (see README)
+    python main.py [COMMAND] [FLAGS]
 
-All flags: python main.py --helpfull
+The first argument that is not a flag names the command; `python main.py --help` lists them.
 """
 
+import contextlib
+import importlib
 import io
 import logging
 import os
+import re
 import sys
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from absl import app
-from absl.flags import adopt_module_key_flags
-from absl.logging import WARNING, set_verbosity
+from absl.flags import FLAGS as ABSL_FLAGS
+from absl.flags import Error, FlagValues
 
 import flags
-from evaluation.config import EvaluationConfig
-from pipeline.data_service.server import ServiceConfig, require_dispatcher, serve
-from training.config import RunConfig
+from commands import help as help_text
+from commands.interface import Command, Commands
+from runtime import distributed
+from runtime.errors import ConfigError, UserError
 
-adopt_module_key_flags(flags)
+COMMANDS = {
+    "train": "commands.train",  # The first: also where none is named.
+    "inspect": "commands.inspect",
+    "evaluate": "commands.evaluate",
+    "compare": "commands.compare",
+    "serve_input": "commands.serve_input",
+}
 
-_COMMANDS = ("train", "inspect", "evaluate", "compare", "serve_input")
+
+def load(table: Mapping[str, str]) -> Commands:
+    """Imports commands, given the modules that they are in."""
+    return {name: importlib.import_module(module).COMMAND for name, module in table.items()}
 
 
-def main(argv: list[str]) -> None:
-    """Dispatches to a command; a mistake of the user's is one line and status 2."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # Not every terminal has every character.
-    command, *arguments = argv[1:] or ["train"]
-    strange = arguments if command in _COMMANDS else [command]
-    if strange and command != "compare":
-        _fail(
-            f"unexpected {' '.join(strange)!r}; a folder is given as --audio_dir=FOLDER, a switch "
-            f"as --use_16bit or --nouse_16bit; commands are {', '.join(_COMMANDS)}"
-        )
+def parse(
+    argv: Sequence[str], table: Mapping[str, str] = COMMANDS
+) -> tuple[Command, FlagValues, list[str]]:
+    """Parses a command line, the program's name first.
+
+    Returns:
+      The command, its flags, and its other arguments.
+
+    Raises:
+      ConfigError: it is not a command line for these commands.
+      SystemExit: it asks for help, which is printed.
+    """
+    commands = load(table)
+    flags_of = {name: flags.define(command.groups) for name, command in commands.items()}
+    named, arguments = _split(argv[1:], flags_of)
+    name = named or next(iter(commands))
+    command, values = commands[name], flags_of[name]
+    others = {flag for each in flags_of.values() for flag in each} - set(values)
+    values.append_flag_values(ABSL_FLAGS)
+    if asked := _HELP_FLAGS & {argument.lstrip("-") for argument in arguments}:
+        _print_help(asked, commands, name, named is None, values)
+    for argument in arguments:
+        if argument.startswith("-") and (flag := _names(argument) & others):
+            owners = [owner for owner in commands if flag & set(flags_of[owner])]
+            raise ConfigError(
+                f"{argument.partition('=')[0]} is not a flag of {name}, but of "
+                f"{' and '.join(owners)} (python main.py {owners[0]} --help)"
+            )
     try:
-        if command != "serve_input":
-            flags.check_no_server()
-        if command == "compare":
-            _compare(arguments)
-        elif command == "evaluate":
-            _evaluate(flags.evaluation_config())
-        elif command == "serve_input":
-            _serve(flags.service_config())
-        else:
-            _on_a_corpus(command, flags.config())
-    except BrokenPipeError:
-        raise  # No mistake; run ends quietly.
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        _exit(130, "interrupted")
-    except (ArithmeticError, ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
-        if os.environ.get("WAVESTREAM_TRACEBACK"):
-            raise
-        if hosts := sys.modules.get("runtime.distributed"):
-            hosts.wait_for_reason(error)
-        _fail(str(error) or type(error).__name__)
+        # Flag files are for several commands: each passes over what the others' flags are.
+        rest = values([argv[0], f"--undefok={','.join(others)}", *arguments])[1:]
+    except (Error, ValueError) as error:  # ValueError: --nodemo=1
+        raise ConfigError(f"{_in_clear(str(error))} (--help lists the flags)") from error
+    ABSL_FLAGS.mark_as_parsed()  # absl reads its own there.
+    if rest and not command.arguments:
+        raise ConfigError(_unexpected(rest, commands))
+    return command, values, rest
 
 
-def _on_a_corpus(command: str, config: RunConfig) -> None:
-    if not config.audio_dirs and not config.demo:
-        _fail(
-            "--audio_dir is missing: a folder of WAV files "
-            "(or --demo, to train on a corpus that is made here)"
-        )
-    # Before all that may fail, for the other hosts to learn of it.
-    is_primary = command == "inspect" or _connect(config)
-    _check_folders(config.audio_dirs)
-    if is_primary:
-        _check_output(config)
-    _check_memory(config)
-    if config.data_service and command == "train":
-        require_dispatcher("--data_service", config.data_service)
-    _keep_off_the_accelerator()
-    if command == "inspect":
-        _inspect(config)
+def _split(
+    arguments: Sequence[str], flags_of: Mapping[str, FlagValues]
+) -> tuple[str | None, list[str]]:
+    """Returns the command's name, None if there is none, and the arguments without it."""
+    with_value = {"flagfile", "undefok"}  # They may come as two arguments, --batch_size 4.
+    with_value |= {flag for each in flags_of.values() for flag in each if not each[flag].boolean}
+    before = ""
+    for position, argument in enumerate(arguments):
+        if not argument.startswith("-") and before.lstrip("-") not in with_value:
+            if argument not in flags_of:
+                raise ConfigError(_unexpected(arguments[position:], flags_of))
+            return argument, [*arguments[:position], *arguments[position + 1 :]]
+        before = argument
+    return None, list(arguments)
+
+
+_HELP_FLAGS = {"help", "?", "helpshort", "helpfull", "helpxml"}
+
+
+def _print_help(
+    asked: set[str], commands: Commands, name: str, with_overview: bool, values: FlagValues
+) -> NoReturn:
+    """In place of absl's help, which knows one command, and ends with status 1."""
+    if "helpxml" in asked:
+        values.write_help_in_xml_format(sys.stdout)
     else:
-        _train(config)
+        if with_overview:
+            print(help_text.overview(commands), end="\n\n")
+        print(help_text.describe(name, commands[name]))
+        if "helpfull" in asked:
+            print(ABSL_FLAGS.get_help())
+    sys.exit(0)
 
 
-def _connect(config: RunConfig) -> bool:
-    """Joins the other hosts; returns whether this is the one that writes."""
-    if not config.hosts.several:
-        return True
-    from runtime import distributed as hosts
-    from runtime.devices import share_cores
-    from runtime.logging import start_logging
-
-    start_logging(None)  # Who learns that another host has failed, tells it.
-    share_cores(config.pipeline.batch_size // (config.hosts.num_processes or 1))
-    hosts.connect(config.hosts)
-    return hosts.is_primary()
+def _names(argument: str) -> set[str]:
+    """Returns what an argument may set: --nofoo is for a flag nofoo, or foo."""
+    name = argument.lstrip("-").partition("=")[0]
+    return {name, name.removeprefix("no")}
 
 
-def _check_folders(audio_dirs: Iterable[str]) -> None:
-    """Finds a mistyped folder before anything slow starts."""
-    for folder in audio_dirs:
-        if "://" not in folder and not os.path.exists(os.path.expanduser(folder)):
-            raise FileNotFoundError(f"--audio_dir={folder}: there is no such folder or file")
+def _unexpected(arguments: Sequence[str], commands: Iterable[str]) -> str:
+    return (
+        f"unexpected {' '.join(arguments)!r}; a folder is given as --audio_dir=FOLDER, a switch as "
+        f"--use_16bit or --nouse_16bit; commands are {', '.join(commands)}"
+    )
 
 
-def _check_output(config: RunConfig) -> None:
+def _in_clear(message: str) -> str:
+    """Returns absl's message in words for a user."""
+    for pattern, words in (
+        (r"\s+", " "),
+        (r"^ERROR:: ", ""),
+        (r"^Unknown command line flag '(\w*)'\.?", r"unknown flag --\1."),
+        (r"Did you mean: (.*) \?", r"Did you mean --\1?"),
+        (r"invalid literal for int.*", "expected a whole number"),
+        (r"could not convert string to float.*", "expected a number"),
+        (r"\('Non-boolean argument.*", "expected true or false"),
+    ):
+        message = re.sub(pattern, words, message)
+    return message
+
+
+@contextlib.contextmanager
+def readable_errors() -> Iterator[None]:
+    """Ends the process with one line and status 2 after an error that the user can mend.
+
+    All others keep their traceback. Other hosts learn of the error, too.
+    """
     try:
-        os.makedirs(config.output_dir, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"--output_dir={config.output_dir} cannot be made: {error}") from error
-    if not os.access(config.output_dir, os.W_OK | os.X_OK):
-        raise PermissionError(f"--output_dir={config.output_dir} is not writable")
+        yield
+    except BrokenPipeError as error:
+        distributed.abort(1, repr(error))
+        raise  # `run` ends quietly.
+    except KeyboardInterrupt:
+        _end(130, "interrupted")
+    except (UserError, OSError) as error:
+        _end(2, str(error) or type(error).__name__)
+    except RuntimeError as error:
+        # The class of JAX's errors has other names in older versions, and JAX may not be imported.
+        if "RESOURCE_EXHAUSTED" in str(error):
+            _end(2, f"out of memory, try a smaller --batch_size: {str(error).splitlines()[0]}")
+        raise
 
 
-def _check_memory(config: RunConfig) -> None:
-    """Refuses what would take the machine down: a window of batches is read while one is used."""
-    pipeline = config.pipeline
-    chunks = pipeline.window * pipeline.batch_size // (config.hosts.num_processes or 1)
-    needed = 2 * chunks * pipeline.chunk_size * pipeline.bits // 8
-    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > available:
-        raise MemoryError(
-            f"{chunks:,} chunks of --chunk_size={pipeline.chunk_size:,}, those that are shuffled "
-            f"among each other, take {needed / 2**30:,.0f} GiB of {available / 2**30:,.0f}: "
-            "expected a smaller --batch_size, --chunk_size or --shuffle_window"
-        )
-
-
-def _keep_off_the_accelerator() -> None:
-    """Leaves the GPU or TPU to JAX; TensorFlow would take all of its memory."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # Unused here, and announces itself.
-    logging.getLogger("jax").setLevel(logging.WARNING)  # It tells of every backend it lacks.
-    set_verbosity(WARNING)  # Orbax tells of every file it writes.
-    import tensorflow as tf
-
-    for kind in ("GPU", "TPU"):
-        tf.config.set_visible_devices([], kind)
-
-
-def _train(config: RunConfig) -> None:
-    import jax
-
-    from runtime.devices import share_cores
-
-    share_cores(config.pipeline.batch_size)
-    flags.check_devices(config.pipeline.batch_size, jax.device_count())
-    from training.run import run
-
-    result = run(config, flags.as_flagfile())
-    if result.signal is not None:
-        sys.exit(128 + result.signal)  # As a shell tells of a process that a signal has ended.
-
-
-def _inspect(config: RunConfig) -> None:
-    from pipeline.inspect import describe_batch, describe_chunks, describe_files
-    from runtime.logging import start_logging
-    from training.data import find_corpus
-
-    start_logging(None)
-    corpus = find_corpus(config)
-    for describe in (describe_files, describe_chunks, describe_batch):
-        for label, text in describe(corpus):
-            print(f"{label:<17}{text}", flush=True)
-
-
-def _evaluate(config: EvaluationConfig) -> None:
-    from models.model_file import load_model
-
-    _check_folders(config.audio_dirs)
-    if os.path.isdir(config.model):
-        raise IsADirectoryError(f"--model={config.model} is a folder: expected the .npz file in it")
-    loaded = load_model(config.model)
-    flags.check_model(loaded.settings)
-    _keep_off_the_accelerator()
-    from evaluation.report.figures import figures
-    from evaluation.report.table import format_table
-    from evaluation.report.write import write_report
-    from evaluation.run import run
-    from runtime.devices import share_cores
-    from runtime.logging import start_logging
-
-    share_cores(config.batch_size)
-    start_logging(None)
-    loaded.check_params()
-    result = run(config, loaded.model(), loaded.params, loaded.settings, loaded.pipeline())
-    found = figures(result)
-    print(format_table(found), flush=True)  # Whatever becomes of the report.
-    if config.report_dir:
-        print(f"report: {write_report(found, config.report_dir)}")
-
-
-def _compare(run_dirs: list[str]) -> None:
-    from evaluation.runs.compare import compare, format_comparison, write_comparison
-    from runtime.logging import start_logging
-
-    if not run_dirs:
-        _fail("compare what? Name the folders of runs, as in: compare runs/one runs/two")
-    start_logging(None)
-    comparison = compare(run_dirs)
-    print(format_comparison(comparison))
-    print(write_comparison(comparison, flags.report_dir() or "."))
-
-
-def _serve(config: ServiceConfig) -> None:
-    if config.dispatcher:
-        require_dispatcher("--dispatcher", config.dispatcher)
-    _keep_off_the_accelerator()
-    from runtime.logging import start_logging
-
-    start_logging(None)
-    serve(config)
-
-
-def _fail(message: str) -> NoReturn:
+def _end(status: int, message: str) -> NoReturn:
+    if os.environ.get("WAVESTREAM_TRACEBACK"):
+        traceback.print_exc()
     message = " ".join(message.split())
     logger = logging.getLogger("wavestream")
-    if logger.handlers:  # The log file of a run tells its end, too.
+    if logger.handlers:  # A run's log file is to say how it has ended.
         logger.error(message)
     else:
         print(f"error: {message}", file=sys.stderr)
-    _exit(2, message)
-
-
-def _exit(status: int, reason: str) -> NoReturn:
-    if hosts := sys.modules.get("runtime.distributed"):
-        hosts.leave(status, reason)
+    distributed.abort(status, message)
     sys.exit(status)
 
 
-def run() -> None:
+def run(table: Mapping[str, str] = COMMANDS) -> None:
     """The entry point."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # Not every terminal has every character.
     try:
         try:
-            app.run(main, flags_parser=flags.parse)
+            with readable_errors():
+                app.run(
+                    lambda parsed: parsed[0].run(*parsed[1:]),
+                    flags_parser=lambda argv: parse(argv, table),
+                )
         finally:
             print(end="", flush=True)  # Here, not at exit, where an error cannot be caught.
     except BrokenPipeError:  # inspect | head

@@ -5,12 +5,13 @@
 
 It makes up the catalogue of so many files of 10.6 MB (a minute of 44.1 kHz stereo in 16 bits), each
 with a name of its own. That a batch can be read from any of them costs one real file and 4,096
-links to it: "x//.//a.wav" and "x/././a.wav" are two names of one file, so the places of dots and
-slashes tell files apart. Then a new process does what each host does when a run is resumed, and
+links to it: "x//.//a.wav" and "x/././a.wav" are two names of one file, so dots and slashes number
+the files. Then a new process does what each host does when a run is resumed, and
 reads its share of a batch. `docs/petabyte.md` says what follows from the figures.
 """
 
 import argparse
+import dataclasses
 import os
 import pathlib
 import resource
@@ -36,24 +37,24 @@ from pipeline.config import PipelineConfig
 from pipeline.split import hash_to_unit, split_catalogue
 from runtime import filesystem
 
-_SECONDS, _RATE, _CHANNELS = 60, 44100, 2
+_SECONDS, _SAMPLE_RATE, _CHANNELS = 60, 44100, 2
 _LINKS = 4096
-_BITS = 15  # Of the number of a file, told by dots and slashes; the rest is in the link's name.
+_BITS = 15  # of the number of a file, written in dots and slashes; the rest is the link's name
 _SEED = 42
 _BLOCK = 2**20
-_REQUEST_BYTES = 2**19  # What `tf.io.gfile` asks a bucket for, see `pipeline/__init__.py`.
-_SCANNED = 50_000  # FileTable that are really listed and scanned.
+_REQUEST_BYTES = 2**19  # what `tf.io.gfile` asks a bucket for, see `pipeline/__init__.py`.
+_SCANNED = 50_000  # files that are really listed and scanned
 
 
 class Clock:
-    """Tells what steps take, and what is in memory after them."""
+    """Prints the wall time of steps, and what is in memory after them."""
 
     def __init__(self, num_files: int) -> None:
         self._num_files = num_files
         self._before = _resident_bytes()
 
     def run(self, label: str, step: Callable[[], Any]) -> Any:
-        """Runs a step and prints its figures."""
+        """Runs a step, prints its figures and returns its result."""
         start = time.perf_counter()
         result = step()
         seconds = time.perf_counter() - start
@@ -74,18 +75,18 @@ class Clock:
 
 
 def make(folder: str, path: str, num_files: int) -> None:
-    """Writes the catalogue and the file that its entries lead to."""
+    """Writes the catalogue and the file that all its paths lead to."""
     clock = Clock(num_files)
     with wave.open(f"{folder}/000.wav", "wb") as file:
-        file.setparams((_CHANNELS, 2, _RATE, 0, "NONE", ""))
+        file.setparams((_CHANNELS, 2, _SAMPLE_RATE, 0, "NONE", ""))
         rng = np.random.default_rng(0)
-        frames = rng.integers(-(2**15), 2**15, (_SECONDS * _RATE, _CHANNELS), np.int16)
+        frames = rng.integers(-(2**15), 2**15, (_SECONDS * _SAMPLE_RATE, _CHANNELS), np.int16)
         file.writeframes(frames.tobytes())
     for number in range(1, _LINKS):
         os.link(f"{folder}/000.wav", f"{folder}/{number:03x}.wav")
     files = clock.run("make it up", lambda: _make_up(folder, num_files))
-    kept = clock.run("places of the split", lambda: hash_to_unit(files.names, _SEED))
-    files = FileTable(**{**vars(files), "places": {_SEED: kept}})
+    hashes = clock.run("hashes of the split", lambda: hash_to_unit(files.names, _SEED))
+    files = dataclasses.replace(files, split_hashes={_SEED: hashes})
     clock.run("save", lambda: files.save(path, {"audio_dirs": [folder]}))
     clock.end()
     size = os.path.getsize(path)
@@ -122,9 +123,9 @@ def _make_up(folder: str, num_files: int) -> FileTable:
         sizes=all_the_same(size),
         mtimes_ns=all_the_same(mtime_ns),
         offsets=all_the_same(44),
-        frames=all_the_same(_SECONDS * _RATE),
+        frames=all_the_same(_SECONDS * _SAMPLE_RATE),
         channels=all_the_same(_CHANNELS),
-        rates=all_the_same(_RATE),
+        sample_rates=all_the_same(_SAMPLE_RATE),
         encodings=all_the_same(1),
     )
 
@@ -186,11 +187,11 @@ def count_reads(chunks: Any, rows: tuple[int, int], step: int, windows: int = 10
 
 
 def scan(folder: str) -> None:
-    """Lists and scans real files, to tell what that costs the processor and the memory."""
+    """Lists and scans real files, to measure processor and memory."""
     clock = Clock(_SCANNED)
     os.makedirs(folder)
     with wave.open(f"{folder}/{0:020}.wav", "wb") as file:
-        file.setparams((_CHANNELS, 2, _RATE, 0, "NONE", ""))
+        file.setparams((_CHANNELS, 2, _SAMPLE_RATE, 0, "NONE", ""))
         file.writeframes(bytes(4))
     for number in range(1, _SCANNED):
         os.link(f"{folder}/{0:020}.wav", f"{folder}/{number:020}.wav")

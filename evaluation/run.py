@@ -201,7 +201,7 @@ def _settings(
         "folders": list(config.audio_dirs or settings["audio_dirs"]),
         "split": split,
         "eval_files": config.eval_files,
-        "hours": round(float((catalogue.frames / catalogue.rates).sum()) / 3600, 3),
+        "hours": round(float((catalogue.frames / catalogue.sample_rates).sum()) / 3600, 3),
         **dict(describe_noted(catalogue)),
         **{f"pipeline.{name}": value for name, value in dataclasses.asdict(pipeline).items()},
         **{f"model.{name}": value for name, value in settings["model"].items()},

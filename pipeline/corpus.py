@@ -1,26 +1,34 @@
-"""A corpus: the catalogue of some folders, split, and cut into chunks."""
+"""A corpus: the catalogue of some folders, split by file, and divided into chunks."""
 
 import collections
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.catalogue.catalogue import Catalogue, Progress, Skipped, build_catalogue
+from pipeline.catalogue.catalogue import Catalogue, Skipped, build_catalogue
 from pipeline.catalogue.catalogue_file import open_catalogue
+from pipeline.catalogue.scan import Progress
 from pipeline.config import PipelineConfig
 from pipeline.reading.chunks import Chunks
 from pipeline.split import split_catalogue
+from runtime.errors import DataError
 
-_NAMED = 5  # Skipped files that an error names.
+_NAMED = 5  # reasons, with a file each, that a message gives
 
 
-class NoAudioError(ValueError):
-    """There is nothing to train on."""
+class NoAudioError(DataError):
+    """No file of the folders can be used."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """What there is to train on and to validate on."""
+    """The files of some folders, and the chunks of both sides.
+
+    Attributes:
+      catalogue: all files, and those skipped.
+      train: the chunks to train on.
+      valid: the chunks of the files held out; may be empty.
+    """
 
     catalogue: Catalogue
     train: Chunks
@@ -28,7 +36,7 @@ class Corpus:
 
     @property
     def steps_per_epoch(self) -> float:
-        """Batches after which every training chunk came once."""
+        """Steps in which every training chunk comes once."""
         return len(self.train) / self.train.config.batch_size
 
 
@@ -43,11 +51,11 @@ def open_corpus(
     progress: Progress | None = None,
     num_threads: int = 16,
 ) -> Corpus:
-    """Finds the files, holds some of them out, and numbers the chunks.
+    """Finds the files, holds some of them out, and divides both sides into chunks.
 
     Args:
       audio_dirs: see `build_catalogue`.
-      config: how files are cut.
+      config: of the chunks; its seed decides which files are held out.
       valid_fraction: the share of files held out.
       num_chunks: the most chunks to train on.
       cache_path: see `build_catalogue`.
@@ -57,7 +65,9 @@ def open_corpus(
 
     Raises:
       NoAudioError: no file can be used; names what was skipped, and why.
-      OSError, ImportError, ValueError: a folder cannot be reached.
+      CatalogueError: see `open_catalogue`.
+      FileNotFoundError, OSError: a folder does not exist or cannot be reached.
+      MissingDependencyError, ConfigError: see `filesystem.require_filesystem`.
     """
     scan: dict[str, Any] = {"progress": progress, "num_threads": num_threads}
     if catalogue_path:
@@ -81,7 +91,7 @@ def open_corpus(
 
 
 def describe_skipped(skipped: Sequence[Skipped], limit: int = _NAMED) -> str:
-    """Names some skipped files, one of each reason first."""
+    """Returns a text that names a skipped file of each reason, of `limit` reasons at most."""
     by_reason: dict[str, list[str]] = collections.defaultdict(list)
     for path, reason in skipped:
         by_reason[reason].append(path)

@@ -10,18 +10,18 @@ logger = logging.getLogger("wavestream")
 
 
 class ErrorBudget:
-    """Counts the files that cannot be used, from the beginning or any more, and names each once."""
+    """Counts and logs the files skipped, by the scan or since; says when they are too many."""
 
     def __init__(
         self, num_files: int, skipped: Sequence[Skipped], *, strict: bool, max_fraction: float
     ) -> None:
-        """Begins with the files that the catalogue has skipped, and tells of them.
+        """Counts and logs the files that the scan has skipped.
 
         Args:
-          num_files: how many were found, these among them.
-          skipped: those that cannot be used.
-          strict: one is too many.
-          max_fraction: more than this share of all files is too many.
+          num_files: how many were found, with those skipped.
+          skipped: by the scan.
+          strict: a single skipped file is too many.
+          max_fraction: more than this share of all files, 0 to 1, is too many.
         """
         self._num_files, self._strict, self._max_fraction = num_files, strict, max_fraction
         self._skipped = dict(skipped)
@@ -34,27 +34,27 @@ class ErrorBudget:
         return len(self._skipped)
 
     def add(self, path: str, reason: str) -> None:
-        """Takes one failed read; called from the threads of the graph."""
+        """Counts a file that could not be read; called from the threads of the graph."""
         if path not in self._skipped:
             self._skipped[path] = reason
-            logger.warning("%r cannot be read any more and is left out: %s", path, reason)
+            logger.warning("%r skipped, it can no longer be read: %s", path, reason)
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """Returns the files that cannot be used, in the order they were found out."""
+        """The skipped files, in the order in which they were found."""
         return tuple(Skipped(*item) for item in list(self._skipped.items()))
 
     def merge(self, skipped: Iterable[Skipped]) -> None:
-        """Counts the files that another host could not use."""
+        """Counts the files that another host has skipped."""
         self._skipped.update(dict(skipped))
 
     def exceeded(self) -> str | None:
-        """Returns why the run must end; None where it need not."""
+        """Returns why the run must end; None while it may go on."""
         if not self._skipped:
             return None
         if self._strict:
             path, reason = self.skipped[0]
-            return f"{path!r} cannot be used ({reason}), and --strict lets none be skipped"
+            return f"{path!r} cannot be used ({reason}), and --strict allows no skipped file"
         if len(self._skipped) > self._max_fraction * self._num_files:
             return (
                 f"{len(self._skipped)} of {self._num_files} files cannot be used, more than "

@@ -9,22 +9,22 @@ from pipeline.corpus import Corpus, describe_skipped
 from pipeline.dataset import make_dataset
 from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_chunks import is_scored
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 
 
 def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
     """Returns what the headers say, as rows of label and text."""
     files, table = corpus.catalogue, corpus.catalogue.files
-    seconds = files.of(table.frames) / files.of(table.rates)
+    seconds = files.take(table.frames) / files.take(table.sample_rates)
     rows = [
         ("files", f"{len(files):,} with {_duration(seconds.sum())} of audio"),
         (
             "length of a file",
             f"{seconds.min():,.2f} to {seconds.max():,.2f} s, median {np.median(seconds):,.2f} s",
         ),
-        ("rates", _tally(files.of(table.rates), lambda rate: f"{rate:,} Hz")),
-        ("channels", _tally(files.of(table.channels), _channels)),
-        ("encodings", _tally(files.of(table.encodings), lambda code: Encoding(code).label)),
+        ("sample rates", _tally(files.take(table.sample_rates), lambda hertz: f"{hertz:,} Hz")),
+        ("channels", _tally(files.take(table.channels), _channels)),
+        ("encodings", _tally(files.take(table.encodings), lambda code: Encoding(code).label)),
     ]
     rows += describe_noted(files)
     if files.skipped:

@@ -9,10 +9,11 @@ import numpy as np
 
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.catalogue.string_array import StringArray
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
+from runtime.errors import ConfigError
 
-_BYTES = 6  # Of a hash: a float64 holds them exactly.
-_BLOCK = 2**16
+_HASH_BYTES = 6  # a float64 holds them exactly
+_BLOCK = 2**16  # names whose hashes are Python objects at a time
 
 
 def split_catalogue(
@@ -32,37 +33,40 @@ def split_catalogue(
       seed: another seed holds out other files.
 
     Raises:
-      ValueError: `valid_fraction` is out of range.
+      ConfigError: `valid_fraction` is out of range.
     """
     if not 0 <= valid_fraction < 1:
-        raise ValueError(f"valid_fraction is {valid_fraction}, expected 0 <= valid_fraction < 1")
+        raise ConfigError(f"valid_fraction is {valid_fraction}, expected 0 <= valid_fraction < 1")
     if not valid_fraction:
         return catalogue, catalogue.select([])
     if len(catalogue) == 1:
         return _split_in_time(catalogue, valid_fraction)
-    kept = catalogue.files.places.get(seed)
-    place = hash_to_unit(catalogue.names, seed) if kept is None else catalogue.of(kept)
-    is_valid = place < valid_fraction
+    kept = catalogue.files.split_hashes.get(seed)
+    hashes = hash_to_unit(catalogue.names, seed) if kept is None else catalogue.take(kept)
+    is_valid = hashes < valid_fraction
     if len(catalogue) > 1:
         if not is_valid.any():
-            is_valid[place.argmin()] = True
+            is_valid[hashes.argmin()] = True
         elif is_valid.all():
-            is_valid[place.argmax()] = False
+            is_valid[hashes.argmax()] = False
     return catalogue.select(np.flatnonzero(~is_valid)), catalogue.select(np.flatnonzero(is_valid))
 
 
 def draw_files(catalogue: Catalogue, count: int, *, seed: int) -> Catalogue:
-    """Returns at most `count` files, the same whatever other files there are, in their order."""
+    """Returns at most `count` files, drawn by a hash of their names, in their order.
+
+    Which of two files is drawn first does not depend on the others.
+    """
     if count >= len(catalogue):
         return catalogue
-    # Not the places of the split: there a held-out file's is low, and a training file's high.
-    place = hash_to_unit(catalogue.names, seed, "draw\0")
-    return catalogue.select(np.sort(np.argsort(place, kind="stable")[:count]))
+    # Not the hashes of the split: there a held-out file's is low, and a training file's high.
+    hashes = hash_to_unit(catalogue.names, seed, "draw\0")
+    return catalogue.select(np.sort(np.argsort(hashes, kind="stable")[:count]))
 
 
 def is_trained_on(names: Sequence[str], *, valid_fraction: float, seed: int) -> list[bool]:
     """Returns whether the hash puts files of these relative names on the training side."""
-    return (hash_to_unit(StringArray.of(names), seed) >= valid_fraction).tolist()
+    return (hash_to_unit(StringArray.from_strings(names), seed) >= valid_fraction).tolist()
 
 
 def hash_to_unit(
@@ -70,15 +74,23 @@ def hash_to_unit(
     seed: int,
     prefix: str = "",
 ) -> np.ndarray:  # float64 [N]
-    """Places in [0, 1) for names, uniform and the same on every machine; 1 to 2 us a name."""
+    """Returns a number in [0, 1) for each name: uniform, and the same on every machine.
+
+    It is BLAKE2b (RFC 7693) with a digest of 48 bits, of seed, prefix and name; 1 to 2 us a name.
+
+    Args:
+      names: relative names of files.
+      seed: another seed gives other numbers.
+      prefix: and so does another prefix.
+    """
     key = f"{seed}\0{prefix}".encode()
-    places = np.empty(len(names))
-    digests = (blake2b(key + name, digest_size=_BYTES).digest() for name in names.encoded())
+    hashes = np.empty(len(names))
+    digests = (blake2b(key + name, digest_size=_HASH_BYTES).digest() for name in names.encoded())
     for start in range(0, len(names), _BLOCK):
         block = np.frombuffer(b"".join(itertools.islice(digests, _BLOCK)), np.uint8)
-        digits = block.reshape(-1, _BYTES).astype(np.float64)
-        places[start : start + _BLOCK] = digits @ 256.0 ** -np.arange(1, _BYTES + 1)
-    return places
+        digits = block.reshape(-1, _HASH_BYTES).astype(np.float64)
+        hashes[start : start + _BLOCK] = digits @ 256.0 ** -np.arange(1, _HASH_BYTES + 1)
+    return hashes
 
 
 def _split_in_time(catalogue: Catalogue, valid_fraction: float) -> tuple[Catalogue, Catalogue]:

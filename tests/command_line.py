@@ -1,14 +1,12 @@
-"""Runs main.py within the test's process, on flags of its own."""
+"""Runs main.py within the test's process."""
 
-import contextlib
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import pytest
-from absl.testing import flagsaver
+from absl.flags import FlagValues
 
-import flags
 import main
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -23,20 +21,27 @@ TINY = (
     "--widening_factor=1",
 )
 
-
-@contextlib.contextmanager
-def parsed(*args: str | os.PathLike) -> Iterator[list[str]]:
-    """Parses a command line; yields what is not a flag. The flags' values end with the context."""
-    with flagsaver.flagsaver():
-        flags.FLAGS.unparse_flags()
-        yield flags.parse(["main.py", *(os.fspath(arg) for arg in args)])
+Argument = str | os.PathLike
 
 
-def error_of(capsys: pytest.CaptureFixture[str], *args: str | os.PathLike) -> str:
-    """Returns what main.py says to a mistake: one line on stderr, with status 2."""
-    with pytest.raises(SystemExit) as end, parsed(*args) as argv:
-        main.main(argv)
-    assert end.value.code == 2
+def parsed(*args: Argument) -> FlagValues:
+    """Returns the flags of a command line, as its command is given them."""
+    return main.parse(["main.py", *map(os.fspath, args)])[1]
+
+
+def run_main(*args: Argument, table: Mapping[str, str] = main.COMMANDS) -> int:
+    """Runs main.py; returns its exit status."""
+    try:
+        with main.readable_errors():
+            command, values, rest = main.parse(["main.py", *map(os.fspath, args)], table)
+            return command.run(values, rest) or 0
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *args: Argument) -> str:
+    """Returns what main.py says of a mistake: one line on stderr, with status 2."""
+    assert run_main(*args) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("error: ") and err.endswith("\n") and err.count("\n") == 1, err

@@ -30,6 +30,6 @@ def make_files(
         offsets=np.full(count, 44),
         frames=np.full(count, frames),
         channels=np.full(count, channels),
-        rates=np.full(count, 8000),
+        sample_rates=np.full(count, 8000),
         encodings=np.full(count, encoding, np.int8),
     )

@@ -20,7 +20,7 @@ import main
 from models.model_file import load_model
 from pipeline.corpus import open_corpus
 from pipeline.dataset import make_dataset
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.command_line import ROOT, TINY, parsed
 from tests.wav_files import write_wav
 from training.loop import Result

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.command_line import ROOT, TINY, error_of
 from tests.input_servers import end, port_of, servers, start
 from tests.wav_files import random_frames, write_wav

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 
-Chunk = tuple[bytes, bytes]
-"""A chunk's four-letter name and its content."""
+RiffChunk = tuple[bytes, bytes]
+"""Its four-letter name and its content."""
 
 _TAIL = bytes.fromhex("000000001000800000aa00389b71")
 _FORMATS = {  # format tag, bits
@@ -26,11 +26,11 @@ def write_wav(
     path: str | bytes | os.PathLike,
     frames: np.ndarray,  # [F, C]
     encoding: Encoding,
-    rate: int = 44100,
+    sample_rate: int = 44100,
     container: str = "RIFF",
     extensible: bool = False,
-    extra_chunks_before: Sequence[Chunk] = (),
-    extra_chunks_after: Sequence[Chunk] = (),
+    extra_chunks_before: Sequence[RiffChunk] = (),
+    extra_chunks_after: Sequence[RiffChunk] = (),
 ) -> bytes:
     """Writes a WAV file and returns its bytes.
 
@@ -38,14 +38,14 @@ def write_wav(
       path: where to.
       frames: on the native scale of the encoding (0..255 for U8, -1..1 for floats).
       encoding: how to store a sample.
-      rate: frames a second.
+      sample_rate: in Hz.
       container: "RIFF", "RF64" or "BW64"; the latter two state their sizes in a 'ds64' chunk.
       extensible: write a WAVE_FORMAT_EXTENSIBLE header.
       extra_chunks_before: go between 'fmt ' and 'data'.
       extra_chunks_after: go behind 'data'.
     """
     chunks = [
-        (b"fmt ", fmt_chunk(encoding, frames.shape[1], rate, extensible)),
+        (b"fmt ", fmt_chunk(encoding, frames.shape[1], sample_rate, extensible)),
         *extra_chunks_before,
         (b"data", encode(frames, encoding)),
         *extra_chunks_after,
@@ -71,23 +71,25 @@ def encode(frames: np.ndarray, encoding: Encoding) -> bytes:
     return frames.astype(dtypes[encoding]).tobytes()
 
 
-def fmt_chunk(encoding: Encoding, channels: int, rate: int = 44100, extensible: bool = False):
+def fmt_chunk(
+    encoding: Encoding, channels: int, sample_rate: int = 44100, extensible: bool = False
+) -> bytes:
     """The content of a correct 'fmt ' chunk."""
     tag, bits = _FORMATS[encoding]
-    fmt = raw_fmt(0xFFFE if extensible else tag, channels, rate, channels * bits // 8, bits)
+    fmt = raw_fmt(0xFFFE if extensible else tag, channels, sample_rate, channels * bits // 8, bits)
     if extensible:
         fmt += struct.pack("<HHIH", 22, bits, 0, tag) + _TAIL
     return fmt
 
 
-def raw_fmt(tag: int, channels: int, rate: int, block_align: int, bits: int) -> bytes:
+def raw_fmt(tag: int, channels: int, sample_rate: int, block_align: int, bits: int) -> bytes:
     """The 16 bytes of a 'fmt ' chunk, right or wrong."""
-    byte_rate = rate * block_align % 2**32
-    return struct.pack("<HHIIHH", tag, channels, rate, byte_rate, block_align, bits)
+    byte_rate = sample_rate * block_align % 2**32
+    return struct.pack("<HHIIHH", tag, channels, sample_rate, byte_rate, block_align, bits)
 
 
-def wav_bytes(chunks: Sequence[Chunk], container: str = "RIFF", pad: bool = True) -> bytes:
-    """A whole file; `pad` puts a zero behind chunks of odd size, as the standard wants it."""
+def wav_bytes(chunks: Sequence[RiffChunk], container: str = "RIFF", pad: bool = True) -> bytes:
+    """A whole file; `pad` puts a zero behind RIFF chunks of odd size, as the standard wants it."""
     body = b"WAVE"
     if container != "RIFF":
         body += struct.pack("<4sI", b"ds64", 28) + bytes(28)

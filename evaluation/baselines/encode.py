@@ -95,8 +95,8 @@ def score_chunks(
         if isinstance(symbols, str):
             return file, [symbols] * len(quick)
         samples = symbols.astype(np.int32)[:, np.newaxis] - 2 ** (bits - 1)
-        rate = int(catalogue.rates[file])
-        pcm = PcmFormat(rate=rate, channels=1, depth=bits, frames=len(samples))
+        sample_rate = int(catalogue.sample_rates[file])
+        pcm = PcmFormat(sample_rate=sample_rate, channels=1, depth=bits, frames=len(samples))
         return file, [_try(codec, pcm, [samples]) for codec in quick]
 
     results: Iterable = _in_threads(encode, _read_chunks(chunks), num_threads)
@@ -111,7 +111,7 @@ def score_chunks(
 
 def _format(catalogue: Catalogue, file: int, config: PipelineConfig | None) -> PcmFormat:
     return PcmFormat(
-        rate=int(catalogue.rates[file]),
+        sample_rate=int(catalogue.sample_rates[file]),
         channels=1 if config and config.downmix else int(catalogue.channels[file]),
         depth=depth_of(catalogue, file, config),
         frames=int(catalogue.frames[file]),

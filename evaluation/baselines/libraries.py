@@ -1,4 +1,4 @@
-"""The codecs: those that run in this process, and which of all there are on this machine."""
+"""The codecs that are libraries, and the list of all codecs on this machine."""
 
 import dataclasses
 import functools
@@ -14,14 +14,15 @@ import zstandard
 
 from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat, pcm_bytes
 from evaluation.baselines.programs import PROGRAMS, find_programs
+from runtime.errors import ConfigError
 
-_HEAD_BYTES = 4096  # more than libFLAC's metadata take
+_HEAD_BYTES = 4096  # more than the metadata that libFLAC writes
 _LZMA_DICTIONARY = 2**26  # of preset 9
 _ZSTD_LEVEL = 19
 
 
 class _CountingFile:
-    """A file that is written to, of which only the length and the first bytes are kept."""
+    """A file to write to, of which only the length and the first bytes are kept."""
 
     def __init__(self) -> None:
         self.head = bytearray()
@@ -45,7 +46,7 @@ class _CountingFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Flac:
-    """FLAC, as the `flac` program encodes at a level of 0 to 8."""
+    """FLAC by libFLAC, which libsndfile holds: as `flac` encodes at a level of 0 to 8."""
 
     level: int
     key: str = dataclasses.field(default="flac", init=False)
@@ -57,7 +58,7 @@ class Flac:
 
     @functools.cached_property
     def version(self) -> str:
-        silence = PcmFormat(rate=8000, channels=1, depth=8, frames=1)
+        silence = PcmFormat(sample_rate=8000, channels=1, depth=8, frames=1)
         vendor = re.search(
             rb"libFLAC [\d.]+", self._encode(silence, [np.zeros((1, 1), np.int32)]).head
         )
@@ -65,13 +66,15 @@ class Flac:
 
     def encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Encoded:
         if pcm.depth > 24:
-            raise CodecError("libsndfile writes FLAC of at most 24 bits a sample")
+            raise CodecError("libsndfile encodes FLAC of at most 24 bits a sample")
         if pcm.channels > 8:
-            raise CodecError("FLAC takes at most 8 channels")
+            raise CodecError("FLAC has at most 8 channels")
         try:
             file = self._encode(pcm, blocks)
         except soundfile.LibsndfileError as error:
-            raise CodecError(f"{pcm.rate} Hz, libsndfile says: {error.error_string}") from error
+            raise CodecError(
+                f"{pcm.sample_rate} Hz, libsndfile says: {error.error_string}"
+            ) from error
         return Encoded(file.length, _metadata_bytes(file.head))
 
     def _encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> _CountingFile:
@@ -79,20 +82,20 @@ class Flac:
         with soundfile.SoundFile(
             file,
             "w",
-            pcm.rate,
+            pcm.sample_rate,
             pcm.channels,
             subtype="PCM_S8" if pcm.depth == 8 else f"PCM_{pcm.depth}",
             format="FLAC",
             compression_level=self.level / 8,
         ) as encoder:
             for block in blocks:
-                # libsndfile takes integers on the scale of 32 bits, and drops the lower ones.
+                # libsndfile takes integers on the scale of 32 bits, and drops the lower bits.
                 encoder.write(np.left_shift(block, 32 - pcm.depth, dtype=np.int32))
         return file
 
 
 def _metadata_bytes(head: bytes | bytearray) -> int:
-    """Returns where the first audio frame of a FLAC file begins."""
+    """Returns where the first audio frame of a FLAC file begins, in bytes (RFC 9639, section 8)."""
     end = min(4, len(head))  # libFLAC writes nothing at all where there are no samples
     is_last = not head
     while not is_last:
@@ -108,10 +111,10 @@ class _Stream(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compressor:
-    """A general-purpose compressor; it is given the samples' bytes, without a header.
+    """A general-purpose compressor; it reads the samples' bytes, without a header.
 
     Attributes:
-      start: begins to compress a stream of a number of bytes.
+      start: called with the number of bytes to come, returns an object that compresses them.
     """
 
     key: str
@@ -151,20 +154,20 @@ ZSTD = Compressor(
     version=f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}",
     start=lambda size: zstandard.ZstdCompressor(_ZSTD_LEVEL).compressobj(size=size),
 )
-CODEC_KEYS = ("flac", *dict.fromkeys(program.key for program in PROGRAMS), "gzip", "xz", "zstd")
+CODEC_KEYS = ("flac", *(program.key for program in PROGRAMS), "gzip", "xz", "zstd")
 
 
 def all_codecs(keys: Collection[str] = CODEC_KEYS) -> list[Codec]:
-    """Returns the codecs that are there, in the order of a table.
+    """Returns the codecs that this machine has, in the order of the report's table.
 
     Args:
-      keys: only these.
+      keys: only these; see CODEC_KEYS.
 
     Raises:
-      ValueError: there is no such key.
+      ConfigError: there is no such key.
     """
     for key in keys:
         if key not in CODEC_KEYS:
-            raise ValueError(f"there is no codec {key!r}; there are {', '.join(CODEC_KEYS)}")
+            raise ConfigError(f"unknown codec {key!r}, expected one of {', '.join(CODEC_KEYS)}")
     found: list[Codec] = [Flac(level=5), Flac(level=8), *find_programs(), GZIP, XZ, ZSTD]
     return [codec for codec in found if codec.key in keys]

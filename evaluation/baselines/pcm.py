@@ -1,4 +1,4 @@
-"""What every codec is given: integer samples; what it answers; and samples as bytes.
+"""What every codec is given, integer samples, and what it returns; samples as bytes and as WAV.
 
 F frames, C channels.
 """
@@ -14,7 +14,10 @@ _MAX_WAV_BYTES = 2**32 - 2**10  # the sizes in its headers have 32 bits
 
 
 class CodecError(ValueError):
-    """A codec cannot take the samples; the message says why, and names no file."""
+    """A codec cannot encode the samples; the message says why, and names no file.
+
+    It is never raised beyond `encode`, which makes it the remark of a score.
+    """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,17 +25,17 @@ class PcmFormat:
     """A stream of samples.
 
     Attributes:
-      rate: frames a second.
+      sample_rate: in Hz.
       channels: C.
-      depth: bits of a sample: 8, 16, 24 or 32.
-      frames: in the whole stream. To know it beforehand helps the compressors: a dictionary need
-        not be larger than what it is for.
+      depth: of a sample in bits: 8, 16, 24 or 32.
+      frames: in the whole stream. Compressors need it beforehand: a dictionary larger than the data
+        gains nothing.
 
     Raises:
       ValueError: another depth.
     """
 
-    rate: int
+    sample_rate: int
     channels: int
     depth: int
     frames: int
@@ -43,7 +46,7 @@ class PcmFormat:
 
     @property
     def num_bytes(self) -> int:
-        """Of all samples."""
+        """Bytes of all samples."""
         return self.frames * self.channels * self.depth // 8
 
 
@@ -51,8 +54,8 @@ class Encoded(NamedTuple):
     """The size of an encoded stream.
 
     Attributes:
-      total_bytes: all of it.
-      container_bytes: of headers and the like, that hold no audio; NaN where unknown.
+      total_bytes: of the whole stream.
+      container_bytes: of those, headers and the like, that hold no audio; NaN where unknown.
     """
 
     total_bytes: int
@@ -63,10 +66,10 @@ class Codec(Protocol):
     """A lossless codec.
 
     Attributes:
-      key: by which flags choose it, such as "flac".
+      key: what flags choose it by, such as "flac".
       name: with its options, such as "FLAC -8".
-      version: of the program or library, such as "libFLAC 1.4.3"; empty where it tells none.
-      in_process: it starts no program, and so is quick enough for thousands of short streams.
+      version: of the program or library, such as "libFLAC 1.4.3"; empty where unknown.
+      in_process: it starts no program, and so is fast enough for thousands of short streams.
     """
 
     @property
@@ -79,14 +82,14 @@ class Codec(Protocol):
     def in_process(self) -> bool: ...
 
     def encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Encoded:
-        """Encodes a stream in bounded memory, and keeps nothing of it but its size.
+        """Encodes a stream in bounded memory, and keeps nothing but its size.
 
         Args:
-          pcm: of the stream.
+          pcm: the format of the stream.
           blocks: int32 [F, C] each, signed, on the scale of the depth.
 
         Raises:
-          CodecError: the codec cannot take this stream.
+          CodecError: the codec cannot encode this stream.
           OSError: temporary files cannot be written; or `blocks` raised it.
         """
 
@@ -103,6 +106,11 @@ def pcm_bytes(block: np.ndarray, depth: int) -> bytes:  # int32 [F, C]
 def write_wav(file: BinaryIO, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> None:
     """Writes a plain WAV file, block by block.
 
+    Args:
+      file: to write to.
+      pcm: the format of the stream.
+      blocks: int32 [F, C] each, signed, on the scale of the depth.
+
     Raises:
       CodecError: it would be larger than a WAV file can be.
     """
@@ -111,9 +119,12 @@ def write_wav(file: BinaryIO, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> N
     frame_bytes = pcm.channels * pcm.depth // 8
     padding = bytes(pcm.num_bytes % 2)
     file.write(struct.pack("<4sI4s", b"RIFF", 36 + pcm.num_bytes + len(padding), b"WAVE"))
-    # The plain format tag at any depth: some of the programs know no WAVE_FORMAT_EXTENSIBLE.
-    byte_rate = pcm.rate * frame_bytes % 2**32
-    fmt = struct.pack("<HHIIHH", 1, pcm.channels, pcm.rate, byte_rate, frame_bytes, pcm.depth)
+    # The plain format tag at any depth, which WavPack 5.6.0 takes as well: some programs know no
+    # WAVE_FORMAT_EXTENSIBLE.
+    byte_rate = pcm.sample_rate * frame_bytes % 2**32
+    fmt = struct.pack(
+        "<HHIIHH", 1, pcm.channels, pcm.sample_rate, byte_rate, frame_bytes, pcm.depth
+    )
     file.write(struct.pack("<4sI", b"fmt ", len(fmt)) + fmt)
     file.write(struct.pack("<4sI", b"data", pcm.num_bytes))
     for block in blocks:

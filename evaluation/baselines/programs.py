@@ -1,6 +1,7 @@
 """Codecs that are programs on the PATH: found, not required.
 
-The options are from the programs' own help texts; WavPack 5.6 alone has been tried with them.
+Only programs that were run are here, and whose files their own decoder turned back into the same
+samples. A program that takes a WAV and writes a file needs no more than an entry in PROGRAMS.
 """
 
 import dataclasses
@@ -18,9 +19,8 @@ import numpy as np
 
 from evaluation.baselines.pcm import CodecError, Encoded, PcmFormat, write_wav
 
-_VERSION = re.compile(rb"(?:version|release|\bv|wavpack) *(\d+(?:\.\d+)*)", re.IGNORECASE)
-# Ten times what the slowest of them takes: half a MB a second.
-_SECONDS_PER_MB = 20
+_VERSION = re.compile(rb"\d+(?:\.\d+)+")
+_SECONDS_PER_MB = 20  # WavPack -hh -x takes 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,14 +28,14 @@ class Program:
     """A program that encodes a WAV file.
 
     Attributes:
-      key: by which flags choose it.
+      key: what flags choose it by.
       name: of the codec, with its options.
       executable: its name on the PATH.
-      arguments: that make it encode `in.wav` to `output`, parted by spaces.
+      arguments: that make it encode `in.wav` to `output`, separated by spaces.
       output: such as "out.wv".
-      version_argument: makes it tell its version; without any most programs do.
-      container: tells the bytes of a file that hold no audio; NaN where unknown.
-      timeout: seconds that it may take, and more the longer the file is.
+      version_argument: makes it print its version.
+      container: counts the bytes of a file that hold no audio; NaN where unknown.
+      timeout: seconds that it may take, besides 20 a megabyte.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Program:
     executable: str
     arguments: str
     output: str
-    version_argument: str = ""
+    version_argument: str = "--version"
     container: Callable[[str], float] = lambda path: math.nan
     timeout: float = 60.0
     in_process: bool = dataclasses.field(default=False, init=False)
@@ -52,7 +52,7 @@ class Program:
     def version(self) -> str:
         try:
             output = subprocess.run(
-                [self.executable, *self.version_argument.split()],
+                [self.executable, self.version_argument],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -61,7 +61,7 @@ class Program:
         except (OSError, subprocess.TimeoutExpired):
             return ""
         found = _VERSION.search(output)
-        return f"{self.executable} {found[1].decode()}" if found else ""
+        return f"{self.executable} {found[0].decode()}" if found else ""
 
     def encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Encoded:
         with tempfile.TemporaryDirectory(
@@ -76,7 +76,7 @@ class Program:
             return Encoded(os.path.getsize(output), self.container(output))
 
     def _run(self, folder: str, timeout: float) -> None:
-        # To a file, not a pipe: what the program itself has started may hold a pipe open.
+        # To a file, not a pipe: a process that the program started may hold a pipe open.
         with open(os.path.join(folder, "log"), "w+b") as log:
             try:
                 code = subprocess.run(
@@ -97,8 +97,8 @@ class Program:
                 raise CodecError(reason) from error
             if code:
                 log.seek(0)
-                said = _last_line(log.read())
-                raise CodecError(f"{self.executable} ended with code {code}, saying {said!r}")
+                line = _last_line(log.read())
+                raise CodecError(f"{self.executable} ended with code {code}: {line!r}")
 
 
 def _last_line(log: bytes) -> str:
@@ -137,66 +137,29 @@ def _optional_bytes(block: bytes) -> int:
     return optional
 
 
-# In each line the first that is found: some have had several names.
-_TTA = Program(
-    key="tta", name="TTA", executable="tta", arguments="-e in.wav out.tta", output="out.tta"
-)
-_ALS = Program(
-    key="als",
-    name="MPEG-4 ALS -z3 -b -p",
-    executable="mp4alsRM23",
-    arguments="-z3 -b -p in.wav out.als",
-    output="out.als",
-)
 PROGRAMS = (
+    # 5.6.0 was tried: 8, 16, 24 and 32 bits, 1 to 3 channels.
     Program(
         key="wavpack",
         name="WavPack -hh -x",
         executable="wavpack",
         arguments="-hh -x -q -y in.wav -o out.wv",
         output="out.wv",
-        version_argument="--version",
         container=wavpack_container,
     ),
-    Program(
-        key="monkeys",
-        name="Monkey's Audio -c4000",
-        executable="mac",
-        arguments="in.wav out.ape -c4000",
-        output="out.ape",
-    ),
-    Program(
-        key="optimfrog",
-        name="OptimFROG --preset 10",
-        executable="ofr",
-        arguments="--encode --preset 10 --silent in.wav --output out.ofr",
-        output="out.ofr",
-    ),
-    _TTA,
-    dataclasses.replace(_TTA, executable="ttaenc", arguments="-e -o out.tta in.wav"),
-    _ALS,
-    dataclasses.replace(_ALS, executable="mp4als"),
 )
 
 
 def find_programs() -> list[Program]:
-    """Returns the programs on the PATH, one for each key."""
-    found: dict[str, Program] = {}
-    for program in PROGRAMS:
-        if shutil.which(program.executable):
-            found.setdefault(program.key, program)
-    return list(found.values())
+    """Returns the programs that are on the PATH."""
+    return [program for program in PROGRAMS if shutil.which(program.executable)]
 
 
 def missing_programs(keys: Collection[str]) -> list[str]:
-    """Returns which codecs have no program on the PATH, such as "OptimFROG --preset 10 (ofr)".
-
-    Args:
-      keys: only these.
-    """
-    found = [program.key for program in find_programs()]
-    missing: dict[str, list[str]] = {}
-    for program in PROGRAMS:
-        if program.key in keys and program.key not in found:
-            missing.setdefault(program.name, []).append(program.executable)
-    return [f"{name} ({' or '.join(executables)})" for name, executables in missing.items()]
+    """Returns the programs of these keys that are not on the PATH: ["WavPack -hh -x (wavpack)"]."""
+    found = find_programs()
+    return [
+        f"{program.name} ({program.executable})"
+        for program in PROGRAMS
+        if program.key in keys and program not in found
+    ]

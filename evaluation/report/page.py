@@ -1,207 +1,128 @@
-"""The page of the report, from the dict of figures.
+"""The report of an evaluation: report.html for people, report.json with every number in it."""
 
-Every figure on it is a `<span data-figure="model.ratio">` of what stands at that path in
-report.json; it holds no number of its own but in its rules and its pictures.
-"""
+import dataclasses
+import json
+import os
+import re
+from typing import Any
 
-from evaluation.report import columns
-from evaluation.report.columns import Column
-from evaluation.report.figures import Figures, ranking
-from evaluation.report.formatting import Shown, Text, find
-from evaluation.report.markup import (
-    definitions,
-    document,
-    inline,
-    paragraph,
-    picture,
-    section,
-    table,
-)
+import jinja2
+from markupsafe import Markup, escape
+
+from evaluation.report import formatting
 from evaluation.report.plots import as_svg, codecs_plot, files_plot, loudness_plot, position_plot
-from evaluation.report.rules import notes, rules
-from evaluation.report.stylesheet import STYLESHEET
-from evaluation.report.verdict import reference, verdict
+from evaluation.report.summary import Summary
+from evaluation.report.tables import Table, make_table, notes
+from evaluation.report.verdict import rules, verdict
+from runtime.filesystem import write_bytes_atomically
 
 _MOST_FILES = 10  # at either end
 _MOST_SKIPPED = 50
-_DIFFERENCE = "Where the difference is below zero, the model needs fewer bits."
-_DIFFERENCE_INTERVAL = (
-    " It is over the same files: its interval tells more than whether the other two overlap, and "
-    "where it includes zero, neither is clearly better."
-)
 
 
-def render(figures: Figures) -> str:
+def write_report(summary: Summary, report_dir: str | os.PathLike[str]) -> str:
+    """Writes `report.html`, which needs nothing else, and `report.json` into a folder.
+
+    Args:
+      summary: what is shown.
+      report_dir: made if missing. What stood there under these names is replaced, each as a whole.
+
+    Returns:
+      The path of report.html.
+
+    Raises:
+      OSError: the folder cannot be written.
+    """
+    numbers = json.dumps(dataclasses.asdict(summary), allow_nan=False, indent=1)
+    page = render(summary)
+    os.makedirs(report_dir, exist_ok=True)
+    path = os.path.join(os.fspath(report_dir), "report.html")
+    write_bytes_atomically(os.path.join(os.fspath(report_dir), "report.json"), numbers.encode())
+    write_bytes_atomically(path, page.encode())
+    return path
+
+
+def render(summary: Summary) -> str:
     """Returns the page, an HTML document that needs nothing else."""
-    parts = [
-        _header(figures),
-        _comparison(figures),
-        _pictures(figures),
-        _other_rules(figures),
-        section("Rules", definitions(figures, _rules(figures)), style="rules"),
-        _files(figures),
-        _settings(figures),
-        _skipped(figures),
-    ]
-    return document("Bits per sample", STYLESHEET, "\n".join(filter(None, parts)))
-
-
-def _header(figures: Figures) -> str:
-    subject: Text = ["Evaluation of "]
-    if "model" in figures["settings"]:
-        subject.append(Shown("settings.model", "setting"))
-    else:
-        subject.append("a model")
-    rows: list[tuple[str, Text]] = [
-        ("files" if figures["files"] > 1 else "file", [Shown("files", "count")]),
-        ("samples", [Shown("samples", "count")]),
-        ("of the raw bits", [Shown("model.ratio", "ratio")]),
-        ("bits per sample, mean over files", [Shown("model.mean_over_files")]),
-    ]
-    if figures["model"]["upper_byte_bits_per_sample"] is not None:
-        rows.append(("of them in the upper byte", [Shown("model.upper_byte_bits_per_sample")]))
-        rows.append(("in the lower byte", [Shown("model.lower_byte_bits_per_sample")]))
-    return (
-        f"<header>{paragraph(figures, subject)}"
-        f"<h1>{inline(figures, verdict(figures))}</h1></header>\n"
-        f'<div class="summary">{definitions(figures, rows)}</div>'
+    template = _environment().get_template("template.html")
+    return template.render(
+        summary=summary,
+        verdict=_unbroken(verdict(summary), summary),
+        main=make_table(summary, summary.coders, Table.MAIN),
+        notes=[_unbroken(note, summary) for note in notes(summary)],
+        pictures=_pictures(summary),
+        other_rules=_other_rules(summary),
+        rules=rules(summary),
+        file_tables=_file_tables(summary),
+        most_skipped=_MOST_SKIPPED,
     )
 
 
-def _comparison(figures: Figures) -> str:
-    body = _table(
-        figures,
-        ranking(figures),
-        [
-            ([], columns.name),
-            (["bits per sample"], columns.rate),
-            (["of raw"], columns.ratio),
-            ([Shown("interval.confidence", "share"), " interval"], columns.interval),
-            (["model less codec"], columns.difference),
-            (["its interval"], columns.difference_interval),
-        ],
+def _environment() -> jinja2.Environment:
+    """Templates that escape every value, and show it on one line."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(os.path.dirname(__file__)),
+        autoescape=True,
+        finalize=_on_one_line,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    remarks = notes(figures)
-    if reference(figures) is not None:
-        about_interval = _DIFFERENCE_INTERVAL if figures["model"]["interval"] else ""
-        remarks.insert(0, [_DIFFERENCE, about_interval])
-    return section(
-        "Model and codecs", body, *(paragraph(figures, remark, "note") for remark in remarks)
-    )
+    for name in ("bits", "difference", "ratio", "seconds", "setting"):
+        environment.filters[name] = getattr(formatting, name)
+    environment.filters["count"] = "{:,}".format
+    return environment
 
 
-def _other_rules(figures: Figures) -> str:
-    paths = [
-        path for path in ranking(figures) if path == "model" or find(figures, path).get("files")
-    ]
-    if paths == ["model"] and not figures["model"]["bytes"]:
-        return ""
-    body = _table(
-        figures,
-        paths,
-        [
-            ([], columns.name),
-            (["as above"], columns.rate),
-            (["with container"], columns.with_container),
-            (["each chunk alone"], columns.chunk_alone),
-            (["model counted"], columns.with_model),
-            (["native samples"], columns.native),
-            (["of raw, native"], columns.native_ratio),
-        ],
-    )
-    return section("The same under other rules, in bits per sample", body)
+def _on_one_line(value: Any) -> Any:
+    is_plain = isinstance(value, str) and not isinstance(value, Markup)
+    return formatting.printable(value) if is_plain else value
 
 
-def _table(figures: Figures, paths: list[str], named_columns: list[tuple[Text, Column]]) -> str:
-    """A table of the model and codecs."""
-    rows = [
-        (path.split(".")[0], [column(figures, path) for _, column in named_columns])
-        for path in paths
-    ]
-    return table(figures, [header for header, _ in named_columns], rows)
+def _unbroken(text: str, summary: Summary) -> Markup:
+    """Returns a text in which no line breaks within the name of a codec, such as "FLAC -8"."""
+    names = sorted((formatting.printable(codec.name) for codec in summary.codecs), key=len)
+    pattern = "|".join(re.escape(escape(name)) for name in reversed(names) if name)
+    escaped = escape(formatting.printable(text))
+    found = re.split(f"({pattern})", escaped) if pattern else [escaped]
+    template = '<span class="name">{}</span>'
+    return Markup("".join(template.format(x) if i % 2 else x for i, x in enumerate(found)))
 
 
-def _pictures(figures: Figures) -> str:
+def _pictures(summary: Summary) -> list[tuple[Markup, str]]:
     plots = [
-        (codecs_plot(figures), "What model and codecs need."),
+        (codecs_plot(summary), "What model and codecs need."),
         (
-            position_plot(figures),
+            position_plot(summary),
             "What context buys: the first samples of a chunk are coded knowing little, the last "
             "knowing all before them. Where the line still falls at the right, longer chunks pay.",
         ),
-        (files_plot(figures), "Each file: below the diagonal, the model needs less."),
+        (files_plot(summary), "Each file: below the diagonal, the model needs less."),
         (
-            loudness_plot(figures),
+            loudness_plot(summary),
             "What chunks of each loudness cost (line), and how much of the audio they are (bars).",
         ),
     ]
-    return section("Pictures", *(picture(as_svg(plot), text) for plot, text in plots if plot))
+    return [(Markup(as_svg(plot)), caption) for plot, caption in plots if plot]
 
 
-def _rules(figures: Figures) -> list[tuple[str, Text]]:
-    return [(term, [meaning]) for term, meaning in rules(figures)]
+def _other_rules(summary: Summary) -> Any:
+    coders = [x for x in summary.coders if x.kind == "model" or x.cost.files]
+    if coders == [summary.model] and not summary.model_bytes:
+        return None
+    return make_table(summary, coders, Table.OTHER_RULES)
 
 
-def _files(figures: Figures) -> str:
-    """The files where the model does best beside the reference codec, and worst."""
-    index = reference(figures)
-    if index is None:
-        return ""
-    codec = f"codecs.{index}"
-    differences = find(figures, f"{codec}.against_model.per_file")
-    order = sorted(
-        (i for i, difference in enumerate(differences) if difference is not None),
-        key=lambda i: differences[i],
-    )
+def _file_tables(summary: Summary) -> list[tuple[str, list[int]]]:
+    """Returns the files where the model does best beside the reference codec, and worst."""
+    if not (summary.reference and summary.reference.against_model):
+        return []
+    differences = summary.reference.against_model.per_file
+    known = {i: value for i, value in enumerate(differences) if value is not None}
+    order = sorted(known, key=known.__getitem__)
     if len(order) <= 2 * _MOST_FILES:
-        parts = [("FileTable, from the model's best to its worst", order)]
-    else:
-        parts = [
-            ("FileTable, the model's best", order[:_MOST_FILES]),
-            ("FileTable, the model's worst", order[: -_MOST_FILES - 1 : -1]),
-        ]
-    headers: list[Text] = [[], ["samples"], ["model"], [Shown(f"{codec}.codec", "text")]]
-    headers.append(["model less codec"])
-    return "\n".join(
-        section(
-            title, table(figures, headers, [("", _file(codec, i)) for i in part]), style="names"
-        )
-        for title, part in parts
-    )
-
-
-def _file(codec: str, i: int) -> list[Text]:
+        return [("Files, from the model's best to its worst", order)]
     return [
-        [Shown(f"per_file.names.{i}", "text")],
-        [Shown(f"per_file.samples.{i}", "count")],
-        [Shown(f"per_file.bits_per_sample.{i}")],
-        [Shown(f"{codec}.per_file.bits_per_sample.{i}")],
-        [Shown(f"{codec}.against_model.per_file.{i}", "difference")],
+        ("Files, the model's best", order[:_MOST_FILES]),
+        ("Files, the model's worst", order[: -_MOST_FILES - 1 : -1]),
     ]
-
-
-def _settings(figures: Figures) -> str:
-    rows: list[tuple[str, Text]] = [
-        (name, [Shown(f"settings.{name}", "setting")]) for name in figures["settings"]
-    ]
-    rows += [
-        ("codec " + codec["codec"], [Shown(f"codecs.{i}.version", "text")])
-        for i, codec in enumerate(figures["codecs"])
-        if codec["version"]
-    ]
-    rows.append(("time for the model", [Shown("model.seconds", "seconds")]))
-    return section("Settings", definitions(figures, rows), style="settings")
-
-
-def _skipped(figures: Figures) -> str:
-    count = figures["skipped"]["count"]
-    if not count:
-        return ""
-    rows: list[list[Text]] = [
-        [[Shown(f"skipped.files.{i}.path", "text")], [Shown(f"skipped.files.{i}.reason", "text")]]
-        for i in range(min(count, _MOST_SKIPPED))
-    ]
-    total: Text = [Shown("skipped.count", "count"), " could not be used"]
-    total.append("." if count <= _MOST_SKIPPED else "; these are the first, report.json names all.")
-    listing = table(figures, [["file"], ["why"]], [("", row) for row in rows])
-    return section("Skipped files", paragraph(figures, total), listing, style="names skipped")

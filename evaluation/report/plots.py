@@ -1,4 +1,4 @@
-"""The pictures of a report, from the dict of figures. They read in grey as in colour.
+"""The plots of a report. They read in grey as in colour.
 
 K bins, N files.
 """
@@ -13,10 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from evaluation.report.figures import Figures, ranking
-from evaluation.report.formatting import MINUS, Shown, find, printable, show
-from evaluation.report.rules import marks
-from evaluation.report.verdict import reference
+from evaluation.report.formatting import MINUS, bits, printable
+from evaluation.report.summary import Summary
+from evaluation.report.tables import marks
 
 DARK, MIDDLE, LIGHT = "#12355b", "#7a7a7a", "#d0d4d9"
 _WIDTH = 7.2  # inches, of the column in the report
@@ -25,23 +24,25 @@ _MOST_TICKS = 14
 _WIDE_RANGE = 20.0  # from the least to the most, beyond which a scale is logarithmic
 
 
-def position_plot(figures: Figures) -> Figure:
-    """Draws bits per sample against the position in the chunk: what context buys."""
+def position_plot(summary: Summary) -> Figure | None:
+    """Draws bits per sample against the position in the chunk: what context buys.
+
+    None where there are no samples.
+    """
+    model, codec = summary.model.cost.bits_per_sample, summary.reference
+    if model is None:
+        return None
     figure, axes = _figure(3.2)
-    bins = figures["by_position"]
+    bins = summary.by_position
     # On a logarithmic scale the first sample is at 1.
-    edges = _array(bins["edges"]) + 1
-    axes.stairs(_array(bins["bits_per_sample"]), edges, baseline=None, color=DARK, linewidth=1.8)
-    _level(axes, figures["model"]["bits_per_sample"], "model, all positions", "--", DARK)
-    index = reference(figures)
-    if index is not None and figures["codecs"][index]["files"] == figures["files"]:
-        codec = figures["codecs"][index]
-        # The rival under the model's own rule, where it is known.
-        alone = codec["chunked"] and codec["chunked"]["files"] == figures["files"]
-        rate = codec["chunked" if alone else "bits_per_sample"]
-        rate = rate["bits_per_sample"] if alone else rate
-        name = f"{printable(codec['codec'])}, {'each chunk alone' if alone else 'whole files'}"
-        _level(axes, rate, name, ":", "black")
+    edges = _array(bins.edges) + 1
+    axes.stairs(_array(bins.bits_per_sample), edges, baseline=None, color=DARK, linewidth=1.8)
+    _level(axes, model, "model, all positions", "--", DARK)
+    if codec and codec.cost.files == summary.files:
+        cost, how = codec.cost, "whole files"
+        if codec.chunked and codec.chunked.files == summary.files:  # the model's own rule
+            cost, how = codec.chunked, "each chunk alone"
+        _level(axes, cost.bits_per_sample, f"{printable(codec.name)}, {how}", ":", "black")
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -54,17 +55,15 @@ def position_plot(figures: Figures) -> Figure:
     return figure
 
 
-def files_plot(figures: Figures) -> Figure | None:
+def files_plot(summary: Summary) -> Figure | None:
     """Draws each file's bits per sample, the model's against the reference codec's.
 
     None where no codec took a file.
     """
-    index = reference(figures)
-    if index is None:
+    codec = summary.reference
+    if codec is None:
         return None
-    codec = figures["codecs"][index]
-    rival = _array(codec["per_file"]["bits_per_sample"])
-    model = _array(figures["per_file"]["bits_per_sample"])
+    rival, model = _array(codec.cost.per_file), _array(summary.model.cost.per_file)
     shown = np.isfinite(rival) & np.isfinite(model)
     rival, model = rival[shown], model[shown]
     if not shown.any():
@@ -95,7 +94,7 @@ def files_plot(figures: Figures) -> Figure | None:
         limits = (max(0.0, low - margin), high + margin)
     axes.plot(limits, limits, "--", color=MIDDLE, linewidth=1, zorder=0)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
-    name = printable(codec["codec"])
+    name = printable(codec.name)
     style: dict[str, Any] = {"transform": axes.transAxes, "color": MIDDLE, "fontstyle": "italic"}
     axes.text(0.03, 0.97, f"{name} needs less", va="top", parse_math=False, **style)
     axes.text(0.97, 0.03, "the model needs less", ha="right", **style)
@@ -104,13 +103,13 @@ def files_plot(figures: Figures) -> Figure | None:
     return figure
 
 
-def loudness_plot(figures: Figures) -> Figure | None:
+def loudness_plot(summary: Summary) -> Figure | None:
     """Draws bits per sample by the loudness of a chunk, and how many samples are that loud.
 
     None where there are no samples.
     """
-    bins = figures["by_loudness"]
-    samples, rates = _array(bins["samples"]), _array(bins["bits_per_sample"])
+    bins = summary.by_loudness
+    samples, values = _array(bins.samples), _array(bins.bits_per_sample)
     used = np.flatnonzero(samples)
     if not len(used):
         return None
@@ -124,12 +123,12 @@ def loudness_plot(figures: Figures) -> Figure | None:
     share_axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     share_axes.set_ylabel("share of the samples (bars)")
     share_axes.spines["top"].set_visible(False)
-    axes.stairs(rates[part], np.arange(count + 1) - 0.5, baseline=None, color=DARK, linewidth=1.8)
-    axes.plot(places, rates[part], "o", color=DARK, markersize=4)
+    axes.stairs(values[part], np.arange(count + 1) - 0.5, baseline=None, color=DARK, linewidth=1.8)
+    axes.plot(places, values[part], "o", color=DARK, markersize=4)
     axes.set_zorder(share_axes.get_zorder() + 1)
     axes.patch.set_visible(False)
     axes.set_ylim(bottom=0)
-    edges = bins["edges"][used[0] : used[-1] + 2]
+    edges = bins.edges[used[0] : used[-1] + 2]
     every = -(-len(edges) // _MOST_TICKS)
     ticks = [(k - 0.5, _decibels(edge)) for k, edge in enumerate(edges) if edge is not None]
     ticks = ticks[::every] if edges[0] is not None else [(0, "softer"), *ticks[1::every]]
@@ -140,35 +139,40 @@ def loudness_plot(figures: Figures) -> Figure | None:
     return figure
 
 
-def codecs_plot(figures: Figures) -> Figure:
+def codecs_plot(summary: Summary) -> Figure:
     """Draws what model and codecs need as bars, best on top, with the intervals over files."""
-    paths = [p for p in ranking(figures) if find(figures, f"{p}.bits_per_sample") is not None]
-    figure, axes = _figure(0.75 + 0.3 * len(paths))
+    coders = [coder for coder in summary.coders if coder.cost.bits_per_sample is not None]
+    figure, axes = _figure(0.75 + 0.3 * len(coders))
+    styles: dict[str, dict[str, Any]] = {
+        "model": {"color": DARK},
+        "codec": {"color": LIGHT},
+        "order0": {"color": "white", "hatch": "////"},
+    }
     longest = 0.0
-    for place, path in enumerate(paths):
-        row = find(figures, path)
-        rate = row["bits_per_sample"]
-        is_model, is_codec = path == "model", path.startswith("codecs.")
-        face = DARK if is_model else LIGHT if is_codec else "white"
-        hatch = None if is_model or is_codec else "////"
-        axes.barh(place, rate, 0.7, color=face, edgecolor=DARK, linewidth=0.8, hatch=hatch)
-        end = rate
-        if interval := row.get("interval"):
-            bounds = [interval["low"], interval["high"]]
-            end = max(end, interval["high"])
+    for place, coder in enumerate(coders):
+        cost, interval = coder.cost.bits_per_sample or 0.0, coder.interval
+        axes.barh(place, cost, 0.7, edgecolor=DARK, linewidth=0.8, **styles[coder.kind])
+        end = cost
+        if interval:
+            bounds = [interval.low, interval.high]
+            end = max(end, interval.high)
             axes.plot(bounds, [place, place], color="white", linewidth=3)  # seen on a dark bar, too
             axes.plot(bounds, [place, place], "|-", color="black", linewidth=1.2)
-        text = show(figures, Shown(f"{path}.bits_per_sample"))
-        weight = "bold" if is_model else "normal"
         axes.annotate(
-            text, (end, place), (5, 0), textcoords="offset points", va="center", fontweight=weight
+            bits(cost),
+            (end, place),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            fontweight="bold" if coder.kind == "model" else "normal",
         )
         longest = max(longest, end)
-    axes.set_yticks(range(len(paths)), [_label(figures, path) for path in paths], parse_math=False)
+    labels = [printable(coder.name) + marks(coder, summary) for coder in coders]
+    axes.set_yticks(range(len(coders)), labels, parse_math=False)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(paths) - 0.4, -0.6)
+    axes.set_ylim(len(coders) - 0.4, -0.6)
     axes.set_xlim(0, 1.12 * longest or 1)
-    about = " and its interval over files" if figures["model"]["interval"] else ""
+    about = " and its interval over files" if summary.model.interval else ""
     axes.set_xlabel(f"bits per sample{about}")
     return figure
 
@@ -190,18 +194,10 @@ def _figure(height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _level(axes: Axes, rate: float | None, name: str, style: str, color: str) -> None:
-    if rate is not None:
-        axes.axhline(rate, linestyle=style, color=color, linewidth=1.2, label=f"{name}: {rate:.3f}")
-
-
-def _label(figures: Figures, path: str) -> str:
-    if path == "model":
-        return "the model"
-    if path == "order0":
-        return "order-0 entropy"
-    codec = find(figures, path)
-    return printable(codec["codec"]) + marks(codec, figures)
+def _level(axes: Axes, level: float | None, name: str, style: str, color: str) -> None:
+    if level is not None:
+        label = f"{name}: {level:.3f}"
+        axes.axhline(level, linestyle=style, color=color, linewidth=1.2, label=label)
 
 
 def _decibels(value: float) -> str:

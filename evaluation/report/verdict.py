@@ -1,87 +1,92 @@
-"""The verdict on a model, in a sentence or two."""
+"""What is said of an evaluation: the verdict in a sentence or two, and by which rules it holds."""
 
-from evaluation.report.figures import Figures, ranking
-from evaluation.report.formatting import Shown, Text, find
+from evaluation.report.formatting import bits, bound, difference, printable, ratio, share
+from evaluation.report.summary import Coder, Comparison, Summary
 
-_REFERENCE = "FLAC -8"
 _AUDIO = {"valid": "held-out audio", "train": "the audio it was trained on"}
 
 
-def reference(figures: Figures) -> int | None:
-    """Returns the codec that the model is held against, an index, or None.
-
-    FLAC -8 is what people know; failing that another FLAC, and then the best codec.
-    """
-    measured = [i for i, codec in enumerate(figures["codecs"]) if codec["files"]]
-    return min(
-        measured,
-        key=lambda i: (
-            figures["codecs"][i]["codec"] != _REFERENCE,
-            not figures["codecs"][i]["codec"].startswith("FLAC"),
-            i,
-        ),
-        default=None,
-    )
-
-
-def verdict(figures: Figures) -> Text:
+def verdict(summary: Summary) -> str:
     """Returns what someone should know who reads nothing else."""
-    if figures["model"]["bits_per_sample"] is None:
-        return ["There was no audio to evaluate the model on."]
-    text: Text = ["On ", *_files(figures["files"]), " of "]
-    text += [_AUDIO.get(figures["settings"].get("split", ""), "audio"), " the model needs "]
-    text += [Shown("model.bits_per_sample"), " bits per sample"]
-    if figures["model"]["interval"]:
-        text += [" (", Shown("interval.confidence", "share"), " interval over files "]
-        text += [Shown("model.interval.low", "bound"), " to "]
-        text += [Shown("model.interval.high", "bound"), ")"]
-    index = reference(figures)
-    if index is None:
-        text += [": ", Shown("model.ratio", "ratio"), " of the ", Shown("raw_bits", "count")]
-        return [*text, " bits of a raw sample. No other codec was measured."]
-    return [*text, *_comparison(figures, index), *_best_codec(figures, index)]
+    model, codec = summary.model, summary.reference
+    if model.cost.bits_per_sample is None:
+        return "There was no audio to evaluate the model on."
+    files = "one file" if summary.files == 1 else f"{summary.files:,} files"
+    audio = _AUDIO.get(summary.settings.get("split", ""), "audio")
+    text = (
+        f"On {files} of {audio} the model needs {bits(model.cost.bits_per_sample)} bits per sample"
+    )
+    if model.interval:
+        low, high = bound(model.interval.low), bound(model.interval.high)
+        text += f" ({share(summary.confidence)} interval over files {low} to {high})"
+    if codec is None or codec.against_model is None:
+        return (
+            f"{text}: {ratio(model.cost.ratio)} of the {summary.depth} bits of a raw sample. No "
+            "other codec was measured."
+        )
+    text += _against(summary, codec, codec.against_model)
+    if summary.files == 1:
+        text += " One file says little about others."
+    best = next((x for x in summary.codecs if x.cost.files == summary.files), codec)
+    if best is not codec:  # Who leads the field is news.
+        name, cost = printable(best.name), bits(best.cost.bits_per_sample)
+        text += f" The best of the codecs, {name}, needs {cost}."
+    return text
 
 
-def _files(count: int) -> Text:
-    return ["one file"] if count == 1 else [Shown("files", "count"), " files"]
+def _against(summary: Summary, codec: Coder, comparison: Comparison) -> str:
+    name = printable(codec.name)
+    text = ": "
+    if codec.cost.files < summary.files:
+        text = (
+            f". {name} could take {codec.cost.files:,} of the files; on these the model needs "
+            f"{bits(comparison.model_bits_per_sample)}, "
+        )
+    text += f"{_than(comparison.relative)} {name}'s {bits(codec.cost.bits_per_sample)}"
+    interval = comparison.interval
+    if interval and interval.low <= 0 <= interval.high:
+        low, high = difference(interval.low), difference(interval.high)
+        text += f", which is no clear difference: its interval, {low} to {high}, includes zero"
+    return f"{text}."
 
 
-def _comparison(figures: Figures, index: int) -> Text:
-    path, codec = f"codecs.{index}", figures["codecs"][index]
-    name = Shown(f"{path}.codec", "text")
-    if codec["files"] == figures["files"]:
-        text: Text = [": "]
-    else:
-        text = [". ", name, " could take ", Shown(f"{path}.files", "count"), " of the files; on "]
-        text += ["these the model needs ", Shown(f"{path}.against_model.model_bits_per_sample")]
-        text += [", "]
-    text += [*_difference(figures, path), name, "'s ", Shown(f"{path}.bits_per_sample")]
-    interval = codec["against_model"]["interval"]
-    if interval and interval["low"] <= 0 <= interval["high"]:
-        text += [", which is no clear difference: its interval, "]
-        text += [Shown(f"{path}.against_model.interval.low", "difference"), " to "]
-        text += [Shown(f"{path}.against_model.interval.high", "difference"), ", includes zero"]
-    text.append(".")
-    return [*text, " One file tells little of others."] if figures["files"] == 1 else text
-
-
-def _difference(figures: Figures, path: str) -> Text:
-    relative = find(figures, f"{path}.against_model.relative")
+def _than(relative: float | None) -> str:
     if relative is None:  # the codec needs nothing at all
-        return ["against "]
+        return "against"
     if relative == 0:
-        return ["as many as "]
-    word = "fewer" if relative < 0 else "more"
-    return [Shown(f"{path}.against_model.relative", "share"), f" {word} than "]
+        return "as many as"
+    return f"{share(relative)} {'fewer' if relative < 0 else 'more'} than"
 
 
-def _best_codec(figures: Figures, index: int) -> Text:
-    """The best codec, where the model was held against another: who leads the field is news."""
-    for path in ranking(figures):
-        if path.startswith("codecs.") and find(figures, f"{path}.files") == figures["files"]:
-            if path == f"codecs.{index}":
-                return []
-            name = Shown(f"{path}.codec", "text")
-            rate = Shown(f"{path}.bits_per_sample")
-            return [" The best of the codecs, ", name, ", needs ", rate, "."]
-    return []
+def rules(summary: Summary) -> list[tuple[str, str]]:
+    """Returns what must be read to believe a figure, as rows of a term and what it means."""
+    depth, settings = summary.depth, summary.settings
+    mixed = "after the same downmix" if settings.get("pipeline.downmix", True) else "all channels"
+    size = settings.get("pipeline.chunk_size")
+    chunk = f"{size:,} samples" if size else "chunk"
+    rows = [
+        ("bits per sample", f"of the very samples the model sees, {mixed}, in {depth} bits."),
+        ("of raw", f"compressed over raw bits, {depth} a sample: smaller is better, 100% is none."),
+        ("order-0 entropy", "needed by a coder that knows how often each value comes, no more."),
+    ]
+    if summary.model.interval:
+        rows.append(
+            ("interval", "95%, over files drawn anew; too narrow for fewer than twenty files.")
+        )
+    if summary.codecs:
+        rows.append(
+            ("container", "headers, tables, tags; left out, but for the column “with container”.")
+        )
+        alone = f"every {chunk} a stream of its own, as they are for the model"
+        rows.append(
+            ("chunk alone", f"{alone}; the other columns: whole files.")
+            if any(codec.chunked for codec in summary.codecs)
+            else ("whole files", f"for the codecs; the model codes every {chunk} alone.")
+        )
+    if any(codec.native for codec in summary.codecs):
+        rows.append(
+            ("native", "the files' own channels and depth, per own sample: another measure.")
+        )
+    if summary.model_bytes:
+        rows.append(("model counted", "with the bits of the model file, over the same samples."))
+    return rows

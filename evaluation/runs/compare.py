@@ -6,13 +6,15 @@ import os
 import textwrap
 from collections.abc import Sequence
 
-from evaluation.report.formatting import MINUS, NOTHING, printable
-from evaluation.runs.comparison_plot import draw_comparison
+from evaluation.report.formatting import MINUS, NOTHING, aligned, printable
+from evaluation.runs.plots import comparison_figure, save_png
 from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run, read_run
+from runtime.errors import ConfigError, DataError
+from runtime.formatting import format_time
 
 logger = logging.getLogger("wavestream")
 
-# Flags that say where a run is written and how it is named, or that training does not heed.
+# Flags that say where a run is written and how it is named, or that training does not use.
 _NOT_COMPARED = (
     *("output_dir", "model_name", "wandb_project", "wandb_run_name", "profile", "parallel_reads"),
     *("model", "split", "eval_files", "codecs", "chunked", "report_dir"),
@@ -48,13 +50,14 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
     What is no run is named in a warning, and the others are compared.
 
     Raises:
-      ValueError: none of them is a run; the message says what was expected.
+      ConfigError: no folder is given.
+      DataError: none of them is a run; the message says what was expected.
     """
     if not run_dirs:
-        raise ValueError("no run to compare: expected the folders of one or more")
+        raise ConfigError("no run to compare: expected the folders of one or more")
     runs, problems = _read_runs(run_dirs)
     if not runs:
-        raise ValueError("; ".join(problems))
+        raise DataError("; ".join(problems))
     for problem in problems:
         logger.warning("left out: %s", problem)
     settings = {}
@@ -62,7 +65,7 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
         values = tuple(run.settings.get(name) for run in runs)
         if len(set(values)) > 1 and name not in _NOT_COMPARED:
             settings[name] = values
-    # With --eval_steps=0 a validation is on the whole split, however it is cut.
+    # With --eval_steps=0 a validation is on the whole split, whatever its chunks and batches.
     whole = all(run.settings.get("eval_steps") == "0" for run in runs)
     deciding = _SAME_FILES if whole else _SAME_FILES + _SAME_BATCHES
     of_other_samples = tuple(name for name in deciding if name in settings)
@@ -75,7 +78,7 @@ def _read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> tuple[list[Run], l
     for run_dir in run_dirs:
         try:
             runs.append(read_run(os.fspath(run_dir)))
-        except (OSError, ValueError) as error:
+        except (OSError, DataError) as error:
             problems.append(str(error))
     return runs, problems
 
@@ -95,14 +98,14 @@ def write_comparison(comparison: Comparison, report_dir: str | os.PathLike[str])
     """
     os.makedirs(report_dir, exist_ok=True)
     path = os.path.join(os.fspath(report_dir), "compare.png")
-    draw_comparison(comparison.runs, path)
+    save_png(comparison_figure(comparison.runs), path)
     return path
 
 
 def format_comparison(comparison: Comparison) -> str:
     """Returns the last figures of the runs, and the settings that differ, as a table.
 
-    It takes at most 100 columns; names and values are cut from the left, where paths are alike.
+    It takes at most 100 columns; names and values are shortened at the left, where paths are alike.
     """
     lines = _figures_table(comparison.runs)
     lines += _wrapped(
@@ -124,11 +127,13 @@ def format_comparison(comparison: Comparison) -> str:
 
 
 def _figures_table(runs: Sequence[Run]) -> list[str]:
-    figures = _aligned([_HEADER, *map(_figures, runs)], left=0)
+    figures = aligned([_HEADER, *map(_figures, runs)], left=0)
     room = _WIDTH - max(map(len, figures)) - len(f"{len(runs)}    ")
     names = [["", "run"]]
-    names += [[str(number), _cut(printable(run.name), room)] for number, run in enumerate(runs, 1)]
-    lines = _aligned([[*name, line] for name, line in zip(names, figures, strict=True)], left=3)
+    names += [
+        [str(number), _shorten(printable(run.name), room)] for number, run in enumerate(runs, 1)
+    ]
+    lines = aligned([[*name, line] for name, line in zip(names, figures, strict=True)], left=3)
     rule = "-" * max(map(len, lines))
     return [lines[0], rule, *lines[1:], rule]
 
@@ -142,8 +147,8 @@ def _settings_table(comparison: Comparison) -> list[str]:
         room = (_WIDTH - max(map(len, comparison.settings))) // len(part) - 2
         rows = [["", *(str(i + 1) for i in part)]]
         for name, values in comparison.settings.items():
-            rows.append([name, *(_cut(_text(values[i]), room) for i in part)])
-        lines += _aligned(rows, left=len(part) + 1)
+            rows.append([name, *(_shorten(_text(values[i]), room) for i in part)])
+        lines += aligned(rows, left=len(part) + 1)
     return lines
 
 
@@ -154,40 +159,23 @@ def _figures(run: Run) -> list[str]:
     valid, flac = run.last(VALID), run.last(FLAC)
     return [
         f"{run.steps:,}",
-        NOTHING if run.seconds is None else _time(run.seconds),
-        *(_rate(rate) for rate in (run.last(TRAIN), valid, run.best_valid, flac)),
+        NOTHING if run.wall_time_s is None else format_time(run.wall_time_s),
+        *map(_bits, (run.last(TRAIN), valid, run.best_valid, flac)),
         f"{valid / flac - 1:+.1%}".replace("-", MINUS) if valid and flac else NOTHING,
         NOTHING if run.model_bytes is None else f"{run.model_bytes / 1e6:,.2f} MB",
     ]
 
 
-def _rate(rate: float | None) -> str:
-    return NOTHING if rate is None else f"{rate:.4f}"
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+def _bits(bits: float | None) -> str:
+    return NOTHING if bits is None else f"{bits:.4f}"
 
 
 def _text(value: str | None) -> str:
     return NOTHING if value is None else printable(value) or '""'
 
 
-def _cut(text: str, width: int) -> str:
+def _shorten(text: str, width: int) -> str:
     return text if len(text) <= width else "…" + text[len(text) - width + 1 :]
-
-
-def _aligned(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
-    """Lines of cells; those of the first `left` columns to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            f"{cell:<{width}}" if i < left else f"{cell:>{width}}"
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _wrapped(text: str) -> list[str]:

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from runtime.errors import DataError
+
 
 class Curve(NamedTuple):
     """What one metric was."""
 
     steps: np.ndarray  # int64 [P], increasing
-    seconds: np.ndarray  # float64 [P], of the run; NaN where it is not known
+    wall_time_s: np.ndarray  # float64 [P], of the run, in seconds; NaN where it is not known
     values: np.ndarray  # float64 [P]
 
 
@@ -27,11 +29,11 @@ def read_metrics(path: str | os.PathLike[str]) -> Metrics:
     """Reads metrics.jsonl, one JSON object a line, also while a run is still writing it.
 
     What the clock decides is in timing.jsonl beside it, if it is there. Where a step comes again,
-    the later line counts. A torn line, as a full disk or a killed run leaves one, is passed over.
+    the later line counts. A torn line, as a full disk or a killed run leaves one, is skipped.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it holds no metrics.
+      DataError: it holds no metrics.
     """
     folder, name = os.path.split(path)
     timing = os.path.join(folder, name.replace("metrics", "timing", 1))
@@ -45,16 +47,16 @@ def read_metrics(path: str | os.PathLike[str]) -> Metrics:
                 raise FileNotFoundError(
                     f"{path}: no such file; expected what training writes"
                 ) from error
-    seconds = {r["step"]: _number(r["seconds"]) for r in records if "seconds" in r}
+    times = {r["step"]: _number(r["wall_time_s"]) for r in records if "wall_time_s" in r}
     points: dict[str, dict[int, tuple[float, float]]] = {}
     for record in records:
         step = record["step"]
-        time = seconds.get(step)
+        time = times.get(step)
         for name, value in record.items():
             if "/" in name and (number := _number(value)) is not None:
                 points.setdefault(name, {})[step] = (float("nan") if time is None else time, number)
     if not points:
-        raise ValueError(
+        raise DataError(
             f"{path}: it holds no metrics; expected lines such as "
             '{"step": 100, "train/loss": 3.1}, as training writes them'
         )
@@ -62,10 +64,10 @@ def read_metrics(path: str | os.PathLike[str]) -> Metrics:
 
 
 def make_curve(points: Iterable[tuple[int, tuple[float, float]]]) -> Curve:
-    """Returns a curve of (step, (seconds, value)) points, in the order of the steps."""
+    """Returns a curve of (step, (wall_time_s, value)) points, in the order of the steps."""
     ordered = sorted(points)
-    seconds_and_values = np.array([pair for _, pair in ordered], np.float64).reshape(-1, 2)
-    return Curve(np.array([step for step, _ in ordered], np.int64), *seconds_and_values.T)
+    times_and_values = np.array([pair for _, pair in ordered], np.float64).reshape(-1, 2)
+    return Curve(np.array([step for step, _ in ordered], np.int64), *times_and_values.T)
 
 
 def last(metrics: Metrics, name: str) -> float | None:

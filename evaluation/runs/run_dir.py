@@ -11,10 +11,12 @@ import json
 import math
 import os
 import zipfile
+from typing import Any
 
 import numpy as np
 
 from evaluation.runs.metrics_log import Metrics, last, read_metrics
+from runtime.errors import DataError
 
 TRAIN, VALID, FLAC = (
     "train/bits_per_sample",
@@ -45,13 +47,13 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """Steps done, as far as the metrics tell."""
+        """Steps done, as far as the metrics go."""
         return max(int(curve.steps[-1]) for curve in self.metrics.values())
 
     @property
-    def seconds(self) -> float | None:
-        """Time that it took, as far as the metrics tell."""
-        known = [float(curve.seconds[-1]) for curve in self.metrics.values()]
+    def wall_time_s(self) -> float | None:
+        """Time that it took, in seconds, as far as the metrics go."""
+        known = [float(curve.wall_time_s[-1]) for curve in self.metrics.values()]
         return max((x for x in known if math.isfinite(x)), default=None)
 
     @property
@@ -68,7 +70,7 @@ def read_run(path: str) -> Run:
       path: its folder; or, where a folder holds several, `folder/model_name`.
 
     Raises:
-      FileNotFoundError, ValueError: it is no run; the message says what was expected.
+      FileNotFoundError, DataError: it is no run; the message says what was expected.
     """
     path = os.path.normpath(os.path.expanduser(path))
     if os.path.isdir(path):
@@ -85,7 +87,7 @@ def read_run(path: str) -> Run:
         settings = parse_flags(file.read())
     metrics = _metrics(folder, npz, is_alone=len(_models(folder)) == 1)
     if not {TRAIN, VALID} & metrics.keys():
-        raise ValueError(f"{path}: its metrics hold no {TRAIN!r} yet; expected a run that trained")
+        raise DataError(f"{path}: its metrics hold no {TRAIN!r} yet; expected a run that trained")
     return Run(
         name=path,
         settings=settings,
@@ -124,7 +126,7 @@ def _only_model(folder: str) -> str:
         )
     if len(models) > 1:
         choices = ", ".join(os.path.join(folder, model) for model in models)
-        raise ValueError(f"{folder} holds several runs; expected one of {choices}")
+        raise DataError(f"{folder} holds several runs; expected one of {choices}")
     return models[0]
 
 
@@ -133,26 +135,33 @@ def _metrics(folder: str, npz: str, *, is_alone: bool) -> Metrics:
     newest = os.path.join(folder, "metrics.jsonl")
     if is_alone:
         return read_metrics(newest)
-    final = _final_metrics(npz)
+    final = read_training(npz)["metrics"]
     for path in (newest, *glob.glob(os.path.join(glob.escape(folder), "metrics.*.jsonl"))):
         metrics = read_metrics(path)
         if all(last(metrics, name) == value for name, value in final.items()):
             return metrics
-    raise ValueError(
+    raise DataError(
         f"{npz}: none of the metrics*.jsonl beside it are of this model; give every run an "
         "--output_dir of its own"
     )
 
 
-def _final_metrics(npz: str) -> dict[str, float]:
-    """Returns the metrics that a model file was written with; its arrays are not read."""
+def read_training(npz: str) -> dict[str, Any]:
+    """Returns what a model file says of its training: `steps`, and the `metrics` it ended with.
+
+    Its arrays are not read.
+
+    Raises:
+      FileNotFoundError, DataError: it is missing, or no model file that training wrote.
+    """
     try:
         with np.load(npz, allow_pickle=False) as archive:
-            return json.loads(str(archive["settings"]))["metrics"]
+            training = json.loads(str(archive["training"]))
+        return {"steps": training["steps"], "metrics": training["metrics"]}
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{npz}: no such file; where a folder holds several runs, it tells which metrics are "
+            f"{npz}: no such file; where a folder holds several runs, it says which metrics are "
             "whose"
         ) from error
     except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{npz}: not a model file that training wrote ({error})") from error
+        raise DataError(f"{npz}: not a model file that training wrote ({error})") from error

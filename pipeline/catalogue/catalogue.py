@@ -13,8 +13,6 @@ from pipeline.catalogue.string_array import StringArray
 from pipeline.catalogue.table import FileTable
 from runtime.find_files import FoundFile, find_files
 
-__all__ = ["Catalogue", "Progress", "Skipped", "build_catalogue", "find_and_scan"]
-
 _SUFFIX = ".wav"
 
 
@@ -27,7 +25,7 @@ class Skipped(NamedTuple):
 
 def _column(name: str, dtype: type) -> functools.cached_property[np.ndarray]:
     return functools.cached_property(
-        lambda catalogue: catalogue.of(getattr(catalogue.files, name)).astype(dtype, copy=False)
+        lambda catalogue: catalogue.take(getattr(catalogue.files, name)).astype(dtype, copy=False)
     )
 
 
@@ -40,16 +38,16 @@ class Catalogue:
     from `offsets[i]` on; frames are contiguous and their samples interleaved.
 
     Attributes:
-      files: the table.
-      rows: integers [N], which of its files these are; None: all.
-      skipped: what was found and cannot be used.
+      files: the table of these files and others.
+      rows: integers [N], which rows of the table these are; None: all.
+      skipped: files and folders that cannot be used.
       sizes: int64 [N], bytes in the file.
       mtimes_ns: int64 [N], time of the last change in nanoseconds.
       offsets: int64 [N], where the samples begin in the file, in bytes.
       frames: int64 [N].
       channels: int32 [N].
-      rates: int32 [N], frames a second.
-      encodings: int8 [N], values of `wav.Encoding`.
+      sample_rates: int32 [N], in Hz.
+      encodings: int8 [N], values of `wav.encoding.Encoding`.
     """
 
     files: FileTable
@@ -61,12 +59,12 @@ class Catalogue:
     offsets = _column("offsets", np.int64)
     frames = _column("frames", np.int64)
     channels = _column("channels", np.int32)
-    rates = _column("rates", np.int32)
+    sample_rates = _column("sample_rates", np.int32)
     encodings = _column("encodings", np.int8)
 
     @classmethod
-    def usable(cls, files: FileTable) -> Self:
-        """The files that can be used; the others are what is skipped."""
+    def of_usable(cls, files: FileTable) -> Self:
+        """Returns the files of a table that can be used; the others become `skipped`."""
         count = files.num_usable
         if count == len(files):
             return cls(files=files)
@@ -95,16 +93,16 @@ class Catalogue:
         """What is wrong with a file although it is used, e.g. that it is cut off; else empty."""
         return self._texts(self.files.notes)
 
-    def fresh(self) -> Self:
-        """The same files; the columns that are asked of it, gigabytes maybe, go with it."""
+    def without_cached_columns(self) -> Self:
+        """Returns the same files in an object whose columns, gigabytes maybe, are freed with it."""
         return dataclasses.replace(self)
 
-    def of(self, column: np.ndarray) -> np.ndarray:
-        """Returns what a column of the table says of these files, [N]."""
+    def take(self, column: np.ndarray) -> np.ndarray:
+        """Returns the rows of these files, [N], of a column of the whole table."""
         return column if self.rows is None else column[self.rows]
 
     def select(self, indices: Sequence[int] | np.ndarray) -> Self:
-        """The files at these indices, in their order; `skipped` stays."""
+        """Returns the files at these indices, in their order; `skipped` stays."""
         rows = np.asarray(indices, np.int64)
         return dataclasses.replace(
             self, rows=smallest(rows if self.rows is None else self.rows[rows])
@@ -128,38 +126,39 @@ def build_catalogue(
         that TensorFlow knows, such as gs://bucket/folder. A file in two of them is listed once.
       cache_path: where to keep the result, so that next time the headers of unchanged files (same
         size, same time of change) are not read again. Made or replaced if need be.
-      progress: shows how far the scan is.
-      num_threads: files in work at a time; what matters for remote files is latency.
+      progress: shows how many files are scanned.
+      num_threads: files scanned at a time; what matters for remote files is latency.
 
     Raises:
       FileNotFoundError: one of `audio_dirs` does not exist.
-      ImportError, ValueError: a file system is not available, see `filesystem.require_filesystem`.
+      MissingDependencyError, ConfigError: a file system is not available, see
+        `filesystem.require_filesystem`.
       OSError: the cache cannot be written.
     """
-    known = _load(cache_path) if cache_path else None
-    files = find_and_scan(audio_dirs, known, progress, num_threads)
-    if cache_path and not (known and files.equals(known)):
+    cached = _load_cache(cache_path) if cache_path else None
+    files = find_and_scan(audio_dirs, cached, progress, num_threads)
+    if cache_path and not (cached and files.equals(cached)):
         files.save(cache_path, {})
-    return Catalogue.usable(files)
+    return Catalogue.of_usable(files)
 
 
 def find_and_scan(
     audio_dirs: Sequence[str],
-    known: FileTable | None = None,
+    cached: FileTable | None = None,
     progress: Progress | None = None,
     num_threads: int = 16,
 ) -> FileTable:
-    """Returns the table of `build_catalogue`; `known` is an earlier one."""
+    """Returns the table of `build_catalogue`; unchanged files of an earlier one are not read."""
     seen: set[str] = set()
     found: list[FoundFile] = []
     for audio_dir in audio_dirs:
         found += sorted(find_files(audio_dir, _SUFFIX, seen), key=lambda file: file.name)
     del seen
-    return scan_files(found, HeaderCache(known) if known else None, progress, num_threads)
+    return scan_files(found, HeaderCache(cached) if cached else None, progress, num_threads)
 
 
-def _load(path: str) -> FileTable | None:
-    """The table kept there; None if there is none, or none that can be used."""
+def _load_cache(path: str) -> FileTable | None:
+    """Returns the table in a file; None if there is none, or none that can be used."""
     try:
         files, _ = FileTable.load(path)
     except (OSError, ColumnFileError):

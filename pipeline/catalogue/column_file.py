@@ -4,8 +4,8 @@
     the header, JSON
     the columns, each at a multiple of 64 bytes, as NumPy has them in memory
 
-An .npz from a bucket needs a second copy in memory and is read in one stream. This is read by many
-threads, straight to where it stays, and aligned such that TensorFlow can share the memory.
+An .npz from a bucket needs a second copy in memory and is read in one stream. Here many threads
+read straight into the memory that the columns stay in, aligned so that TensorFlow can share it.
 """
 
 import json
@@ -24,15 +24,14 @@ _PREAMBLE = struct.Struct("<24sII")
 _MAGIC = b"wavestream columns 1".ljust(24)
 _BLOCK_BYTES = 2**22
 _INTEGERS = [np.dtype(letter) for letter in "BbHhIil"]
-_THREADS = 32  # For the latency of a bucket.
-
+_THREADS = 32  # for the latency of a bucket
 
 ALIGNMENT = 64
-"""Where TensorFlow wants memory to begin, in bytes."""
+"""In bytes: TensorFlow shares memory that begins at a multiple of this, and copies other memory."""
 
 
 class ColumnFileError(ValueError):
-    """A file is not one of columns, or is damaged. The message does not name it."""
+    """A file is not one of columns, or is damaged. Callers catch it and name the file."""
 
 
 def save(path: str, about: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> None:
@@ -45,7 +44,7 @@ def save(path: str, about: Mapping[str, Any], columns: Mapping[str, np.ndarray])
 
 
 def load(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Returns what was saved.
+    """Returns the JSON values and the columns that were saved.
 
     Raises:
       OSError: the file cannot be read.
@@ -54,7 +53,7 @@ def load(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     with filesystem.open_for_reads(path) as read_at:
         preamble = read_at(0, _PREAMBLE.size)
         if len(preamble) < _PREAMBLE.size or not preamble.startswith(_MAGIC):
-            raise ColumnFileError("it is no file of columns, or of another version")
+            raise ColumnFileError("it is not a file of columns, or of another version")
         _, length, checksum = _PREAMBLE.unpack(preamble)
         header = read_at(_PREAMBLE.size, length)
     if zlib.crc32(header) != checksum:
@@ -86,7 +85,7 @@ def load(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def allocate(count: int, dtype: np.dtype) -> np.ndarray:
-    """Returns an array of zeros that TensorFlow can share the memory of; NumPy aligns to 16."""
+    """Returns `count` zeros whose memory TensorFlow can share; NumPy itself aligns to 16 bytes."""
     return np.frombuffer(mmap.mmap(-1, max(1, count * dtype.itemsize)), dtype, count)
 
 
@@ -94,7 +93,7 @@ def smallest(column: np.ndarray) -> np.ndarray:
     """Returns integers in the smallest type that holds them."""
     low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)
     limits = map(np.iinfo, _INTEGERS)
-    return column.astype(next(of.dtype for of in limits if of.min <= low and high <= of.max))
+    return column.astype(next(it.dtype for it in limits if it.min <= low and high <= it.max))
 
 
 def _parts(

@@ -11,7 +11,8 @@ import numpy as np
 from pipeline.catalogue.column_file import smallest
 from pipeline.catalogue.string_array import join
 from pipeline.catalogue.table import FileTable
-from pipeline.wav import header as wav
+from pipeline.wav.header import WavHeader, read_header
+from pipeline.wav.riff import WavError
 from runtime import filesystem
 from runtime.find_files import FoundFile
 from runtime.progress import Progress
@@ -21,14 +22,14 @@ _FILES_PER_TASK = 64  # spreads the cost of handing a task to a thread
 
 
 class _Scanned(NamedTuple):
-    """What is known of a file, see `table.FileTable`."""
+    """A row of `table.FileTable`: what a scan finds out about one file."""
 
     size: int = -1
     mtime_ns: int = -1
     offset: int = 0
     frames: int = 0
     channels: int = 0
-    rate: int = 0
+    sample_rate: int = 0
     encoding: int = -1
     note: str = ""
 
@@ -37,7 +38,7 @@ _NUMBERS = np.dtype([(name, np.int64) for name in _Scanned._fields[:-1]])
 
 
 class HeaderCache:
-    """FileTable that were scanned before, by path."""
+    """What an earlier scan found, by path."""
 
     def __init__(self, files: FileTable) -> None:
         self._files = files
@@ -47,7 +48,7 @@ class HeaderCache:
         return len(self._rows)
 
     def unchanged(self, path: str, size: int, mtime_ns: int) -> _Scanned | None:
-        """Returns what the scan found, if the file is as it was then."""
+        """Returns what was found then of a file of this size in bytes; None if it has changed."""
         files, row = self._files, self._rows.get(path)
         if row is None or (files.sizes[row], files.mtimes_ns[row]) != (size, mtime_ns):
             return None
@@ -57,7 +58,7 @@ class HeaderCache:
             offset=int(files.offsets[row]),
             frames=int(files.frames[row]),
             channels=int(files.channels[row]),
-            rate=int(files.rates[row]),
+            sample_rate=int(files.sample_rates[row]),
             encoding=int(files.encodings[row]),
             note=files.notes[row],
         )
@@ -65,7 +66,7 @@ class HeaderCache:
 
 def scan_files(
     found: Sequence[FoundFile],
-    known: HeaderCache | None = None,
+    cache: HeaderCache | None = None,
     progress: Progress | None = None,
     num_threads: int = 16,
 ) -> FileTable:
@@ -73,9 +74,9 @@ def scan_files(
 
     Args:
       found: the files, and folders that could not be looked into.
-      known: unchanged files of these (same size, same time of change) are not read again.
-      progress: shows how far it is.
-      num_threads: files in work at a time; what matters for remote files is latency.
+      cache: files that are in it and unchanged (same size, same time of change) are not read.
+      progress: shows how many files are done.
+      num_threads: files scanned at a time; what matters for remote files is latency.
 
     Returns:
       Those that can be used, then the others, each in their order.
@@ -83,7 +84,7 @@ def scan_files(
     notes: dict[int, str] = {}
 
     def numbers() -> Iterator[tuple]:
-        for row, scanned in enumerate(_scan(found, known, progress, num_threads)):
+        for row, scanned in enumerate(_scan(found, cache, progress, num_threads)):
             if scanned.note:
                 notes[row] = scanned.note
             yield scanned[:-1]
@@ -106,47 +107,47 @@ def scan_files(
         offsets=smallest(table["offset"]),
         frames=smallest(table["frames"]),
         channels=smallest(table["channels"]),
-        rates=smallest(table["rate"]),
+        sample_rates=smallest(table["sample_rate"]),
         encodings=smallest(table["encoding"]),
     )
 
 
 def _scan(
     found: Sequence[FoundFile],
-    known: HeaderCache | None,
+    cache: HeaderCache | None,
     progress: Progress | None,
     num_threads: int,
 ) -> Iterator[_Scanned]:
-    """Scans files in a pool of threads; yields in their order."""
+    """Scans files in a pool of threads; yields the results in their order."""
     size = max(1, min(_FILES_PER_TASK, len(found) // (4 * num_threads)))
     tasks = (found[start : start + size] for start in range(0, len(found), size))
     pool = ThreadPoolExecutor(num_threads)
     try:
         results: Iterable[_Scanned] = itertools.chain.from_iterable(
-            pool.map(lambda task: [_scan_file(file, known) for file in task], tasks)
+            pool.map(lambda task: [_scan_file(file, cache) for file in task], tasks)
         )
         yield from progress(results, len(found)) if progress else results
     finally:
         pool.shutdown(cancel_futures=True)  # on Ctrl-C, do not scan the rest first
 
 
-def _scan_file(file: FoundFile, known: HeaderCache | None) -> _Scanned:
-    """What the header says; what is known if the file is as it was then."""
+def _scan_file(file: FoundFile, cache: HeaderCache | None) -> _Scanned:
+    """Returns what the cache holds of a file if it is unchanged, else what its header says."""
     if file.error:
         return _Scanned(note=file.error)
     size = mtime_ns = -1
     try:
         size, mtime_ns = filesystem.stat(file.path)
-        if known and (unchanged := known.unchanged(file.path, size, mtime_ns)):
+        if cache and (unchanged := cache.unchanged(file.path, size, mtime_ns)):
             return unchanged
         with filesystem.open_for_reads(file.path) as read_at:
-            header = wav.read_header(read_at, size)
+            header = read_header(read_at, size)
             if header.encoding.is_float:
                 _check_finite(read_at, header)
-    except wav.WavError as error:
+    except WavError as error:
         return _Scanned(size=size, mtime_ns=mtime_ns, note=str(error))
     except OSError as error:
-        # May pass without a trace in size or time, so these do not say that it is unchanged.
+        # It may pass and leave size and time as they are: without these the file is read again.
         return _Scanned(note=error.strerror or str(error))
     return _Scanned(
         size=size,
@@ -154,17 +155,17 @@ def _scan_file(file: FoundFile, known: HeaderCache | None) -> _Scanned:
         offset=header.payload_offset,
         frames=header.frames,
         channels=header.channels,
-        rate=header.rate,
+        sample_rate=header.sample_rate,
         encoding=header.encoding,
         note=header.note,
     )
 
 
-def _check_finite(read_at: filesystem.ReadAt, header: wav.WavHeader) -> None:
+def _check_finite(read_at: filesystem.ReadAt, header: WavHeader) -> None:
     """Refuses float samples that have no integer near them, in bounded memory.
 
     Raises:
-      wav.WavError: a sample is NaN or infinite.
+      WavError: a sample is NaN or infinite.
     """
     sample_bytes = header.encoding.bytes_per_sample
     end = header.payload_offset + header.frames * header.frame_bytes
@@ -174,7 +175,7 @@ def _check_finite(read_at: filesystem.ReadAt, header: wav.WavHeader) -> None:
         finite = np.isfinite(samples)
         if not finite.all():
             first = (offset - header.payload_offset) // sample_bytes + int(finite.argmin())
-            raise wav.WavError(
+            raise WavError(
                 f"it holds NaN or infinity (first in frame {first // header.channels}); "
                 "such samples have no integer value"
             )

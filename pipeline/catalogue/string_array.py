@@ -1,6 +1,6 @@
-"""Many short texts in few bytes: one array of characters in place of a Python object each.
+"""Many short strings in few bytes: one array of characters in place of a Python object each.
 
-N texts.
+N strings.
 """
 
 from array import array
@@ -11,27 +11,27 @@ import numpy as np
 
 from pipeline.catalogue.column_file import smallest
 
-_BLOCK = 2**16  # StringArray whose places are Python objects at a time.
-_SHOWN = 20
+_BLOCK = 2**16  # strings whose bounds are Python objects at a time
+_SHOWN = 20  # strings in a repr
 
 
 class StringArray(Sequence[str]):
-    """An immutable sequence of texts; such as are paths, as `os.fsdecode` makes them.
+    """An immutable sequence of strings, such as paths, as `os.fsdecode` returns them.
 
     Attributes:
-      blob: uint8, their bytes in UTF-8; bytes that are none stand for themselves.
-      starts: integers [N], where each text begins in the blob.
+      blob: uint8, their bytes in UTF-8, other bytes as "surrogateescape" has them.
+      starts: integers [N], where each string begins in the blob, in bytes.
       ends: integers [N], where it ends.
     """
 
     def __init__(self, blob: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
-        """Shares the arrays, and so the memory, of what it is made of."""
+        """Takes the arrays without a copy."""
         self.blob, self.starts, self.ends = blob, starts, ends
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Self:
-        """Makes them of strings."""
-        blob, bounds = join(texts)
+    def from_strings(cls, strings: Iterable[str]) -> Self:
+        """Copies strings into one array."""
+        blob, bounds = join(strings)
         return cls(blob, bounds[:-1], bounds[1:])
 
     def __len__(self) -> int:
@@ -44,7 +44,7 @@ class StringArray(Sequence[str]):
     def __getitem__(self, index: slice | np.ndarray) -> "StringArray": ...
 
     def __getitem__(self, index: int | np.integer | slice | np.ndarray) -> "str | StringArray":
-        """One text, or some of them without a copy of their bytes."""
+        """Returns one string, or some of them without a copy of their bytes."""
         if isinstance(index, slice | np.ndarray):
             return StringArray(self.blob, self.starts[index], self.ends[index])
         return _decode(self.blob[int(self.starts[index]) : int(self.ends[index])].tobytes())
@@ -63,7 +63,7 @@ class StringArray(Sequence[str]):
         return f"{tuple(self[:_SHOWN])!r}{' and more' * (len(self) > _SHOWN)}"
 
     def encoded(self) -> Iterator[bytes]:
-        """Yields the bytes of each text."""
+        """Yields the bytes of each string."""
         content = self.blob.data
         for block in range(0, len(self), _BLOCK):
             some = slice(block, block + _BLOCK)
@@ -71,19 +71,19 @@ class StringArray(Sequence[str]):
             yield from (content[a:b].tobytes() for a, b in zip(starts, ends, strict=True))
 
     def lengths(self) -> np.ndarray:  # integers [N]
-        """How many bytes each text has."""
+        """Returns how many bytes each string has."""
         return self.ends - self.starts
 
 
-def join(texts: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:  # uint8, integers [N + 1]
-    """Returns the bytes of texts, one after the other, and where each begins and the last ends."""
+def join(strings: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:  # uint8, integers [N + 1]
+    """Returns the bytes of all strings, and where each begins in there and the last ends."""
     blob = bytearray()
     bounds = array("q", [0])
-    for text in texts:
-        blob += text.encode("utf-8", "surrogateescape")
+    for string in strings:
+        blob += string.encode("utf-8", "surrogateescape")
         bounds.append(len(blob))
     return np.frombuffer(bytes(blob), np.uint8), smallest(np.frombuffer(bounds, np.int64))
 
 
-def _decode(text: bytes) -> str:
-    return text.decode("utf-8", "surrogateescape")
+def _decode(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")

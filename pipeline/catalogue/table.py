@@ -1,4 +1,4 @@
-"""What is known of the files of a corpus, in columns, and the file that keeps it.
+"""The table of the files of a corpus, and the file that keeps it.
 
 N files.
 """
@@ -9,12 +9,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from pipeline.catalogue import column_file as columns
+from pipeline.catalogue import column_file
 from pipeline.catalogue.column_file import ColumnFileError
 from pipeline.catalogue.string_array import StringArray
 
-_VERSION = 3
-_PLACES = "places of seed "
+_VERSION = 4  # of the columns; `column_file` has one of its own
+_SPLIT_HASHES = "split hashes of seed "
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,19 +24,19 @@ class FileTable:
     Integers are of any type that holds them; see `catalogue.Catalogue` for what they mean.
 
     Attributes:
-      path_blob: uint8, the paths, one after the other; see `texts.StringArray`.
-      path_bounds: [N + 1], where each begins in there, and where the last one ends.
+      path_blob: uint8, the paths, one after the other; see `string_array.StringArray`.
+      path_bounds: [N + 1], in bytes, where each begins in there, and where the last one ends.
       name_starts: [N], bytes of each path before the name, relative to its folder.
-      note_blob: uint8, what is wrong with each file, mostly nothing.
-      note_bounds: [N + 1].
-      sizes: [N], -1 where a file cannot be read.
-      mtimes_ns: [N], likewise.
-      offsets: [N].
+      note_blob: uint8, what is wrong with each file, one after the other; mostly empty.
+      note_bounds: [N + 1], in bytes, likewise.
+      sizes: [N], bytes in each file, -1 where it cannot be read.
+      mtimes_ns: [N], likewise the time of the last change in nanoseconds.
+      offsets: [N], where the samples begin in each file, in bytes.
       frames: [N].
       channels: [N].
-      rates: [N].
-      encodings: [N], -1 where a file cannot be used.
-      places: float64 [N] by seed, see `split.places`: those that were worked out once.
+      sample_rates: [N], in Hz.
+      encodings: [N], values of `wav.encoding.Encoding`, -1 where a file cannot be used.
+      split_hashes: float64 [N] by seed: `split.hash_to_unit` of the names, where it is kept.
     """
 
     path_blob: np.ndarray
@@ -49,9 +49,9 @@ class FileTable:
     offsets: np.ndarray
     frames: np.ndarray
     channels: np.ndarray
-    rates: np.ndarray
+    sample_rates: np.ndarray
     encodings: np.ndarray
-    places: Mapping[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    split_hashes: Mapping[int, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.encodings)
@@ -78,31 +78,31 @@ class FileTable:
         return StringArray(self.note_blob, self.note_bounds[:-1], self.note_bounds[1:])
 
     def equals(self, other: "FileTable") -> bool:
-        """Whether all columns but the places are the same."""
-        names = (field.name for field in dataclasses.fields(self) if field.name != "places")
+        """Whether all columns but the split hashes are the same."""
+        names = (field.name for field in dataclasses.fields(self) if field.name != "split_hashes")
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
 
     def save(self, path: str, about: Mapping[str, Any]) -> None:
-        """Replaces a file with these and JSON values about them. Raises OSError."""
+        """Replaces a file by one of this table and JSON values about it. Raises OSError."""
         arrays = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        for seed, places in arrays.pop("places").items():
-            arrays[f"{_PLACES}{seed}"] = places
-        columns.save(path, {**about, "version": _VERSION}, arrays)
+        for seed, hashes in arrays.pop("split_hashes").items():
+            arrays[f"{_SPLIT_HASHES}{seed}"] = hashes
+        column_file.save(path, {**about, "version": _VERSION}, arrays)
 
     @classmethod
     def load(cls, path: str) -> tuple[Self, dict[str, Any]]:
-        """Returns what was saved.
+        """Returns the table and the JSON values that were saved.
 
         Raises:
           OSError: the file cannot be read.
-          ColumnFileError: it is something else, damaged, or of another version; does not name it.
+          ColumnFileError: it is something else, damaged, or of another version.
         """
-        about, arrays = columns.load(path)
+        about, arrays = column_file.load(path)
         if about.get("version") != _VERSION:
             raise ColumnFileError(f"it is of version {about.get('version')}, expected {_VERSION}")
-        places = {
-            int(name.removeprefix(_PLACES)): arrays.pop(name)
+        hashes = {
+            int(name.removeprefix(_SPLIT_HASHES)): arrays.pop(name)
             for name in list(arrays)
-            if name.startswith(_PLACES)
+            if name.startswith(_SPLIT_HASHES)
         }
-        return cls(**arrays, places=places), about
+        return cls(**arrays, split_hashes=hashes), about

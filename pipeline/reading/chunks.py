@@ -52,7 +52,7 @@ class Chunks:
         )
 
     def _samples(self) -> np.ndarray:  # int64 [N]
-        files = self.catalogue.fresh()
+        files = self.catalogue.without_cached_columns()
         return files.frames if self.config.downmix else files.frames * files.channels
 
     def files_of(self, chunks: np.ndarray) -> np.ndarray:  # int64 [M]

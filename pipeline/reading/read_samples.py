@@ -13,8 +13,8 @@ from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.reading.byte_ranges import read_ranges
 from pipeline.transforms import downmix, requantize
-from pipeline.wav.decode import DEPTHS, decode
-from pipeline.wav.header import Encoding
+from pipeline.wav.decode import decode
+from pipeline.wav.encoding import Encoding
 
 
 def read_samples(
@@ -64,7 +64,7 @@ def depth_of(catalogue: Catalogue, file: int, config: PipelineConfig | None = No
     """Returns the bits of a sample that `read_samples` streams: 8, 16, 24 or 32."""
     if config:
         return config.depth
-    return int(DEPTHS[Encoding(catalogue.encodings[file])])
+    return Encoding(catalogue.encodings[file]).depth
 
 
 def _decode(

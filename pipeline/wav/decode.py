@@ -7,16 +7,7 @@ F frames, C channels.
 
 import tensorflow as tf
 
-from pipeline.wav.header import Encoding
-
-DEPTHS = {
-    Encoding.U8: 8,
-    Encoding.S16: 16,
-    Encoding.S24: 24,
-    Encoding.S32: 32,
-    Encoding.F32: 32,
-    Encoding.F64: 32,
-}
+from pipeline.wav.encoding import Encoding
 
 SILENCE = tuple(128 if encoding is Encoding.U8 else 0 for encoding in Encoding)
 """By encoding: the byte that silence consists of."""
@@ -29,9 +20,8 @@ def decode(
 ) -> tuple[tf.Tensor, tf.Tensor]:  # int32 [F, C], int32 []
     """Decodes frames; returns them and their depth in bits (8, 16, 24 or 32)."""
 
-    def rows(
-        size: int,
-    ) -> tf.Tensor:  # All branches are traced, with payloads that are not theirs as well.
+    # All branches are traced, with payloads that are not theirs as well: of those, whole rows.
+    def rows(size: int) -> tf.Tensor:
         return tf.reshape(payload[: tf.size(payload) // size * size], [-1, size])
 
     def view(dtype: tf.DType) -> tf.Tensor:  # The same bytes, without a copy.
@@ -46,7 +36,7 @@ def decode(
         Encoding.F64: lambda: _from_float(view(tf.float64)),
     }
     samples = tf.switch_case(encoding, {int(key): value for key, value in decoders.items()})
-    depth = tf.gather([DEPTHS[key] for key in Encoding], encoding)
+    depth = tf.gather([key.depth for key in Encoding], encoding)
     return tf.reshape(samples, tf.stack([-1, channels])), depth
 
 

@@ -13,7 +13,7 @@ from evaluation.config import EvaluationConfig
 from evaluation.results import Evaluation
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.evaluation.test_score import Uniform
 from tests.wav_files import random_frames, write_wav
 
@@ -119,7 +119,7 @@ def test_a_file_that_is_used_although_it_is_cut_off_is_named(evaluate, folder, c
 @pytest.mark.parametrize(
     ("broken", "fields", "message"),
     [
-        (1, {"strict": True}, r"0\.broken\.wav' cannot be used \(.*\), and --strict lets none"),
+        (1, {"strict": True}, r"0\.broken\.wav' cannot be used \(.*\), and --strict allows no"),
         (11, {}, r"11 of 21 files cannot be used, more than --max_skipped_fraction=0\.5: "),
         (2, {"max_skipped_fraction": 0.1}, "2 of 12 files cannot be used, more than"),
     ],
@@ -155,13 +155,13 @@ def test_a_file_that_vanishes_is_named_and_left_out(evaluate, remove, caplog):
     result = evaluate(split="all")
     assert [os.path.basename(path) for path, _ in result.skipped] == ["3.wav"]
     assert len(result.names) == 9
-    assert caplog.text.count("3.wav' cannot be read any more and is left out: No such file") == 1
+    assert caplog.text.count("3.wav' skipped, it can no longer be read: No such file") == 1
 
 
 @pytest.mark.parametrize(
     ("numbers", "fields", "message"),
     [
-        ([3], {"strict": True}, r"3\.wav' cannot be used \(No such .*\), and --strict lets none"),
+        ([3], {"strict": True}, r"3\.wav' cannot be used \(No such .*\), and --strict allows no"),
         (range(6), {}, r"6 of 10 files cannot be used, more than --max_skipped_fraction=0\.5"),
     ],
 )

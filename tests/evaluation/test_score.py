@@ -21,7 +21,7 @@ from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
 from pipeline.reading.chunks import Chunks
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.command_line import ROOT
 from tests.wav_files import write_wav
 from training.config import TrainingConfig

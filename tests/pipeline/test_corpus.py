@@ -6,7 +6,7 @@ import pytest
 from pipeline.config import PipelineConfig
 from pipeline.corpus import NoAudioError, Skipped, describe_skipped, open_corpus
 from pipeline.dataset import make_dataset
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 
 CONFIG = PipelineConfig(chunk_size=16, batch_size=4)

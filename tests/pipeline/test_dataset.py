@@ -14,7 +14,7 @@ from pipeline.dataset import make_dataset
 from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_chunks import UNREADABLE, is_scored
 from pipeline.split import split_catalogue
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 
 L, B = 16, 8

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 
 PROGRAM = """

@@ -8,7 +8,7 @@ import pytest
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus
 from pipeline.inspect import describe_batch, describe_chunks, describe_files
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 
 CONFIG = PipelineConfig(chunk_size=16, batch_size=4)
@@ -16,8 +16,9 @@ CONFIG = PipelineConfig(chunk_size=16, batch_size=4)
 
 @pytest.fixture
 def folder(tmp_path):
-    write_wav(tmp_path / "a.wav", random_frames(Encoding.S16, 8000, 2), Encoding.S16, rate=8000)
-    write_wav(tmp_path / "b.wav", random_frames(Encoding.S16, 24000, 1), Encoding.S16, rate=8000)
+    for name, frames, channels in (("a", 8000, 2), ("b", 24000, 1)):
+        written = random_frames(Encoding.S16, frames, channels)
+        write_wav(tmp_path / f"{name}.wav", written, Encoding.S16, sample_rate=8000)
     whole = write_wav(tmp_path / "c.wav", random_frames(Encoding.F32, 44100, 3), Encoding.F32)
     (tmp_path / "d.wav").write_bytes(whole[:-1000])
     (tmp_path / "e.wav").write_bytes(b"")
@@ -32,7 +33,7 @@ def test_files(folder):
     rows = dict(describe_files(opened(folder)))
     assert rows["files"] == "4 with 6.00 seconds of audio"
     assert rows["length of a file"] == "1.00 to 3.00 s, median 1.00 s"
-    assert rows["rates"] == "8,000 Hz (2), 44,100 Hz (2)"
+    assert rows["sample rates"] == "8,000 Hz (2), 44,100 Hz (2)"
     assert rows["channels"] == "3 channels (2), mono (1), stereo (1)"
     assert rows["encodings"] == "16-bit (2), 32-bit float (2)"
     assert rows["used, but"].startswith("1, such as ")
@@ -44,7 +45,7 @@ def test_files(folder):
 def test_files_that_are_all_alike_and_well(tmp_path):
     write_wav(tmp_path / "a.wav", random_frames(Encoding.U8, 100, 2), Encoding.U8)
     rows = dict(describe_files(opened(str(tmp_path))))
-    assert rows["rates"] == "all 44,100 Hz"
+    assert rows["sample rates"] == "all 44,100 Hz"
     assert rows["channels"] == "all stereo"
     assert rows["encodings"] == "all 8-bit unsigned"
     assert rows["skipped"] == "none"

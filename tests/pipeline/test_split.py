@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalogue.catalogue import Catalogue, Skipped
 from pipeline.split import draw_files, is_trained_on, split_catalogue
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.files import make_files
 
 NAMES = [f"speaker{i % 100}/{i}.wav" for i in range(10_000)]

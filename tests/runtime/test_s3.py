@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.wav_files import write_wav
 
 for module in ("tensorflow_io", "moto", "boto3"):  # found, not imported: it takes seconds

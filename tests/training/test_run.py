@@ -9,7 +9,7 @@ import pytest
 import flags
 from models.model_file import load_model
 from pipeline.dataset import make_dataset
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests import toy_model
 from tests.command_line import parsed
 from tests.wav_files import random_frames, write_wav
@@ -189,7 +189,7 @@ def test_a_file_that_disappears_is_named_once_and_left_out(audio, monkeypatch):
     result, out = _run(audio, "--training_steps=200", "--eval_every=50", "--valid_fraction=0.4")
     assert result.steps == 200
     assert sorted(_log(out, "WARNING")) == [
-        f"'{audio}/{name}' cannot be read any more and is left out: No such file or directory"
+        f"'{audio}/{name}' skipped, it can no longer be read: No such file or directory"
         for name in ("0.wav", "1.wav")
     ]
     assert "skipped files 2 " in " ".join((out / "audio_model_training.log").read_text().split())
@@ -222,7 +222,7 @@ def test_no_warning_of_blocks_where_all_is_mono(audio):
 @pytest.mark.parametrize(
     ("broken", "args", "message"),
     [
-        (1, ("--strict",), r"0\.broken\.wav' cannot be used \(.*\), and --strict lets none"),
+        (1, ("--strict",), r"0\.broken\.wav' cannot be used \(.*\), and --strict allows no"),
         (6, (), r"6 of 11 files cannot be used, more than --max_skipped_fraction=0\.5: "),
         (1, ("--max_skipped_fraction=0.1",), "1 of 6 files cannot be used, more than"),
     ],

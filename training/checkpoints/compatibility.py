@@ -95,13 +95,13 @@ def different(
 
 def fingerprint(chunks: Chunks) -> str:
     """What the files are: their names, lengths and formats, and not where they lie or how old."""
-    catalogue, files = chunks.catalogue.fresh(), chunks.catalogue.files
+    catalogue, files = chunks.catalogue.without_cached_columns(), chunks.catalogue.files
     digest = hashlib.blake2b(digest_size=6)
     names, separator = catalogue.names.encoded(), b""
     while block := list(itertools.islice(names, _BLOCK)):
         digest.update(separator + b"\0".join(block))
         separator = b"\0"
     for column in (files.sizes, files.offsets, files.frames):
-        digest.update(catalogue.of(column).astype(np.int64).data)
-    digest.update(catalogue.of(files.encodings).astype(np.int8).data)
+        digest.update(catalogue.take(column).astype(np.int64).data)
+    digest.update(catalogue.take(files.encodings).astype(np.int8).data)
     return f"{len(catalogue):,} files with {chunks.num_samples:,} samples ({digest.hexdigest()})"

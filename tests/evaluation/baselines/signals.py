@@ -18,9 +18,9 @@ def music(frames: int, channels: int, depth: int) -> np.ndarray:  # int32 [F, C]
 
 
 def stream(samples: np.ndarray, depth: int) -> tuple[PcmFormat, list[np.ndarray]]:
-    """What a codec is given."""
+    """The arguments of a codec's `encode`."""
     frames, channels = samples.shape
-    return PcmFormat(rate=44100, channels=channels, depth=depth, frames=frames), [samples]
+    return PcmFormat(sample_rate=44100, channels=channels, depth=depth, frames=frames), [samples]
 
 
 def require(program: str) -> None:

@@ -13,7 +13,7 @@ from evaluation.baselines.pcm import CodecError, Encoded
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.reading.chunks import Chunks
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.evaluation.baselines.signals import music, stream
 from tests.wav_files import random_frames, write_wav
 
@@ -59,7 +59,7 @@ def config(**changes) -> PipelineConfig:
 def test_a_file_is_given_its_own_samples(folder):
     spy = Spy()
     (score,) = score_files(build_catalogue([str(folder)]), [spy])
-    given = {(pcm.rate, pcm.channels): (pcm, samples) for pcm, samples in spy.given}
+    given = {(pcm.sample_rate, pcm.channels): (pcm, samples) for pcm, samples in spy.given}
     for number, (_, encoding, frames, channels, rate) in enumerate(FILES):
         pcm, samples = given[rate, channels]
         native = random_frames(encoding, frames, channels, number)
@@ -111,7 +111,7 @@ def test_what_a_codec_cannot_take_is_nan_and_told(folder):
     scores = score_files(build_catalogue([str(folder)]), [Flac(level=5), GZIP])
     assert np.isnan(scores[0].bits).tolist() == [False, False, False, True, True]
     assert scores[0].remark.split("; ") == [
-        "1 of 5 files: libsndfile writes FLAC of at most 24 bits a sample",
+        "1 of 5 files: libsndfile encodes FLAC of at most 24 bits a sample",
         "1 of 5 files: FLAC takes at most 8 channels",
     ]
     assert np.isfinite(scores[1].bits).all()
@@ -166,7 +166,9 @@ def test_every_chunk_is_a_stream(folder, use_16bit, downmix):
 
     rates = np.repeat([file[-1] for file in FILES], counts)
     lengths = [min(256, total - start) for total in samples for start in range(0, total, 256)]
-    assert [(pcm.rate, pcm.channels) for pcm, _ in spy.given] == [(rate, 1) for rate in rates]
+    assert [(pcm.sample_rate, pcm.channels) for pcm, _ in spy.given] == [
+        (rate, 1) for rate in rates
+    ]
     assert [given.shape for _, given in spy.given] == [(length, 1) for length in lengths]
     assert [pcm.frames for pcm, _ in spy.given] == lengths
 

@@ -11,6 +11,7 @@ import zstandard
 
 from evaluation.baselines.libraries import CODEC_KEYS, GZIP, XZ, ZSTD, Flac, all_codecs
 from evaluation.baselines.pcm import CodecError, PcmFormat
+from runtime.errors import ConfigError
 from tests.evaluation.baselines.signals import music, require, stream
 
 IN_PROCESS = [Flac(level=5), Flac(level=8), GZIP, XZ, ZSTD]
@@ -119,12 +120,12 @@ def test_compressors_get_the_bytes_and_nothing_else(codec, compress, depth, dtyp
     [
         ({"depth": 32}, "24 bits"),
         ({"channels": 9}, "8 channels"),
-        ({"rate": 100_001}, "100001 Hz"),
-        ({"rate": 2**20}, "1048576 Hz"),
+        ({"sample_rate": 100_001}, "100001 Hz"),
+        ({"sample_rate": 2**20}, "1048576 Hz"),
     ],
 )
-def test_what_flac_cannot_take_is_told(changes, reason):
-    fields = {"rate": 44100, "channels": 1, "depth": 16, "frames": 10, **changes}
+def test_what_flac_cannot_take(changes, reason):
+    fields = {"sample_rate": 44100, "channels": 1, "depth": 16, "frames": 10, **changes}
     samples = np.zeros((10, fields["channels"]), np.int32)
     with pytest.raises(CodecError, match=reason):
         Flac(level=5).encode(PcmFormat(**fields), [samples])
@@ -135,13 +136,13 @@ def test_an_error_of_the_blocks_passes():
         yield np.zeros((10, 1), np.int32)
         raise OSError("gone")
 
-    pcm = PcmFormat(rate=44100, channels=1, depth=16, frames=20)
+    pcm = PcmFormat(sample_rate=44100, channels=1, depth=16, frames=20)
     for codec in IN_PROCESS:
         with pytest.raises(OSError, match="gone"):
             codec.encode(pcm, blocks())
 
 
-def test_versions_are_told():
+def test_versions():
     assert Flac(level=5).version.startswith("libFLAC 1.")
     assert GZIP.version.startswith("zlib 1.")
     assert ZSTD.version.startswith("zstd 1.")
@@ -151,9 +152,11 @@ def test_codecs_are_chosen_by_key(monkeypatch):
     monkeypatch.setenv("PATH", "")
     names = ["FLAC -5", "FLAC -8", "gzip -9", "xz -9e", "zstd -19"]
     assert [codec.name for codec in all_codecs()] == names
-    assert [codec.name for codec in all_codecs(["zstd", "tta", "flac"])] == [*names[:2], "zstd -19"]
+    assert [codec.name for codec in all_codecs(["zstd", "wavpack", "flac"])] == [
+        *names[:2],
+        "zstd -19",
+    ]
     assert all_codecs([]) == []
-    with pytest.raises(ValueError, match=r"'FLAC'.*flac, wavpack, monkeys.*zstd"):
+    with pytest.raises(ConfigError, match=r"'FLAC'.*flac, wavpack, .*zstd"):
         all_codecs(["gzip", "FLAC"])
-    promised = ["flac", "wavpack", "monkeys", "optimfrog", "tta", "als", "gzip", "xz", "zstd"]
-    assert list(CODEC_KEYS) == promised
+    assert CODEC_KEYS == ("flac", "wavpack", "gzip", "xz", "zstd")

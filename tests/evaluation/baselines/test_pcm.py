@@ -38,17 +38,17 @@ def test_another_reader_reads_the_wav(depth, channels):
     assert len(content) % 2 == 0
 
     file.seek(0)
-    read, rate = soundfile.read(file, dtype="int32", always_2d=True)
-    assert rate == 44100
+    read, sample_rate = soundfile.read(file, dtype="int32", always_2d=True)
+    assert sample_rate == 44100
     np.testing.assert_array_equal(read >> (32 - depth), samples)
 
 
 def test_a_wav_of_4_gib_is_refused():
-    pcm = PcmFormat(rate=44100, channels=1, depth=32, frames=2**30)
+    pcm = PcmFormat(sample_rate=44100, channels=1, depth=32, frames=2**30)
     with pytest.raises(CodecError, match="4 GiB"):
         write_wav(io.BytesIO(), pcm, [])
 
 
 def test_another_depth_is_refused():
     with pytest.raises(ValueError, match="8, 16, 24 or 32, got 12"):
-        PcmFormat(rate=44100, channels=1, depth=12, frames=1)
+        PcmFormat(sample_rate=44100, channels=1, depth=12, frames=1)

@@ -18,7 +18,7 @@ CODECS = {
 def evaluation(
     files: int = 13,
     *,
-    raw_bits: int = 8,
+    depth: int = 8,
     codecs: tuple[str, ...] = tuple(CODECS),
     chunked: bool = True,
     native: bool = True,
@@ -29,23 +29,21 @@ def evaluation(
     """Returns an evaluation whose model is `hard` bits per sample worse than usual."""
     rng = np.random.default_rng(seed)
     samples = rng.integers(40_000, 400_000, files)
-    rates = rng.gamma(9, 0.23, files) * raw_bits / 8
+    rates = rng.gamma(9, 0.23, files) * depth / 8
     bits = (rates + hard) * samples
-    scores = tuple(_score(name, rates, samples, raw_bits, rng) for name in codecs)
+    scores = tuple(_score(name, rates, samples, depth, rng) for name in codecs)
     content = {
         "names": tuple(f"speaker_{i % 4}/take_{i:03}.wav" for i in range(files)),
         "samples": samples,
         "model_bits": bits,
-        "raw_bits": raw_bits,
+        "depth": depth,
         "by_position": _by_position(samples.sum(), bits.sum()),
         "by_loudness": _by_loudness(samples.sum(), bits.sum(), rng),
-        "upper_byte_bits": 0.2 * bits if raw_bits == 16 else None,
-        "symbol_counts": rng.poisson(
-            1e6 * np.exp(-0.1 * np.abs(np.arange(2**raw_bits) - 2.0 ** (raw_bits - 1)))
-        ),
+        "cost_parts": {"upper byte": 0.2 * bits, "lower byte": 0.8 * bits} if depth == 16 else {},
+        "order0_bits_per_sample": 0.72 * depth,
         "codecs": scores,
         "chunked": tuple(_worse(score, 0.1) for score in scores[:3]) if chunked else (),
-        "native": tuple(_worse(score, 6.0, raw_bits=16) for score in scores) if native else (),
+        "native": tuple(_worse(score, 6.0, depth=16) for score in scores) if native else (),
         "skipped": (Skipped("/audio/notes.wav", "not a WAV file: it begins with b'ID3'"),),
         "model_bytes": 412_345,
         "settings": {
@@ -54,15 +52,15 @@ def evaluation(
             "split": "valid",
             "pipeline.chunk_size": 2048,
             "pipeline.downmix": True,
-            "pipeline.use_16bit": raw_bits == 16,
+            "pipeline.depth": depth,
         },
-        "seconds": 83.2,
+        "wall_time_s": 83.2,
     }
     return Evaluation(**{**content, **changes})  # type: ignore[arg-type]
 
 
 def _score(
-    name: str, rates: np.ndarray, samples: np.ndarray, raw_bits: int, rng: np.random.Generator
+    name: str, rates: np.ndarray, samples: np.ndarray, depth: int, rng: np.random.Generator
 ) -> CodecScore:
     more, container = CODECS[name]
     noise = rng.normal(0, 0.1, len(samples))
@@ -72,18 +70,18 @@ def _score(
         bits=np.rint(np.maximum(rates + more + noise, 0.01) * samples),
         container_bits=np.full(len(samples), np.nan if container is None else container),
         samples=samples,
-        raw_bits=np.full(len(samples), raw_bits),
+        depth=np.full(len(samples), depth),
     )
 
 
-def _worse(score: CodecScore, bits: float, raw_bits: int | None = None) -> CodecScore:
+def _worse(score: CodecScore, bits: float, depth: int | None = None) -> CodecScore:
     return CodecScore(
         codec=score.codec,
         version=score.version,
         bits=score.bits + np.rint(bits * score.samples),
         container_bits=score.container_bits,
         samples=score.samples,
-        raw_bits=score.raw_bits if raw_bits is None else np.full(len(score.samples), raw_bits),
+        depth=score.depth if depth is None else np.full(len(score.samples), depth),
     )
 
 
@@ -97,7 +95,7 @@ def without(score: CodecScore, files: list[int], remark: str = "") -> CodecScore
         bits=bits,
         container_bits=score.container_bits,
         samples=score.samples,
-        raw_bits=score.raw_bits,
+        depth=score.depth,
         remark=remark,
     )
 

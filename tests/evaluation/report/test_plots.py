@@ -1,4 +1,4 @@
-"""The pictures show what the dict of figures says."""
+"""The plots show what the summary says."""
 
 import dataclasses
 import io
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.report.figures import figures
 from evaluation.report.plots import as_svg, codecs_plot, files_plot, loudness_plot, position_plot
+from evaluation.report.summarize import summarize
 from evaluation.results import Bins
 from tests.evaluation.report.made_up import evaluation, without
 
@@ -30,7 +30,7 @@ def _steps(axes):
 
 def test_bits_by_position():
     found = evaluation(3)
-    (axes,) = position_plot(figures(found)).axes
+    (axes,) = position_plot(summarize(found)).axes
     values, edges = _steps(axes)
     np.testing.assert_allclose(values, found.by_position.bits_per_sample)
     np.testing.assert_allclose(edges, found.by_position.edges + 1)
@@ -45,13 +45,13 @@ def test_bits_by_position():
 def test_a_codec_of_some_files_alone_is_no_level_for_all():
     found = evaluation(3, codecs=("FLAC -8",))
     found = dataclasses.replace(found, codecs=(without(found.codecs[0], [1]),))
-    assert "FLAC" not in _texts(position_plot(figures(found)).axes[0].get_legend())
+    assert "FLAC" not in _texts(position_plot(summarize(found)).axes[0].get_legend())
 
 
 def test_files_against_flac():
     found = evaluation(5)
     found = dataclasses.replace(found, codecs=(without(found.codecs[0], [1]),))
-    (axes,) = files_plot(figures(found)).axes
+    (axes,) = files_plot(summarize(found)).axes
     dots, diagonal = axes.lines
     kept = [0, 2, 3, 4]
     flac = found.codecs[0]
@@ -65,17 +65,17 @@ def test_files_against_flac():
 def test_files_of_all_sizes_are_on_a_logarithmic_scale():
     found = evaluation(3)
     bits = found.model_bits * [0.01, 1, 1]
-    (axes,) = files_plot(figures(dataclasses.replace(found, model_bits=bits))).axes
+    (axes,) = files_plot(summarize(dataclasses.replace(found, model_bits=bits))).axes
     assert axes.get_xscale() == axes.get_yscale() == "log"
 
 
 def test_no_codec_no_picture_of_files():
-    assert files_plot(figures(evaluation(3, codecs=()))) is None
+    assert files_plot(summarize(evaluation(3, codecs=()))) is None
 
 
 def test_bits_by_loudness():
     found = evaluation(3)
-    axes, share_axes = loudness_plot(figures(found)).axes
+    axes, share_axes = loudness_plot(summarize(found)).axes
     bins = found.by_loudness
     last = np.flatnonzero(bins.samples)[-1]
     values, _ = _steps(axes)
@@ -90,12 +90,12 @@ def test_bits_by_loudness():
 
 def test_no_sample_no_picture_of_loudness():
     none = Bins(edges=np.array([-np.inf, 0]), samples=np.array([0]), bits=np.array([0.0]))
-    assert loudness_plot(figures(evaluation(3, by_loudness=none))) is None
+    assert loudness_plot(summarize(evaluation(3, by_loudness=none))) is None
 
 
 def test_codecs_best_on_top():
     found = evaluation(13, codecs=("FLAC -8", "OptimFROG"))
-    (axes,) = codecs_plot(figures(found)).axes
+    (axes,) = codecs_plot(summarize(found)).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["OptimFROG†", "the model", "FLAC -8", "order-0 entropy"]
     widths = [bar.get_width() for bar in axes.patches]
@@ -108,7 +108,7 @@ def test_codecs_best_on_top():
 def test_a_codec_without_a_figure_has_no_bar():
     found = evaluation(2)
     lost = without(found.codecs[0], [0, 1])
-    (axes,) = codecs_plot(figures(dataclasses.replace(found, codecs=(lost,)))).axes
+    (axes,) = codecs_plot(summarize(dataclasses.replace(found, codecs=(lost,)))).axes
     assert len(axes.patches) == 2
 
 
@@ -121,38 +121,38 @@ SILENCE = Bins(edges=np.array([-np.inf, -96.0]), samples=np.array([5]), bits=np.
     "found",
     [
         evaluation(1),
-        evaluation(2, codecs=("xz -9",), raw_bits=16),
+        evaluation(2, codecs=("xz -9",), depth=16),
         evaluation(2, by_position=ONE_BIN, by_loudness=SILENCE),
-        evaluation(2, samples=np.array([0, 0]), model_bits=np.zeros(2), symbol_counts=np.zeros(9)),
+        evaluation(2, samples=np.array([0, 0]), model_bits=np.zeros(2), codecs=()),
     ],
 )
 def test_they_can_be_drawn(plot, found):
-    if figure := plot(figures(found)):
+    if figure := plot(summarize(found)):
         ElementTree.fromstring(as_svg(figure))
 
 
 def test_ten_thousand_files_make_no_heavy_page():
-    svg = as_svg(files_plot(figures(evaluation(10_000, codecs=("FLAC -8",), native=False))))
+    svg = as_svg(files_plot(summarize(evaluation(10_000, codecs=("FLAC -8",), native=False))))
     assert len(svg) < 300_000
 
 
 def test_names_are_no_formulas_and_no_markup():
     found = evaluation(2, codecs=("FLAC -8",))
     odd = dataclasses.replace(found.codecs[0], codec="FLAC $x_1$ <&>\n\udcff")
-    result = figures(dataclasses.replace(found, codecs=(odd,), chunked=()))
+    result = summarize(dataclasses.replace(found, codecs=(odd,), chunked=()))
     for plot in (codecs_plot, files_plot, position_plot):
         texts = "".join(ElementTree.fromstring(as_svg(plot(result))).itertext())
         assert "FLAC $x_1$ <&>\\n\\udcff" in texts
 
 
 def test_the_same_figures_make_the_same_svg():
-    result = figures(evaluation(3))
+    result = summarize(evaluation(3))
     assert as_svg(codecs_plot(result)) == as_svg(codecs_plot(result))
 
 
 def test_the_model_stands_out_in_grey():
     content = io.BytesIO()
-    codecs_plot(figures(evaluation(3, codecs=("FLAC -8",)))).savefig(content, format="png")
+    codecs_plot(summarize(evaluation(3, codecs=("FLAC -8",)))).savefig(content, format="png")
     grey = np.asarray(Image.open(content).convert("L"))
     # Below 80 the model's bar, from 180 to 230 those of codecs.
     assert (grey < 80).mean() > 0.02 and ((grey > 180) & (grey < 230)).mean() > 0.02

@@ -5,15 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from evaluation.report.figures import figures
-from evaluation.report.formatting import plain
+from evaluation.report.summarize import summarize
 from evaluation.report.verdict import verdict
 from tests.evaluation.report.made_up import evaluation, without
 
 
 def _said(found):
-    result = figures(found)
-    return plain(result, verdict(result))
+    return verdict(summarize(found))
 
 
 def _with(found, name, rate_more, files=None):
@@ -53,7 +51,7 @@ def test_exactly_as_many():
 def test_one_file():
     said = _said(_with(evaluation(1), "FLAC -8", 1.0))
     assert said.startswith("On one file of held-out audio ")
-    assert "interval" not in said and said.endswith(" One file tells little of others.")
+    assert "interval" not in said and said.endswith(" One file says little about others.")
 
 
 def test_a_codec_that_cannot_take_all_files():

@@ -1,25 +1,21 @@
 """Runs beside each other."""
 
-import itertools
-
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 from PIL import Image
 
-from evaluation.runs import comparison_plot
 from evaluation.runs.compare import compare, format_comparison, write_comparison
 from evaluation.runs.run_dir import FLAC, TRAIN, VALID
-from tests.evaluation.runs.test_run_dir import write_run
+from runtime.errors import ConfigError, DataError
+from tests.evaluation.runs.written import write_run
 
 
 def _records(valid, flac=2.5):
     return [
-        (0, {"seconds": 0.0, FLAC: flac}),
-        (100, {"seconds": 60.0, TRAIN: valid}),
-        (100, {"seconds": 61.0, VALID: valid + 0.25}),
-        (200, {"seconds": 3725.0, TRAIN: valid - 0.25}),
-        (200, {"seconds": 3726.0, VALID: valid}),
+        (0, {"wall_time_s": 0.0, FLAC: flac}),
+        (100, {"wall_time_s": 60.0, TRAIN: valid}),
+        (100, {"wall_time_s": 61.0, VALID: valid + 0.25}),
+        (200, {"wall_time_s": 3725.0, TRAIN: valid - 0.25}),
+        (200, {"wall_time_s": 3726.0, VALID: valid}),
     ]
 
 
@@ -30,19 +26,6 @@ def two_runs(tmp_path):
         write_run(tmp_path / "_a$x$", flags=flags.format("a", 8), records=_records(2.25)),
         write_run(tmp_path / "b", flags=flags.format("b", 9) + "--demo\n", records=_records(3.0)),
     ]
-
-
-@pytest.fixture
-def figure(monkeypatch, tmp_path):
-    """The figure of a comparison."""
-    figures = []
-    monkeypatch.setattr(comparison_plot, "save_png", lambda figure, path: figures.append(figure))
-
-    def draw(comparison):
-        write_comparison(comparison, tmp_path)
-        return figures[-1]
-
-    return draw
 
 
 def test_settings_that_differ(two_runs):
@@ -111,65 +94,6 @@ def test_many_runs_with_long_names_fit_the_console(tmp_path):
     ]
 
 
-def test_the_picture(two_runs, figure):
-    drawn = figure(compare(two_runs))
-    by_steps, by_time = drawn.axes
-    assert (by_steps.get_xlabel(), by_time.get_xlabel()) == ("steps", "time (minutes)")
-    one, two = by_steps.lines[:2]
-    assert one.get_xdata().tolist() == [100, 200] and one.get_ydata().tolist() == [2.5, 2.25]
-    assert by_time.lines[1].get_xdata().tolist() == [61 / 60, 3726 / 60]
-    assert one.get_linestyle() != two.get_linestyle() and one.get_marker() != two.get_marker()
-    labels = [text.get_text() for text in drawn.legends[0].get_texts()]
-    assert labels[0].startswith("1  ") and labels[0].endswith(r"_a\$x\$")
-    assert labels[1].endswith("/b")
-    assert [text.get_text() for text in by_time.texts] == ["FLAC -8\n2.500"]
-
-
-def test_every_run_has_its_own_flac_where_they_differ(tmp_path, figure):
-    runs = [
-        write_run(tmp_path / name, records=_records(3.0, flac))
-        for name, flac in (("a", 2.5), ("b", 3.5), ("c", 2.5))
-    ]
-    texts = [text.get_text() for text in figure(compare(runs)).axes[1].texts]
-    assert texts == ["FLAC -8 of 1, 3\n2.500", "FLAC -8 of 2\n3.500"]
-
-
-def test_labels_of_levels_do_not_overlap(tmp_path, figure):
-    rates = (2.48, 2.5, 2.515, 2.52, 3.6)
-    runs = [
-        write_run(tmp_path / f"{rate}", records=_records(2 + number / 5, rate))
-        for number, rate in enumerate(rates)
-    ]
-    drawn = figure(compare(runs))
-    FigureCanvasAgg(drawn).draw()
-    # Of an annotation, the extent would be that of its line, too.
-    boxes = [Text.get_window_extent(text) for text in drawn.axes[1].texts]
-    assert len(boxes) == 5
-    assert all(above.y0 > below.y1 for below, above in itertools.pairwise(boxes))
-
-
-@pytest.mark.parametrize(
-    ("places", "expected"),
-    [
-        ([], []),
-        ([3.0], [3]),
-        ([1.0, 5.0, 9.0], [1, 5, 9]),
-        ([4.0, 4.0], [3, 5]),
-        ([0.0, 7.0, 8.0, 9.0, 20.0], [0, 6, 8, 10, 20]),
-        ([0.0, 1.0, 2.5], [-0.833, 1.167, 3.167]),
-    ],
-)
-def test_places_are_kept_apart(places, expected):
-    assert comparison_plot.apart(places, 2.0) == pytest.approx(expected, abs=1e-3)
-
-
-def test_a_run_without_validation_shows_its_training(tmp_path, figure):
-    runs = [write_run(tmp_path / "a"), write_run(tmp_path / "b", records=_records(3.0))]
-    drawn = figure(compare(runs))
-    assert drawn.axes[0].lines[0].get_ydata().tolist() == [3.0]
-    assert drawn.legends[0].get_texts()[0].get_text().endswith("a (training)")
-
-
 def test_the_picture_is_written_into_a_new_folder(two_runs, tmp_path):
     path = write_comparison(compare(two_runs), tmp_path / "new" / "folder")
     assert path == str(tmp_path / "new" / "folder" / "compare.png")
@@ -186,11 +110,11 @@ def test_what_is_no_run_is_named_and_the_others_are_compared(two_runs, tmp_path,
         ["left out", f" {path}"] for path in none
     ]
     caplog.clear()
-    with pytest.raises(ValueError, match=r"missing: no such folder.*; .*: no \.flags file in it"):
+    with pytest.raises(DataError, match=r"missing: no such folder.*; .*: no \.flags file in it"):
         compare(none)
     assert not caplog.messages
 
 
 def test_no_run():
-    with pytest.raises(ValueError, match="no run to compare: expected"):
+    with pytest.raises(ConfigError, match="no run to compare: expected"):
         compare([])

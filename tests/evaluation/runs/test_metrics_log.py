@@ -6,40 +6,37 @@ import numpy as np
 import pytest
 
 from evaluation.runs.metrics_log import last, read_metrics
-from training.metrics.writers import JsonlWriter
+from runtime.errors import DataError
+from tests.evaluation.runs.written import write_metrics
 
 
 def _write(path, *records):
-    writer = JsonlWriter(path)
-    for step, metrics in records:
-        writer.write(step, metrics)
-    writer.close()
-    return path
+    return write_metrics(path, records)
 
 
 def test_what_training_writes_is_read_back(tmp_path):
     path = _write(
         tmp_path / "metrics.jsonl",
-        (0, {"seconds": 0.0, "valid/flac_bits_per_sample": 2.35}),
-        (1, {"seconds": 1.5, "train/loss": 3.0}),
-        (20, {"seconds": 9.0, "train/loss": math.inf, "train/grad_norm": math.nan}),
+        (0, {"wall_time_s": 0.0, "valid/flac_bits_per_sample": 2.35}),
+        (1, {"wall_time_s": 1.5, "train/loss": 3.0}),
+        (20, {"wall_time_s": 9.0, "train/loss": math.inf, "train/grad_norm": math.nan}),
     )
     metrics = read_metrics(path)
     assert metrics.keys() == {"valid/flac_bits_per_sample", "train/loss", "train/grad_norm"}
-    steps, seconds, values = metrics["train/loss"]
-    assert (steps.tolist(), seconds.tolist(), values.tolist()) == ([1, 20], [1.5, 9], [3, math.inf])
+    steps, times, values = metrics["train/loss"]
+    assert (steps.tolist(), times.tolist(), values.tolist()) == ([1, 20], [1.5, 9], [3, math.inf])
     assert np.isnan(metrics["train/grad_norm"].values).tolist() == [True]
 
 
 def test_where_a_step_comes_again_the_later_line_counts(tmp_path):
     path = _write(
         tmp_path / "metrics.jsonl",
-        *((step, {"seconds": step, "train/loss": 1.0}) for step in (10, 20, 30)),
-        *((step, {"seconds": step + 100, "train/loss": 2.0}) for step in (20, 30, 40)),
+        *((step, {"wall_time_s": step, "train/loss": 1.0}) for step in (10, 20, 30)),
+        *((step, {"wall_time_s": step + 100, "train/loss": 2.0}) for step in (20, 30, 40)),
     )
-    steps, seconds, values = read_metrics(path)["train/loss"]
+    steps, times, values = read_metrics(path)["train/loss"]
     assert steps.tolist() == [10, 20, 30, 40]
-    assert seconds.tolist() == [10, 120, 130, 140]
+    assert times.tolist() == [10, 120, 130, 140]
     assert values.tolist() == [1, 2, 2, 2]
 
 
@@ -60,9 +57,9 @@ def test_where_a_step_comes_again_the_later_line_counts(tmp_path):
 def test_what_is_no_record_is_passed_over(tmp_path, torn):
     path = _write(tmp_path / "metrics.jsonl", (1, {"train/loss": 3.0}))
     path.write_bytes(path.read_bytes() + torn)
-    steps, seconds, values = read_metrics(path)["train/loss"]
+    steps, times, values = read_metrics(path)["train/loss"]
     assert (steps.tolist(), values.tolist()) == ([1], [3.0])
-    assert np.isnan(seconds).all()  # a file of before runs wrote their time
+    assert np.isnan(times).all()  # a file of before runs wrote their time
 
 
 def test_the_last_number_of_a_curve(tmp_path):
@@ -85,5 +82,5 @@ def test_no_such_file(tmp_path):
 def test_no_metrics_in_it(tmp_path, content):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"metrics\.jsonl: it holds no metrics; expected"):
+    with pytest.raises(DataError, match=r"metrics\.jsonl: it holds no metrics; expected"):
         read_metrics(path)

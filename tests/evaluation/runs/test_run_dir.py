@@ -1,53 +1,36 @@
 """Runs are read from their folders."""
 
-import json
-
 import numpy as np
 import pytest
 
-from evaluation.runs.run_dir import TRAIN, VALID, parse_flags, read_run
-from training.metrics.writers import JsonlWriter
-
-
-def write_run(folder, model="audio_model", flags="--seed=1\n", records=((1, {TRAIN: 3.0}),)):
-    """Writes what training leaves, but for the model."""
-    folder.mkdir(exist_ok=True, parents=True)
-    (folder / f"{model}.flags").write_text(flags)
-    writer = JsonlWriter(folder / "metrics.jsonl")
-    for step, metrics in records:
-        writer.write(step, metrics)
-    writer.close()
-    return folder
-
-
-def _write_model(folder, model, metrics):
-    settings = json.dumps({"metrics": metrics})
-    np.savez(folder / f"{model}.npz", settings=settings, weights=np.zeros(9))
+from evaluation.runs.run_dir import TRAIN, VALID, parse_flags, read_run, read_training
+from runtime.errors import DataError
+from tests.evaluation.runs.written import write_model, write_run
 
 
 def test_a_run(tmp_path):
     folder = write_run(
         tmp_path / "run",
         records=(
-            (0, {"seconds": 0.0, "valid/flac_bits_per_sample": 2.6}),
-            (10, {"seconds": 5.0, TRAIN: 3.0}),
-            (10, {"seconds": 6.0, VALID: 2.5}),
-            (20, {"seconds": 9.0, TRAIN: 2.0}),
-            (20, {"seconds": 11.5, VALID: 2.75}),
+            (0, {"wall_time_s": 0.0, "valid/flac_bits_per_sample": 2.6}),
+            (10, {"wall_time_s": 5.0, TRAIN: 3.0}),
+            (10, {"wall_time_s": 6.0, VALID: 2.5}),
+            (20, {"wall_time_s": 9.0, TRAIN: 2.0}),
+            (20, {"wall_time_s": 11.5, VALID: 2.75}),
         ),
     )
-    _write_model(folder, "audio_model", {})
+    write_model(folder, "audio_model", {})
     run = read_run(f"{folder}/")
     assert run.name == str(folder)
     assert run.settings == {"seed": "1"}
-    assert (run.steps, run.seconds) == (20, 11.5)
+    assert (run.steps, run.wall_time_s) == (20, 11.5)
     assert (run.last(TRAIN), run.last(VALID), run.best_valid) == (2.0, 2.75, 2.5)
     assert run.model_bytes == (folder / "audio_model.npz").stat().st_size
 
 
 def test_a_run_that_goes_on_has_no_model_yet(tmp_path):
     run = read_run(str(write_run(tmp_path / "run")))
-    assert run.model_bytes is run.best_valid is run.seconds is None
+    assert run.model_bytes is run.best_valid is run.wall_time_s is None
 
 
 def test_flags():
@@ -66,18 +49,18 @@ def test_flags():
 def test_of_several_runs_in_a_folder_one_is_named(tmp_path):
     old, new = {TRAIN: 3.125, "valid/loss": 1.1}, {TRAIN: 2.0625, "valid/loss": 1.0}
     folder = write_run(tmp_path, "one", "--seed=1\n", [(5, old)])
-    _write_model(folder, "one", old)
+    write_model(folder, "one", old)
     (folder / "metrics.jsonl").rename(folder / "metrics.1.jsonl")
     write_run(tmp_path, "two", "--seed=2\n", [(7, new)])
-    _write_model(folder, "two", new)
+    write_model(folder, "two", new)
     one, two = (read_run(str(folder / model)) for model in ("one", "two"))
     assert (one.steps, one.last(TRAIN), one.settings) == (5, 3.125, {"seed": "1"})
     assert (two.steps, two.last(TRAIN), two.settings) == (7, 2.0625, {"seed": "2"})
     assert two.name == str(folder / "two")
-    with pytest.raises(ValueError, match=r"several runs; expected one of .*/one, .*/two$"):
+    with pytest.raises(DataError, match=r"several runs; expected one of .*/one, .*/two$"):
         read_run(str(folder))
-    _write_model(folder, "two", {TRAIN: 9.0})
-    with pytest.raises(ValueError, match=r"two\.npz: none of the metrics.*jsonl beside it"):
+    write_model(folder, "two", {TRAIN: 9.0})
+    with pytest.raises(DataError, match=r"two\.npz: none of the metrics.*jsonl beside it"):
         read_run(str(folder / "two"))
     (folder / "two.npz").unlink()
     with pytest.raises(FileNotFoundError, match=r"two\.npz: no such file; where a folder holds"):
@@ -93,5 +76,21 @@ def test_what_is_no_run(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"metrics\.jsonl: no such file; expected"):
         read_run(str(tmp_path))
     write_run(tmp_path, "m", records=[(0, {"valid/flac_bits_per_sample": 2.0})])
-    with pytest.raises(ValueError, match="its metrics hold no 'train/bits_per_sample' yet"):
+    with pytest.raises(DataError, match="its metrics hold no 'train/bits_per_sample' yet"):
         read_run(str(tmp_path))
+
+
+def test_what_a_model_file_says_of_its_training(tmp_path):
+    write_model(tmp_path, "m", {TRAIN: 2.5})
+    assert read_training(str(tmp_path / "m.npz")) == {"steps": 20, "metrics": {TRAIN: 2.5}}
+
+
+@pytest.mark.parametrize("training", [None, "no JSON", "[]", '{"steps": 3}'])
+def test_what_is_no_model_file(tmp_path, training):
+    path = tmp_path / "m.npz"
+    np.savez(path, **({} if training is None else {"training": training}))
+    with pytest.raises(DataError, match=r"m\.npz: not a model file that training wrote"):
+        read_training(str(path))
+    path.write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"m\.npz: not a model file that training wrote"):
+        read_training(str(path))

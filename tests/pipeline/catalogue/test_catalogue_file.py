@@ -6,15 +6,14 @@ import os
 import numpy as np
 import pytest
 
-from pipeline import split
-from pipeline.catalogue import table as files
+from pipeline.catalogue import column_file
 from pipeline.catalogue.catalogue_file import CatalogueError
+from pipeline.catalogue.table import FileTable
 from pipeline.config import PipelineConfig
 from pipeline.corpus import NoAudioError, open_corpus
 from pipeline.dataset import make_dataset
 from pipeline.reading.chunks import Chunks
-from pipeline.wav.header import Encoding
-from runtime import filesystem
+from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 
 CONFIG = PipelineConfig(chunk_size=16, batch_size=4)
@@ -32,16 +31,6 @@ def folder(tmp_path):
     return folder
 
 
-@pytest.fixture
-def no_looks(monkeypatch):
-    """Fails where a folder is listed."""
-
-    def fail(*args):
-        raise AssertionError(f"looked at {args}")
-
-    return lambda: monkeypatch.setattr(filesystem, "find_files", fail)
-
-
 def corpus(folder, path, **options):
     return open_corpus(
         [str(folder)], CONFIG, catalogue_path=str(path), **{"valid_fraction": 0.2, **options}
@@ -49,12 +38,13 @@ def corpus(folder, path, **options):
 
 
 @pytest.mark.parametrize("place", ["{tmp_path}/the.catalogue", "ram://kept/the.catalogue"])
-def test_it_is_made_once_and_then_used_without_a_look(folder, tmp_path, no_looks, place):
+def test_it_is_made_once_and_then_used_without_a_look(folder, tmp_path, place):
     path = place.format(tmp_path=tmp_path)
     plain = open_corpus([str(folder)], CONFIG, valid_fraction=0.2)
     made = corpus(folder, path)
-    no_looks()
+    folder.rename(tmp_path / "away")
     loaded = corpus(f"{folder}/", path)
+    (tmp_path / "away").rename(folder)
     for opened in (made, loaded):
         assert opened.catalogue.skipped == plain.catalogue.skipped != ()
         for side in ("train", "valid"):
@@ -75,24 +65,25 @@ def symbols(chunks: Chunks) -> list:
     ]
 
 
-def test_the_split_is_kept(folder, tmp_path, monkeypatch):
+def test_the_split_is_kept(folder, tmp_path):
+    path = str(tmp_path / "c")
+    made = corpus(folder, path, valid_fraction=0.5)
+    files, about = FileTable.load(path)
+    opposite = {seed: 1 - hashes for seed, hashes in files.split_hashes.items()}
+    dataclasses.replace(files, split_hashes=opposite).save(path, about)
+    swapped = corpus(folder, path, valid_fraction=0.5)  # worked out again, they would be as before
+    assert swapped.valid.catalogue.names == made.train.catalogue.names
+    assert swapped.train.catalogue.names == made.valid.catalogue.names
+
+
+def test_another_seed_has_the_split_that_it_has_without_a_catalogue(folder, tmp_path):
     corpus(folder, tmp_path / "c")
-    others = open_corpus([str(folder)], dataclasses.replace(CONFIG, seed=1), valid_fraction=0.5)
-
-    def fail(*args):
-        raise AssertionError("worked out again")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(split, "places", fail)
-        for fraction in (0, 0.5, 0.2):
-            corpus(folder, tmp_path / "c", valid_fraction=fraction)
-    other_seed = open_corpus(
-        [str(folder)],
-        dataclasses.replace(CONFIG, seed=1),
-        valid_fraction=0.5,
-        catalogue_path=str(tmp_path / "c"),
+    config = dataclasses.replace(CONFIG, seed=1)
+    plain, loaded = (
+        open_corpus([str(folder)], config, valid_fraction=0.5, catalogue_path=path)
+        for path in (None, str(tmp_path / "c"))
     )
-    assert other_seed.valid.catalogue.names == others.valid.catalogue.names
+    assert loaded.valid.catalogue.names == plain.valid.catalogue.names
 
 
 def damage(path):
@@ -104,25 +95,27 @@ def damage(path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda path: path.write_bytes(b"PK\x03\x04" * 100), "no file of columns"),
-        (lambda path: path.write_bytes(b""), "no file of columns"),
+        (lambda path: path.write_bytes(b"PK\x03\x04" * 100), "not a file of columns"),
+        (lambda path: path.write_bytes(b""), "not a file of columns"),
         (lambda path: os.truncate(path, path.stat().st_size - 100), "is cut off"),
-        (damage, "its column places of seed 42 is damaged"),
+        (damage, "its column split hashes of seed 42 is damaged"),
     ],
 )
 def test_what_is_no_catalogue_is_refused_by_name(folder, tmp_path, change, reason):
     path = tmp_path / "the.catalogue"
     corpus(folder, path)
     change(path)
-    with pytest.raises(CatalogueError, match=f"--catalogue={path} is no .*{reason}"):
+    with pytest.raises(CatalogueError, match=f"--catalogue={path} is not a usable .*{reason}"):
         corpus(folder, path)
 
 
-def test_another_version_is_refused(folder, tmp_path, monkeypatch):
-    corpus(folder, tmp_path / "c")
-    monkeypatch.setattr(files, "_VERSION", 99)
-    with pytest.raises(CatalogueError, match="it is of version 3, expected 99"):
-        corpus(folder, tmp_path / "c")
+def test_another_version_is_refused(folder, tmp_path):
+    path = str(tmp_path / "c")
+    corpus(folder, path)
+    about, columns = column_file.load(path)
+    column_file.save(path, {**about, "version": 3}, columns)
+    with pytest.raises(CatalogueError, match="it is of version 3, expected 4"):
+        corpus(folder, path)
 
 
 def test_a_catalogue_of_other_folders_is_refused(folder, tmp_path):
@@ -149,9 +142,9 @@ def test_what_is_gone_since_is_unreadable_and_what_is_new_is_not_seen(folder, tm
     write_wav(folder / "new.wav", random_frames(Encoding.S16, 160, 1), Encoding.S16)
     opened = corpus(folder, tmp_path / "c", valid_fraction=0)
     assert "new.wav" not in opened.train.catalogue.names
-    told = set()
+    unreadable = set()
     for _ in make_dataset(
-        opened.train, one_pass=True, on_unreadable=lambda path, _: told.add(path)
+        opened.train, one_pass=True, on_unreadable=lambda path, _: unreadable.add(path)
     ).as_numpy_iterator():
         pass
-    assert told == {str(folder / "3.wav")}
+    assert unreadable == {str(folder / "3.wav")}

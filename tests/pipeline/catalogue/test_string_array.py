@@ -1,4 +1,4 @@
-"""Texts behave as the strings that they are made of."""
+"""A StringArray behaves as the strings that it is made of."""
 
 import numpy as np
 import pytest
@@ -12,32 +12,32 @@ ANY_BYTES = st.binary(max_size=9).map(lambda raw: raw.decode("utf-8", "surrogate
 
 
 @given(st.lists(ANY_BYTES), st.data())
-def test_they_are_a_sequence_of_strings(strings, data):
-    texts = StringArray.of(strings)
-    assert texts == strings
-    assert list(texts) == strings
-    assert [texts[i] for i in range(len(texts))] == strings
-    assert texts[1:] == strings[1:]
-    assert list(texts.lengths()) == [len(text.encode(errors="surrogateescape")) for text in strings]
+def test_it_is_a_sequence_of_strings(strings, data):
+    array = StringArray.from_strings(strings)
+    assert array == strings
+    assert list(array) == strings
+    assert [array[i] for i in range(len(array))] == strings
+    assert array[1:] == strings[1:]
+    assert list(array.lengths()) == [len(text.encode(errors="surrogateescape")) for text in strings]
     if strings:
         rows = data.draw(st.lists(st.integers(0, len(strings) - 1)))
-        assert texts[np.array(rows, np.int64)] == [strings[row] for row in rows]
-        assert texts[-1] == strings[-1]
-        assert texts.index(strings[-1]) == strings.index(strings[-1])
+        assert array[np.array(rows, np.int64)] == [strings[row] for row in rows]
+        assert array[-1] == strings[-1]
+        assert array.index(strings[-1]) == strings.index(strings[-1])
 
 
-def test_they_differ_from_others():
-    texts = StringArray.of(["a", "bc"])
+def test_it_differs_from_others():
+    array = StringArray.from_strings(["a", "bc"])
     for other in (["ab", "c"], ["a"], [], ["a", "bc", ""], 5):
-        assert texts != other
+        assert array != other
 
 
-def test_some_of_them_share_the_bytes():
-    texts = StringArray.of(["a", "bc", "d"])
-    assert np.shares_memory(texts[np.array([2, 0])].blob, texts.blob)
+def test_a_part_shares_the_bytes():
+    array = StringArray.from_strings(["a", "bc", "d"])
+    assert np.shares_memory(array[np.array([2, 0])].blob, array.blob)
 
 
-def test_empty_ones_take_a_byte_each():
+def test_empty_strings_take_a_byte_each():
     blob, bounds = join([""] * 1000)
     assert (blob.nbytes, bounds.nbytes) == (0, 1001)
 

@@ -18,7 +18,7 @@ from pipeline.data_service.client import distributed_batches
 from pipeline.dataset import iterate, make_dataset
 from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_plan import file_columns
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 from tests.command_line import ROOT
 from tests.input_servers import end, servers

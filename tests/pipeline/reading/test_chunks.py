@@ -11,7 +11,7 @@ from pipeline.config import PipelineConfig
 from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_chunks import read_chunks
 from pipeline.reading.read_plan import file_columns, plan_reads
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.files import make_files
 from tests.wav_files import random_frames, write_wav
 

@@ -12,7 +12,7 @@ from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_chunks import is_scored
 from pipeline.reading.read_samples import depth_of, read_samples
 from pipeline.transforms import unblock
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.wav_files import write_wav
 
 RNG = np.random.default_rng(0)

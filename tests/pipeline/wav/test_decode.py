@@ -6,7 +6,7 @@ import soundfile
 import tensorflow as tf
 
 from pipeline.wav.decode import decode
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.wav_files import encode, random_frames, write_wav
 
 DEPTHS = {

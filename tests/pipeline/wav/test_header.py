@@ -6,21 +6,27 @@ import pytest
 import soundfile
 from hypothesis import strategies as st
 
-from pipeline.wav import header as wav
-from pipeline.wav.header import Encoding, WavError
+from pipeline.wav.encoding import Encoding
+from pipeline.wav.header import WavHeader, read_header
+from pipeline.wav.riff import WavError
 from tests import wav_files
 
-ODD_CHUNK = (b"LIST", b"INFOodd")
-CHUNKS = {
+ODD_RIFF_CHUNK = (b"LIST", b"INFOodd")
+RIFF_CHUNKS = {
     "none": (),
     "even": ((b"JUNK", bytes(28)),),
-    "odd": (ODD_CHUNK,),
-    "many": ((b"bext", bytes(602)), ODD_CHUNK, (b"id3 ", b"ID3" + bytes(9000)), (b"ab\x01c", b"")),
+    "odd": (ODD_RIFF_CHUNK,),
+    "many": (
+        (b"bext", bytes(602)),
+        ODD_RIFF_CHUNK,
+        (b"id3 ", b"ID3" + bytes(9000)),
+        (b"ab\x01c", b""),
+    ),
 }
 
 
-def parse(content: bytes) -> wav.WavHeader:
-    return wav.read_header(lambda offset, size: content[offset : offset + size], len(content))
+def parse(content: bytes) -> WavHeader:
+    return read_header(lambda offset, size: content[offset : offset + size], len(content))
 
 
 def payload(content: bytes) -> bytes:
@@ -54,21 +60,21 @@ def test_finds_the_samples_that_libsndfile_finds(
         tmp_path / "x.wav",
         frames,
         encoding,
-        rate=22050,
+        sample_rate=22050,
         container=container,
         extensible=extensible,
-        extra_chunks_before=CHUNKS[before],
-        extra_chunks_after=CHUNKS[after],
+        extra_chunks_before=RIFF_CHUNKS[before],
+        extra_chunks_after=RIFF_CHUNKS[after],
     )
     header = parse(content)
-    assert (header.encoding, header.channels, header.rate) == (encoding, 3, 22050)
+    assert (header.encoding, header.channels, header.sample_rate) == (encoding, 3, 22050)
     assert (header.frames, header.note) == (7, "")
     assert payload(content) == wav_files.encode(frames, encoding)
 
     # libsndfile refuses BW64, odd chunks in RF64, and names that are no text.
     if container == "BW64" or (container, before) == ("RF64", "odd") or before == "many":
         return
-    expected, rate = soundfile.read(
+    expected, sample_rate = soundfile.read(
         io.BytesIO(content), dtype="float64" if encoding.is_float else "int32"
     )
     if encoding is Encoding.U8:
@@ -76,7 +82,7 @@ def test_finds_the_samples_that_libsndfile_finds(
     if not encoding.is_float:
         frames = frames << (32 - 8 * encoding.bytes_per_sample)
     np.testing.assert_array_equal(frames, expected)
-    assert rate == header.rate
+    assert sample_rate == header.sample_rate
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
@@ -86,7 +92,7 @@ def test_reads_what_libsndfile_writes(container, subtype):
     samples = np.linspace(-1, 1, 20).reshape(10, 2)
     soundfile.write(file, samples, 48000, subtype, format=container)
     header = parse(file.getvalue())
-    assert (header.channels, header.rate, header.frames) == (2, 48000, 10)
+    assert (header.channels, header.sample_rate, header.frames) == (2, 48000, 10)
     assert header.encoding == ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"].index(
         subtype
     )
@@ -97,7 +103,7 @@ def test_a_header_costs_one_read():
     content = wav_files.wav_bytes(
         [
             (b"fmt ", wav_files.fmt_chunk(Encoding.S16, 2)),
-            ODD_CHUNK,
+            ODD_RIFF_CHUNK,
             (b"data", bytes(40000)),
         ]
     )
@@ -107,7 +113,7 @@ def test_a_header_costs_one_read():
         reads.append((offset, size))
         return content[offset : offset + size]
 
-    wav.read_header(read_at, len(content))
+    read_header(read_at, len(content))
     assert reads == [(0, 4096)]
 
 
@@ -260,8 +266,8 @@ def test_hostile_files_cost_few_reads():
         reads.append(size)
         return content[offset : offset + size]
 
-    with pytest.raises(WavError, match="first 1000 chunks"):
-        wav.read_header(read_at, len(content))
+    with pytest.raises(WavError, match="first 1000 RIFF chunks"):
+        read_header(read_at, len(content))
     assert sum(reads) < 20_000
 
 
@@ -274,11 +280,11 @@ def check_parses_or_refuses(content: bytes) -> None:
         return content[offset : offset + size]
 
     try:
-        header = wav.read_header(read_at, len(content))
+        header = read_header(read_at, len(content))
     except WavError as error:
         assert str(error)
     else:
-        assert header.frames > 0 and header.channels > 0 and header.rate > 0
+        assert header.frames > 0 and header.channels > 0 and header.sample_rate > 0
         assert header.payload_offset + header.frames * header.frame_bytes <= len(content)
     assert len(reads) <= 3001
 
@@ -292,10 +298,10 @@ def test_arbitrary_bytes(beginning, content):
 
 
 VALID = st.builds(
-    lambda encoding, extensible, container, chunks, size: wav_files.wav_bytes(
+    lambda encoding, extensible, container, others, size: wav_files.wav_bytes(
         [
             (b"fmt ", wav_files.fmt_chunk(encoding, 2, extensible=extensible)),
-            *CHUNKS[chunks],
+            *RIFF_CHUNKS[others],
             (b"data", bytes(range(size))),
         ],
         container,

@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from evaluation.report.figures import figures
-from evaluation.report.table import format_table
+from evaluation.report.summarize import summarize
+from evaluation.report.tables import format_table
 from tests.evaluation.report.made_up import evaluation, without
 
 
 def _rows(found):
     """The cells of each row between the rules."""
-    lines = format_table(figures(found)).splitlines()
+    lines = format_table(summarize(found)).splitlines()
     begin, end = (i for i, line in enumerate(lines) if line and set(line) == {"-"})
     return [line.replace(" to ", "..").split() for line in lines[begin + 1 : end]]
 
@@ -49,22 +49,22 @@ def test_the_model_codes_chunks_alone_anyway():
     ],
 )
 def test_columns_and_rules_that_hold_nothing_are_left_out(options, absent):
-    assert absent in format_table(figures(evaluation(4)))
+    assert absent in format_table(summarize(evaluation(4)))
     if "codecs" in options:
         options = {**options, "chunked": False, "native": False}
-    assert absent not in format_table(figures(evaluation(4, **options)))
+    assert absent not in format_table(summarize(evaluation(4, **options)))
 
 
 def test_one_file_has_no_interval():
-    assert "interval" in format_table(figures(evaluation(2)))
-    assert "interval" not in format_table(figures(evaluation(1)))
+    assert "interval" in format_table(summarize(evaluation(2)))
+    assert "interval" not in format_table(summarize(evaluation(1)))
 
 
 def test_what_is_to_be_known_of_single_codecs():
     found = evaluation(13)
     partial = without(found.codecs[1], [2, 5])
     lost = without(found.codecs[3], list(range(13)), "not on the\x1b[31m PATH")
-    table = format_table(figures(dataclasses.replace(found, codecs=(partial, lost))))
+    table = format_table(summarize(dataclasses.replace(found, codecs=(partial, lost))))
     kept = np.delete(np.arange(13), [2, 5])
     rate = found.model_bits[kept].sum() / found.samples[kept].sum()
     assert f"‡ FLAC -5 could take 11 of 13 files; on these the model needs {rate:.3f}." in table
@@ -72,10 +72,10 @@ def test_what_is_to_be_known_of_single_codecs():
 
 
 def test_it_fits_the_console():
-    found = evaluation(13, raw_bits=16, model_bytes=10**9)
+    found = evaluation(13, depth=16, model_bytes=10**9)
     wide = dataclasses.replace(
         found.codecs[0], codec="a codec with a very long name " * 3, bits=5 * found.codecs[0].bits
     )
-    table = format_table(figures(dataclasses.replace(found, codecs=(*found.codecs, wide))))
+    table = format_table(summarize(dataclasses.replace(found, codecs=(*found.codecs, wide))))
     assert max(map(len, table.splitlines())) <= 100
     assert "a codec with a very lon…" in table

@@ -1,0 +1,31 @@
+"""Compare runs: settings that differ, last metrics, and a plot of their curves.
+
+    python main.py compare runs/quickstart runs/speech_8bit
+
+The plot is written to compare.png, in the current folder by default.
+"""
+
+import os
+from collections.abc import Sequence
+
+from absl.flags import FlagValues
+
+import flags
+from commands.interface import Command
+from runtime.errors import ConfigError
+
+
+def run(values: FlagValues, arguments: Sequence[str]) -> None:
+    """Prints the comparison and writes the plot, into the current folder by default."""
+    if not arguments:
+        raise ConfigError("expected the folders of runs, as in: compare runs/one runs/two")
+    from evaluation.runs.compare import compare, format_comparison, write_comparison
+    from runtime.logging import start_logging
+
+    start_logging(None)
+    comparison = compare(arguments)
+    print(format_comparison(comparison))
+    print(write_comparison(comparison, os.path.expanduser(values.report_dir or ".")))
+
+
+COMMAND = Command(doc=__doc__, groups=(flags.REPORT,), run=run, arguments="RUN_DIR ...")

@@ -1,0 +1,71 @@
+"""Measure a model in bits per sample, next to FLAC and other codecs.
+
+    python main.py evaluate --model=runs/quickstart/audio_model.npz --report_dir=report
+    python main.py evaluate --model=audio_model.npz --audio_dir=~/music
+
+By default on the files that were held out when the model was trained.
+"""
+
+import os
+from collections.abc import Sequence
+
+from absl.flags import FlagValues
+
+import flags
+from commands import startup
+from commands.interface import Command
+from evaluation.config import EvaluationConfig
+from runtime import devices
+from runtime.errors import ConfigError
+
+
+def run(values: FlagValues, arguments: Sequence[str]) -> None:
+    """Evaluates, prints the table, and writes the report where one is wanted."""
+    config = evaluation_config(values)
+    startup.check_audio_dirs(config.audio_dirs)
+    if os.path.isdir(config.model):
+        raise IsADirectoryError(f"--model={config.model} is a folder: expected the .npz file in it")
+    from models.model_file import load_model
+
+    file = load_model(config.model)
+    devices.keep_tensorflow_off_accelerators()
+    from evaluation import run as evaluation
+    from evaluation.report.figures import figures
+    from evaluation.report.table import format_table
+    from evaluation.report.write import write_report
+    from runtime.logging import start_logging
+
+    devices.share_cores(config.batch_size)
+    start_logging(None)
+    model = file.build(platform=devices.platform())
+    file.check_params(model)
+    found = figures(evaluation.run(config, model, file.params, file.data))
+    print(format_table(found), flush=True)  # Whatever becomes of the report.
+    if config.report_dir:
+        print(f"report: {write_report(found, config.report_dir)}")
+
+
+def evaluation_config(values: FlagValues) -> EvaluationConfig:
+    """Returns the evaluation that the flags describe. Raises ConfigError."""
+    if not values.model:
+        raise ConfigError("--model is missing: the .npz file that training wrote")
+    return EvaluationConfig(
+        model=os.path.expanduser(values.model),
+        audio_dirs=startup.audio_dirs(values),
+        catalogue=startup.catalogue(values),
+        split=values.split,
+        eval_files=values.eval_files,
+        batch_size=values.batch_size,
+        codecs=None if values.codecs is None else tuple(filter(None, values.codecs)),
+        chunked=values.chunked,
+        strict=values.strict,
+        max_skipped_fraction=values.max_skipped_fraction,
+        report_dir=os.path.expanduser(values.report_dir) if values.report_dir else None,
+    )
+
+
+COMMAND = Command(
+    doc=__doc__,
+    groups=(flags.EVALUATION, flags.REPORT, flags.AUDIO_FILES, flags.SKIPPED_FILES, flags.BATCH),
+    run=run,
+)

@@ -1,0 +1,54 @@
+"""Show what is in a corpus, how it is split, and what a batch looks like.
+
+    python main.py inspect --audio_dir=~/music
+
+With the --flagfile of a training, it passes over the flags that are not listed here.
+"""
+
+import os
+from collections.abc import Sequence
+
+from absl.flags import FlagValues
+
+import flags
+from commands import startup
+from commands.interface import Command
+from runtime import devices
+
+
+def run(values: FlagValues, arguments: Sequence[str]) -> None:
+    """Prints descriptions of the files, of the chunks and of one batch."""
+    folders, config = startup.corpus_dirs(values), startup.pipeline_config(values)
+    startup.check_audio_dirs(folders)
+    output_dir = os.path.expanduser(values.output_dir)
+    startup.make_output_dir(output_dir)
+    startup.check_memory(config)
+    devices.keep_tensorflow_off_accelerators()
+    from pipeline.corpus import open_corpus
+    from pipeline.demo import synthesize_demo_corpus
+    from pipeline.inspect import describe_batch, describe_chunks, describe_files
+    from runtime.logging import start_logging
+    from runtime.progress import progress_bar
+
+    start_logging(None)
+    if values.demo:
+        folders = (os.path.join(output_dir, "demo_corpus"),)
+        synthesize_demo_corpus(*folders)
+    corpus = open_corpus(
+        folders,
+        config,
+        valid_fraction=values.valid_fraction,
+        num_chunks=values.num_chunks,
+        cache_path=os.path.join(output_dir, f"{values.model_name}.catalogue"),
+        catalogue_path=startup.catalogue(values),
+        progress=progress_bar("WAV headers"),
+        num_threads=max(16, values.parallel_reads),
+    )
+    for describe in (describe_files, describe_chunks, describe_batch):
+        for label, text in describe(corpus):
+            print(f"{label:<17}{text}", flush=True)
+
+
+COMMAND = Command(
+    doc=__doc__, groups=(flags.AUDIO_FILES, flags.CHUNKS, flags.BATCH, flags.OUTPUT), run=run
+)

@@ -1,0 +1,85 @@
+"""What several commands do with flags, and the checks that come before anything slow."""
+
+import os
+from collections.abc import Sequence
+
+from absl.flags import FlagValues
+
+from pipeline.config import PipelineConfig
+from runtime.devices import available_memory
+from runtime.errors import ConfigError, ResourceError
+from runtime.filesystem import absolute
+
+
+def audio_dirs(values: FlagValues) -> tuple[str, ...]:
+    """Returns the folders of --audio_dir, split at commas where they do not exist as they are."""
+    parts: list[str] = []
+    for value in values.audio_dir:
+        exists = os.path.exists(os.path.expanduser(value))
+        parts += [value] if exists else filter(None, map(str.strip, value.split(",")))
+    return tuple(parts)
+
+
+def corpus_dirs(values: FlagValues) -> tuple[str, ...]:
+    """Returns the folders to train on; none for --demo. Raises ConfigError."""
+    folders = audio_dirs(values)
+    if values.demo and folders:
+        raise ConfigError("--demo and --audio_dir exclude each other")
+    if not values.demo and not folders:
+        raise ConfigError("--audio_dir is missing: a folder of WAV files (or --demo)")
+    return folders
+
+
+def catalogue(values: FlagValues) -> str | None:
+    """Returns the path of --catalogue, wherever it is used."""
+    return absolute(values.catalogue) if values.catalogue else None
+
+
+def depth(values: FlagValues) -> int:
+    """Returns the bits of a sample."""
+    return 16 if values.use_16bit else 8
+
+
+def pipeline_config(values: FlagValues) -> PipelineConfig:
+    """Returns how files become batches. Raises ConfigError."""
+    return PipelineConfig(
+        chunk_size=values.chunk_size,
+        batch_size=values.batch_size,
+        depth=depth(values),
+        downmix=values.downmix,
+        stereo_blocking_n=values.stereo_blocking_n,
+        seed=values.seed,
+        shuffle_window=values.shuffle_window,
+    )
+
+
+def check_audio_dirs(folders: Sequence[str]) -> None:
+    """Raises FileNotFoundError for a mistyped folder."""
+    for folder in folders:
+        if "://" not in folder and not os.path.exists(os.path.expanduser(folder)):
+            raise FileNotFoundError(f"--audio_dir={folder}: there is no such folder or file")
+
+
+def make_output_dir(output_dir: str) -> None:
+    """Raises OSError where nothing can be written."""
+    try:
+        os.makedirs(output_dir, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"--output_dir={output_dir} cannot be created: {error}") from error
+    if not os.access(output_dir, os.W_OK | os.X_OK):
+        raise PermissionError(f"--output_dir={output_dir} is not writable")
+
+
+def check_memory(pipeline: PipelineConfig, num_processes: int = 1) -> None:
+    """Raises ResourceError for batches that would take the machine down.
+
+    A shuffle window is read while the one before it is used, so there are two of them.
+    """
+    chunks = pipeline.window * pipeline.batch_size // num_processes
+    needed = 2 * chunks * pipeline.chunk_size * pipeline.depth // 8
+    if needed > (available := available_memory()):
+        raise ResourceError(
+            f"{chunks:,} chunks of --chunk_size={pipeline.chunk_size:,}, those that are shuffled "
+            f"together, take {needed / 2**30:,.0f} GiB of {available / 2**30:,.0f}: expected a "
+            "smaller --batch_size, --chunk_size or --shuffle_window"
+        )

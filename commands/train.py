@@ -1,0 +1,174 @@
+"""Train a model on WAV files: the default command.
+
+    python main.py --demo                                  on a corpus that is synthesized here
+    python main.py --audio_dir=~/music --batch_size=256    on your own
+    python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech
+
+The same command line resumes a run that was interrupted.
+"""
+
+import os
+from collections.abc import Sequence
+
+from absl.flags import FlagValues
+
+import flags
+from commands import startup
+from commands.interface import Command
+from models.config import ModelConfig, TransformerConfig
+from pipeline.data_service.server import require_dispatcher
+from runtime import devices, distributed
+from runtime.distributed import DistributedConfig
+from runtime.errors import ConfigError
+from runtime.filesystem import absolute
+from training.config import CheckpointConfig, RunConfig, TrainingConfig
+
+GROUPS = (
+    *(flags.AUDIO_FILES, flags.SKIPPED_FILES, flags.CHUNKS, flags.BATCH, flags.MODEL),
+    *(flags.OPTIMIZER, flags.LOOP, flags.CHECKPOINTS, flags.DISTRIBUTED),
+    *(flags.OUTPUT, flags.WANDB),
+)
+
+# They are about one start of a run, or one host of it, and not in the flag file that repeats it.
+_START_ONLY = {
+    *("fresh", "allow_change", "data_service"),
+    *("coordinator_address", "num_processes", "process_id"),
+}
+
+
+def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
+    """Trains; returns the status 128 + n where signal n has ended it, as shells do."""
+    config, model_config = run_config(values), make_model_config(values)
+    # First of all: the other hosts are to learn of whatever fails on this one.
+    is_primary = _connect(config)
+    startup.check_audio_dirs(config.audio_dirs)
+    if is_primary:
+        startup.make_output_dir(config.output_dir)
+    startup.check_memory(config.pipeline, config.distributed.num_processes or 1)
+    if config.data_service:
+        require_dispatcher("--data_service", config.data_service)
+    devices.keep_tensorflow_off_accelerators()
+    import jax
+
+    devices.share_cores(config.pipeline.batch_size)
+    check_devices(config.pipeline.batch_size, jax.device_count())
+    from models.build import build_model
+    from training.run import run as train
+
+    model = build_model(model_config, platform=devices.platform())
+    result = train(config, model, as_flagfile(values))
+    return None if result.signal is None else 128 + result.signal
+
+
+def _connect(config: RunConfig) -> bool:
+    """Joins the other hosts; returns whether this is the one that writes."""
+    if not config.distributed.enabled:
+        return True
+    from runtime.logging import start_logging
+
+    start_logging(None)  # For the reason why another host has failed.
+    devices.share_cores(config.pipeline.batch_size // (config.distributed.num_processes or 1))
+    distributed.initialize(config.distributed)
+    return distributed.is_primary()
+
+
+def make_model_config(values: FlagValues) -> ModelConfig:
+    """Returns the model that the flags describe. Raises ConfigError."""
+    return ModelConfig(
+        depth=startup.depth(values),
+        network=TransformerConfig(
+            embedding_dim=values.embedding_dim,
+            num_layers=values.num_layers,
+            num_heads=values.num_heads,
+            widening_factor=values.widening_factor,
+            dtype=values.dtype,
+        ),
+    )
+
+
+def run_config(values: FlagValues) -> RunConfig:
+    """Returns the run that the flags describe. Raises ConfigError."""
+    return RunConfig(
+        audio_dirs=startup.corpus_dirs(values),
+        demo=values.demo,
+        catalogue=startup.catalogue(values),
+        valid_fraction=values.valid_fraction,
+        num_chunks=values.num_chunks,
+        parallel_reads=values.parallel_reads,
+        strict=values.strict,
+        max_skipped_fraction=values.max_skipped_fraction,
+        data_service=values.data_service,
+        pipeline=startup.pipeline_config(values),
+        training=TrainingConfig(
+            training_steps=values.training_steps,
+            learning_rate=values.learning_rate,
+            lr_schedule=values.lr_schedule,
+            warmup_steps=values.warmup_steps,
+            weight_decay=values.weight_decay,
+            grad_clip_norm=values.grad_clip_norm,
+            log_every=values.log_every,
+            eval_every=values.eval_every,
+            eval_steps=values.eval_steps,
+            seed=values.seed,
+            profile=values.profile,
+        ),
+        checkpoint=CheckpointConfig(
+            checkpoint_every=values.checkpoint_every,
+            checkpoint_minutes=values.checkpoint_minutes,
+            keep_checkpoints=values.keep_checkpoints,
+            fresh=values.fresh,
+            allow_change=tuple(filter(None, values.allow_change)),
+            on_nan=values.on_nan,
+            on_save_error=values.on_save_error,
+        ),
+        distributed=DistributedConfig(
+            coordinator_address=values.coordinator_address or _found_coordinator(),
+            num_processes=values.num_processes,
+            process_id=values.process_id,
+        ),
+        output_dir=os.path.expanduser(values.output_dir),
+        model_name=values.model_name,
+        wandb_project=values.wandb_project or None,
+        wandb_run_name=values.wandb_run_name or _run_name(values),
+    )
+
+
+def _found_coordinator() -> str | None:
+    """Returns "auto" on one of the several hosts of a TPU slice, which their environment names."""
+    return "auto" if "," in os.environ.get("TPU_WORKER_HOSTNAMES", "") else None
+
+
+def _run_name(values: FlagValues) -> str:
+    return (
+        f"{startup.depth(values)}bit_block{values.stereo_blocking_n}_chunk{values.chunk_size}"
+        f"_steps{values.training_steps}"
+    )
+
+
+def check_devices(batch_size: int, num_devices: int) -> None:
+    """Raises ConfigError, naming the nearest sizes that fit, if devices cannot share a batch."""
+    if batch_size % num_devices:
+        below = batch_size // num_devices * num_devices
+        fitting = [size for size in (below, below + num_devices) if size]
+        raise ConfigError(
+            f"--batch_size={batch_size} must be divisible by the number of devices, {num_devices}; "
+            f"the nearest that {'is' if len(fitting) == 1 else 'are'}: "
+            f"{' and '.join(map(str, fitting))}"
+        )
+
+
+def as_flagfile(values: FlagValues) -> str:
+    """Returns a flag file that repeats this run, wherever it is started from."""
+    lines = []
+    for name in sorted(set(flags.define(GROUPS)) - _START_ONLY):
+        flag = values[name]
+        if name == "audio_dir":
+            lines += [f"--audio_dir={absolute(path)}" for path in startup.audio_dirs(values)]
+        elif name in ("output_dir", "catalogue") and flag.value:
+            lines.append(f"--{name}={absolute(flag.value)}")
+        elif flag.value is not None:
+            lines.append(flag.serialize())
+    return "\n".join(lines) + "\n"
+
+
+COMMAND = Command(doc=__doc__, groups=GROUPS, run=run)

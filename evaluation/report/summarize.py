@@ -1,0 +1,179 @@
+"""From an evaluation to the numbers that it is shown with, each computed once. N files."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from evaluation.report.summary import (
+    BinsSummary,
+    Coder,
+    Comparison,
+    Cost,
+    Interval,
+    Number,
+    Numbers,
+    Summary,
+)
+from evaluation.results import Bins, CodecScore, Evaluation
+from evaluation.statistics import CONFIDENCE, DRAWS, bits_per_sample, bootstrap, mean_over_files
+
+
+def summarize(evaluation: Evaluation) -> Summary:
+    """Returns the numbers of an evaluation."""
+    model = _model(evaluation)
+    scores = (*evaluation.codecs, *evaluation.chunked, *evaluation.native)
+    codecs = [_codec(name, evaluation) for name in dict.fromkeys(score.codec for score in scores)]
+    parts = evaluation.cost_parts if len(evaluation.cost_parts) > 1 else {}
+    return Summary(
+        names=list(evaluation.names),
+        samples=evaluation.samples.tolist(),
+        depth=evaluation.depth,
+        confidence=CONFIDENCE,
+        draws=DRAWS,
+        coders=sorted([model, *codecs, _order0(evaluation)], key=lambda x: _distance(x, model)),
+        cost_parts={name: _model_cost(bits, evaluation) for name, bits in parts.items()},
+        model_bytes=evaluation.model_bytes,
+        wall_time_s=evaluation.wall_time_s,
+        by_position=_bins(evaluation.by_position),
+        by_loudness=_bins(evaluation.by_loudness),
+        skipped=[skipped._asdict() for skipped in evaluation.skipped],
+        settings=evaluation.settings,
+    )
+
+
+def _distance(coder: Coder, model: Coder) -> float:
+    """How many bits per sample more than the model; at the end what has no figure."""
+    if coder.kind == "codec":
+        return -coder.against_model.difference if coder.against_model else math.inf
+    own, others = coder.cost.bits_per_sample, model.cost.bits_per_sample
+    return math.inf if own is None or others is None else own - others
+
+
+def _model(evaluation: Evaluation) -> Coder:
+    bits, samples = evaluation.model_bits, evaluation.samples
+    cost = _model_cost(bits, evaluation)
+    counted = bits_per_sample(np.append(bits, 8 * evaluation.model_bytes), samples)
+    return Coder(
+        kind="model",
+        name="the model",
+        cost=cost,
+        interval=_interval(bits, samples),
+        chunked=cost if evaluation.chunked else None,  # it codes no other way
+        with_model=_number(counted) if evaluation.model_bytes else None,
+    )
+
+
+def _model_cost(bits: np.ndarray, evaluation: Evaluation) -> Cost:
+    return _cost(bits, evaluation.samples, np.full(len(bits), evaluation.depth))
+
+
+def _order0(evaluation: Evaluation) -> Coder:
+    bits = evaluation.order0_bits_per_sample
+    cost = Cost(bits_per_sample=_number(bits), ratio=_number(bits / evaluation.depth))
+    return Coder(kind="order0", name="order-0 entropy", cost=cost)
+
+
+def _codec(name: str, evaluation: Evaluation) -> Coder:
+    whole, chunked, native = (
+        next((score for score in scores if score.codec == name), None)
+        for scores in (evaluation.codecs, evaluation.chunked, evaluation.native)
+    )
+    found = {"": whole, "each chunk alone, ": chunked, "native samples, ": native}
+    remarks = [label + score.remark for label, score in found.items() if score and score.remark]
+    return Coder(
+        kind="codec",
+        name=name,
+        version=next(score.version for score in found.values() if score),
+        remark=remarks[0] if remarks else "",
+        cost=_codec_cost(whole) or Cost(),
+        interval=_interval(whole.bits, whole.samples) if whole else None,
+        against_model=_comparison(whole, evaluation) if whole else None,
+        chunked=_codec_cost(chunked),
+        native=_codec_cost(native),
+    )
+
+
+def _codec_cost(score: CodecScore | None) -> Cost | None:
+    if score is None:
+        return None
+    return _cost(score.bits, score.samples, score.depth, score.container_bits)
+
+
+def _cost(
+    bits: np.ndarray,  # [N], NaN where there are none
+    samples: np.ndarray,  # [N]
+    depth: np.ndarray,  # [N]
+    container_bits: np.ndarray | None = None,  # [N], NaN where they are not known
+) -> Cost:
+    taken = _taken(bits, samples)
+    bits_taken, samples_taken = bits[taken], samples[taken]
+    raw_bits = (samples * depth)[taken].sum()
+    cost = Cost(
+        files=int(taken.sum()),
+        samples=int(samples_taken.sum()),
+        bits_per_sample=_number(bits_per_sample(bits_taken, samples_taken)),
+        ratio=_number(bits_taken.sum() / raw_bits if raw_bits else math.nan),
+        mean_over_files=_number(mean_over_files(bits_taken, samples_taken)),
+        per_file=_quotients(bits, samples),
+        bits_per_file=_numbers(bits),
+    )
+    if container_bits is None:
+        return cost
+    container = container_bits[taken]
+    # Where the container cannot be separated it is in `bits` already.
+    with_container = bits_per_sample(bits_taken + np.nan_to_num(container), samples_taken)
+    return dataclasses.replace(
+        cost,
+        with_container=_number(with_container),
+        container_is_known=bool(np.isfinite(container).all()),
+        container_bits_per_file=_numbers(container_bits),
+    )
+
+
+def _comparison(score: CodecScore, evaluation: Evaluation) -> Comparison | None:
+    taken = _taken(score.bits, score.samples)
+    if not taken.any():
+        return None
+    model_bits, samples = evaluation.model_bits[taken], score.samples[taken]
+    codec = bits_per_sample(score.bits[taken], samples)
+    model = bits_per_sample(model_bits, samples)
+    return Comparison(
+        model_bits_per_sample=model,
+        difference=model - codec,
+        relative=model / codec - 1 if codec else None,
+        interval=_interval(evaluation.model_bits - score.bits, score.samples),
+        per_file=_quotients(evaluation.model_bits - score.bits, evaluation.samples),
+    )
+
+
+def _taken(bits: np.ndarray, samples: np.ndarray) -> np.ndarray:  # bool [N]
+    return np.isfinite(bits) & (samples > 0)
+
+
+def _interval(bits: np.ndarray, samples: np.ndarray) -> Interval | None:
+    taken = _taken(bits, samples)
+    bounds = bootstrap(bits[taken], samples[taken])
+    return bounds and Interval(low=bounds[0], high=bounds[1])
+
+
+def _bins(bins: Bins) -> BinsSummary:
+    return BinsSummary(
+        edges=_numbers(bins.edges),
+        samples=bins.samples.tolist(),
+        bits=_numbers(bins.bits),
+        bits_per_sample=_numbers(bins.bits_per_sample),
+    )
+
+
+def _quotients(bits: np.ndarray, samples: np.ndarray) -> Numbers:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _numbers(bits / samples)
+
+
+def _numbers(array: np.ndarray) -> Numbers:
+    return [_number(value) for value in array.tolist()]
+
+
+def _number(value: float) -> Number:
+    return float(value) if math.isfinite(value) else None

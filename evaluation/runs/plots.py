@@ -1,0 +1,217 @@
+"""Plots of runs: the curves of one, and several beside each other."""
+
+import io
+import math
+import os
+from collections.abc import Callable, Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import EngFormatter, PercentFormatter
+
+from evaluation.report.formatting import printable
+from evaluation.runs.metrics_log import Curve, Metrics, last
+from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run
+from runtime.filesystem import write_bytes_atomically
+
+_MOST_MARKERS = 60
+_BLUE = "#12355b"
+_TRAIN: dict[str, Any] = {"color": "#9a9a9a", "linewidth": 1.0, "label": "training"}
+_VALID: dict[str, Any] = {"color": _BLUE, "linewidth": 2.0, "label": "validation"}
+_STYLES = ("-", "--", "-.", ":")
+_MARKERS = "os^Dv"
+_COLORS = ("#12355b", "#b5452c", "#4f8a6b", "#c58b1b", "#7a4f9a", "#5f6b76", "#1b8fb5")
+_MARKERS_A_CURVE = 12
+_LABEL_HEIGHT = 0.085  # of the picture's; two lines
+
+
+def curves_figure(metrics: Metrics) -> Figure:
+    """Draws loss, bits per sample, learning rate, gradient norm and input wait.
+
+    Args:
+      metrics: as `read_metrics` gives them; what is missing is left out.
+    """
+    layout = ConstrainedLayoutEngine(hspace=0.04, wspace=0.04)
+    figure = Figure(figsize=(10, 9.5), layout=layout)
+    (by_steps, by_time), (loss, learning_rate), (norm, wait) = figure.subplots(3, 2)
+    _draw_bits(by_steps, metrics, lambda curve: curve.steps)
+    unit, length = time_unit(metrics)
+    _draw_bits(by_time, metrics, lambda curve: curve.wall_time_s / length)
+    _draw_curve(loss, metrics, "train/loss", **_TRAIN)
+    _draw_curve(loss, metrics, "valid/loss", **_VALID)
+    for axes, name in (
+        (learning_rate, "learning_rate"),
+        (norm, "grad_norm"),
+        (wait, "input_wait_fraction"),
+    ):
+        _draw_curve(axes, metrics, f"train/{name}", color=_BLUE, clip_on=False)
+    for axes, label in (
+        (by_steps, "bits per sample"),
+        (by_time, "bits per sample"),
+        (loss, "loss (nats per sample)"),
+        (learning_rate, "learning rate"),
+        (norm, "norm of the gradient"),
+        (wait, "input wait (fraction of the time)"),
+    ):
+        label_axes(axes, f"time ({unit})" if axes is by_time else "steps", label)
+    for axes in (learning_rate, norm, wait):
+        axes.set_ylim(bottom=0)
+    wait.yaxis.set_major_formatter(PercentFormatter(1))
+    handles, labels = by_steps.get_legend_handles_labels()
+    if handles:  # Above all of them, where it hides nothing.
+        figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False)
+    return figure
+
+
+def label_axes(axes: Axes, x_label: str, y_label: str) -> None:
+    """Names the axes, leaves out the frame, and writes thousands of steps as k."""
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.spines[["top", "right"]].set_visible(False)
+    if x_label == "steps":
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Writes a figure as a PNG, which is replaced as a whole. Raises OSError."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    write_bytes_atomically(os.fspath(path), content.getvalue())
+
+
+def time_unit(*runs: Metrics) -> tuple[str, float]:
+    """Returns the unit of time that suits the longest of some runs, and its seconds."""
+    longest = max(
+        (np.nanmax([*curve.wall_time_s, 0.0]) for metrics in runs for curve in metrics.values()),
+        default=0.0,
+    )
+    for unit, seconds in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if longest >= 2 * seconds:
+            return unit, seconds
+    return "seconds", 1.0
+
+
+def bits_limits(*curves: Curve, levels: Sequence[float]) -> tuple[float, float] | None:
+    """Returns the range of bits per sample to be shown; None where there is nothing to show.
+
+    A run's first figures may be far above all that follow: the highest are cut off, but of a curve
+    of few points, whose markers show, none.
+    """
+    shown = [level for level in levels if math.isfinite(level)]
+    for curve in curves:
+        finite = curve.values[np.isfinite(curve.values)]
+        shown += np.quantile(finite, [0, 0.98], method="higher").tolist() if len(finite) else []
+    if not shown:
+        return None
+    margin = 0.08 * (max(shown) - min(shown)) or 0.1
+    return max(0.0, min(shown) - margin), max(shown) + margin
+
+
+def _draw_bits(axes: Axes, metrics: Metrics, place: Callable[[Curve], np.ndarray]) -> None:
+    """Training and validation; FLAC, and a coder without memory, as levels."""
+    _draw_curve(axes, metrics, TRAIN, place, **_TRAIN)
+    _draw_curve(axes, metrics, VALID, place, **_VALID)
+    flac = last(metrics, FLAC)
+    order0 = last(metrics, "valid/order0_bits_per_sample")
+    if flac is not None:
+        axes.axhline(flac, color="black", linestyle="--", label=f"FLAC -8: {flac:.3f}")
+    limits = bits_limits(
+        *(metrics[name] for name in (TRAIN, VALID) if name in metrics),
+        levels=[] if flac is None else [flac],
+    )
+    if limits:
+        axes.set_ylim(limits)
+    if order0 is not None:
+        beyond = ", above the picture" if limits and order0 > limits[1] else ""
+        label = f"order-0 entropy: {order0:.3f}{beyond}"
+        axes.axhline(order0, color="black", linestyle=":", label=label)
+
+
+def _draw_curve(
+    axes: Axes,
+    metrics: Metrics,
+    name: str,
+    place: Callable[[Curve], np.ndarray] = lambda curve: curve.steps,
+    **style: Any,
+) -> None:
+    if name in metrics:
+        curve = metrics[name]
+        marker = "o" if len(curve.steps) <= _MOST_MARKERS else ""
+        axes.plot(place(curve), curve.values, marker=marker, markersize=3, **style)
+
+
+def comparison_figure(runs: Sequence[Run]) -> Figure:
+    """Draws bits per sample of validation, against steps and against time.
+
+    A run without validation shows its training.
+    """
+    unit, length = time_unit(*(run.metrics for run in runs))
+    figure = Figure(figsize=(11, 4.5 + 0.2 * len(runs)), layout="constrained")
+    by_steps, by_time = figure.subplots(1, 2, sharey=True)
+    label_axes(by_steps, "steps", "bits per sample")
+    label_axes(by_time, f"time ({unit})", "")
+    flac = {run.last(FLAC) for run in runs} - {None}
+    levels = sorted(filter(None, flac))
+    limits = bits_limits(*(_curve(run) for run in runs), levels=levels)
+    if limits:
+        by_steps.set_ylim(limits)
+    lines = []
+    for number, run in enumerate(runs):
+        curve, style = _curve(run), _style(number, len(_curve(run).steps))
+        lines += by_steps.plot(curve.steps, curve.values, **style)
+        by_time.plot(curve.wall_time_s / length, curve.values, **style)
+    bottom, top = by_steps.get_ylim()
+    for level, place in zip(levels, apart(levels, _LABEL_HEIGHT * (top - bottom)), strict=True):
+        whose = [str(number) for number, run in enumerate(runs, 1) if run.last(FLAC) == level]
+        text = "FLAC -8" + (f" of {', '.join(whose)}" if len(flac) > 1 else "") + f"\n{level:.3f}"
+        for axes in (by_steps, by_time):
+            axes.axhline(level, color="black", linestyle=(0, (6, 3)), linewidth=1, zorder=0)
+        by_time.annotate(  # Beside the picture, where it hides no curve.
+            text,
+            (1, level),
+            (1.04, place),
+            xycoords=by_time.get_yaxis_transform(),
+            va="center",
+            fontsize="small",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "relpos": (0, 0.5)},
+        )
+    labels = [_label(number, run) for number, run in enumerate(runs, 1)]
+    figure.legend(lines, labels, loc="outside lower left", frameon=False)
+    return figure
+
+
+def apart(places: Sequence[float], distance: float) -> list[float]:
+    """Returns places that are a distance apart, as near as can be to the given ones, in order.
+
+    Less the distances it is an isotonic regression, which has a closed form: max-min of means.
+    """
+    count = len(places)
+    free = [place - i * distance for i, place in enumerate(places)]
+    return [
+        max(min(fmean(free[j:k]) for k in range(i + 1, count + 1)) for j in range(i + 1))
+        + i * distance
+        for i in range(count)
+    ]
+
+
+def _curve(run: Run) -> Curve:
+    return run.metrics[VALID if VALID in run.metrics else TRAIN]
+
+
+def _label(number: int, run: Run) -> str:
+    name = printable(run.name).replace("$", r"\$")  # else it begins a formula
+    return f"{number}  {name}" + ("" if VALID in run.metrics else " (training)")
+
+
+def _style(number: int, points: int) -> dict[str, Any]:
+    """No two of many runs look alike, in grey either."""
+    return {
+        "linestyle": _STYLES[number % len(_STYLES)],
+        "marker": _MARKERS[number % len(_MARKERS)],
+        "markersize": 5,
+        "markevery": max(1, points // _MARKERS_A_CURVE),
+        "color": _COLORS[number % len(_COLORS)],
+    }

@@ -1,0 +1,173 @@
+"""The curves of a run, and several runs beside each other, as pictures."""
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from PIL import Image
+
+from evaluation.runs.metrics_log import Curve, make_curve
+from evaluation.runs.plots import (
+    apart,
+    bits_limits,
+    comparison_figure,
+    curves_figure,
+    save_png,
+    time_unit,
+)
+from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run
+
+
+def _curve(values, seconds_a_step=1.0):
+    steps = np.arange(1, len(values) + 1)
+    return Curve(steps, seconds_a_step * steps, np.array(values, float))
+
+
+def _metrics():
+    return {
+        "train/loss": _curve([3, 2, 1]),
+        TRAIN: _curve([4, 3, 2]),
+        VALID: _curve([3, np.nan, 2.5]),
+        "valid/order0_bits_per_sample": _curve([6, 6, 6]),
+        "valid/flac_bits_per_sample": _curve([2.6]),
+        "train/learning_rate": _curve([0, 1e-3, 0]),
+        "train/grad_norm": _curve([0.5, np.inf, 0.4]),
+        "train/input_wait_fraction": _curve([0.01, 0.02, 0.5]),
+    }
+
+
+def test_the_panels():
+    labels = {(axes.get_ylabel(), axes.get_xlabel()) for axes in curves_figure(_metrics()).axes}
+    assert labels == {
+        ("bits per sample", "steps"),
+        ("bits per sample", "time (seconds)"),
+        ("loss (nats per sample)", "steps"),
+        ("learning rate", "steps"),
+        ("norm of the gradient", "steps"),
+        ("input wait (fraction of the time)", "steps"),
+    }
+
+
+def test_bits_per_sample_and_what_they_are_held_against():
+    by_steps, by_time = curves_figure(_metrics()).axes[:2]
+    for axes in (by_steps, by_time):
+        lines = {line.get_label(): line for line in axes.lines}
+        assert lines["training"].get_ydata().tolist() == [4, 3, 2]
+        assert lines["training"].get_xdata().tolist() == [1, 2, 3]
+        flac = lines["FLAC -8: 2.600"]
+        assert set(flac.get_ydata()) == {2.6}
+        order0 = lines["order-0 entropy: 6.000, above the picture"]
+        styles = [line.get_linestyle() for line in (lines["validation"], flac, order0)]
+        assert len(set(styles)) == 3
+        assert lines["validation"].get_linewidth() > lines["training"].get_linewidth()
+
+
+def test_the_legend_hides_nothing_and_no_marker_is_cut():
+    drawn = curves_figure(_metrics())
+    FigureCanvasAgg(drawn).draw()
+    (legend,) = drawn.legends
+    assert [text.get_text() for text in legend.get_texts()][:2] == ["training", "validation"]
+    boxes = [axes.get_window_extent() for axes in drawn.axes]
+    assert legend.get_window_extent().y0 > max(box.y1 for box in boxes)
+    for axes, box in zip(drawn.axes[:2], boxes, strict=False):
+        places = axes.transData.transform(axes.lines[0].get_xydata())
+        assert (places > box.min + 5).all() and (places < box.max - 5).all()
+
+
+def test_a_run_of_hours():
+    metrics = {TRAIN: _curve([3, 2, 1], seconds_a_step=3600)}
+    by_time = curves_figure(metrics).axes[1]
+    assert by_time.get_xlabel() == "time (hours)"
+    assert by_time.lines[0].get_xdata().tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("names", [[], [VALID], [TRAIN], ["valid/flac_bits_per_sample"]])
+def test_what_is_missing_is_left_out(tmp_path, names):
+    path = tmp_path / "curves.png"
+    save_png(curves_figure({name: _metrics()[name] for name in names}), path)
+    with Image.open(path) as image:
+        assert image.format == "PNG" and min(image.size) > 800
+    assert [file.name for file in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_the_first_figures_do_not_flatten_the_others():
+    long = _curve([20, *[2.0] * 200, 1.9])
+    low, high = bits_limits(long, levels=[2.3])
+    assert low < 1.9 and 2.3 < high < 3
+    assert bits_limits(levels=[]) is bits_limits(_curve([np.nan]), levels=[]) is None
+    low, high = bits_limits(_curve([2.0]), levels=[])
+    assert low < 2 < high
+
+
+def test_time_unit():
+    def run(seconds):
+        return {TRAIN: _curve([1.0], seconds_a_step=seconds)}
+
+    assert time_unit(run(100)) == time_unit() == ("seconds", 1)
+    assert time_unit(run(100), run(600)) == ("minutes", 60)
+    assert time_unit(run(np.nan)) == ("seconds", 1)
+    assert time_unit(run(7 * 86400)) == ("days", 86400)
+
+
+def _run(name, valid=None, flac=2.5):
+    """A run of two validations, or of one figure of training."""
+    metrics = {TRAIN: make_curve([(100, (60.0, 3.0))])}
+    if valid is not None:
+        metrics[VALID] = make_curve([(100, (61.0, valid + 0.25)), (200, (3726.0, valid))])
+        metrics[FLAC] = make_curve([(0, (0.0, flac))])
+    return Run(name=name, settings={}, metrics=metrics, model_bytes=None)
+
+
+def test_runs_beside_each_other():
+    drawn = comparison_figure([_run("runs/_a$x$", 2.25), _run("runs/b", 3.0)])
+    by_steps, by_time = drawn.axes
+    assert (by_steps.get_xlabel(), by_time.get_xlabel()) == ("steps", "time (minutes)")
+    one, two = by_steps.lines[:2]
+    assert one.get_xdata().tolist() == [100, 200] and one.get_ydata().tolist() == [2.5, 2.25]
+    assert by_time.lines[1].get_xdata().tolist() == [61 / 60, 3726 / 60]
+    assert one.get_linestyle() != two.get_linestyle() and one.get_marker() != two.get_marker()
+    labels = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert labels[0].startswith("1  ") and labels[0].endswith(r"_a\$x\$")
+    assert labels[1].endswith("/b")
+    assert [text.get_text() for text in by_time.texts] == ["FLAC -8\n2.500"]
+
+
+def test_every_run_has_its_own_flac_where_they_differ():
+    runs = [_run(name, 3.0, flac) for name, flac in (("a", 2.5), ("b", 3.5), ("c", 2.5))]
+    texts = [text.get_text() for text in comparison_figure(runs).axes[1].texts]
+    assert texts == ["FLAC -8 of 1, 3\n2.500", "FLAC -8 of 2\n3.500"]
+
+
+def test_labels_of_levels_do_not_overlap():
+    levels = (2.48, 2.5, 2.515, 2.52, 3.6)
+    runs = [_run(f"{flac}", 2 + number / 5, flac) for number, flac in enumerate(levels)]
+    drawn = comparison_figure(runs)
+    FigureCanvasAgg(drawn).draw()
+    # Of an annotation, the extent would be that of its line, too.
+    boxes = [Text.get_window_extent(text) for text in drawn.axes[1].texts]
+    assert len(boxes) == 5
+    assert all(above.y0 > below.y1 for below, above in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ([], []),
+        ([3.0], [3]),
+        ([1.0, 5.0, 9.0], [1, 5, 9]),
+        ([4.0, 4.0], [3, 5]),
+        ([0.0, 7.0, 8.0, 9.0, 20.0], [0, 6, 8, 10, 20]),
+        ([0.0, 1.0, 2.5], [-0.833, 1.167, 3.167]),
+    ],
+)
+def test_places_are_kept_apart(places, expected):
+    assert apart(places, 2.0) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_run_without_validation_shows_its_training():
+    runs = [_run("a"), _run("b", 3.0)]
+    drawn = comparison_figure(runs)
+    assert drawn.axes[0].lines[0].get_ydata().tolist() == [3.0]
+    assert drawn.legends[0].get_texts()[0].get_text().endswith("a (training)")

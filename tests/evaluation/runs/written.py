@@ -1,0 +1,37 @@
+"""Files such as training writes them."""
+
+import json
+import math
+
+import numpy as np
+
+TRAIN = "train/bits_per_sample"
+
+
+def write_metrics(path, records):
+    """Writes metrics.jsonl: a line of each step and its metrics, those of the clock included."""
+    lines = [json.dumps({"step": step} | _json(metrics)) + "\n" for step, metrics in records]
+    path.write_text("".join(lines))
+    return path
+
+
+def _json(metrics):
+    """JSON has no NaN and no infinity: they are strings, as training writes them."""
+    return {
+        name: value if math.isfinite(value) else str(value).replace("inf", "Infinity")
+        for name, value in metrics.items()
+    }
+
+
+def write_run(folder, model="audio_model", flags="--seed=1\n", records=((1, {TRAIN: 3.0}),)):
+    """Writes what training leaves, but for the model."""
+    folder.mkdir(exist_ok=True, parents=True)
+    (folder / f"{model}.flags").write_text(flags)
+    write_metrics(folder / "metrics.jsonl", records)
+    return folder
+
+
+def write_model(folder, model, metrics):
+    """Writes a model file, as far as it is read here."""
+    training = json.dumps({"steps": 20, "metrics": metrics})
+    np.savez(folder / f"{model}.npz", training=training, weights=np.zeros(9))
