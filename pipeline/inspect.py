@@ -6,10 +6,11 @@ import numpy as np
 
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.corpus import Corpus, describe_skipped
-from pipeline.dataset import make_dataset
+from pipeline.dataset import iterate, make_dataset
 from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_chunks import is_scored
 from pipeline.wav.encoding import Encoding
+from runtime.formatting import format_duration
 
 
 def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
@@ -17,7 +18,7 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
     files, table = corpus.catalogue, corpus.catalogue.files
     seconds = files.take(table.frames) / files.take(table.sample_rates)
     rows = [
-        ("files", f"{len(files):,} with {_duration(seconds.sum())} of audio"),
+        ("files", f"{len(files):,} with {format_duration(seconds.sum())} of audio"),
         (
             "length of a file",
             f"{seconds.min():,.2f} to {seconds.max():,.2f} s, median {np.median(seconds):,.2f} s",
@@ -61,7 +62,7 @@ def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
 
 def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
     """Returns what one batch looks like, as rows of label and text; reads it."""
-    batch = next(make_dataset(corpus.train).take(1).as_numpy_iterator())
+    batch = next(iterate(make_dataset(corpus.train).take(1)))
     samples = batch["samples"]
     scored = samples[is_scored(batch)]
     full_scale = 2 ** (corpus.train.config.depth - 1)
@@ -85,13 +86,6 @@ def _side(chunks: Chunks) -> str:
         "sample": chunks.num_samples,
     }
     return ", ".join(f"{count:,} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("hours", 3600), ("minutes", 60)):
-        if seconds >= length:
-            return f"{seconds / length:,.1f} {unit}"
-    return f"{seconds:.2f} seconds"
 
 
 def _channels(count: int) -> str:
