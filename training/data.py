@@ -1,17 +1,26 @@
-"""What a run is given to train on: its corpus, and what is to be said of it."""
+"""What a run trains on: its corpus, and batches on their way from files to devices."""
 
 import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import jax
 
+from models.interface import Batch, Model
 from pipeline.corpus import Corpus, open_corpus
+from pipeline.data_service.client import distributed_batches
+from pipeline.dataset import iterate, make_dataset
 from pipeline.demo import synthesize_demo_corpus
 from pipeline.error_budget import ErrorBudget
-from runtime import distributed as hosts
-from runtime.filesystem import is_there
+from pipeline.reading.byte_ranges import OnUnreadable
+from runtime.distributed import broadcast_from_primary, is_primary
+from runtime.errors import TrainingError
+from runtime.filesystem import exists
+from runtime.formatting import format_row
+from runtime.parallel import prefetch_to_devices
 from runtime.progress import progress_bar
 from training.config import RunConfig
-from training.metrics.accumulator import TrainingError
+from training.step import DeviceBatch
 
 logger = logging.getLogger("wavestream")
 
@@ -20,12 +29,13 @@ def find_corpus(config: RunConfig) -> Corpus:
     """Opens the corpus of a run, writing the demo corpus first where it is asked for."""
     audio_dirs = config.audio_dirs
     if config.demo:
-        logger.info("demo corpus      %s (synthesized here; listen to it)", config.demo_dir)
-        # First the first host: the folder may be one for all of them.
-        hosts.broadcast_from_primary(lambda: synthesize_demo_corpus(config.demo_dir))
+        text = f"{config.demo_dir} (synthesized here; listen to it)"
+        logger.info("%s", format_row("demo corpus", text))
+        # The first host first: the folder may be one for all of them.
+        broadcast_from_primary(lambda: synthesize_demo_corpus(config.demo_dir))
         synthesize_demo_corpus(config.demo_dir)
         audio_dirs = (config.demo_dir,)
-    if jax.process_count() > 1 and config.catalogue and not is_there(config.catalogue):
+    if jax.process_count() > 1 and config.catalogue and not exists(config.catalogue):
         raise TrainingError(
             f"--catalogue={config.catalogue} is not there: expected it where all hosts see it; "
             "python main.py inspect, with the same flag and the same folders, makes it"
@@ -35,7 +45,7 @@ def find_corpus(config: RunConfig) -> Corpus:
         config.pipeline,
         valid_fraction=config.valid_fraction,
         num_chunks=config.num_chunks,
-        cache_path=config.path(".catalogue") if hosts.is_primary() else None,
+        cache_path=config.path(".catalogue") if is_primary() else None,
         catalogue_path=config.catalogue,
         progress=progress_bar("WAV headers"),
         num_threads=max(16, config.parallel_reads),
@@ -45,37 +55,87 @@ def find_corpus(config: RunConfig) -> Corpus:
 def error_budget(corpus: Corpus, config: RunConfig) -> ErrorBudget:
     """Begins to count the files that cannot be used. Raises TrainingError if there are too many."""
     skipped = corpus.catalogue.skipped
-    limit = ErrorBudget(
+    budget = ErrorBudget(
         len(corpus.catalogue) + len(skipped),
         skipped,
         strict=config.strict,
         max_fraction=config.max_skipped_fraction,
     )
-    if problem := limit.exceeded():
+    if problem := budget.exceeded():
         raise TrainingError(problem)
-    return limit
+    return budget
 
 
 def warn_of_blocks(corpus: Corpus, config: RunConfig) -> None:
-    """Says so where blocks of channels do not fit chunks."""
-    pipeline = config.pipeline
+    """Warns where blocks of channels do not fit chunks."""
+    block, chunk = config.pipeline.stereo_blocking_n, config.pipeline.chunk_size
     stereo = (corpus.catalogue.files.channels > 1).any()
-    if stereo and not pipeline.downmix:
-        pair, chunk = 2 * pipeline.stereo_blocking_n, pipeline.chunk_size
-        advice = f"--stereo_blocking_n={max(1, chunk // 2)} makes it exactly one"
-        if pair > chunk:
-            logger.warning(
-                "2 * --stereo_blocking_n = %d is more than --chunk_size=%d: chunks hold no "
-                "complete left/right pair of blocks; %s",
-                pair,
-                chunk,
-                advice,
+    if config.pipeline.downmix or not stereo or 2 * block == chunk:
+        return
+    logger.warning(
+        "2 * --stereo_blocking_n = %d is %s than --chunk_size=%d: %s; --stereo_blocking_n=%d makes "
+        "it exactly one",
+        2 * block,
+        *(
+            ("more", chunk, "chunks hold no complete left/right pair of blocks")
+            if 2 * block > chunk
+            else ("less", chunk, "chunks hold several pairs of blocks, the last maybe in part")
+        ),
+        max(1, chunk // 2),
+    )
+
+
+def train_batches(
+    config: RunConfig, corpus: Corpus, on_unreadable: OnUnreadable
+) -> Callable[[int], Iterator[Batch]]:
+    """Returns a function from a number to the endless batches of training from that one on."""
+    reading = _reading(config, on_unreadable)
+
+    def batches(first_step: int) -> Iterator[Batch]:
+        if config.data_service:
+            return distributed_batches(
+                corpus.train, service=config.data_service, first_step=first_step, **reading
             )
-        elif pair < chunk:
-            logger.warning(
-                "2 * --stereo_blocking_n = %d is less than --chunk_size=%d: chunks hold several "
-                "left/right pairs of blocks, and may cut the last; %s",
-                pair,
-                chunk,
-                advice,
-            )
+        return iterate(make_dataset(corpus.train, first_step=first_step, **reading))
+
+    return batches
+
+
+def valid_batches(
+    config: RunConfig, corpus: Corpus, on_unreadable: OnUnreadable
+) -> Callable[[], Iterator[Batch]] | None:
+    """Returns a function to one pass over the held-out split; None where that has no file."""
+    if not len(corpus.valid):
+        return None
+    reading = _reading(config, on_unreadable)
+    dataset = make_dataset(corpus.valid, one_pass=True, **reading)
+    return lambda: iterate(dataset)
+
+
+def device_batch(model: Model, batch: Batch) -> DeviceBatch:
+    """Returns what the steps read of a batch, on the host still."""
+    return {"inputs": model.prepare(batch), "first": batch["first"], "stop": batch["stop"]}
+
+
+def device_batches(model: Model, batches: Callable[[], Iterable[Batch]]) -> Iterator[DeviceBatch]:
+    """Prepares batches and puts them on the devices ahead of the steps; opens them when asked."""
+
+    def prepared() -> Iterator[DeviceBatch]:
+        for batch in batches():
+            yield device_batch(model, batch)
+
+    return prefetch_to_devices(prepared())
+
+
+def _reading(config: RunConfig, on_unreadable: OnUnreadable) -> dict[str, Any]:
+    """Returns how this host reads: its rows of each batch."""
+    rows = config.pipeline.batch_size // jax.process_count()
+    first_row = jax.process_index() * rows
+    reading: dict[str, Any] = {
+        "rows": (first_row, first_row + rows),
+        "num_devices": jax.local_device_count(),
+        "on_unreadable": on_unreadable,
+    }
+    if config.parallel_reads:
+        reading["parallel_reads"] = config.parallel_reads
+    return reading

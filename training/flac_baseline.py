@@ -9,35 +9,31 @@ from evaluation.baselines.encode import score_files
 from evaluation.baselines.libraries import Flac
 from pipeline.reading.chunks import Chunks
 from pipeline.split import draw_files
+from runtime.formatting import format_row
 from runtime.progress import progress_bar
 
 logger = logging.getLogger("wavestream")
 
 CODEC = Flac(level=8)
 
-_MOST_SAMPLES = 2**26  # Some seconds of work; of a larger split, a part drawn by a hash of names.
+_MAX_SAMPLES = 2**26  # Some seconds of work; of a larger split, a part drawn by a hash of names.
 
 
-def flac_rate(valid: Chunks) -> float | None:
+def flac_bits_per_sample(valid: Chunks) -> float | None:
     """Returns FLAC's bits per sample on whole held-out files, container left out.
 
     It gets the very samples that the model sees. None where it can take none of the files.
     """
-    share = min(1.0, _MOST_SAMPLES / max(valid.num_samples, 1))
+    share = min(1.0, _MAX_SAMPLES / max(valid.num_samples, 1))
     count = math.ceil(len(valid.catalogue) * share)
     files = draw_files(valid.catalogue, count, seed=valid.config.seed)
     (score,) = score_files(files, [CODEC], valid.config, progress_bar(CODEC.name))
-    taken = np.isfinite(score.bits)
+    encoded = np.isfinite(score.bits)
     if score.remark:
         logger.warning("%s: %s", CODEC.name, score.remark)
-    if not taken.any():
+    if not encoded.any():
         return None
-    rate = float(score.bits[taken].sum() / score.samples[taken].sum())
-    logger.info(
-        "%-16s %.4f bits per sample on %d of the %d files of validation",
-        CODEC.name,
-        rate,
-        taken.sum(),
-        len(valid.catalogue),
-    )
-    return rate
+    bits_per_sample = float(score.bits[encoded].sum() / score.samples[encoded].sum())
+    where = f"on {encoded.sum()} of the {len(valid.catalogue)} files of validation"
+    logger.info("%s", format_row(CODEC.name, f"{bits_per_sample:.4f} bits per sample {where}"))
+    return bits_per_sample

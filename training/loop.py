@@ -1,236 +1,337 @@
-"""The training loop: batches in, a model out."""
+"""The training loop: batches in, a trained model out."""
 
-import functools
+import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import jax
 
-from models.networks.transformer import Transformer, init_params
+from models.interface import Batch, Model
 from runtime.distributed import is_primary
-from runtime.logging import ProgressBar, format_metrics
-from training.checkpoints.schedule import Progress, is_better, progress_of
+from runtime.errors import TrainingError
+from runtime.parallel import unreplicate
+from runtime.progress import ProgressBar
+from training.checkpoints.schedule import CheckpointSchedule
 from training.checkpoints.store import Checkpoint
+from training.config import TrainingConfig
 from training.control.control_flags import FAILED, ControlFlagReducer, ControlFlags
 from training.control.signals import SignalHandler
-from training.job import Job, Result
+from training.data import device_batches
 from training.metrics.accumulator import (
-    LOST,
+    DIVERGED,
     MetricAccumulator,
     NotFiniteError,
     TimedIterator,
-    TrainingError,
-    in_flight,
 )
+from training.metrics.console import format_metrics
+from training.metrics.writers import MetricWriter
 from training.profiler import Profiler
-from training.step import (
-    fetch_params,
-    init_state,
-    make_eval_step,
-    make_train_step,
-    restore_state,
-    to_devices,
-)
-from training.validation import Stopped, validate
+from training.state import LoopState, init_state, restore_state
+from training.step import make_eval_step, make_train_step, max_steps_in_flight
+from training.validation import ValidationStopped, validate
 
 logger = logging.getLogger("wavestream")
 
-_MOST_ROLLBACKS = 10  # Of one run: it is the model then, not the data.
+_MAX_ROLLBACKS = 10  # Of one run: after so many it is the model, not the data.
 
 
-def train(job: Job, start: Checkpoint | None = None) -> Result:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """What came out of a run.
+
+    Attributes:
+      params: the model's parameters, NumPy arrays.
+      steps: how many were done.
+      train: the metrics of the last steps.
+      valid: those of the last validation; empty where there is no held-out split.
+      signal: the number of the signal that ended it before its last step, or None.
+      failure: why it must end, if not for a signal.
+      wall_time_s: time from its first batch to its end, over all its processes, in seconds.
+    """
+
+    params: Any
+    steps: int
+    train: Mapping[str, float]
+    valid: Mapping[str, float]
+    signal: int | None
+    failure: str | None
+    wall_time_s: float
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether something other than its last step has ended it."""
+        return self.signal is not None or self.failure is not None
+
+
+def train(
+    model: Model,
+    config: TrainingConfig,
+    *,
+    train_data: Callable[[int], Iterator[Batch]],
+    valid_data: Callable[[], Iterator[Batch]] | None,
+    depth: int,
+    writer: MetricWriter,
+    checkpoints: CheckpointSchedule,
+    start: Checkpoint | None = None,
+    problem: Callable[[], str | None] = lambda: None,
+    describe_batch: Callable[[int], str] = "batch {}".format,
+    profile_dir: str | None = None,
+) -> Result:
     """Trains a model.
 
     Args:
-      job: what to train, on what.
-      start: where to go on; None begins anew.
+      model: what to train.
+      config: how.
+      train_data: from a number to the endless batches from that one on, the rows of this host.
+      valid_data: returns one pass over the held-out split; None where nothing is held out.
+      depth: bits of a raw sample, which the compression ratio is relative to.
+      writer: takes the metrics.
+      checkpoints: saves the run.
+      start: where to resume; None begins anew.
+      problem: called after each step; returns why the run must end, or None.
+      describe_batch: from a number to what that batch of training holds.
+      profile_dir: where `config.profile` writes its trace.
 
     Returns:
-      The trained parameters and what is known of them, also after SIGINT or SIGTERM.
+      The trained parameters and their metrics, also after SIGINT or SIGTERM.
 
     Raises:
-      TrainingError: the loss is not finite, or no audio can be read any more.
-      ValueError: `start` does not fit the model.
+      TrainingError: the loss is not finite, no audio can be read any more, or `start` is of another
+        model.
     """
-    with SignalHandler() as interruption, ProgressBar(job.config.training_steps) as bar:
-        run = _Run(job, interruption, bar)
-        run.begin(start)
+    with SignalHandler() as signals, ProgressBar(config.training_steps) as bar:
+        run = _Run(
+            model=model,
+            config=config,
+            train_data=train_data,
+            valid_data=valid_data,
+            depth=depth,
+            writer=writer,
+            checkpoints=checkpoints,
+            problem=problem,
+            describe_batch=describe_batch,
+            profiler=Profiler(profile_dir if config.profile and is_primary() else None),
+            signals=signals,
+            bar=bar,
+        )
+        run.restore(start)
         while True:
             try:
-                run.go_on()
+                run.train_to_end()
                 break
             except NotFiniteError as error:
                 run.roll_back(error)
-    job.saver.check(wait=True)
+    checkpoints.check(wait=True)
     return run.result()
 
 
+@dataclasses.dataclass(kw_only=True)
 class _Run:
-    """A run between its first and its last step."""
+    """A run between its first and its last step; the fields are the arguments of `train`."""
 
-    def __init__(self, job: Job, interruption: SignalHandler, bar: ProgressBar) -> None:
-        self._job, self._interruption, self._bar = job, interruption, bar
-        model = Transformer(job.model)
-        self._train_step = make_train_step(model, job.config)
-        self._eval_step = make_eval_step(model)
-        self._profiler = Profiler(job.profile_dir if job.config.profile and is_primary() else None)
+    model: Model
+    config: TrainingConfig
+    train_data: Callable[[int], Iterator[Batch]]
+    valid_data: Callable[[], Iterator[Batch]] | None
+    depth: int
+    writer: MetricWriter
+    checkpoints: CheckpointSchedule
+    problem: Callable[[], str | None]
+    describe_batch: Callable[[int], str]
+    profiler: Profiler
+    signals: SignalHandler
+    bar: ProgressBar
+
+    def __post_init__(self) -> None:
+        self._train_step = make_train_step(self.model, self.config)
+        self._eval_step = make_eval_step(self.model)
         self._rollbacks = 0
 
-    def begin(self, start: Checkpoint | None) -> None:
-        """Sets the run to where it was, or to its first step."""
-        config = self._job.config
-        init, key = functools.partial(init_params, self._job.model), jax.random.key(config.seed)
-        if start is None:
-            self._progress = Progress()
-            self._state = init_state(init(key)["params"], config)
-        else:
-            self._progress = progress_of(start)
-            shapes = jax.eval_shape(init, key)["params"]
-            self._state = restore_state(start.arrays, shapes, config)
-        self._meter = MetricAccumulator(self._job.bits, self._progress.pending)
-        self._agreement = ControlFlagReducer(in_flight())
-        self._stop = 0
-        self._begin = time.perf_counter() - self._progress.seconds
+    def restore(self, start: Checkpoint | None, next_batch: int | None = None) -> None:
+        """Goes to where a checkpoint was saved, or before the first step.
 
-    def go_on(self) -> None:
-        """Trains to the last step, or until it is to stop. Raises NotFiniteError, TrainingError."""
-        progress, config = self._progress, self._job.config
-        if progress.must_validate and self._job.valid_data is not None:
+        Args:
+          start: the checkpoint; None for the first step.
+          next_batch: the number of the batch to go on with, where some are to be left out.
+        """
+        key = jax.random.key(self.config.seed)
+        if start is None:
+            self._progress = LoopState()
+            self._state = init_state(self.model.init(key), self.config)
+        else:
+            self._progress = LoopState.from_json(start.metadata["loop"])
+            shapes = jax.eval_shape(self.model.init, key)
+            self._state = restore_state(start.arrays, shapes, self.config)
+        if next_batch is not None:
+            self._progress.skipped_batches = next_batch - self._progress.step
+        first = self._progress.step + self._progress.skipped_batches
+        self._batches = TimedIterator(device_batches(self.model, lambda: self.train_data(first)))
+        self._accumulator = MetricAccumulator(self.depth, self._batches, self._progress.pending)
+        self._reducer = ControlFlagReducer(max_steps_in_flight())
+        self._stop = 0
+        self._begin = time.perf_counter() - self._progress.wall_time_s
+        self.bar.set(self._progress.step)
+
+    def train_to_end(self) -> None:
+        """Trains until the last step, or until a host must stop.
+
+        Raises:
+          NotFiniteError, TrainingError: see `train`.
+        """
+        if self._progress.must_validate:
             self._validate()
-        if progress.step >= config.training_steps:
-            return
-        data = self._job.train_data(progress.step + progress.skipped)
-        batches = TimedIterator(to_devices(data))
-        self._bar.set(progress.step)
-        while progress.step < config.training_steps and not self._stop:
-            self._profiler.at(progress.step)
-            self._state, metrics, said = self._train_step(
-                self._state, next(batches), self._agreement.asking
-            )
-            self._meter.add(metrics)
-            progress.step += 1
-            self._bar.update(1)
-            is_last = progress.step == config.training_steps
+        while not (self._stop or self._is_last):
+            self._train_one_step()
             # The first step, too: a sign of life where a hundred take an hour.
-            if progress.step % config.log_every == 0 or progress.step == 1 or is_last:
-                self._read_meter(batches)
-            self._job.saver.check()
-            self._stop, must_save = self._agreement.exchange(said, self._wishes())
-            if self._stop and not self._wish_to_stop():
-                logger.warning("another host is told to stop, or cannot go on: it says why")
-            is_best = False
-            if self._job.valid_data is not None and (
-                progress.step % config.eval_every == 0 or is_last
-            ):
-                is_best = self._validate()
-                self._meter.restart(batches)
-            if is_last or is_best or must_save or self._job.saver.is_due(progress.step):
+            if self._progress.step == 1 or self._is_due(self.config.log_every):
+                self._log_metrics()
+            self.checkpoints.check()
+            must_save = self._exchange_flags()
+            is_best = self._is_due(self.config.eval_every) and self._validate()
+            if must_save or is_best or self._is_last or self.checkpoints.is_due(self._step):
                 self._save()
-        if progress.step < config.training_steps:
+        if not self._is_last:
             self._save()
-            # Told, but not written: when the run goes on, these steps come in a line once more.
-            reading = self._meter.read(progress.step, batches)
-            progress.train = reading or progress.train
-            if reading:
-                logger.info(format_metrics(progress.step, config.training_steps, reading))
+            self._show_unlogged()
 
     def roll_back(self, error: NotFiniteError) -> None:
-        """Goes back to the last checkpoint, to leave out the batches since. Raises TrainingError.
+        """Restores the last checkpoint, and leaves out the batches since.
 
         The checkpoint stays as it is, and what is trained from it on meets other batches.
+
+        Raises:
+          TrainingError: it is not to be rolled back, or was too often.
         """
-        saver = self._job.saver
-        batch = error.step - 1 + self._progress.skipped
-        where = f"{error}; it saw {self._job.describe_batch(batch)}"
-        if saver.config.on_nan != "rollback":
-            raise TrainingError(f"{where}; {LOST}{saver.describe_last()}") from error
+        batch = error.step - 1 + self._progress.skipped_batches
+        where = f"{error}; it saw {self.describe_batch(batch)}"
+        if self.checkpoints.config.on_nan != "rollback":
+            hint = self.checkpoints.describe_last()
+            raise TrainingError(f"{where}; {DIVERGED}{hint}") from error
         self._rollbacks += 1
-        if self._rollbacks > _MOST_ROLLBACKS:
-            raise TrainingError(f"{where}; gone back {_MOST_ROLLBACKS} times; {LOST}") from error
-        self.begin(saver.last())
-        self._progress.skipped = batch + 1 - self._progress.step
+        if self._rollbacks > _MAX_ROLLBACKS:
+            message = f"{where}; rolled back {_MAX_ROLLBACKS} times; {DIVERGED}"
+            raise TrainingError(message) from error
+        self.restore(self.checkpoints.restore_last(), next_batch=batch + 1)
         logger.warning(
-            "%s: going back to step %d, and leaving out the batches up to this one",
+            "%s: rolling back to step %d, and leaving out the batches up to this one",
             where,
-            self._progress.step,
+            self._step,
         )
 
     def result(self) -> Result:
         """Returns what came out."""
-        self._profiler.stop()
+        self.profiler.stop()
         signal, failure = None, self._failure()  # Also of the last step, or the last validation.
-        if self._progress.step < self._job.config.training_steps:
+        if not self._is_last:
             if self._stop == FAILED:
-                failure = failure or "another host cannot go on: its own log says why"
+                failure = failure or "another host has failed: its own log says why"
             else:
                 signal = self._stop
         return Result(
-            params=fetch_params(self._state),
-            steps=self._progress.step,
+            params=unreplicate(self._state.params),
+            steps=self._step,
             train=self._progress.train,
             valid=self._progress.valid,
             signal=signal,
             failure=failure,
-            seconds=self._seconds(),
+            wall_time_s=self._wall_time_s(),
         )
 
-    def _wishes(self) -> ControlFlags:
-        return ControlFlags(stop=self._wish_to_stop(), save=self._job.saver.take_due())
+    @property
+    def _step(self) -> int:
+        return self._progress.step
 
-    def _wish_to_stop(self) -> int:
-        return self._interruption.signal or (FAILED if self._failure() else 0)
+    @property
+    def _is_last(self) -> bool:
+        return self._step >= self.config.training_steps
+
+    def _is_due(self, every: int) -> bool:
+        return self._step % every == 0 or self._is_last
+
+    def _train_one_step(self) -> None:
+        self.profiler.at(self._step)
+        self._state, metrics, self._reduced = self._train_step(
+            self._state, next(self._batches), self._reducer.outgoing
+        )
+        self._accumulator.add(metrics)
+        self._progress.step += 1
+        self.bar.update()
+
+    def _exchange_flags(self) -> bool:
+        """Learns whether a host must stop; returns whether to save."""
+        own = ControlFlags(stop=self._own_stop(), save=self.checkpoints.poll_clock())
+        flags = self._reducer.all_reduce(self._reduced, own)
+        self._stop = flags.stop
+        if self._stop and not self._own_stop():
+            logger.warning("another host must stop: its own log says why")
+        return bool(flags.save)
+
+    def _own_stop(self) -> int:
+        return self.signals.signal or (FAILED if self._failure() else 0)
 
     def _failure(self) -> str | None:
-        return self._job.saver.failure or self._job.problem()
-
-    def _read_meter(self, batches: TimedIterator) -> None:
-        if reading := self._meter.read(self._progress.step, batches):
-            self._progress.train = reading
-            self._report(reading)
+        return self.checkpoints.failure or self.problem()
 
     def _validate(self) -> bool:
-        """Validates; returns whether it is the best so far."""
-        progress, job = self._progress, self._job
-        assert job.valid_data is not None
-        progress.must_validate = True
+        """Validates; returns whether the model is the best so far."""
+        progress = self._progress
+        if self.valid_data is None:
+            return False
+        progress.must_validate = True  # Until it is done: else the resumed run begins with it.
         if self._stop:
             return False
         try:
-            validation = validate(
+            metrics = validate(
                 self._eval_step,
-                self._state,
-                job.valid_data,
-                job.config.eval_steps,
-                job.bits,
-                lambda: ControlFlags(stop=self._wish_to_stop()),
+                self.model,
+                self._state.params,
+                self.valid_data(),
+                max_batches=self.config.eval_steps,
+                depth=self.depth,
+                control_flags=lambda: ControlFlags(stop=self._own_stop()),
             )
-        except Stopped as stopped:
-            self._stop = stopped.why
+        except ValidationStopped as error:
+            self._stop = error.stop
             return False
         progress.must_validate = False
-        if not validation:
+        self._accumulator.restart_clock()
+        if not metrics:
             return False
-        progress.valid = validation
-        self._report(validation)
-        progress.valid_step = progress.step
-        rate = validation["valid/bits_per_sample"]
-        if not is_better(rate, progress.best):
+        progress.valid, progress.valid_step = metrics, progress.step
+        self._report(metrics)
+        bits, best = metrics["valid/bits_per_sample"], progress.best_bits_per_sample
+        if best is not None and bits >= best:
             return False
-        progress.best = rate
+        progress.best_bits_per_sample = bits
         return True
 
     def _save(self) -> None:
         progress = self._progress
-        progress.pending = self._meter.pending(progress.step)
-        progress.seconds = self._seconds()
+        progress.pending = self._accumulator.pending(progress.step)
+        progress.wall_time_s = self._wall_time_s()
         is_validated = progress.valid_step == progress.step
-        rate = progress.valid["valid/bits_per_sample"] if is_validated else None
-        self._job.saver.save(self._state, progress, rate=rate)
+        bits = progress.valid["valid/bits_per_sample"] if is_validated else None
+        self.checkpoints.save(self._state, progress, bits_per_sample=bits)
+
+    def _log_metrics(self) -> None:
+        if metrics := self._accumulator.read(self._step):
+            self._progress.train = metrics
+            self._report(metrics)
+
+    def _show_unlogged(self) -> None:
+        """Shows the last steps; when the run is resumed, they are written in a line once more."""
+        if metrics := self._accumulator.read(self._step):
+            self._progress.train = metrics
+            self._show(metrics)
 
     def _report(self, metrics: Mapping[str, float]) -> None:
-        logger.info(format_metrics(self._progress.step, self._job.config.training_steps, metrics))
-        self._job.writer.write(self._progress.step, {"seconds": self._seconds(), **metrics})
+        self._show(metrics)
+        self.writer.write(self._step, {"wall_time_s": self._wall_time_s(), **metrics})
 
-    def _seconds(self) -> float:
+    def _show(self, metrics: Mapping[str, float]) -> None:
+        logger.info(format_metrics(self._step, self.config.training_steps, metrics))
+
+    def _wall_time_s(self) -> float:
         return time.perf_counter() - self._begin

@@ -7,24 +7,24 @@ import jax
 
 logger = logging.getLogger("wavestream")
 
-# The steps that --profile traces: after compilation, and few, for the files are large.
-_PROFILED = range(10, 20)
+# After compilation, and few: the files are large.
+_TRACED_STEPS = range(10, 20)
 
 
 class Profiler:
-    """Traces a few steps, where asked to."""
+    """Traces a few steps into a folder; nothing where that is None."""
 
-    def __init__(self, directory: str | None):
+    def __init__(self, directory: str | None) -> None:
         self._directory = directory
         self._running = False
 
     def at(self, step: int) -> None:
         """Starts or stops the trace before this step."""
-        if self._directory and step == _PROFILED.start:
+        if self._directory and step == _TRACED_STEPS.start:
             os.makedirs(self._directory, exist_ok=True)
             jax.profiler.start_trace(self._directory)
             self._running = True
-        elif step == _PROFILED.stop:
+        elif step == _TRACED_STEPS.stop:
             self.stop()
 
     def stop(self) -> None:

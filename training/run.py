@@ -4,185 +4,168 @@ import dataclasses
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
+from models.interface import Model
 from models.model_file import save_model
 from pipeline.corpus import Corpus
-from pipeline.data_service.client import distributed_batches
-from pipeline.dataset import describe_batch_files, make_dataset
-from pipeline.error_budget import ErrorBudget
+from pipeline.dataset import describe_batch_files
 from pipeline.inspect import describe_chunks, describe_files
-from runtime import distributed as hosts
-from runtime import failure_detector as lifeline
+from runtime import distributed, failure_detector
+from runtime.errors import TrainingError
 from runtime.filesystem import absolute
-from runtime.logging import start_logging, summary_table
+from runtime.formatting import format_row, format_table
+from runtime.logging import start_logging
 from training.checkpoints.backup import back_up
 from training.checkpoints.compatibility import (
-    check_alike,
-    check_same,
-    different,
-    identity,
-    settings_of_all,
+    check_hosts_agree,
+    check_resumable,
+    differing_settings,
+    run_settings,
+    settings_of_all_hosts,
 )
-from training.checkpoints.schedule import CheckpointSchedule
+from training.checkpoints.schedule import CheckpointSchedule, broadcast_checkpoint
 from training.checkpoints.store import Checkpoint, CheckpointStore
 from training.config import RunConfig
-from training.data import error_budget, find_corpus, warn_of_blocks
-from training.flac_baseline import flac_rate
-from training.job import Job, Result
-from training.loop import train
-from training.metrics.accumulator import TrainingError
+from training.data import error_budget, find_corpus, train_batches, valid_batches, warn_of_blocks
+from training.flac_baseline import flac_bits_per_sample
+from training.loop import Result, train
 from training.metrics.writers import MultiWriter, make_writers
-from training.step import Batch
 from training.summary import summary
 
 logger = logging.getLogger("wavestream")
 
 
-def run(config: RunConfig, flagfile: str) -> Result:
-    """Trains a model, or goes on to, and writes all that is left of a run into `output_dir`.
+def run(config: RunConfig, model: Model, flagfile: str) -> Result:
+    """Trains a model, or resumes its training, and writes the files of a run into `output_dir`.
 
     On several hosts each reads its own rows of every batch, and the first one alone writes.
 
     Args:
       config: the run.
-      flagfile: the text of a flag file that repeats it.
+      model: what to train.
+      flagfile: the text of a flag file that repeats the run.
 
     Raises:
-      NoAudioError, TrainingError, ValueError, OSError: with a message for the user.
+      UserError, OSError: with a message for the user.
     """
-    first = hosts.is_primary()
-    if first:
-        os.makedirs(config.output_dir, exist_ok=True)
-        start_logging(config.path("_training.log"))
-    else:
-        start_logging(None, level=logging.WARNING)
+    is_primary = distributed.is_primary()
+    _start_logging(config, is_primary)
     corpus = find_corpus(config)
-    for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
-        logger.info("%-16s %s", label, text)
-    if first:
-        warn_of_blocks(corpus, config)
-    limit = error_budget(corpus, config)
-    who = identity(config, corpus.train)
+    _describe(corpus, config, is_primary)
+    budget = error_budget(corpus, config)
+    settings = run_settings(config, model.config, corpus.train)
     if jax.process_count() > 1:
-        check_alike(hosts.gather(settings_of_all(config, who, corpus.valid)))
+        of_all_hosts = settings_of_all_hosts(config, settings, corpus.valid)
+        check_hosts_agree(distributed.gather(of_all_hosts))
 
-    checkpoints = _open_checkpoints(config) if first and config.checkpoint.enabled else None
+    store = _open_store(config) if is_primary and config.checkpoint.enabled else None
     writer = MultiWriter([])
     try:
-        start = hosts.broadcast_from_primary(lambda: _find_start(config, who, checkpoints))
+        start = broadcast_checkpoint(lambda: _find_start(config, model, settings, store))
         flac = None
-        if first:
+        if is_primary:
             with open(config.path(".flags"), "w") as file:
                 file.write(flagfile)
-            writer = _open_writers(config, start)
-            flac = _reference(corpus, start, writer)
-        saver = CheckpointSchedule(
-            checkpoints, config.checkpoint, writer, {"identity": who, "flac": flac}
+            writer = _open_writers(config, model, start)
+            flac = _measure_flac(corpus, start, writer)
+        result = train(
+            model,
+            config.training,
+            train_data=train_batches(config, corpus, budget.add),
+            valid_data=valid_batches(config, corpus, budget.add),
+            depth=config.pipeline.depth,
+            writer=writer,
+            checkpoints=CheckpointSchedule(
+                store, config.checkpoint, writer, {"settings": settings, "flac": flac}
+            ),
+            start=start,
+            problem=budget.exceeded,
+            describe_batch=lambda number: describe_batch_files(corpus.train, number),
+            profile_dir=os.path.join(config.output_dir, "profile"),
         )
-        result = train(_job(config, corpus, writer, saver, limit), start)
-        for skipped in hosts.gather(limit.skipped):
-            limit.merge(skipped)
+        for skipped in distributed.gather(budget.skipped):
+            budget.merge(skipped)
         # Not again where a finished run was started once more.
-        if first and not (_is_done(start, result) and os.path.exists(config.path(".npz"))):
-            with lifeline.writing:
-                _save(config, result)
+        was_finished = start is not None and start.step >= result.steps
+        if is_primary and not (was_finished and os.path.exists(config.path(".npz"))):
+            with failure_detector.writing:
+                _save_model(config, model, result)
     finally:
         writer.close()
-        if checkpoints is not None:
-            checkpoints.close()
-    logger.info("%s", summary_table(summary(config, result, flac, len(limit))))
-    hosts.part()
+        if store is not None:
+            store.close()
+    logger.info("%s", format_table(summary(config, result, flac, len(budget))))
+    distributed.finish()
     if result.failure:
         raise TrainingError(result.failure)
     return result
 
 
-def _job(
-    config: RunConfig,
-    corpus: Corpus,
-    writer: MultiWriter,
-    saver: CheckpointSchedule,
-    limit: ErrorBudget,
-) -> Job:
-    rows = config.pipeline.batch_size // jax.process_count()
-    first_row = jax.process_index() * rows
-    reading: dict[str, Any] = {
-        "rows": (first_row, first_row + rows),
-        "num_devices": jax.local_device_count(),
-        "on_unreadable": limit.add,
-    }
-    if config.parallel_reads:
-        reading["parallel_reads"] = config.parallel_reads
+def _start_logging(config: RunConfig, is_primary: bool) -> None:
+    if is_primary:
+        os.makedirs(config.output_dir, exist_ok=True)
+        start_logging(config.path("_training.log"))
+    else:
+        start_logging(None, level=logging.WARNING)
+
+
+def _describe(corpus: Corpus, config: RunConfig, is_primary: bool) -> None:
+    for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
+        logger.info("%s", format_row(label, text))
+    if is_primary:
+        warn_of_blocks(corpus, config)
+    hosts = f" on {jax.process_count()} hosts" if jax.process_count() > 1 else ""
+    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}{hosts}"
+    chunks = config.pipeline.batch_size // jax.device_count()
     logger.info(
-        "%-16s %d x %s%s, %d chunks each; the first step compiles",
-        "devices",
-        jax.device_count(),
-        jax.devices()[0].device_kind,
-        f" on {jax.process_count()} hosts" if jax.process_count() > 1 else "",
-        config.pipeline.batch_size // jax.device_count(),
-    )
-
-    def batches(step: int) -> Iterator[Batch]:
-        reading_from = {"first_step": step, **reading}
-        if config.data_service:
-            return distributed_batches(corpus.train, service=config.data_service, **reading_from)
-        return make_dataset(corpus.train, **reading_from).as_numpy_iterator()
-
-    return Job(
-        train_data=batches,
-        valid_data=make_dataset(corpus.valid, one_pass=True, **reading)
-        if len(corpus.valid)
-        else None,
-        model=config.model,
-        config=config.training,
-        bits=config.pipeline.bits,
-        writer=writer,
-        saver=saver,
-        problem=limit.exceeded,
-        describe_batch=lambda step: describe_batch_files(corpus.train, step),
-        profile_dir=os.path.join(config.output_dir, "profile"),
+        "%s", format_row("devices", f"{devices}, {chunks} chunks each; the first step compiles")
     )
 
 
-def _open_checkpoints(config: RunConfig) -> CheckpointStore:
+def _open_store(config: RunConfig) -> CheckpointStore:
     return CheckpointStore(config.path("_checkpoints"), keep=config.checkpoint.keep_checkpoints)
 
 
-def _open_writers(config: RunConfig, start: Checkpoint | None) -> MultiWriter:
+def _open_writers(config: RunConfig, model: Model, start: Checkpoint | None) -> MultiWriter:
     return make_writers(
         config.output_dir,
         config.model_name,
         wandb_project=config.wandb_project,
         wandb_run_name=config.wandb_run_name,
-        config=settings(config),
-        resume_at=start.progress["outputs"] if start else None,
+        config={
+            **dataclasses.asdict(config),
+            "audio_dirs": _audio_dirs(config),
+            "model": dataclasses.asdict(model.config),
+        },
+        resume_at=start.metadata["outputs"] if start else None,
     )
 
 
 def _find_start(
-    config: RunConfig, who: Mapping[str, Any], checkpoints: CheckpointStore | None
+    config: RunConfig, model: Model, settings: Mapping[str, Any], store: CheckpointStore | None
 ) -> Checkpoint | None:
-    """Returns where to go on; None to begin anew, with what is there set aside.
+    """Returns where to resume; None to begin anew, with what is there backed up.
 
     Raises TrainingError where there is an unfinished run that is not this one.
     """
     start = None
-    if checkpoints is not None and not config.checkpoint.fresh:
-        start = checkpoints.restore()
+    if store is not None and not config.checkpoint.fresh:
+        start = store.restore()
     if start is not None:
-        saved, allowed = start.progress["run"]["identity"], config.checkpoint.allow_change
+        saved, allowed = start.metadata["run"]["settings"], config.checkpoint.allow_change
         is_finished = start.step >= saved["training_steps"]
-        if not is_finished or not different(saved, who, allowed):
-            check_same(saved, who, allowed)
+        if not is_finished or not differing_settings(saved, settings, allowed):
+            check_resumable(saved, settings, allowed, model.config)
             steps = config.training.training_steps
             if start.step >= steps:
-                logger.info("finished         all %d steps are done; --fresh trains anew", steps)
+                row = format_row("finished", f"all {steps} steps are done; --fresh trains anew")
             else:
-                logger.info("resuming         after step %d of %d", start.step, steps)
+                row = format_row("resuming", f"after step {start.step} of {steps}")
+            logger.info("%s", row)
             return start
     # Not before there is something to train on: a mistyped folder leaves an earlier run as it was.
     for name in ("metrics.jsonl", "timing.jsonl"):
@@ -191,35 +174,38 @@ def _find_start(
     return None
 
 
-def _is_done(start: Checkpoint | None, result: Result) -> bool:
-    """Whether there was nothing left to train."""
-    return start is not None and start.step >= result.steps
-
-
-def _reference(corpus: Corpus, start: Checkpoint | None, writer: MultiWriter) -> float | None:
+def _measure_flac(corpus: Corpus, start: Checkpoint | None, writer: MultiWriter) -> float | None:
     """Returns FLAC's bits per sample on the held-out split; None where there is none."""
     if start is not None:
-        return start.progress["run"]["flac"]
-    flac = flac_rate(corpus.valid) if len(corpus.valid) else None
+        return start.metadata["run"]["flac"]
+    flac = flac_bits_per_sample(corpus.valid) if len(corpus.valid) else None
     if flac is not None:
-        writer.write(0, {"seconds": 0.0, "valid/flac_bits_per_sample": flac})
+        writer.write(0, {"wall_time_s": 0.0, "valid/flac_bits_per_sample": flac})
     return flac
 
 
-def _save(config: RunConfig, result: Result) -> None:
+def _save_model(config: RunConfig, model: Model, result: Result) -> None:
     """Saves the model: in the temporary directory if need be, for it may have taken days."""
     path = config.path(".npz")
-    content = {
-        **settings(config),
-        "steps": result.steps,
-        "metrics": {**result.train, **result.valid},
+    content: dict[str, Any] = {
+        "model": dataclasses.asdict(model.config),
+        "data": {
+            "pipeline": dataclasses.asdict(config.pipeline),
+            "audio_dirs": _audio_dirs(config),
+            "valid_fraction": config.valid_fraction,
+        },
+        "training": {
+            "steps": result.steps,
+            "metrics": {**result.train, **result.valid},
+            "config": dataclasses.asdict(config.training),
+        },
     }
     try:
         _back_up(path)
-        save_model(path, result.params, content)
+        save_model(path, result.params, **content)
     except OSError as error:
         spare = os.path.join(tempfile.mkdtemp(prefix="wavestream_"), os.path.basename(path))
-        save_model(spare, result.params, content)
+        save_model(spare, result.params, **content)
         raise OSError(f"{path} cannot be written ({error}): the model is in {spare}") from error
 
 
@@ -228,7 +214,7 @@ def _back_up(path: str) -> None:
         logger.info("%s of an earlier run is kept as %s", path, kept)
 
 
-def settings(config: RunConfig) -> dict:
-    """Returns the configuration as JSON values, its folders such that any other can find them."""
+def _audio_dirs(config: RunConfig) -> list[str]:
+    """Returns the folders of audio, such that any other working directory finds them."""
     folders = (config.demo_dir,) if config.demo else config.audio_dirs
-    return {**dataclasses.asdict(config), "audio_dirs": [absolute(folder) for folder in folders]}
+    return [absolute(folder) for folder in folders]

@@ -1,12 +1,12 @@
-"""The last table of a run."""
+"""The table at the end of a run."""
 
 import os
 import shlex
-import time
 
+from runtime.formatting import format_time
 from training.config import RunConfig
 from training.flac_baseline import CODEC
-from training.job import Result
+from training.loop import Result
 
 
 def summary(
@@ -23,25 +23,21 @@ def summary(
       flac: FLAC's bits per sample on the held-out split, if it is known.
       skipped: how many files could not be used.
     """
-    bits = config.pipeline.bits
-    steps = f"{result.steps:,} of {config.training.training_steps:,}"
-    is_short = result.interrupted and result.steps < config.training.training_steps
-    ended = ", interrupted; the same command goes on" if is_short else ""
-    rows = [("steps", steps + (ended if config.checkpoint.enabled else ended[:13]))]
+    rows = [("steps", _steps(config, result))]
     if result.train:
         rows += [
-            ("loss", f"{result.train['train/loss']:.4f} nats per symbol"),
+            ("loss", f"{result.train['train/loss']:.4f} nats per sample"),
             ("train", f"{result.train['train/bits_per_sample']:.4f} bits per sample"),
         ]
     if result.valid:
-        rate = result.valid["valid/bits_per_sample"]
+        bits, depth = result.valid["valid/bits_per_sample"], config.pipeline.depth
         rows += [
             (
                 "validation",
-                f"{rate:.4f} bits per sample, on {result.valid['valid/samples']:,.0f} samples that"
+                f"{bits:.4f} bits per sample, on {result.valid['valid/samples']:,.0f} samples that"
                 " the model has not seen",
             ),
-            ("", f"{rate / bits:.1%} of the {bits} bits of a raw sample"),
+            ("", f"{bits / depth:.1%} of the {depth} bits of a raw sample"),
             (
                 "order-0 entropy",
                 f"{result.valid['valid/order0_bits_per_sample']:.4f} bits per sample,"
@@ -50,17 +46,25 @@ def summary(
         ]
     if flac is not None:
         rows.append((CODEC.name, f"{flac:.4f} bits per sample, on whole files of validation"))
+    model, tensorboard = config.path(".npz"), os.path.join(config.output_dir, "tensorboard")
     rows += [
         ("skipped files", f"{skipped:,}"),
-        ("time", time.strftime("%H:%M:%S", time.gmtime(result.seconds))),
-        ("model", config.path(".npz")),
+        ("time", format_time(result.wall_time_s)),
+        ("model", model),
         ("this run again", f"python main.py --flagfile={shlex.quote(config.path('.flags'))}"),
         ("log", config.path("_training.log")),
         (
             "curves",
-            f"{config.path('_curves.png')}, or tensorboard --logdir="
-            f"{shlex.quote(os.path.join(config.output_dir, 'tensorboard'))}",
+            f"{config.path('_curves.png')}, or tensorboard --logdir={shlex.quote(tensorboard)}",
         ),
-        ("next", f"python main.py evaluate --model={shlex.quote(config.path('.npz'))}"),
+        ("next", f"python main.py evaluate --model={shlex.quote(model)}"),
     ]
     return rows
+
+
+def _steps(config: RunConfig, result: Result) -> str:
+    steps = f"{result.steps:,} of {config.training.training_steps:,}"
+    if not result.interrupted or result.steps >= config.training.training_steps:
+        return steps
+    hint = "; the same command resumes it" if config.checkpoint.enabled else ""
+    return f"{steps}, interrupted{hint}"

@@ -1,80 +1,81 @@
 """How a model does on held-out batches, while it is trained."""
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
-from evaluation.statistics import order0_bits_per_sample
-from pipeline.reading.read_chunks import real_samples
-from runtime.distributed import total
+from evaluation.statistics import SampleHistogram
+from models.interface import Batch, Model
+from pipeline.reading.read_chunks import is_scored
+from runtime.distributed import gather
+from runtime.errors import TrainingError
 from training.control.control_flags import ControlFlagReducer, ControlFlags
-from training.metrics.accumulator import LOST, TrainingError, rates
-from training.step import Batch, TrainState, fetch
+from training.data import device_batch
+from training.metrics.accumulator import DIVERGED, loss_metrics
+from training.step import fetch
 
 
-class Stopped(Exception):  # noqa: N818
-    """The run is to stop.
+class ValidationStopped(Exception):  # noqa: N818
+    """A host must stop.
 
     Attributes:
-      why: as `ControlFlags.stop` tells.
+      stop: see `ControlFlags.stop`.
     """
 
-    def __init__(self, why: int) -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, stop: int) -> None:
+        super().__init__(stop)
+        self.stop = stop
 
 
 def validate(
-    eval_step: Any,
-    state: TrainState,
-    data: tf.data.Dataset,
-    steps: int,
-    bits: int,
-    wishes: Callable[[], ControlFlags],
+    eval_step: Callable,
+    model: Model,
+    params: Any,
+    batches: Iterable[Batch],
+    *,
+    max_batches: int,
+    depth: int,
+    control_flags: Callable[[], ControlFlags] = ControlFlags,
 ) -> dict[str, float]:
     """Returns the metrics of the held-out split, or of its first batches.
 
-    Among them `valid/order0_bits_per_sample`: the bits per sample that a coder needs which knows how often
-    each symbol comes, and no more: what a model must beat to have learned anything of time.
-    Empty where there is nothing to tell: no file could be read.
+    Among them is `valid/order0_bits_per_sample`, what a coder needs that knows how often each
+    sample comes, and no more: what a model must beat to have learned anything of time. Empty where
+    no file could be read.
 
     Args:
       eval_step: see `step.make_eval_step`.
-      state: after the step to validate.
-      data: the held-out split, the rows of this host.
-      steps: the most batches; 0: all.
-      bits: of a raw symbol.
-      wishes: asked after each batch: what this host wishes to do.
+      model: prepares the batches.
+      params: replicated.
+      batches: the held-out split, the rows of this host.
+      max_batches: 0: all.
+      depth: bits of a raw sample.
+      control_flags: called after each batch for the flags of this host.
 
     Raises:
-      Stopped: a host has wished to stop.
+      ValidationStopped: a host must stop.
       TrainingError: the loss is not finite.
     """
     nats, samples = 0.0, 0.0
-    counts = np.zeros(2**bits, np.int64)
-    agreement = ControlFlagReducer(in_flight=1)
-    for batch in (data.take(steps) if steps else data).as_numpy_iterator():
-        metrics, said = eval_step(state.params, batch, agreement.asking)
+    histogram = SampleHistogram()
+    reducer = ControlFlagReducer(max_in_flight=1)
+    for batch in itertools.islice(batches, max_batches or None):
+        metrics, reduced = eval_step(params, device_batch(model, batch), reducer.outgoing)
         sums = fetch(metrics)
         nats, samples = nats + sums["nats"], samples + sums["samples"]
-        counts += _count_symbols(batch, 2**bits)
-        if stop := agreement.exchange(said, wishes()).stop:
-            raise Stopped(stop)
+        histogram.add(batch["samples"][is_scored(batch)])
+        if stop := reducer.all_reduce(reduced, control_flags()).stop:
+            raise ValidationStopped(stop)
     if not math.isfinite(nats):
-        raise TrainingError(f"the validation loss is not finite; {LOST}")
+        raise TrainingError(f"the validation loss is not finite; {DIVERGED}")
     if not samples:
         return {}
+    total = SampleHistogram()
+    for content in gather(histogram.to_json()):
+        total.merge(SampleHistogram.from_json(content))
     return {
-        **rates("valid", nats, samples, bits),
-        "valid/order0_bits_per_sample": order0_bits_per_sample(total(counts)),
+        **loss_metrics("valid", nats, samples, depth),
+        "valid/order0_bits_per_sample": total.order0_bits_per_sample,
         "valid/samples": samples,
     }
-
-
-def _count_symbols(batch: Batch, vocab_size: int) -> np.ndarray:  # int64 [V]
-    symbols = batch["symbols"]
-    real = real_samples(batch["lengths"], symbols.shape[-1])
-    return np.bincount(symbols[real], minlength=vocab_size)

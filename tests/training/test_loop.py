@@ -1,30 +1,29 @@
 """The loop: what it reports and when, and how it ends.
 
-D devices, B batch, L chunk size.
+B batch, L chunk size.
 """
 
 import math
 import signal
-from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from models.config import ModelConfig
 from pipeline.reading.read_chunks import UNREADABLE
-from tests import toy_model
+from runtime.errors import TrainingError
+from runtime.filesystem import write_bytes_atomically
+from tests.toy_model import Unigram
 from training import loop
-from training.checkpoints import store as checkpoint
 from training.checkpoints.schedule import CheckpointSchedule
-from training.checkpoints.store import CheckpointStore
+from training.checkpoints.store import CheckpointStore, read_checkpoint
 from training.config import CheckpointConfig, TrainingConfig
-from training.control.control_flags import ControlFlags
-from training.job import Job
 from training.validation import validate
 
-GOES_ON = ControlFlags
+CLOCK = {"wall_time_s", "train/samples_per_second", "train/input_wait_fraction"}
+SAMPLES = np.random.default_rng(0).integers(0, 9, (11, 2, 4))  # [steps, B, L]
+TILED = np.tile([0, 0, 1, 3], (1, 2, 1))
+BREAKS = 127  # A sample at which the model of these tests has no finite loss.
 
 
 class _Records(list):
@@ -50,61 +49,91 @@ class _Records(list):
     def steps(self, name):
         return [step for step, metrics in self if name in metrics]
 
+    def without_clock(self):
+        return [(step, {k: v for k, v in x.items() if k not in CLOCK}) for step, x in self]
 
-def _dataset(symbols, lengths):  # [steps, B, L], [steps, B] -> batches [1, B, L]
-    batches = {
-        "symbols": np.asarray(symbols, np.uint8)[:, np.newaxis],
-        "lengths": np.asarray(lengths, np.int32)[:, np.newaxis],
-    }
-    return tf.data.Dataset.from_tensor_slices(batches)
+
+class _SignalAt(CheckpointSchedule):
+    """Raises a signal after some step."""
+
+    def __init__(self, records, number, step, store=None):
+        super().__init__(store, CheckpointConfig(), records, {})
+        self._number, self._steps_left = number, step
+
+    def check(self, *, wait=False):
+        self._steps_left -= not wait
+        if self._steps_left == 0 and not wait:
+            signal.raise_signal(self._number)
+        super().check(wait=wait)
+
+
+def _batches(samples, stop):  # [steps, B, L], [steps, B] -> batches [1, B, L]
+    return [
+        {
+            "samples": np.asarray(of_step, np.int8)[np.newaxis],
+            "first": np.zeros((1, len(ends)), np.int32),
+            "stop": np.asarray(ends, np.int32)[np.newaxis],
+        }
+        for of_step, ends in zip(samples, stop, strict=True)
+    ]
 
 
 def _valid():
     """Three batches, the last one half empty."""
-    return _dataset(np.tile([0, 0, 1, 3], (3, 2, 1)), [[4, 4], [4, 4], [3, 0]])
+    return iter(_batches(np.tile([0, 0, 1, 3], (3, 2, 1)), [[4, 4], [4, 4], [3, 0]]))
 
 
 def _train(
-    monkeypatch,
     records,
-    symbols=None,
-    lengths=None,
-    valid=None,
-    saver=None,
+    samples=TILED,
+    stop=None,
+    *,
+    model=None,
+    valid_data=None,
+    checkpoints=None,
     start=None,
-    profile_dir="unused",
     problem=lambda: None,
+    profile_dir=None,
     **fields,
 ):
-    monkeypatch.setattr(loop, "Transformer", toy_model.Unigram)
-    monkeypatch.setattr(loop, "init_params", toy_model.init_params)
-    symbols = np.tile([0, 0, 1, 3], (1, 2, 1)) if symbols is None else symbols
-    lengths = np.full(np.shape(symbols)[:2], 4) if lengths is None else lengths
-    saver = saver or CheckpointSchedule(None, CheckpointConfig(), records, {})
-    job = Job(
-        train_data=lambda step: _dataset(symbols, lengths).repeat().skip(step).as_numpy_iterator(),
-        valid_data=valid,
-        model=ModelConfig(),
-        config=TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
-        bits=8,
+    batches = _batches(samples, np.full(np.shape(samples)[:2], 4) if stop is None else stop)
+
+    def train_data(step):
+        while True:
+            yield batches[step % len(batches)]
+            step += 1
+
+    return loop.train(
+        model or Unigram(),
+        TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
+        train_data=train_data,
+        valid_data=valid_data,
+        depth=8,
         writer=records,
-        saver=saver,
+        checkpoints=checkpoints or CheckpointSchedule(None, CheckpointConfig(), records, {}),
+        start=start,
         problem=problem,
         profile_dir=profile_dir,
     )
-    return loop.train(job, start)
 
 
-def test_a_whole_run(monkeypatch):
+def _schedule(folder, records, store=None, **fields):
+    store = store or CheckpointStore(str(folder), keep=100)
+    return CheckpointSchedule(store, CheckpointConfig(**fields), records, {})
+
+
+def _steps(folder):
+    return sorted(CheckpointStore(str(folder), keep=1).steps())
+
+
+def test_a_whole_run():
     records = _Records()
-    result = _train(
-        monkeypatch, records, valid=_valid(), training_steps=23, log_every=10, eval_every=8
-    )
+    result = _train(records, valid_data=_valid, training_steps=23, log_every=10, eval_every=8)
     assert records.steps("train/loss") == [1, 10, 20, 23]
     assert records.steps("valid/loss") == [8, 16, 23]
     assert (result.steps, result.interrupted, result.signal) == (23, False, None)
     train, valid = ({**metrics} for _, metrics in records[-2:])
-    assert 0 < train.pop("seconds") <= valid.pop("seconds") <= result.seconds
+    assert 0 < train.pop("wall_time_s") <= valid.pop("wall_time_s") <= result.wall_time_s
     assert (result.train, result.valid) == (train, valid)
     assert train["train/loss"] < records[0][1]["train/loss"] - 1
     assert {*train} == {
@@ -114,21 +143,20 @@ def test_a_whole_run(monkeypatch):
         "train/grad_norm",
         "train/learning_rate",
         "train/samples_per_second",
-        "train/input_wait",
+        "train/input_wait_fraction",
     }
     for split, metrics in (("train", train), ("valid", valid)):
         bits = metrics[f"{split}/loss"] / math.log(2)
         assert metrics[f"{split}/bits_per_sample"] == pytest.approx(bits)
         assert metrics[f"{split}/compression_ratio"] == pytest.approx(bits / 8)
-    assert 0 <= train["train/input_wait"] <= 1
+    assert 0 <= train["train/input_wait_fraction"] <= 1
     assert isinstance(result.params["logits"], np.ndarray)
 
 
-def test_the_figures_are_means_over_the_steps_since_the_last_line(monkeypatch):
-    records = _Records()
-    _train(monkeypatch, records, training_steps=7, log_every=3)
-    single = _Records()
-    _train(monkeypatch, single, training_steps=7, log_every=1)
+def test_the_metrics_are_means_over_the_steps_since_the_last_record():
+    records, single = _Records(), _Records()
+    _train(records, training_steps=7, log_every=3)
+    _train(single, training_steps=7, log_every=1)
     losses = [metrics["train/loss"] for _, metrics in single]
     assert [step for step, _ in records] == [1, 3, 6, 7]
     expected = [losses[0], np.mean(losses[1:3]), np.mean(losses[3:6]), losses[6]]
@@ -136,83 +164,66 @@ def test_the_figures_are_means_over_the_steps_since_the_last_line(monkeypatch):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_the_same_seed_gives_the_same_run_and_another_another(monkeypatch):
-    runs = [_train(monkeypatch, _Records(), training_steps=3, seed=seed) for seed in (1, 1, 2)]
+def test_the_same_seed_gives_the_same_run_and_another_another():
+    runs = [_train(_Records(), training_steps=3, seed=seed) for seed in (1, 1, 2)]
     logits = [run.params["logits"] for run in runs]
     np.testing.assert_array_equal(logits[0], logits[1])
     assert (logits[0] != logits[2]).any()
 
 
 @pytest.mark.parametrize("log_every", [1, 2, 10])
-def test_a_loss_that_is_not_finite_names_its_step(monkeypatch, log_every):
-    monkeypatch.setattr(toy_model, "Unigram", BreaksAt255)
-    symbols = np.zeros((9, 2, 4))
-    symbols[4, 1, 2] = 255  # In the fifth step.
-    message = (
-        r"step 5 is not finite; it saw batch 4; the model is lost. Try a lower --learning_rate"
-    )
-    with pytest.raises(loop.TrainingError, match=message):
-        _train(monkeypatch, _Records(), symbols, training_steps=9, log_every=log_every)
+def test_a_loss_that_is_not_finite_names_its_step(log_every):
+    message = r"step 5 is not finite; it saw batch 4; the model has diverged. Try a lower --learn"
+    with pytest.raises(TrainingError, match=message):
+        _train(
+            _Records(),
+            _broken(),
+            model=Unigram(nan_at=BREAKS),
+            training_steps=9,
+            log_every=log_every,
+        )
 
 
-def test_a_validation_that_is_not_finite(monkeypatch):
-    state = SimpleNamespace(params=None)
-    sums = {"nats": _replicated(np.nan), "samples": _replicated(1)}
-    step = lambda params, batch, wishes: (sums, wishes)  # noqa: E731
-    with pytest.raises(loop.TrainingError, match="the validation loss is not finite"):
-        validate(step, state, _valid(), 0, 8, GOES_ON)
+def _broken():
+    """Samples that break the model in the fifth batch."""
+    samples = SAMPLES.copy()
+    samples[4, 1, 2] = BREAKS
+    return samples
 
 
-def test_steps_without_audio_are_left_out(monkeypatch):
-    lengths = [[4, 4], [UNREADABLE, UNREADABLE], [4, UNREADABLE]]
+def test_steps_without_audio_are_left_out():
+    stop = [[4, 4], [UNREADABLE, UNREADABLE], [4, UNREADABLE]]
     records = _Records()
-    _train(
-        monkeypatch,
-        records,
-        np.tile([0, 0, 1, 3], (3, 2, 1)),
-        lengths,
-        training_steps=3,
-        log_every=1,
-    )
+    _train(records, np.tile(TILED, (3, 1, 1)), stop, training_steps=3, log_every=1)
     assert [step for step, _ in records] == [1, 3]
     assert records[1][1]["train/loss"] < records[0][1]["train/loss"]
 
 
-def test_a_run_whose_audio_has_gone_ends(monkeypatch):
-    lengths = np.full((500, 2), UNREADABLE)
-    lengths[:5] = 4
-    with pytest.raises(loop.TrainingError, match=r"in the 100 steps up to 110; is its folder"):
-        _train(
-            monkeypatch,
-            _Records(),
-            np.zeros((500, 2, 4)),
-            lengths,
-            training_steps=500,
-            log_every=10,
-        )
+def test_a_run_whose_audio_has_gone_ends():
+    stop = np.full((500, 2), UNREADABLE)
+    stop[:5] = 4
+    with pytest.raises(TrainingError, match=r"in the 100 steps up to 110; is its folder"):
+        _train(_Records(), np.zeros((500, 2, 4)), stop, training_steps=500, log_every=10)
 
 
-def _replicated(value):
-    return jnp.full((1,), value)
+def _validate(batches, max_batches=0, nats_per_sample=2.0):
+    """Validates a model that spends 2 nats on each sample."""
 
+    def eval_step(params, batch, flags):
+        samples = (batch["stop"] - batch["first"]).clip(0).sum()
+        sums = {"nats": jnp.full(1, nats_per_sample * samples), "samples": jnp.full(1, samples)}
+        return sums, flags
 
-def _evaluate(steps, data=None):
-    """Evaluates a model that spends 2 nats on each sample."""
-    state = SimpleNamespace(params=None)
-
-    def step(params, batch, wishes):
-        samples = batch["lengths"].clip(0).sum()
-        return {"nats": _replicated(2.0 * samples), "samples": _replicated(samples)}, wishes
-
-    return validate(step, state, data or _valid(), steps, 8, GOES_ON)
+    return validate(eval_step, Unigram(), None, batches, max_batches=max_batches, depth=8)
 
 
 @pytest.mark.parametrize(
-    ("steps", "counts"), [(1, [4, 2, 2]), (2, [8, 4, 4]), (3, [10, 5, 4]), (0, [10, 5, 4])]
+    ("max_batches", "counts"),
+    [(1, [4, 2, 2]), (2, [8, 4, 4]), (3, [10, 5, 4]), (0, [10, 5, 4])],
 )
-def test_evaluation(steps, counts):
+def test_validation(max_batches, counts):
     """Of 0, 1 and 3 there are `counts`, padding left out."""
-    metrics = _evaluate(steps)
+    metrics = _validate(_valid(), max_batches)
     shares = np.array(counts) / np.sum(counts)
     assert metrics.pop("valid/order0_bits_per_sample") == pytest.approx(-(shares @ np.log2(shares)))
     assert metrics.pop("valid/loss") == pytest.approx(2)
@@ -221,61 +232,61 @@ def test_evaluation(steps, counts):
     assert metrics == {"valid/samples": np.sum(counts)}
 
 
-def test_the_entropy_of_one_symbol_is_zero():
-    metrics = _evaluate(0, _dataset(np.zeros((1, 2, 4)), [[4, 4]]))
+def test_a_validation_that_is_not_finite():
+    with pytest.raises(TrainingError, match="the validation loss is not finite"):
+        _validate(_valid(), nats_per_sample=np.nan)
+
+
+def test_the_entropy_of_one_value_is_zero():
+    metrics = _validate(_batches(np.zeros((1, 2, 4)), [[4, 4]]))
     assert str(metrics["valid/order0_bits_per_sample"]) == "0.0"
 
 
-def test_evaluation_of_nothing():
-    assert _evaluate(0, _dataset(np.zeros((1, 2, 4)), [[0, UNREADABLE]])) == {}
+def test_validation_of_nothing():
+    assert _validate(_batches(np.zeros((1, 2, 4)), [[0, UNREADABLE]])) == {}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", [2, 3])
-def test_a_signal_ends_after_the_step_with_what_was_trained(monkeypatch, number, step):
+def test_a_signal_ends_after_the_step_with_what_was_trained(number, step):
     handler = signal.getsignal(number)
-
-    class Bar(loop.ProgressBar):
-        def update(self, n, **postfix):
-            steps.append(n)
-            if len(steps) == step:
-                signal.raise_signal(number)
-
-    steps: list[int] = []
-    monkeypatch.setattr(loop, "ProgressBar", Bar)
     records = _Records()
     result = _train(
-        monkeypatch, records, valid=_valid(), training_steps=100, log_every=2, eval_every=5
+        records,
+        valid_data=_valid,
+        checkpoints=_SignalAt(records, number, step),
+        training_steps=100,
+        log_every=2,
+        eval_every=5,
     )
     assert result.interrupted
     assert result.signal == number
     assert result.steps == step
-    # What was trained since the last line is told, and not written: when the run goes on, it comes
-    # in a line once more.
+    # The steps since the last record are shown, and not written: when the run is resumed, they come
+    # in a record once more.
     assert [step for step, _ in records] == [1, 2]
     assert (result.train["train/loss"] < records[-1][1]["train/loss"]) == (step > 2)
     assert result.valid == {}
     assert signal.getsignal(number) is handler
 
 
-def test_a_signal_during_the_validation_ends_it(monkeypatch):
-    signals = iter([signal.SIGINT])
+def test_a_signal_during_the_validation_ends_it():
+    seen = []
 
-    def validating():
-        # In a thread of TensorFlow; Python's handler runs in the main thread, soon after.
-        for number in signals:
-            signal.raise_signal(number)
-        yield from _valid().as_numpy_iterator()
+    def valid_data():
+        for _ in range(500):
+            for batch in _valid():
+                seen.append(batch)
+                if len(seen) == 7:
+                    signal.raise_signal(signal.SIGINT)
+                yield batch
 
-    valid = tf.data.Dataset.from_generator(validating, output_signature=_valid().element_spec)
-    records = _Records()
-    result = _train(
-        monkeypatch, records, valid=valid.repeat(500), training_steps=9, eval_every=2, eval_steps=0
-    )
+    result = _train(_Records(), valid_data=valid_data, training_steps=9, eval_every=2, eval_steps=0)
     assert (result.steps, result.interrupted, result.valid) == (2, True, {})
+    assert len(seen) == 7
 
 
-def test_the_second_signal_ends_at_once(monkeypatch):
+def test_the_second_signal_ends_at_once():
     def twice(step, metrics):
         if step == 2:
             signal.raise_signal(signal.SIGINT)
@@ -283,202 +294,169 @@ def test_the_second_signal_ends_at_once(monkeypatch):
 
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        _train(monkeypatch, _Records(twice), training_steps=9, log_every=1)
+        _train(_Records(twice), training_steps=9, log_every=1)
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_profile(monkeypatch, tmp_path):
-    _train(
-        monkeypatch, _Records(), training_steps=12, profile=True, profile_dir=str(tmp_path / "p")
-    )
-    assert any(path.is_file() for path in (tmp_path / "p").rglob("*"))
-
-
-def _saver(folder, records, **fields):
-    return CheckpointSchedule(
-        CheckpointStore(str(folder), keep=100), CheckpointConfig(**fields), records, {}
-    )
-
-
-def _without_seconds(records):
-    clock = {"seconds", "train/samples_per_second", "train/input_wait"}
-    return [(step, {k: v for k, v in line.items() if k not in clock}) for step, line in records]
-
-
-SYMBOLS = np.random.default_rng(0).integers(0, 9, (11, 2, 4))
+def test_profile(tmp_path):
+    folder = tmp_path / "profile"
+    _train(_Records(), training_steps=12, profile=True, profile_dir=str(folder))
+    assert any(path.is_file() for path in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("step", [1, 2, 4, 6, 8, 9])
-def test_a_resumed_run_is_the_run(monkeypatch, tmp_path, step):
-    """Whether it was saved at a line, between two, or before or after a validation."""
-    fields = {"valid": _valid(), "training_steps": 9, "log_every": 4, "eval_every": 6}
+def test_a_resumed_run_is_the_run(tmp_path, step):
+    """Whether it was saved at a record, between two, or before or after a validation."""
+    fields = {"valid_data": _valid, "training_steps": 9, "log_every": 4, "eval_every": 6}
     whole = _Records()
-    expected = _train(monkeypatch, whole, SYMBOLS, **fields)
+    expected = _train(whole, SAMPLES, **fields)
 
     records = _Records()
-    saver = _saver(tmp_path, records, checkpoint_every=1)
-    _train(monkeypatch, records, SYMBOLS, saver=saver, **fields)
-    start = checkpoint._read(f"{tmp_path}/{step}")
-    records.rewind(start.progress["outputs"])
-    result = _train(monkeypatch, records, SYMBOLS, start=start, **fields)
-    assert _without_seconds(records) == _without_seconds(whole)
+    checkpoints = _schedule(tmp_path, records, checkpoint_every=1)
+    _train(records, SAMPLES, checkpoints=checkpoints, **fields)
+    start = read_checkpoint(f"{tmp_path}/{step}")
+    records.rewind(start.metadata["outputs"])
+    result = _train(records, SAMPLES, start=start, **fields)
+    assert records.without_clock() == whole.without_clock()
     np.testing.assert_array_equal(result.params["logits"], expected.params["logits"])
-    clock = {"train/samples_per_second", "train/input_wait"}
-    assert {k: v for k, v in result.train.items() if k not in clock} == {
-        k: v for k, v in expected.train.items() if k not in clock
+    assert {k: v for k, v in result.train.items() if k not in CLOCK} == {
+        k: v for k, v in expected.train.items() if k not in CLOCK
     }
     assert result.valid == expected.valid
-    assert result.seconds >= start.progress["seconds"]
+    assert result.wall_time_s >= start.metadata["loop"]["wall_time_s"]
 
 
-def test_a_validation_that_a_signal_cut_short_comes_after_the_resumption(monkeypatch, tmp_path):
-    fields = {"training_steps": 5, "log_every": 9, "eval_every": 2, "eval_steps": 0}
-    whole = _Records()
-    _train(monkeypatch, whole, SYMBOLS, valid=_valid(), **fields)
-    records = _Records()
-
-    class Asked(loop.SignalHandler):
-        signal = property(lambda self: signal.SIGTERM if len(bar) >= 2 else None, lambda *_: None)
-
-    class Bar(loop.ProgressBar):
-        def update(self, n, **postfix):
-            bar.append(n)
-
-    bar: list[int] = []
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "Interruption", Asked)
-        patch.setattr(loop, "ProgressBar", Bar)
-        first = _train(
-            monkeypatch, records, SYMBOLS, valid=_valid(), saver=_saver(tmp_path, records), **fields
-        )
+def test_a_validation_that_a_signal_interrupted_comes_after_the_resumption(tmp_path):
+    fields = {"valid_data": _valid, "training_steps": 5, "log_every": 9, "eval_every": 2}
+    whole, records = _Records(), _Records()
+    _train(whole, SAMPLES, **fields)
+    store = CheckpointStore(str(tmp_path), keep=1)
+    first = _train(
+        records, SAMPLES, checkpoints=_SignalAt(records, signal.SIGTERM, 2, store), **fields
+    )
     assert (first.steps, first.valid) == (2, {})
-    start = CheckpointStore(str(tmp_path), keep=1).restore()
-    records.rewind(start.progress["outputs"])
-    _train(monkeypatch, records, SYMBOLS, valid=_valid(), start=start, **fields)
-    assert _without_seconds(records) == _without_seconds(whole)
-
-
-class BreaksAt255(toy_model.Unigram):
-    """Its loss is no number where symbol 255 is."""
-
-    def apply(self, variables, symbols, *, method):
-        found = super().apply(variables, symbols, method=method)
-        return jnp.where(symbols == 255, jnp.nan, found)
+    start = store.restore()
+    records.rewind(start.metadata["outputs"])
+    _train(records, SAMPLES, start=start, **fields)
+    assert records.without_clock() == whole.without_clock()
 
 
 @pytest.mark.parametrize("checkpoint_every", [0, 2])
-def test_a_batch_that_breaks_the_model_is_left_out(monkeypatch, tmp_path, caplog, checkpoint_every):
-    monkeypatch.setattr(toy_model, "Unigram", BreaksAt255)
-    broken = SYMBOLS.copy()
-    broken[4, 1, 2] = 255  # In the fifth batch, which the sixth step reads again but for it.
-    fields = {"training_steps": 8, "log_every": 3}
+def test_a_batch_that_breaks_the_model_is_left_out(tmp_path, caplog, checkpoint_every):
+    fields = {"training_steps": 8, "log_every": 3, "model": Unigram(nan_at=BREAKS)}
     records = _Records()
-    saver = _saver(tmp_path / "a", records, on_nan="rollback", checkpoint_every=checkpoint_every)
-    result = _train(monkeypatch, records, broken, saver=saver, **fields)
-    assert "step 5 is not finite; it saw batch 4: going back to step" in caplog.text
+    checkpoints = _schedule(tmp_path, records, on_nan="rollback", checkpoint_every=checkpoint_every)
+    result = _train(records, _broken(), checkpoints=checkpoints, **fields)
+    assert "step 5 is not finite; it saw batch 4: rolling back to step" in caplog.text
 
+    # The fifth batch, which the sixth step would read again.
     first = checkpoint_every and 4
     kept = [*range(first), *range(5, 5 + 8 - first)]
     other = _Records()
-    good = np.resize(SYMBOLS, (22, 2, 4))[kept]
-    expected = _train(monkeypatch, other, good, **fields)
+    expected = _train(other, np.resize(SAMPLES, (22, 2, 4))[kept], **fields)
     np.testing.assert_array_equal(result.params["logits"], expected.params["logits"])
-    assert _without_seconds(records) == _without_seconds(other)
+    assert records.without_clock() == other.without_clock()
 
 
-def test_a_model_that_breaks_again_and_again_ends(monkeypatch, tmp_path):
-    monkeypatch.setattr(toy_model, "Unigram", BreaksAt255)
+def test_a_model_that_breaks_again_and_again_ends(tmp_path):
     records = _Records()
-    saver = _saver(tmp_path, records, on_nan="rollback")
-    with pytest.raises(loop.TrainingError, match="gone back 10 times; the model is lost"):
-        _train(monkeypatch, records, np.full((3, 2, 4), 255), saver=saver, training_steps=9)
+    with pytest.raises(TrainingError, match="rolled back 10 times; the model has diverged"):
+        _train(
+            records,
+            np.full((3, 2, 4), BREAKS),
+            model=Unigram(nan_at=BREAKS),
+            checkpoints=_schedule(tmp_path, records, on_nan="rollback"),
+            training_steps=9,
+        )
 
 
-def test_a_loss_that_is_not_finite_never_becomes_a_checkpoint(monkeypatch, tmp_path):
-    monkeypatch.setattr(toy_model, "Unigram", BreaksAt255)
-    broken = SYMBOLS.copy()
-    broken[4, 1, 2] = 255
+def test_a_loss_that_is_not_finite_never_becomes_a_checkpoint(tmp_path):
     records = _Records()
-    saver = _saver(tmp_path, records, checkpoint_every=1)
-    with pytest.raises(loop.TrainingError, match="goes on from the checkpoint of step 4"):
-        _train(monkeypatch, records, broken, saver=saver, training_steps=9)
-    assert sorted(CheckpointStore(str(tmp_path), keep=1).steps()) == [1, 2, 3, 4]
+    with pytest.raises(TrainingError, match="resumes from the checkpoint of step 4"):
+        _train(
+            records,
+            _broken(),
+            model=Unigram(nan_at=BREAKS),
+            checkpoints=_schedule(tmp_path, records, checkpoint_every=1),
+            training_steps=9,
+        )
+    assert _steps(tmp_path) == [1, 2, 3, 4]
+
+
+def _fails(path, content):
+    raise OSError(28, "No space left on device")
 
 
 @pytest.mark.parametrize(("policy", "steps"), [("continue", [9]), ("stop", range(3, 8))])
-def test_a_checkpoint_that_cannot_be_saved(monkeypatch, tmp_path, caplog, policy, steps):
+def test_a_checkpoint_that_cannot_be_saved(tmp_path, caplog, policy, steps):
     records = _Records()
-    saver = _saver(tmp_path, records, checkpoint_every=3, on_save_error=policy)
-
-    def full(*args):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint, "write_bytes_atomically", full)
-    result = _train(monkeypatch, records, SYMBOLS, saver=saver, training_steps=9)
+    store = CheckpointStore(str(tmp_path), keep=100, write_bytes=_fails)
+    checkpoints = _schedule(tmp_path, records, store, checkpoint_every=3, on_save_error=policy)
+    result = _train(records, SAMPLES, checkpoints=checkpoints, training_steps=9)
     assert result.steps in steps  # After the next save at the latest.
     if policy == "stop":
         assert result.interrupted and "No space left on device" in result.failure
     else:
         assert not result.interrupted
         assert "No space left on device; training goes on" in caplog.text
-    assert CheckpointStore(str(tmp_path), keep=1).steps() == []
+    assert _steps(tmp_path) == []
 
 
-def test_the_clock_says_when_to_save(monkeypatch, tmp_path):
+def test_the_clock_decides_when_to_save(tmp_path):
     now = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    saver = _saver(tmp_path, _Records(), checkpoint_minutes=2)
-    assert not saver.take_due()
+    store = CheckpointStore(str(tmp_path), keep=1)
+    checkpoints = CheckpointSchedule(
+        store, CheckpointConfig(checkpoint_minutes=2), _Records(), {}, clock=lambda: now[0]
+    )
+    assert not checkpoints.poll_clock()
     now[0] = 119.0
-    assert not saver.take_due()
+    assert not checkpoints.poll_clock()
     now[0] = 121.0
-    assert saver.take_due()
-    assert not saver.take_due()
+    assert checkpoints.poll_clock()
+    assert not checkpoints.poll_clock()
     now[0] = 242.0
-    assert saver.take_due()
+    assert checkpoints.poll_clock()
 
 
-def test_a_save_after_one_that_failed_is_not_lost(monkeypatch, tmp_path, caplog):
-    records, failures = _Records(), [OSError(28, "No space left on device")]
-    write = checkpoint.write_bytes_atomically
+def test_a_save_after_one_that_failed_is_not_lost(tmp_path, caplog):
+    failures = [_fails]
 
-    def full_once(*args):
-        if failures:
-            raise failures.pop()
-        write(*args)
+    def fails_once(path, content):
+        (failures.pop() if failures else write_bytes_atomically)(path, content)
 
-    monkeypatch.setattr(checkpoint, "write_bytes_atomically", full_once)
-    # The failure is known only when the next save begins.
-    monkeypatch.setattr(CheckpointStore, "check", lambda self: None)
-    saver = _saver(tmp_path, records, checkpoint_every=3)
-    _train(monkeypatch, records, SYMBOLS, saver=saver, training_steps=6)
-    assert "No space left on device; training goes on" in caplog.text
-    assert CheckpointStore(str(tmp_path), keep=1).steps() == [6]
+    class ChecksLate(CheckpointStore):
+        """Its failure is known only when the next save begins."""
 
+        def check(self):
+            pass
 
-def test_a_validation_that_was_due_is_left_out_where_nothing_is_held_out_any_more(
-    monkeypatch, tmp_path
-):
     records = _Records()
-    saver = _saver(tmp_path, records, checkpoint_every=2)
-    _train(monkeypatch, records, SYMBOLS, saver=saver, training_steps=2)
+    store = ChecksLate(str(tmp_path), keep=100, write_bytes=fails_once)
+    checkpoints = _schedule(tmp_path, records, store, checkpoint_every=3)
+    _train(records, SAMPLES, checkpoints=checkpoints, training_steps=6)
+    assert "No space left on device; training goes on" in caplog.text
+    assert _steps(tmp_path) == [6]
+
+
+def test_a_validation_that_was_due_is_left_out_where_nothing_is_held_out_any_more(tmp_path):
+    records = _Records()
+    checkpoints = _schedule(tmp_path, records, checkpoint_every=2)
+    _train(records, SAMPLES, checkpoints=checkpoints, training_steps=2)
     start = CheckpointStore(str(tmp_path), keep=1).restore()
-    start.progress["must_validate"] = True
-    assert _train(monkeypatch, records, SYMBOLS, start=start, training_steps=4).steps == 4
+    start.metadata["loop"]["must_validate"] = True
+    assert _train(records, SAMPLES, start=start, training_steps=4).steps == 4
 
 
-def test_a_problem_that_the_last_validation_meets_is_told(monkeypatch):
+def test_a_problem_that_the_last_validation_meets_is_in_the_result():
     problems = []
 
-    def told_once_validated(step, metrics):
+    def once_validated(step, metrics):
         if "valid/loss" in metrics:
             problems.append("a file is gone")
 
-    records = _Records(told_once_validated)
     result = _train(
-        monkeypatch,
-        records,
-        valid=_valid(),
+        _Records(once_validated),
+        valid_data=_valid,
         problem=lambda: problems[-1] if problems else None,
         training_steps=3,
     )

@@ -1,53 +1,21 @@
 """A whole run around a toy model: the files it leaves and what it says."""
 
-import dataclasses
 import pathlib
+import shutil
+import signal
 
 import numpy as np
 import pytest
 
-import flags
+from commands import train
 from models.model_file import load_model
-from pipeline.dataset import make_dataset
 from pipeline.wav.encoding import Encoding
-from tests import toy_model
+from runtime.errors import TrainingError
 from tests.command_line import parsed
+from tests.toy_model import Unigram
 from tests.wav_files import random_frames, write_wav
-from training import loop, run
 from training.checkpoints.store import CheckpointStore
-from training.job import Result
-
-RESULT = Result(
-    params={"logits": np.arange(256, dtype=np.float32)},
-    steps=3,
-    train={"train/loss": 2.5, "train/bits_per_sample": 3.6067},
-    valid={
-        "valid/bits_per_sample": 4.0,
-        "valid/order0_bits_per_sample": 5.0,
-        "valid/samples": 1000.0,
-    },
-    signal=None,
-    failure=None,
-    seconds=3725.2,
-)
-
-
-@pytest.fixture(autouse=True)
-def trained(monkeypatch):
-    """Leaves out the training; returns what it results in, to be changed."""
-    results = [RESULT]
-    monkeypatch.setattr(run, "make_dataset", lambda *args, **kwargs: None)
-    monkeypatch.setattr(run, "train", lambda *args, **kwargs: results[-1])
-    return results
-
-
-@pytest.fixture
-def toy(trained, monkeypatch):
-    """Trains a toy model."""
-    monkeypatch.setattr(run, "make_dataset", make_dataset)
-    monkeypatch.setattr(run, "train", loop.train)
-    monkeypatch.setattr(loop, "Transformer", toy_model.Unigram)
-    monkeypatch.setattr(loop, "init_params", toy_model.init_params)
+from training.run import run
 
 
 @pytest.fixture
@@ -61,12 +29,26 @@ def audio(tmp_path):
     return folder
 
 
-def _run(audio, *args):
+def _run(audio, *args, model=None):
     """Runs; returns the result and the folder of its files."""
     output_dir = audio.parent / "out"
     small = ("--chunk_size=4096", "--batch_size=4", "--shuffle_window=1", "--training_steps=3")
-    with parsed(f"--audio_dir={audio}", f"--output_dir={output_dir}", *small, *args):
-        return run.run(flags.config(), flags.as_flagfile()), output_dir
+    values = parsed(f"--audio_dir={audio}", f"--output_dir={output_dir}", *small, *args)
+    model = model or Unigram(16 if "--use_16bit" in args else 8)
+    return run(train.run_config(values), model, train.as_flagfile(values)), output_dir
+
+
+def _on_batch(number, action):
+    """Returns a hook that acts once, when a model prepares this batch of all."""
+    count = 0
+
+    def hook(batch):
+        nonlocal count
+        count += 1
+        if count == number:
+            action()
+
+    return hook
 
 
 def _log(output_dir: pathlib.Path, level: str) -> list[str]:
@@ -75,11 +57,12 @@ def _log(output_dir: pathlib.Path, level: str) -> list[str]:
 
 
 def test_what_a_run_leaves(audio, capsys):
-    _, out = _run(audio)
+    result, out = _run(audio)
     assert sorted(path.name for path in out.iterdir()) == [
         "audio_model.catalogue",
         "audio_model.flags",
         "audio_model.npz",
+        "audio_model_checkpoints",
         "audio_model_curves.png",
         "audio_model_training.log",
         "metrics.jsonl",
@@ -88,20 +71,21 @@ def test_what_a_run_leaves(audio, capsys):
     ]
     console = capsys.readouterr()
     assert console.out == ""
-    for said in (
-        "training         4 files, 40 chunks, 163,840 samples\n",
-        "steps            3 of 3\n",
-        "loss             2.5000 nats per symbol\n",
-        "train            3.6067 bits per sample\n",
-        "validation       4.0000 bits per sample",
-        "                 50.0% of the 8 bits of a raw sample\n",
-        "order-0 entropy  5.0000 bits per sample",
-        "FLAC -8          8.0",  # Noise.
-        "time             01:02:05\n",
-        "skipped files    0\n",
-        f"model            {out}/audio_model.npz\n",
-        f"this run again   python main.py --flagfile={out}/audio_model.flags\n",
+    valid_bits = result.valid["valid/bits_per_sample"]
+    for row, value in (
+        ("training", "4 files, 40 chunks, 163,840 samples\n"),
+        ("steps", "3 of 3\n"),
+        ("loss", f"{result.train['train/loss']:.4f} nats per sample\n"),
+        ("train", f"{result.train['train/bits_per_sample']:.4f} bits per sample\n"),
+        ("validation", f"{valid_bits:.4f} bits per sample, on 40,960 samples"),
+        ("", f"{valid_bits / 8:.1%} of the 8 bits of a raw sample\n"),
+        ("order-0 entropy", f"{result.valid['valid/order0_bits_per_sample']:.4f} bits per sample"),
+        ("FLAC -8", "8.0"),  # Noise.
+        ("skipped files", "0\n"),
+        ("model", f"{out}/audio_model.npz\n"),
+        ("this run again", f"python main.py --flagfile={out}/audio_model.flags\n"),
     ):
+        said = f"{row:<16} {value}"
         assert said in console.err
         assert said in (out / "audio_model_training.log").read_text()
 
@@ -115,15 +99,16 @@ def test_a_catalogue_that_is_given_is_used_in_place_of_the_runs_own(audio):
     assert f"--catalogue={path}" in (out / "audio_model.flags").read_text()
 
 
-def test_the_model_file_tells_how_it_was_made(audio):
-    _, out = _run(audio, "--seed=7", "--use_16bit")
-    model = load_model(out / "audio_model.npz")
-    np.testing.assert_array_equal(model.params["logits"], RESULT.params["logits"])
-    assert model.settings["steps"] == 3
-    assert model.settings["metrics"] == {**RESULT.train, **RESULT.valid}
-    assert model.settings["audio_dirs"] == [str(audio)]
-    assert model.pipeline().use_16bit
-    assert (model.pipeline().seed, model.model().config.vocab_size) == (7, 65536)
+def test_the_model_file_says_how_it_was_made(audio):
+    result, out = _run(audio, "--seed=7", "--use_16bit", "--valid_fraction=0.4")
+    file = load_model(out / "audio_model.npz")
+    np.testing.assert_array_equal(file.params["logits"], result.params["logits"])
+    assert file.config == {"depth": 16}
+    assert (file.data["audio_dirs"], file.data["valid_fraction"]) == ([str(audio)], 0.4)
+    assert (file.data["pipeline"]["depth"], file.data["pipeline"]["seed"]) == (16, 7)
+    assert file.training["steps"] == 3
+    assert file.training["metrics"] == {**result.train, **result.valid}
+    assert file.training["config"]["seed"] == 7
 
 
 def test_nothing_of_an_earlier_run_is_lost(audio):
@@ -139,60 +124,55 @@ def test_nothing_of_an_earlier_run_is_lost(audio):
     assert (out / "audio_model_training.log").read_text().count("3 of 3") == 2
 
 
-def test_a_lost_model_leaves_the_earlier_one(audio, monkeypatch):
-    def lose(*args, **kwargs):
-        raise loop.TrainingError("the model is lost")
-
+def test_a_model_that_diverges_leaves_the_earlier_one(audio):
     _, out = _run(audio)
     before = (out / "audio_model.npz").read_bytes()
-    monkeypatch.setattr(run, "train", lose)
-    with pytest.raises(loop.TrainingError):
-        _run(audio)
+    with pytest.raises(TrainingError, match=r"step 1 is not finite; it saw batch 0, of .*\.wav"):
+        _run(audio, "--fresh", model=Unigram(nan_at=0))
     assert (out / "audio_model.npz").read_bytes() == before
     assert not (out / "audio_model.1.npz").exists()
 
 
 def test_a_model_that_cannot_be_written_is_saved_elsewhere(audio, tmp_path, monkeypatch):
-    save_model = run.save_model
-
-    def fill_disk(path, *args):
-        if path.endswith("out/audio_model.npz"):
-            raise OSError("No space left on device")
-        save_model(path, *args)
-
-    monkeypatch.setattr(run, "save_model", fill_disk)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(OSError, match=r"model.npz cannot be written \(No space left") as error:
-        _run(audio)
+    lose_folder = _on_batch(1, lambda: shutil.rmtree(tmp_path / "out"))
+    with pytest.raises(OSError, match=r"model.npz cannot be written \(.*No such file") as error:
+        _run(audio, "--checkpoint_minutes=0", model=Unigram(on_prepare=lose_folder))
     path = str(error.value).split("the model is in ")[1]
     assert path.startswith(str(tmp_path))
-    np.testing.assert_array_equal(load_model(path).params["logits"], RESULT.params["logits"])
+    assert load_model(path).params["logits"].shape == (256,)
 
 
-@pytest.mark.usefixtures("toy")
-def test_a_file_that_disappears_is_named_once_and_left_out(audio, monkeypatch):
-    make_writers = run.make_writers
+def _remove(audio, *names):
+    for name in names:
+        (audio / name).unlink()
 
-    def removing(*args, **kwargs):
-        writer = make_writers(*args, **kwargs)
-        write = writer.write
 
-        def remove_and_write(step, metrics):
-            for name in ("0.wav", "1.wav"):
-                (audio / name).unlink(missing_ok=True)
-            write(step, metrics)
-
-        writer.write = remove_and_write
-        return writer
-
-    monkeypatch.setattr(run, "make_writers", removing)
-    result, out = _run(audio, "--training_steps=200", "--eval_every=50", "--valid_fraction=0.4")
+def test_a_file_that_disappears_is_named_once_and_left_out(audio):
+    removing = _on_batch(1, lambda: _remove(audio, "0.wav", "1.wav"))
+    result, out = _run(
+        audio,
+        *("--training_steps=200", "--eval_every=50", "--valid_fraction=0.4"),
+        model=Unigram(on_prepare=removing),
+    )
     assert result.steps == 200
     assert sorted(_log(out, "WARNING")) == [
         f"'{audio}/{name}' skipped, it can no longer be read: No such file or directory"
         for name in ("0.wav", "1.wav")
     ]
     assert "skipped files 2 " in " ".join((out / "audio_model_training.log").read_text().split())
+
+
+@pytest.mark.parametrize(("args", "count"), [((), 3), (("--strict",), 1)])
+def test_a_folder_that_disappears_ends_the_run_and_what_was_trained_is_kept(audio, args, count):
+    removing = _on_batch(1, lambda: _remove(audio, *(f"{number}.wav" for number in range(5))))
+    with pytest.raises(TrainingError, match="cannot be used") as error:
+        _run(audio, "--training_steps=5000", *args, model=Unigram(on_prepare=removing))
+    assert ("--strict" in str(error.value)) == bool(args)
+    out = audio.parent / "out"
+    assert load_model(out / "audio_model.npz").training["steps"] < 5000
+    assert len(_log(out, "WARNING")) >= count
+    assert CheckpointStore(str(out / "audio_model_checkpoints"), keep=1).steps()
 
 
 @pytest.mark.parametrize(
@@ -230,32 +210,9 @@ def test_no_warning_of_blocks_where_all_is_mono(audio):
 def test_too_many_skipped_files_are_an_error_before_training(audio, broken, args, message):
     for number in range(broken):
         (audio / f"{number}.broken.wav").write_bytes(b"RIFF")
-    with pytest.raises(loop.TrainingError, match=message):
+    with pytest.raises(TrainingError, match=message):
         _run(audio, *args)
     assert not (audio.parent / "out" / "audio_model.npz").exists()
-
-
-@pytest.mark.usefixtures("toy")
-@pytest.mark.parametrize(("args", "count"), [((), 3), (("--strict",), 1)])
-def test_a_folder_that_disappears_ends_the_run_and_what_was_trained_is_kept(
-    audio, monkeypatch, args, count
-):
-    flac_rate = run.flac_rate
-
-    def remove(valid):
-        rate = flac_rate(valid)
-        for number in range(5):
-            (audio / f"{number}.wav").unlink()
-        return rate
-
-    monkeypatch.setattr(run, "flac_rate", remove)
-    with pytest.raises(loop.TrainingError, match="cannot be used") as error:
-        _run(audio, "--training_steps=5000", *args)
-    assert ("--strict" in str(error.value)) == bool(args)
-    out = audio.parent / "out"
-    assert load_model(out / "audio_model.npz").settings["steps"] < 5000
-    assert len(_log(out, "WARNING")) >= count
-    assert CheckpointStore(str(out / "audio_model_checkpoints"), keep=1).steps()
 
 
 def test_skipped_files_are_named(audio):
@@ -273,12 +230,13 @@ def test_wandb_that_cannot_start_is_one_warning(audio, tmp_path, monkeypatch):
     assert _log(out, "WARNING") == ["wandb is off for the rest of this run: no network"]
 
 
-def test_an_interrupted_run_without_validation(audio, capsys, trained):
-    trained.append(dataclasses.replace(RESULT, steps=2, valid={}, signal=2))
-    _, out = _run(audio, "--valid_fraction=0")
+def test_an_interrupted_run_without_validation(audio, capsys):
+    signalling = _on_batch(1, lambda: signal.raise_signal(signal.SIGINT))
+    result, out = _run(audio, "--valid_fraction=0", model=Unigram(on_prepare=signalling))
+    assert (result.steps, result.signal) == (1, signal.SIGINT)
     err = capsys.readouterr().err
     assert "validation       none is held out\n" in err
     table = err[err.index("----") :]
-    assert "2 of 3, interrupted; the same command goes on\n" in table
+    assert "1 of 3, interrupted; the same command resumes it\n" in table
     assert "validation" not in table and "order-0" not in table
-    assert load_model(out / "audio_model.npz").settings["steps"] == 2
+    assert load_model(out / "audio_model.npz").training["steps"] == 1

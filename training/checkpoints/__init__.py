@@ -1,1 +1,1 @@
-"""When a run is saved, where, and whether it may go on from there."""
+"""When a run is saved, where, and whether it may be resumed from there."""

@@ -1,91 +1,117 @@
-"""Whether a run may go on from a checkpoint: the same data, model and optimizer."""
+"""Whether a run may be resumed from a checkpoint: the same data, model and optimizer."""
 
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from models.config import ModelConfig
 from pipeline.reading.chunks import Chunks
+from runtime.errors import TrainingError
 from training.config import RunConfig
-from training.metrics.accumulator import TrainingError
 
 _FREE = frozenset({"log_every", "eval_every", "eval_steps", "profile"})
 """Settings that change nothing of what is trained."""
 
-_SHAPE = frozenset(field.name for field in dataclasses.fields(ModelConfig)) - {"dtype"}
-"""Settings that a trained model cannot change."""
-
-_BLOCK = 2**16  # Names in memory at a time.
+_NAMES_AT_ONCE = 2**16  # Bounds the memory of their digest.
 
 
-def identity(config: RunConfig, train: Chunks) -> dict[str, Any]:
-    """Returns what makes a run the run it is, by flag; `audio` stands for the files."""
+def run_settings(config: RunConfig, model_config: Any, train: Chunks) -> dict[str, Any]:
+    """Returns what a resumed run must have in common with its beginning, by flag.
+
+    Args:
+      config: the run.
+      model_config: a dataclass, see `Model.config`.
+      train: the chunks to train on; `audio` stands for their files.
+    """
+    training = dataclasses.asdict(config.training)
     return {
         **dataclasses.asdict(config.pipeline),
-        **dataclasses.asdict(config.model),
-        **{k: v for k, v in dataclasses.asdict(config.training).items() if k not in _FREE},
+        **model_settings(model_config),
+        **{name: value for name, value in training.items() if name not in _FREE},
         "valid_fraction": config.valid_fraction,
         "num_chunks": config.num_chunks,
         "audio": fingerprint(train),
     }
 
 
-def check_same(saved: Mapping[str, Any], now: Mapping[str, Any], allowed: Collection[str]) -> None:
-    """Raises TrainingError, telling old and new of each setting that differs and may not."""
+def model_settings(model_config: Any) -> dict[str, Any]:
+    """Returns the settings of a model without its levels; `network` is the kind of its network."""
+    return dict(_leaves(dataclasses.asdict(model_config), parent="model"))
+
+
+def check_resumable(
+    saved: Mapping[str, Any],
+    now: Mapping[str, Any],
+    allowed: Collection[str],
+    model_config: Any,
+) -> None:
+    """Raises TrainingError, with old and new of each setting that differs and may not.
+
+    Args:
+      saved: the `run_settings` of the checkpoint.
+      now: those of this run.
+      allowed: the settings that may differ. Those of the model may not but for its `dtype`: its
+        parameters are of one shape.
+      model_config: of this run.
+    """
     if unknown := sorted(set(allowed) - now.keys()):
         raise TrainingError(
             f"--allow_change={','.join(unknown)}: expected some of {', '.join(sorted(now))}"
         )
-    differing = different(saved, now, set(allowed) - _SHAPE)
+    fixed = model_settings(model_config).keys() - {"dtype"}
+    differing = differing_settings(saved, now, set(allowed) - fixed)
     if differing:
-        fixed = sorted(_SHAPE & {*differing})
-        way = "" if fixed else f", or --allow_change={','.join(differing)}"
-        told = "; ".join(f"{name} was {saved.get(name)}, is {now.get(name)}" for name in differing)
+        hint = "" if fixed & {*differing} else f", or --allow_change={','.join(differing)}"
+        changes = "; ".join(
+            f"{name} was {saved.get(name)}, is {now.get(name)}" for name in differing
+        )
         raise TrainingError(
-            f"there is an unfinished run here, with other settings: {told}. Expected the same ones "
-            f"to go on with it{way}; or --fresh, another "
+            f"there is an unfinished run here, with other settings: {changes}. Expected the same "
+            f"ones to resume it{hint}; or --fresh, another "
             "--output_dir or another --model_name to begin anew"
         )
 
 
-def settings_of_all(config: RunConfig, who: Mapping[str, Any], valid: Chunks) -> dict[str, Any]:
-    """Returns what all hosts of a run must agree upon, or they would wait for each other.
+def settings_of_all_hosts(
+    config: RunConfig, settings: Mapping[str, Any], valid: Chunks
+) -> dict[str, Any]:
+    """Returns what all hosts of a run must have in common, or they would wait for each other.
 
     Args:
       config: the run.
-      who: its `identity`.
+      settings: its `run_settings`.
       valid: the held-out chunks.
     """
-    of_a_start = ("fresh", "allow_change")
     checkpoint = dataclasses.asdict(config.checkpoint)
+    for of_the_first_alone in ("fresh", "allow_change"):
+        del checkpoint[of_the_first_alone]
     return {
-        **who,
+        **settings,
         **dataclasses.asdict(config.training),
-        **{name: value for name, value in checkpoint.items() if name not in of_a_start},
+        **checkpoint,
         "held-out audio": fingerprint(valid),
     }
 
 
-def check_alike(identities: Sequence[Mapping[str, Any]]) -> None:
-    """Raises TrainingError where the hosts of a run, one identity each, do not agree."""
-    first = identities[0]
-    for number, other in enumerate(identities):
-        if differing := different(first, other):
-            told = "; ".join(f"{name} is {first[name]} and {other[name]}" for name in differing)
+def check_hosts_agree(settings: Sequence[Mapping[str, Any]]) -> None:
+    """Raises TrainingError where the settings of the hosts, one mapping each, differ."""
+    first = settings[0]
+    for number, other in enumerate(settings):
+        if differing := differing_settings(first, other):
+            values = "; ".join(f"{name} is {first[name]} and {other[name]}" for name in differing)
             raise TrainingError(
-                f"hosts 0 and {number} differ: {told}. Expected the same command and the same "
+                f"hosts 0 and {number} differ: {values}. Expected the same command and the same "
                 "files on all of them"
             )
 
 
-def different(
+def differing_settings(
     saved: Mapping[str, Any], now: Mapping[str, Any], allowed: Collection[str] = ()
 ) -> list[str]:
-    """Returns the names of the settings that differ."""
+    """Returns the names of the settings that differ, but for those that may."""
     return sorted(
         name
         for name in saved.keys() | now.keys()
@@ -94,14 +120,22 @@ def different(
 
 
 def fingerprint(chunks: Chunks) -> str:
-    """What the files are: their names, lengths and formats, and not where they lie or how old."""
+    """Returns what the files are: names, lengths and formats, not where they lie or how old."""
     catalogue, files = chunks.catalogue.without_cached_columns(), chunks.catalogue.files
     digest = hashlib.blake2b(digest_size=6)
     names, separator = catalogue.names.encoded(), b""
-    while block := list(itertools.islice(names, _BLOCK)):
+    while block := list(itertools.islice(names, _NAMES_AT_ONCE)):
         digest.update(separator + b"\0".join(block))
         separator = b"\0"
     for column in (files.sizes, files.offsets, files.frames):
         digest.update(catalogue.take(column).astype(np.int64).data)
     digest.update(catalogue.take(files.encodings).astype(np.int8).data)
     return f"{len(catalogue):,} files with {chunks.num_samples:,} samples ({digest.hexdigest()})"
+
+
+def _leaves(tree: Mapping[str, Any], parent: str) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, name)
+        else:
+            yield parent if name == "kind" else name, value

@@ -1,8 +1,8 @@
 """Checkpoints: whole or not at all, and never trusted unseen.
 
     {directory}/{step}/state/          the arrays, written by Orbax
-    {directory}/{step}/manifest.json   what else a run needs to go on, and a checksum of every file
-                                       and array; written last: what lacks it is no checkpoint
+    {directory}/{step}/manifest.json   what else a run needs to resume, and a checksum of every file
+                                       and array; written last: without it there is no checkpoint
 
 Orbax alone restores most single-bit flips in silence, hence checksums of our own. Saving happens in
 a thread of its own, on copies; the run learns of its failures at its next step.
@@ -14,11 +14,12 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from typing import Any, NamedTuple
 
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from runtime.failure_detector import writing
 from runtime.filesystem import write_bytes_atomically
@@ -38,13 +39,13 @@ class Checkpoint(NamedTuple):
 
     Attributes:
       step: steps done.
-      arrays: parameters, optimizer state and the like, by name.
-      progress: the rest of what the run needs to go on, as JSON values.
+      arrays: parameters, optimizer state and the like, by their paths, with "/" between the parts.
+      metadata: the rest of what the run needs to resume, as JSON values.
     """
 
     step: int
     arrays: Arrays
-    progress: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 class DamagedError(ValueError):
@@ -54,34 +55,42 @@ class DamagedError(ValueError):
 class CheckpointStore:
     """The checkpoints of one run."""
 
-    def __init__(self, directory: str, *, keep: int) -> None:
+    def __init__(
+        self,
+        directory: str,
+        *,
+        keep: int,
+        write_bytes: Callable[[str, bytes], None] = write_bytes_atomically,
+    ) -> None:
         """Opens a folder of checkpoints; it is made when the first one is saved.
 
         Args:
           directory: a local folder.
           keep: how many of the last to keep; the best is kept besides.
+          write_bytes: writes the manifest.
         """
         self._directory = os.path.abspath(directory)
         self._keep = keep
+        self._write_bytes = write_bytes
         self._writer = futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._saving: futures.Future[None] | None = None
 
-    def save(self, checkpoint: Checkpoint, *, rate: float | None = None) -> None:
+    def save(self, checkpoint: Checkpoint, *, bits_per_sample: float | None = None) -> None:
         """Begins to save; the arrays must not change any more. Waits for the last save to end.
 
         Args:
           checkpoint: what to save.
-          rate: bits per sample in validation, if this step has been validated; of these
-            checkpoints the lowest is kept.
+          bits_per_sample: in validation, if this step has been validated; of these checkpoints the
+            one with the lowest is kept.
 
         Raises:
           OSError: an earlier save has failed.
         """
         self.wait()
-        self._saving = self._writer.submit(self._save, checkpoint, rate)
+        self._saving = self._writer.submit(self._save, checkpoint, bits_per_sample)
 
     def check(self) -> None:
-        """Raises what a save has failed with, once; an OSError."""
+        """Raises the OSError of a save that has failed, once."""
         if self._saving is not None and self._saving.done():
             self.wait()
 
@@ -104,11 +113,11 @@ class CheckpointStore:
         self._writer.shutdown()
 
     def restore(self) -> Checkpoint | None:
-        """Returns the last checkpoint that is whole; a damaged one is named and set aside."""
+        """Returns the last checkpoint that is whole; a damaged one is named and renamed."""
         for step in sorted(self.steps(), reverse=True):
             path = self._path(step)
             try:
-                return _read(path)
+                return read_checkpoint(path)
             except (DamagedError, OSError) as error:
                 logger.warning("damaged checkpoint, using the one before it: %s", error)
                 damaged = f"{path}.damaged"
@@ -129,12 +138,12 @@ class CheckpointStore:
     def _path(self, step: int | str) -> str:
         return os.path.join(self._directory, str(step))
 
-    def _save(self, checkpoint: Checkpoint, rate: float | None) -> None:
+    def _save(self, checkpoint: Checkpoint, bits_per_sample: float | None) -> None:
         path = self._path(checkpoint.step)
         with writing:
             _remove(path)  # What an earlier process did not finish.
             try:
-                _write(path, checkpoint, rate)
+                _write(path, checkpoint, bits_per_sample, self._write_bytes)
             except BaseException:
                 shutil.rmtree(path, ignore_errors=True)  # A full disk gets its room back.
                 raise
@@ -142,52 +151,58 @@ class CheckpointStore:
 
     def _remove_old(self) -> None:
         steps = sorted(self.steps())
-        rates = {step: _rate(self._path(step)) for step in steps}
-        best = min(
-            (step for step in steps if rates[step] is not None),
-            key=lambda step: rates[step],  # type: ignore[arg-type, return-value]
-            default=None,
-        )
+        validated = [
+            (bits, step)
+            for step in steps
+            if (bits := _bits_per_sample(self._path(step))) is not None
+        ]
+        best = min(validated)[1:] if validated else ()
         for step in steps[: -self._keep]:
-            if step != best:
+            if step not in best:
                 _remove(self._path(step))
 
 
-def _write(path: str, checkpoint: Checkpoint, rate: float | None) -> None:
+def _write(
+    path: str,
+    checkpoint: Checkpoint,
+    bits_per_sample: float | None,
+    write_bytes: Callable[[str, bytes], None],
+) -> None:
     os.makedirs(path)
-    with _checkpointer() as checkpointer:
-        checkpointer.save(os.path.join(path, _STATE), dict(checkpoint.arrays))
+    with _checkpointer() as checkpointer:  # Its names may hold no "/".
+        checkpointer.save(os.path.join(path, _STATE), unflatten_dict(checkpoint.arrays, sep="/"))
     manifest = {
         "step": checkpoint.step,
-        "rate": rate,
-        "progress": checkpoint.progress,
+        "bits_per_sample": bits_per_sample,
+        "metadata": checkpoint.metadata,
         "arrays": {name: _array_digest(array) for name, array in checkpoint.arrays.items()},
         "files": {name: _file_digest(os.path.join(path, name)) for name in _files(path)},
     }
     body = json.dumps(manifest, sort_keys=True)
     content = f"{body}\n{_digest(body.encode())}\n".encode()
-    write_bytes_atomically(os.path.join(path, _MANIFEST), content)
+    write_bytes(os.path.join(path, _MANIFEST), content)
 
 
-def _read(path: str) -> Checkpoint:
+def read_checkpoint(path: str) -> Checkpoint:
     """Reads a checkpoint. Raises DamagedError or OSError."""
     manifest = _read_manifest(path)
     files = set(_files(path)) - {_MANIFEST}
     if files != manifest["files"].keys():
-        strange = sorted(files ^ manifest["files"].keys())
-        raise DamagedError(f"{path}: {strange[0]} is missing or does not belong there")
+        unexpected = sorted(files ^ manifest["files"].keys())
+        raise DamagedError(f"{path}: {unexpected[0]} is missing or does not belong there")
     for name, digest in manifest["files"].items():
         if _file_digest(os.path.join(path, name)) != digest:
             raise DamagedError(f"{os.path.join(path, name)}: it is not what was written")
     try:
         with _checkpointer() as checkpointer:
-            arrays = checkpointer.restore(os.path.join(path, _STATE))
+            arrays = flatten_dict(checkpointer.restore(os.path.join(path, _STATE)), sep="/")
     except Exception as error:  # Orbax and TensorStore have errors of their own.
         raise DamagedError(f"{path}: {' '.join(str(error).split())[:300]}") from error
-    found = {name: _array_digest(np.asarray(array)) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    found = {name: _array_digest(array) for name, array in arrays.items()}
     if found != manifest["arrays"]:
         raise DamagedError(f"{path}: its arrays are not those that were saved")
-    return Checkpoint(manifest["step"], arrays, manifest["progress"])
+    return Checkpoint(manifest["step"], arrays, manifest["metadata"])
 
 
 def _checkpointer() -> Any:
@@ -215,9 +230,9 @@ def _read_manifest(path: str) -> dict[str, Any]:
     return json.loads(body)
 
 
-def _rate(path: str) -> float | None:
+def _bits_per_sample(path: str) -> float | None:
     try:
-        return _read_manifest(path)["rate"]
+        return _read_manifest(path)["bits_per_sample"]
     except (DamagedError, OSError):
         return None
 

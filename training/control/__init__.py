@@ -1,1 +1,1 @@
-"""What ends or saves a run from outside: signals, and hosts that agree."""
+"""What stops or saves a run from outside: signals, and flags that all hosts share."""

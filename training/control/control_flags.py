@@ -1,17 +1,18 @@
-"""What one host asks for, all hosts do after the same step.
+"""What one host must do, all hosts do after the same step.
 
 A signal reaches one host, a clock is another's, a file cannot be read on a third; but if one leaves
-the loop or looks into its parameters while the others step on, all of them hang. So what a host
-wishes goes with its next step, over the same network as the gradients: the step returns the highest
-wish of all, and every host reads that as many steps later as may be under way.
+the loop or fetches its parameters while the others step on, all of them hang. So each host's flags
+go with its next step, over the same network as the gradients: the step returns the maximum over all
+hosts, and every host reads that as many steps later as may be under way.
 """
 
 import collections
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
+import numpy as np
 
-from training.step import fetch_control_flags, put_control_flags
+from runtime.parallel import tile, unreplicate
 
 
 class ControlFlags(NamedTuple):
@@ -25,35 +26,43 @@ class ControlFlags(NamedTuple):
     stop: int = 0
     save: int = 0
 
+    def to_devices(self) -> np.ndarray:  # int32 [D, 2]
+        """Returns the flags as a step takes them."""
+        return tile(np.array(self, np.int32))
+
 
 FAILED = 1
-"""To stop, for another reason than a signal. (No number of a signal that is handled.)"""
+"""To stop for another reason than a signal. (The number of no signal that is handled.)"""
 
 
 class ControlFlagReducer:
-    """Carries wishes from step to step."""
+    """All-reduces the flags of all hosts, along with the steps.
 
-    def __init__(self, in_flight: int) -> None:
-        """Begins with none.
+    Attributes:
+      outgoing: int32 [D, 2], what the next step takes of this host.
+    """
+
+    def __init__(self, max_in_flight: int) -> None:
+        """Begins with no flag raised.
 
         Args:
-          in_flight: after how many steps what they say is at hand without a wait; 1: at once.
+          max_in_flight: after how many steps their results can be read without a wait; 1: at once.
         """
-        self._in_flight = in_flight
-        self._said: collections.deque[Any] = collections.deque()
-        self._none = self.asking = put_control_flags(ControlFlags())
+        self._max_in_flight = max_in_flight
+        self._reduced: collections.deque[jax.Array] = collections.deque()
+        self._none = self.outgoing = ControlFlags().to_devices()
 
-    def exchange(self, said: Any, wishes: ControlFlags) -> ControlFlags:
+    def all_reduce(self, reduced: jax.Array, own: ControlFlags) -> ControlFlags:
         """Returns what all hosts do now.
 
         Args:
-          said: what the step that got `asking` has returned for it.
-          wishes: of this host, after that step. Where it is alone they are fulfilled at once.
+          reduced: what the step that took `outgoing` has returned for it.
+          own: the flags of this host after that step. Where it is alone they hold at once.
         """
         if jax.process_count() == 1:
-            return wishes
-        self.asking = put_control_flags(wishes) if any(wishes) else self._none
-        self._said.append(said)
-        if len(self._said) < self._in_flight:
+            return own
+        self.outgoing = own.to_devices() if any(own) else self._none
+        self._reduced.append(reduced)
+        if len(self._reduced) < self._max_in_flight:
             return ControlFlags()
-        return ControlFlags(*fetch_control_flags(self._said.popleft()))
+        return ControlFlags(*unreplicate(self._reduced.popleft()).tolist())

@@ -9,29 +9,28 @@ logger = logging.getLogger("wavestream")
 
 
 class SignalHandler:
-    """Turns the first SIGINT or SIGTERM into a request to end after this step; the second ends."""
+    """Records the first SIGINT or SIGTERM, to stop after the step; the second one ends at once.
+
+    Attributes:
+      signal: the number of the signal that was received, or None.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self._previous: dict[int, Any] = {}
 
-    @property
-    def asked(self) -> bool:
-        """Whether the run is to end after this step."""
-        return self.signal is not None
-
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._ask)
+                self._previous[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _ask(self, number: int, frame: object) -> None:
-        if self.asked:
+    def _receive(self, number: int, frame: object) -> None:
+        if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
         logger.warning(

@@ -1,36 +1,32 @@
-"""What steps say: their metrics, and how long they waited for data."""
+"""The metrics of steps, until they are logged, and how long the steps waited for data."""
 
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
 
 import jax
 
-from training.step import Batch, Metrics, fetch
+from runtime.errors import TrainingError
+from training.step import Metrics, fetch, max_steps_in_flight
 
-LOST = "the model is lost. Try a lower --learning_rate or --grad_clip_norm, or --dtype=float32"
+T = TypeVar("T")
+Clock = Callable[[], float]
+
+DIVERGED = (
+    "the model has diverged. Try a lower --learning_rate or --grad_clip_norm, or --dtype=float32"
+)
 
 # Steps without any audio after which a run ends: one file may have gone, or all of them.
-_PATIENCE = 100
-
-
-def in_flight() -> int:
-    """Returns how many steps may be under way at once."""
-    # Queued pmapped steps can deadlock in the all-reduce of forced CPU devices. On others a few in
-    # flight hide the latency of starting them.
-    return 1 if jax.default_backend() == "cpu" else 4
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says what to do."""
+_MAX_EMPTY_STEPS = 100
 
 
 class NotFiniteError(TrainingError):
-    """The loss or its gradient is no number.
+    """The loss or its gradient is not finite.
 
     Attributes:
-      step: the first step of which that is so.
+      step: the first such step.
     """
 
     def __init__(self, step: int) -> None:
@@ -38,50 +34,62 @@ class NotFiniteError(TrainingError):
         self.step = step
 
 
-class TimedIterator:
-    """An iterator that knows how long it was waited for."""
+class TimedIterator(Generic[T]):
+    """An iterator that measures how long it is waited for.
 
-    def __init__(self, iterator: Iterator[Batch]):
-        self._iterator = iterator
-        self.seconds = 0.0
+    Attributes:
+      waited_s: the time in `next` so far, in seconds.
+    """
 
-    def __next__(self) -> Batch:
-        begin = time.perf_counter()
-        batch = next(self._iterator)
-        self.seconds += time.perf_counter() - begin
-        return batch
+    def __init__(self, iterator: Iterator[T], clock: Clock = time.perf_counter) -> None:
+        self._iterator, self._clock = iterator, clock
+        self.waited_s = 0.0
+
+    def __next__(self) -> T:
+        begin = self._clock()
+        item = next(self._iterator)
+        self.waited_s += self._clock() - begin
+        return item
 
 
 class MetricAccumulator:
     """Collects the metrics of steps, on the devices until they are read."""
 
-    def __init__(self, bits: int, pending: Iterable[Metrics] = ()):
-        """Makes a meter.
+    def __init__(
+        self,
+        depth: int,
+        batches: TimedIterator,
+        pending: Iterable[Metrics] = (),
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        """Makes an accumulator.
 
         Args:
-          bits: of a raw symbol.
-          pending: the steps that another meter has not read yet, as its `pending` told.
+          depth: bits of a raw sample, which the compression ratio is relative to.
+          batches: where the steps' batches come from.
+          pending: steps that another accumulator has not read, as its `pending` returned them.
+          clock: tells seconds.
         """
-        self._bits = bits
+        self._depth, self._batches, self._clock = depth, batches, clock
         self._pending: deque[Metrics] = deque(pending)
-        self._in_flight = in_flight()
-        self._begin: float | None = None
-        self._waited = 0.0
+        self._max_in_flight = max_steps_in_flight()
+        self._begin: float | None = None  # The steps from the `untimed`-th on began here.
+        self._waited_s = 0.0
         self._untimed = 0
 
     def add(self, metrics: Metrics) -> None:
         """Takes a step's metrics; waits where too many steps are in flight."""
         self._pending.append(metrics)
-        if len(self._pending) >= self._in_flight:
-            jax.block_until_ready(self._pending[-self._in_flight])
+        if len(self._pending) >= self._max_in_flight:
+            jax.block_until_ready(self._pending[-self._max_in_flight])
         if self._begin is None:  # The first step compiles: its time says nothing of the others.
             jax.block_until_ready(metrics)
-            self._begin, self._untimed = time.perf_counter(), len(self._pending)
+            self._start_clock()
 
-    def restart(self, batches: TimedIterator) -> None:
+    def restart_clock(self) -> None:
         """Leaves out the time until now, not all of it spent on training, and its steps with it."""
-        self._begin, self._waited = time.perf_counter(), batches.seconds
-        self._untimed = len(self._pending)
+        if self._begin is not None:
+            self._start_clock()
 
     def pending(self, step: int) -> list[dict[str, float]]:
         """Returns the metrics of each step since the last reading, plain numbers.
@@ -95,45 +103,53 @@ class MetricAccumulator:
                 raise NotFiniteError(number)
         return steps
 
-    def read(self, step: int, batches: TimedIterator) -> dict[str, float]:
+    def read(self, step: int) -> dict[str, float]:
         """Returns the metrics of the steps since the last reading; empty if there was no audio.
 
         Raises:
-          NotFiniteError: the loss of a step is no number.
+          NotFiniteError: the loss of a step is not finite.
           TrainingError: there has been no audio for too long.
         """
         steps = self.pending(step)
         nats = sum(metrics["nats"] for metrics in steps)
         samples = sum(metrics["samples"] for metrics in steps)
         if not samples:
-            if len(steps) < _PATIENCE:
+            if len(steps) < _MAX_EMPTY_STEPS:
                 return {}
             raise TrainingError(
                 f"no audio could be read in the {len(steps)} steps up to {step}; "
                 "is its folder still there?"
             )
-        now = time.perf_counter()
-        assert self._begin is not None
-        seconds = max(now - self._begin, 1e-9)
-        timed = sum(metrics["samples"] for metrics in steps[self._untimed :])
-        reading = {
-            **rates("train", nats, samples, self._bits),
+        metrics = {
+            **loss_metrics("train", nats, samples, self._depth),
             "train/grad_norm": sum(metrics["grad_norm"] for metrics in steps) / len(steps),
             "train/learning_rate": steps[-1]["learning_rate"],
+            **self._speed(sum(metrics["samples"] for metrics in steps[self._untimed :])),
         }
-        if timed:
-            reading["train/samples_per_second"] = timed / seconds
-            reading["train/input_wait"] = min(1.0, (batches.seconds - self._waited) / seconds)
         self._pending.clear()
-        self._begin, self._waited, self._untimed = now, batches.seconds, 0
-        return reading
+        self._start_clock()
+        return metrics
+
+    def _speed(self, timed_samples: float) -> dict[str, float]:
+        if not timed_samples or self._begin is None:
+            return {}
+        seconds = max(self._clock() - self._begin, 1e-9)
+        waited_s = self._batches.waited_s - self._waited_s
+        return {
+            "train/samples_per_second": timed_samples / seconds,
+            "train/input_wait_fraction": min(1.0, waited_s / seconds),
+        }
+
+    def _start_clock(self) -> None:
+        self._begin, self._waited_s = self._clock(), self._batches.waited_s
+        self._untimed = len(self._pending)
 
 
-def rates(split: str, nats: float, samples: float, bits: int) -> dict[str, float]:
-    """Returns the figures of a split, from the sum of nats over its samples."""
+def loss_metrics(split: str, nats: float, samples: float, depth: int) -> dict[str, float]:
+    """Returns the metrics of a split, from the sum of nats over its samples."""
     loss = nats / samples
     return {
         f"{split}/loss": loss,
         f"{split}/bits_per_sample": loss / math.log(2),
-        f"{split}/compression_ratio": loss / math.log(2) / bits,
+        f"{split}/compression_ratio": loss / math.log(2) / depth,
     }

@@ -1,37 +1,76 @@
-"""What a run that goes on may change, and what hosts must agree upon."""
+"""What a run that is resumed may change, and what hosts must have in common."""
+
+import dataclasses
 
 import pytest
 
-from training.checkpoints.compatibility import check_alike, check_same
-from training.metrics.accumulator import TrainingError
+from runtime.errors import TrainingError
+from training.checkpoints.compatibility import (
+    check_hosts_agree,
+    check_resumable,
+    model_settings,
+)
 
-SAVED = {"learning_rate": 0.1, "embedding_dim": 8, "audio": "5 files"}
+
+@dataclasses.dataclass(frozen=True)
+class _Network:
+    kind: str = "transformer"
+    embedding_dim: int = 8
+    dtype: str = "float32"
 
 
-def test_what_differs_is_told_and_may_be_allowed():
+@dataclasses.dataclass(frozen=True)
+class _Config:
+    depth: int = 8
+    network: _Network = _Network()
+
+
+CONFIG = _Config()
+SAVED = {"learning_rate": 0.1, "audio": "5 files", **model_settings(CONFIG)}
+
+
+def test_settings_of_a_model_have_the_names_of_flags():
+    assert model_settings(CONFIG) == {
+        "depth": 8,
+        "network": "transformer",
+        "embedding_dim": 8,
+        "dtype": "float32",
+    }
+
+
+def test_what_differs_is_named_and_may_be_allowed():
     now = {**SAVED, "learning_rate": 0.2, "audio": "6 files"}
     message = r"audio was 5 files, is 6 files; learning_rate was 0\.1, is 0\.2\. Expected .* or "
     with pytest.raises(TrainingError, match=message + "--allow_change=audio,learning_rate; or"):
-        check_same(SAVED, now, [])
+        check_resumable(SAVED, now, [], CONFIG)
     with pytest.raises(TrainingError, match=r"settings: learning_rate was 0\.1, is 0\.2\. Exp"):
-        check_same(SAVED, now, ["audio"])
-    check_same(SAVED, now, ["audio", "learning_rate"])
+        check_resumable(SAVED, now, ["audio"], CONFIG)
+    check_resumable(SAVED, now, ["audio", "learning_rate"], CONFIG)
 
 
 @pytest.mark.parametrize("allowed", [[], ["embedding_dim"]])
 def test_a_trained_model_does_not_change_its_shape(allowed):
     with pytest.raises(TrainingError, match="embedding_dim was 8, is 16") as error:
-        check_same(SAVED, {**SAVED, "embedding_dim": 16}, allowed)
+        check_resumable(SAVED, {**SAVED, "embedding_dim": 16}, allowed, CONFIG)
     assert "--allow_change" not in str(error.value)
-    assert "to go on with it; or --fresh" in str(error.value)
+    assert "the same ones to resume it; or --fresh" in str(error.value)
+
+
+def test_a_trained_model_may_compute_in_another_dtype():
+    now = {**SAVED, "dtype": "bfloat16"}
+    with pytest.raises(
+        TrainingError, match=r"dtype was float32, is bfloat16.* --allow_change=dtype"
+    ):
+        check_resumable(SAVED, now, [], CONFIG)
+    check_resumable(SAVED, now, ["dtype"], CONFIG)
 
 
 def test_a_change_that_does_not_exist():
     with pytest.raises(TrainingError, match="--allow_change=learning: expected some of audio, "):
-        check_same(SAVED, SAVED, ["learning"])
+        check_resumable(SAVED, SAVED, ["learning"], CONFIG)
 
 
 def test_hosts_that_differ():
-    check_alike([SAVED, SAVED])
+    check_hosts_agree([SAVED, SAVED])
     with pytest.raises(TrainingError, match=r"hosts 0 and 2 differ: audio is 5 files and none\."):
-        check_alike([SAVED, SAVED, {**SAVED, "audio": "none"}])
+        check_hosts_agree([SAVED, SAVED, {**SAVED, "audio": "none"}])

@@ -1,54 +1,75 @@
-"""The rates of a run, by a clock that the test turns."""
+"""The speed of a run, by a clock that the test turns."""
 
 from typing import Any
 
-import jax
 import pytest
 
-from training.metrics import accumulator as meter
+from training.metrics.accumulator import MetricAccumulator, TimedIterator
 
 
 class _Clock:
     now = 0.0
 
-    def perf_counter(self) -> float:
+    def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = _Clock()
-    monkeypatch.setattr(meter, "time", clock)
-    monkeypatch.setattr(jax, "block_until_ready", lambda x: x)
-    monkeypatch.setattr(meter, "fetch", lambda metrics: metrics)
-    return clock
 
 
 def _step(samples: float = 100.0) -> Any:
     return {"nats": samples, "samples": samples, "grad_norm": 1.0, "learning_rate": 0.1}
 
 
-def test_a_validation_between_two_readings_changes_no_rate(clock):
-    batches = meter.TimedIterator(iter(()))
-    tested = meter.MetricAccumulator(8)
-    tested.add(_step())  # compiles
-    tested.read(1, batches)
+def test_an_iterator_measures_how_long_it_is_waited_for():
+    clock = _Clock()
+
+    def slow():
+        for item in "ab":
+            clock.now += 3.0
+            yield item
+
+    items = TimedIterator(slow(), clock)
+    assert next(items) == "a"
+    clock.now += 50.0
+    assert next(items) == "b"
+    assert items.waited_s == 6.0
+
+
+def test_a_validation_between_two_readings_does_not_count_as_training():
+    clock = _Clock()
+    batches: TimedIterator = TimedIterator(iter(()), clock)
+    accumulator = MetricAccumulator(8, batches, clock=clock)
+    accumulator.add(_step())  # compiles
+    accumulator.read(1)
     for number in range(2, 12):
         clock.now += 2.0  # 50 samples a second
-        batches.seconds += 1.0
-        tested.add(_step())
+        batches.waited_s += 1.0
+        accumulator.add(_step())
         if number == 7:
             clock.now += 1000.0  # validates
-            batches.seconds += 7.0  # before it asks for its next batch
-            tested.restart(batches)
-    reading = tested.read(11, batches)
-    assert reading["train/samples_per_second"] == pytest.approx(50)
-    assert reading["train/input_wait"] == pytest.approx(0.5)
-    assert reading["train/loss"] == pytest.approx(1)
+            batches.waited_s += 7.0  # before it asks for its next batch
+            accumulator.restart_clock()
+    metrics = accumulator.read(11)
+    assert metrics["train/samples_per_second"] == pytest.approx(50)
+    assert metrics["train/input_wait_fraction"] == pytest.approx(0.5)
+    assert metrics["train/loss"] == pytest.approx(1)
 
 
-def test_right_after_a_validation_there_is_no_rate(clock):
-    tested, batches = meter.MetricAccumulator(8), meter.TimedIterator(iter(()))
-    tested.add(_step())
-    tested.restart(batches)
-    assert "train/samples_per_second" not in tested.read(1, batches)
+def test_the_wait_for_the_first_batch_does_not_count():
+    """It opens the files, and the step after it compiles."""
+    clock = _Clock()
+    batches: TimedIterator = TimedIterator(iter(()), clock)
+    accumulator = MetricAccumulator(8, batches, clock=clock)
+    batches.waited_s += 60.0
+    accumulator.add(_step())
+    clock.now += 2.0
+    batches.waited_s += 1.0
+    accumulator.add(_step())
+    metrics = accumulator.read(2)
+    assert metrics["train/samples_per_second"] == pytest.approx(50)
+    assert metrics["train/input_wait_fraction"] == pytest.approx(0.5)
+
+
+def test_right_after_a_validation_there_is_no_speed():
+    accumulator = MetricAccumulator(8, TimedIterator(iter(())))
+    accumulator.add(_step())
+    accumulator.restart_clock()
+    assert "train/samples_per_second" not in accumulator.read(1)

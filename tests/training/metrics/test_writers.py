@@ -9,7 +9,10 @@ import time
 
 import pytest
 
-from training.metrics import writers
+from training.metrics.jsonl import JsonlWriter, Position
+from training.metrics.tensorboard import TensorBoardWriter
+from training.metrics.wandb import WandbWriter
+from training.metrics.writers import MultiWriter, make_writers
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +31,7 @@ def _lines(path):
 def test_jsonl(tmp_path):
     path = tmp_path / "metrics.jsonl"
     for step in (1, 2):  # the second appends
-        writer = writers.JsonlWriter(path)
+        writer = JsonlWriter(path)
         writer.write(step, {"train/loss": 0.1 + step})
         assert len(_lines(path)) == step  # before close: a killed run keeps it
         writer.close()
@@ -36,7 +39,7 @@ def test_jsonl(tmp_path):
 
 
 def test_jsonl_without_nan(tmp_path):
-    writer = writers.JsonlWriter(tmp_path / "m.jsonl")
+    writer = JsonlWriter(tmp_path / "m.jsonl")
     writer.write(1, {"a": float("nan"), "b": float("inf"), "c": float("-inf")})
     writer.close()
     assert _lines(tmp_path / "m.jsonl") == [
@@ -46,7 +49,7 @@ def test_jsonl_without_nan(tmp_path):
 
 def test_jsonl_on_a_full_disk_keeps_whole_lines(tmp_path, caplog):
     path = tmp_path / "m.jsonl"
-    writer = writers.MultiWriter([writers.JsonlWriter(path)])
+    writer = MultiWriter([JsonlWriter(path)])
     writer.write(1, {"a": 1.0})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, hard))
@@ -64,8 +67,8 @@ def test_jsonl_on_a_full_disk_keeps_whole_lines(tmp_path, caplog):
 
 def test_tensorboard(tmp_path):
     tf = pytest.importorskip("tensorflow")
-    writer = writers.TensorBoardWriter(tmp_path)
-    writer.write(1, {"train/loss": 0.5, "train/input_wait": 0.25})
+    writer = TensorBoardWriter(tmp_path)
+    writer.write(1, {"train/loss": 0.5, "train/input_wait_fraction": 0.25})
     writer.write(2, {"train/loss": 0.125})
     writer.close()
     (path,) = map(str, tmp_path.iterdir())
@@ -75,7 +78,11 @@ def test_tensorboard(tmp_path):
         for value in event.summary.value:
             assert value.metadata.plugin_data.plugin_name == "scalars"
             seen.append((event.step, value.tag, float(tf.make_ndarray(value.tensor))))
-    expected = [(1, "train/loss", 0.5), (1, "train/input_wait", 0.25), (2, "train/loss", 0.125)]
+    expected = [
+        (1, "train/loss", 0.5),
+        (1, "train/input_wait_fraction", 0.25),
+        (2, "train/loss", 0.125),
+    ]
     assert seen == expected
 
 
@@ -88,7 +95,7 @@ class _Failing:
 
 def test_one_failing_writer_is_one_warning_and_the_others_go_on(tmp_path, caplog):
     path = tmp_path / "m.jsonl"
-    writer = writers.MultiWriter([_Failing(), writers.JsonlWriter(path)])
+    writer = MultiWriter([_Failing(), JsonlWriter(path)])
     for step in (1, 2):
         writer.write(step, {"a": 1.0})
     writer.close()
@@ -97,13 +104,13 @@ def test_one_failing_writer_is_one_warning_and_the_others_go_on(tmp_path, caplog
 
 
 def test_a_file_is_taken_back_to_where_it_was(tmp_path):
-    writer = writers.JsonlWriter(tmp_path / "m.jsonl")
+    writer = JsonlWriter(tmp_path / "m.jsonl")
     writer.write(1, {"a": 1.0})
     position = json.loads(json.dumps(writer.position()))
     writer.write(2, {"a": 2.0})
     writer.close()
-    writer = writers.JsonlWriter(tmp_path / "m.jsonl")
-    writer.rewind(writers.Position(*position))
+    writer = JsonlWriter(tmp_path / "m.jsonl")
+    writer.rewind(Position(*position))
     writer.write(2, {"a": 3.0})
     writer.close()
     assert [line["a"] for line in _lines(tmp_path / "m.jsonl")] == [1, 3]
@@ -112,12 +119,12 @@ def test_a_file_is_taken_back_to_where_it_was(tmp_path):
 def test_a_file_of_another_run_is_left_as_it_is(tmp_path, caplog):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        writer = writers.MultiWriter([writers.JsonlWriter(tmp_path / name / "m.jsonl")])
+        writer = MultiWriter([JsonlWriter(tmp_path / name / "m.jsonl")])
         writer.write(1, {name: 1.0})
         position = writer.position()
         writer.close()
     before = (tmp_path / "one" / "m.jsonl").read_bytes()
-    other = writers.MultiWriter([writers.JsonlWriter(tmp_path / "one" / "m.jsonl")])
+    other = MultiWriter([JsonlWriter(tmp_path / "one" / "m.jsonl")])
     other.rewind(position)
     other.close()
     assert (tmp_path / "one" / "m.jsonl").read_bytes() == before
@@ -125,21 +132,17 @@ def test_a_file_of_another_run_is_left_as_it_is(tmp_path, caplog):
 
 
 def test_the_clock_has_a_file_of_its_own(tmp_path):
-    writer = writers.make_writers(
-        str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={}
-    )
-    writer.write(3, {"seconds": 2.0, "train/loss": 1.0, "train/input_wait": 0.5})
+    writer = make_writers(str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={})
+    writer.write(3, {"wall_time_s": 2.0, "train/loss": 1.0, "train/input_wait_fraction": 0.5})
     writer.close()
     assert _lines(tmp_path / "metrics.jsonl") == [{"step": 3, "train/loss": 1.0}]
     assert _lines(tmp_path / "timing.jsonl") == [
-        {"step": 3, "seconds": 2.0, "train/input_wait": 0.5}
+        {"step": 3, "wall_time_s": 2.0, "train/input_wait_fraction": 0.5}
     ]
 
 
 def test_make_writers(tmp_path):
-    writer = writers.make_writers(
-        str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={}
-    )
+    writer = make_writers(str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={})
     writer.write(3, {"valid/loss": 1.0})
     writer.close()
     assert _lines(tmp_path / "metrics.jsonl") == [{"step": 3, "valid/loss": 1.0}]
@@ -149,9 +152,7 @@ def test_make_writers(tmp_path):
 def test_make_writers_names_what_it_cannot_open(tmp_path, caplog):
     (tmp_path / "metrics.jsonl").mkdir()
     (tmp_path / "tensorboard").write_text("a file")
-    writer = writers.make_writers(
-        str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={}
-    )
+    writer = make_writers(str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={})
     writer.write(1, {"a": 1.0})
     writer.close()
     jsonl, tensorboard = _messages(caplog)
@@ -209,7 +210,7 @@ def fake_wandb(tmp_path, monkeypatch):
 def _run_wandb(tmp_path, start_seconds=10.0, close_seconds=10.0):
     """A run of two steps. Returns the seconds it spent in writing and in closing."""
     start = time.monotonic()
-    writer = writers.WandbWriter(
+    writer = WandbWriter(
         "project",
         "name",
         {"seed": 42},

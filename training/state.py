@@ -1,0 +1,111 @@
+"""What training changes, and how checkpoints name it.
+
+D local devices.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from runtime.errors import TrainingError
+from runtime.parallel import replicate, unreplicate
+from training.config import TrainingConfig
+from training.optimizer import make_optimizer
+
+
+@flax.struct.dataclass
+class TrainState:
+    """What a step changes; on every local device, so each leaf is [D, ...]."""
+
+    step: jax.Array  # int32 []
+    params: Any
+    opt_state: optax.OptState
+
+
+@dataclasses.dataclass(kw_only=True)
+class LoopState:
+    """Where the training loop is, in JSON values.
+
+    Attributes:
+      step: steps done.
+      skipped_batches: batches that were left out, see `CheckpointConfig.on_nan`.
+      wall_time_s: time that the run has taken, in seconds.
+      pending: metrics of the steps that are not logged yet.
+      train: the last logged metrics.
+      valid: those of the last validation.
+      valid_step: the step of that validation, or -1.
+      best_bits_per_sample: the lowest of all validations.
+      must_validate: whether a validation is due that a signal has interrupted.
+    """
+
+    step: int = 0
+    skipped_batches: int = 0
+    wall_time_s: float = 0.0
+    pending: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    train: dict[str, float] = dataclasses.field(default_factory=dict)
+    valid: dict[str, float] = dataclasses.field(default_factory=dict)
+    valid_step: int = -1
+    best_bits_per_sample: float | None = None
+    must_validate: bool = False
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Returns the state that `dataclasses.asdict` took apart."""
+        return cls(**values)
+
+
+def init_state(params: Any, config: TrainingConfig) -> TrainState:
+    """Returns the state before the first step, on every local device."""
+    return replicate(_initial_state(params, config))
+
+
+def state_arrays(state: TrainState) -> dict[str, np.ndarray]:
+    """Returns copies of a state's arrays, without the device axis, by their paths.
+
+    Paths of parameters are those of the model file, such as "params/blocks_0/qkv/kernel"; there are
+    "opt_state/..." and "step" besides.
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    # Copies: the next step is given the memory of these.
+    return {_join(path): np.array(unreplicate(leaf)) for path, leaf in leaves}
+
+
+def restore_state(
+    arrays: Mapping[str, np.ndarray], params: Any, config: TrainingConfig
+) -> TrainState:
+    """Returns the state that `state_arrays` took apart, on every local device.
+
+    Args:
+      arrays: the arrays by their paths.
+      params: parameters of the model, or their shapes and types.
+      config: gives the optimizer.
+
+    Raises:
+      TrainingError: the arrays are those of another model or optimizer.
+    """
+    shapes = jax.eval_shape(lambda params: _initial_state(params, config), params)
+    leaves, tree = jax.tree_util.tree_flatten_with_path(shapes)
+    expected = {_join(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
+    found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    for name in expected.keys() | found.keys():
+        if expected.get(name) != found.get(name):
+            raise TrainingError(
+                f"the checkpoint does not fit the model: {name} is {found.get(name, 'missing')}, "
+                f"expected {expected.get(name, 'nothing')}; --fresh begins anew"
+            )
+    return replicate(jax.tree.unflatten(tree, [arrays[name] for name in expected]))
+
+
+def _initial_state(params: Any, config: TrainingConfig) -> TrainState:
+    step = jnp.zeros((), jnp.int32)
+    return TrainState(step=step, params=params, opt_state=make_optimizer(config).init(params))
+
+
+def _join(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
