@@ -10,6 +10,7 @@ from pipeline.dataset import iterate, make_dataset
 from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_chunks import is_scored
 from pipeline.wav.encoding import Encoding
+from runtime.formatting import format_duration
 
 
 def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
@@ -17,7 +18,7 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
     files, table = corpus.catalogue, corpus.catalogue.files
     seconds = files.take(table.frames) / files.take(table.sample_rates)
     rows = [
-        ("files", f"{len(files):,} with {_duration(seconds.sum())} of audio"),
+        ("files", f"{len(files):,} with {format_duration(seconds.sum())} of audio"),
         (
             "length of a file",
             f"{seconds.min():,.2f} to {seconds.max():,.2f} s, median {np.median(seconds):,.2f} s",
@@ -85,13 +86,6 @@ def _side(chunks: Chunks) -> str:
         "sample": chunks.num_samples,
     }
     return ", ".join(f"{count:,} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("hours", 3600), ("minutes", 60)):
-        if seconds >= length:
-            return f"{seconds / length:,.1f} {unit}"
-    return f"{seconds:.2f} seconds"
 
 
 def _channels(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Local and remote files: writes that fail, and file systems that are not there."""
+"""Files of this machine and of others, and what it takes to reach them."""
 
 import contextlib
 import os
@@ -6,13 +6,54 @@ import sys
 import types
 
 import pytest
+import tensorflow as tf
 
 from runtime import filesystem
 from runtime.errors import DataError, MissingDependencyError
 
 
+@pytest.fixture(params=["local", "ram"])
+def folder(request, tmp_path):
+    """A folder of this machine, and one of a file system that only TensorFlow knows."""
+    path = str(tmp_path) if request.param == "local" else f"ram://{tmp_path.name}"
+    tf.io.gfile.makedirs(path)
+    return path
+
+
+def test_what_is_written_is_read(folder):
+    path = f"{folder}/a"
+    assert not filesystem.exists(path)
+    filesystem.write_atomically(path, [b"first ", memoryview(b"content")])
+    assert filesystem.exists(path)
+    assert filesystem.stat(path)[0] == 13
+    assert filesystem.read_bytes(path) == b"first content"
+    with filesystem.open_for_reads(path) as read_at:
+        assert [read_at(6, 3), read_at(0, 2), read_at(10, 9), read_at(13, 1)] == [
+            b"con",
+            b"fi",
+            b"ent",
+            b"",
+        ]
+    filesystem.write_bytes_atomically(path, b"new")
+    assert filesystem.read_bytes(path) == b"new"
+    assert tf.io.gfile.listdir(folder) == ["a"]
+
+
+def test_a_missing_file_is_an_error_of_the_system(folder):
+    for read in (filesystem.stat, filesystem.read_bytes):
+        with pytest.raises(FileNotFoundError):
+            read(f"{folder}/none")
+
+
+def test_absolute_paths(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert filesystem.absolute("~/a") == str(tmp_path / "a")
+    assert filesystem.absolute("a") == os.path.join(os.getcwd(), "a")
+    assert filesystem.absolute("gs://bucket/a") == "gs://bucket/a"
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = tmp_path / "a.bin"
+    path = tmp_path / "cache.catalogue"
     filesystem.write_bytes_atomically(str(path), b"old")
 
     def fail(*args):
@@ -22,13 +63,12 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         filesystem.write_bytes_atomically(str(path), b"new")
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a.bin"]
+    assert os.listdir(tmp_path) == ["cache.catalogue"]
 
 
 @contextlib.contextmanager
 def tensorflow_io(monkeypatch, module, schemes):
     """Puts a stand-in in place of tensorflow-io, which registers these schemes."""
-    tf = pytest.importorskip("tensorflow")
     monkeypatch.setitem(sys.modules, "tensorflow_io", module)
     answers = iter([["gs", "ram", "file", ""], schemes])
     monkeypatch.setattr(tf.io.gfile, "get_registered_schemes", lambda: next(answers))
@@ -37,30 +77,28 @@ def tensorflow_io(monkeypatch, module, schemes):
 
 
 @pytest.mark.parametrize(
-    "module, schemes, error, message",
+    ("module", "schemes", "message"),
     [
         (
             None,
             [],
-            MissingDependencyError,
             r"s3:// paths need tensorflow-io: pip install 'wavestream\[io\]'",
         ),
         (
             "0.37.1",
             ["gs", ""],
-            MissingDependencyError,
             r"tensorflow-io 0\.37\.1 cannot load .*\[io\]",
         ),
-        ("0.37.1", ["az", "s3", ""], None, ""),
+        ("0.37.1", ["az", "s3", ""], ""),
     ],
 )
-def test_schemes_of_tensorflow_io(monkeypatch, module, schemes, error, message):
+def test_schemes_of_tensorflow_io(monkeypatch, module, schemes, message):
     stand_in = module and types.SimpleNamespace(__version__=module)
     with tensorflow_io(monkeypatch, stand_in, schemes):
-        if error is None:
+        if not message:
             filesystem.require_filesystem("s3://bucket/folder")
             return
-        with pytest.raises(error, match=message):
+        with pytest.raises(MissingDependencyError, match=message):
             filesystem.require_filesystem("s3://bucket/folder")
 
 

@@ -70,29 +70,29 @@ def test_a_bucket_is_catalogued_and_streamed(run):
         "from pipeline.catalogue.catalogue import build_catalogue\n"
         "from pipeline.reading.chunks import Chunks\n"
         "from pipeline.config import PipelineConfig\n"
-        "from pipeline.dataset import make_dataset\n"
+        "from pipeline.dataset import iterate, make_dataset\n"
         "found = build_catalogue(['s3://corpus/music'])\n"
-        "config = PipelineConfig(chunk_size=200, batch_size=2, use_16bit=True)\n"
+        "config = PipelineConfig(chunk_size=200, batch_size=2, depth=16)\n"
         "chunks = Chunks(catalogue=found, config=config)\n"
-        "symbols = []\n"
-        "for batch in make_dataset(chunks, one_pass=True).as_numpy_iterator():\n"
-        "    for row, length in zip(batch['symbols'][0], batch['lengths'][0]):\n"
-        "        symbols += row[:length].tolist()\n"
-        "print(json.dumps([[*found.names], found.frames.tolist(), sorted(symbols)]))\n"
+        "samples = []\n"
+        "for batch in iterate(make_dataset(chunks, one_pass=True)):\n"
+        "    for row, stop in zip(batch['samples'][0], batch['stop'][0]):\n"
+        "        samples += row[:stop].tolist()\n"
+        "print(json.dumps([[*found.names], found.frames.tolist(), sorted(samples)]))\n"
     )
     # tensorflow-io 0.37.1 aborts any process that has used s3://, unless we prevent it.
     assert result.returncode == 0, result.stderr
-    names, frames, symbols = json.loads(result.stdout)
+    names, frames, samples = json.loads(result.stdout)
     assert names == ["deep/mono.WAV", "stereo.wav"]
     assert frames == [700, 300]
     mono, stereo = np.arange(700), np.arange(600).reshape(300, 2).sum(axis=1) // 2 >> 8
-    assert symbols == sorted((np.concatenate([mono, stereo]) + 32768).tolist())
+    assert samples == sorted(np.concatenate([mono, stereo]).tolist())
 
 
 def test_exit_codes_survive(run):
     result = run(
         "import atexit, sys\n"
-        "from pipeline import filesystem\n"
+        "from runtime import filesystem\n"
         "filesystem.require_filesystem('s3://corpus')\n"
         "filesystem.read_bytes('s3://corpus/music/notes.txt')\n"
         "atexit.register(print, 'cleaned up')\n"
@@ -103,7 +103,8 @@ def test_exit_codes_survive(run):
 
 def test_a_missing_folder_is_named(run):
     result = run(
-        "from pipeline import catalogue\ncatalogue.build_catalogue(['s3://corpus/nothing'])\n"
+        "from pipeline.catalogue.catalogue import build_catalogue\n"
+        "build_catalogue(['s3://corpus/nothing'])\n"
     )
     assert result.returncode == 1
     assert "s3://corpus/nothing" in result.stderr.strip().splitlines()[-1]

@@ -8,6 +8,7 @@ import hypothesis.strategies as st
 import pytest
 
 from pipeline.data_service.client import ReorderBuffer
+from pipeline.reading.read_chunks import READS_TOKEN
 
 
 class Service:
@@ -136,7 +137,7 @@ def test_a_service_a_little_behind_catches_up():
 
 
 def test_another_version_is_named(log):
-    error = ValueError("ValueError: Could not find callback with key=wavestream_read_ranges_1 in")
+    error = ValueError(f"ValueError: Could not find callback with key={READS_TOKEN} in")
     Service([error]).batches(1)
     assert "a worker runs another version of wavestream" in log.messages[0]
 

@@ -172,8 +172,8 @@ import sys
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.reading.chunks import Chunks
 from pipeline.config import PipelineConfig
+from pipeline.data_service.client import distributed_batches
 
-distributed._PATIENCE = float(sys.argv[3])
 config = PipelineConfig(chunk_size=16, batch_size=8, shuffle_window=8)
 chunks = Chunks(catalogue=build_catalogue([sys.argv[1]]), config=config)
 batches = distributed_batches(chunks, service=sys.argv[2], patience=float(sys.argv[3]))
