@@ -14,8 +14,9 @@ _COLUMN = 28  # Where the meanings of flags begin.
 
 def overview(commands: Commands) -> str:
     """Returns the list of commands."""
-    lines = [f"  {name:<{_COLUMN - 2}}{cmd.doc.splitlines()[0]}" for name, cmd in commands.items()]
-    return "\n".join(["Commands (python main.py COMMAND --help shows the flags of one):", *lines])
+    lines = ["Commands (python main.py COMMAND --help shows the flags of one):"]
+    lines += [f"  {name:<14}{command.doc.splitlines()[0]}" for name, command in commands.items()]
+    return "\n".join(lines)
 
 
 def describe(name: str, command: Command) -> str:

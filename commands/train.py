@@ -50,11 +50,11 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     devices.keep_tensorflow_off_accelerators()
     import jax
 
+    devices.share_cores(config.pipeline.batch_size)
+    check_devices(config.pipeline.batch_size, jax.device_count())
     from models.build import build_model
     from training.run import run as train
 
-    devices.share_cores(config.pipeline.batch_size)
-    check_devices(config.pipeline.batch_size, jax.device_count())
     model = build_model(model_config, platform=devices.platform())
     result = train(config, model, as_flagfile(values))
     return None if result.signal is None else 128 + result.signal

@@ -14,12 +14,18 @@ DEPTHS = (8, 16)
 DTYPES = ("float32", "bfloat16")
 
 
+def _require_positive(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ConfigError(f"{name} must be at least 1, got {getattr(config, name)}")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FixedPredictorsConfig:
     """The predictors of Shorten and FLAC: polynomials through the last samples.
 
     Attributes:
-      num_predictors: P, of degree -1 (always zero) to P - 2.
+      num_predictors: P, of degree -1 (always zero) to P - 2; at least 2.
       window: samples over which their errors are averaged, and that the network reads; a power of
         two.
     """
@@ -29,7 +35,9 @@ class FixedPredictorsConfig:
     window: int = 16
 
     def __post_init__(self) -> None:
-        _require_positive(self, "num_predictors", "window")
+        _require_positive(self, "window")
+        if self.num_predictors < 2:
+            raise ConfigError(f"num_predictors must be at least 2, got {self.num_predictors}")
         if self.window & (self.window - 1):
             raise ConfigError(f"window must be a power of two, got {self.window}")
 
@@ -142,9 +150,3 @@ def _part(name: str, values: Mapping[str, Any]) -> Any:
     if kind not in kinds:
         raise ConfigError(f"{name} of kind {kind!r}: expected one of {', '.join(kinds)}")
     return kinds[kind](**{key: value for key, value in values.items() if key != "kind"})
-
-
-def _require_positive(config: Any, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{name} must be at least 1, got {getattr(config, name)}")

@@ -8,10 +8,12 @@ B rows of a batch (any leading axes, on the host), L samples in a chunk.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import jax
 import numpy as np
+
+if TYPE_CHECKING:
+    import jax
 
 Batch = Mapping[str, np.ndarray]
 """Chunks of audio, as `pipeline.dataset.make_dataset` makes them.
@@ -39,16 +41,16 @@ class Model(Protocol):
     def prepare(self, batch: Batch) -> Inputs:
         """Returns what the model reads: on the host, a pure function of the batch alone."""
 
-    def init(self, key: jax.Array) -> Params:
+    def init(self, key: "jax.Array") -> Params:
         """Returns fresh parameters."""
 
-    def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
+    def log_likelihood(self, params: Params, inputs: Inputs) -> "jax.Array":
         """Returns the log-probability of each sample in nats, float32 [B, L].
 
         It is per sample, however many symbols the model makes of one.
         """
 
-    def cost_parts(self, params: Params, inputs: Inputs) -> dict[str, jax.Array]:
+    def cost_parts(self, params: Params, inputs: Inputs) -> "dict[str, jax.Array]":
         """Returns the nats of each sample's parts, float32 [B, L] each, by the part's name.
 
         Their sum is the cost, the negative log-likelihood. A model that knows no parts returns one.

@@ -1,9 +1,11 @@
-"""The model file: a `.npz` of readable keys that rebuilds the model and its pipeline.
+"""The model file: an `.npz` of readable keys that rebuilds a model and its data pipeline.
 
-    params/block_0/attention/query/kernel    one array a parameter
-    settings                                 JSON text: what rebuilds model and pipeline
-    dtypes                                   JSON text: the types that npy cannot name
-    format_version                           FORMAT_VERSION
+    params/network/blocks_0/qkv/kernel   one array a parameter
+    model                                JSON text: the model's whole config
+    data                                 JSON text: how files became samples, and which files
+    training                             JSON text: steps and metrics
+    dtypes                               JSON text: the types that npy cannot name
+    format_version                       FORMAT_VERSION
 
 Local files need NumPy only; paths with a scheme (`gs://`) go through TensorFlow.
 """
@@ -15,81 +17,84 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from models.build import build_model
 from models.config import ModelConfig
-from pipeline.config import PipelineConfig
+from models.interface import Model
 from runtime import filesystem
+from runtime.errors import DataError
 
-if TYPE_CHECKING:
-    from models.networks.transformer import Transformer
-
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _ROOT = "params"
+_TEXTS = ("model", "data", "training", "dtypes")
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LoadedModel:
-    """A model file's content: a nested dict of arrays, and the settings that built it."""
+class ModelFile:
+    """What a model file holds.
+
+    Attributes:
+      path: where it was read from.
+      params: nested dict of arrays.
+      config: the model's config, JSON values.
+      data: how files became samples, and which files, JSON values; not for models to interpret.
+      training: how far it was trained, and to which metrics, JSON values.
+    """
 
     path: str
     params: dict[str, Any] = dataclasses.field(repr=False)
-    settings: dict[str, Any]
+    config: dict[str, Any]
+    data: dict[str, Any]
+    training: dict[str, Any]
 
-    def model(self) -> "Transformer":
-        """Returns the model; `model.apply({"params": params}, symbols, method=...)` runs it."""
-        from models.networks.transformer import Transformer
+    def build(self, *, platform: str = "cpu") -> Model:
+        """Returns the model, see `build_model`. Raises ConfigError for one that is not known."""
+        return build_model(ModelConfig.from_json(self.config), platform=platform)
 
-        return Transformer(ModelConfig(**self.settings["model"]))
-
-    def pipeline(self) -> PipelineConfig:
-        """Returns how files became the symbols that the model was trained on."""
-        return PipelineConfig(**self.settings["pipeline"])
-
-    def check_params(self) -> None:
-        """Finds out whether the parameters are those of the model in the settings.
-
-        Raises:
-            ValueError: If one is missing, or has another shape, or is not of this model.
-        """
+    def check_params(self, model: Model) -> None:
+        """Raises DataError where parameters are missing, superfluous, or of another shape."""
         import jax
-        from flax.traverse_util import flatten_dict
 
-        from models.networks.transformer import init_params
-
-        config = ModelConfig(**self.settings["model"])
-        variables = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
-        found, expected = (
-            {key: list(array.shape) for key, array in flatten_dict(params, sep="/").items()}
-            for params in (self.params, variables["params"])
+        expected = jax.eval_shape(model.init, jax.random.key(0))
+        found, wanted = (
+            {key: list(np.shape(array)) for key, array in _flatten(_ROOT, params)}
+            for params in (self.params or {"": np.zeros(0)}, jax.tree.map(_like, expected))
         )
-        wrong = [key for key in {**expected, **found} if found.get(key) != expected.get(key)]
+        wrong = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
         if wrong:
-            key = wrong[0]
-            raise ValueError(
-                f"{self.path}: the parameters are not those of the model in its settings; the "
-                f"first of {len(wrong)} that differ, {_ROOT}/{key}: found "
-                f"{_shape(found.get(key))}, expected {_shape(expected.get(key))}"
+            raise DataError(
+                f"{self.path}: the parameters do not fit the model's config; the first of "
+                f"{len(wrong)} that differ, {wrong[0]}: found shape {found.get(wrong[0])}, "
+                f"expected {wanted.get(wrong[0])}"
             )
 
 
 def save_model(
-    path: str | os.PathLike[str], params: Mapping[str, Any], settings: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    params: Mapping[str, Any],
+    *,
+    model: Mapping[str, Any],
+    data: Mapping[str, Any],
+    training: Mapping[str, Any],
 ) -> None:
     """Writes a model file atomically: `path` holds the old file or the whole new one.
 
     Args:
-        path: Where to, in a directory that exists; local or with a scheme.
-        params: Nested mappings of arrays, no level empty, names without "/".
-        settings: JSON values. (Tuples come back as lists.)
+      path: where to, in a directory that exists; local or with a scheme.
+      params: nested mappings of arrays, no level empty, names without "/".
+      model: the model's config, such as `dataclasses.asdict` makes it. JSON values, as all that
+        follows. (Tuples come back as lists.)
+      data: how files became samples, and which files.
+      training: how far it was trained.
 
     Raises:
-        ValueError: If a name, an array or a setting cannot be stored.
-        OSError: If the file cannot be written; what stood there before stays.
-        ImportError: If the path's scheme needs tensorflow-io, which is missing.
+      ValueError: a name, an array or a setting cannot be stored.
+      OSError: the file cannot be written; what stood there before stays.
+      MissingDependencyError: the path's scheme needs tensorflow-io.
     """
     path = os.fspath(path)
     filesystem.require_filesystem(path)
@@ -101,27 +106,22 @@ def save_model(
             array = array.view(f"u{array.dtype.itemsize}")
         arrays[key] = array
     try:
-        settings_text = json.dumps(settings, allow_nan=False)
+        values = zip(_TEXTS, (model, data, training, dtypes), strict=True)
+        texts = {name: json.dumps(value, allow_nan=False) for name, value in values}
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: the settings must be JSON values: {error}") from error
+        raise ValueError(f"{path}: settings must be JSON values: {error}") from error
     content = io.BytesIO()
-    np.savez(
-        content,
-        format_version=FORMAT_VERSION,
-        settings=settings_text,
-        dtypes=json.dumps(dtypes),
-        **arrays,
-    )
+    np.savez(content, format_version=FORMAT_VERSION, **texts, **arrays)
     filesystem.write_bytes_atomically(path, content.getvalue())
 
 
-def load_model(path: str | os.PathLike[str]) -> LoadedModel:
+def load_model(path: str | os.PathLike[str]) -> ModelFile:
     """Reads a model file back, bit for bit and type for type.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is not a whole wavestream model of a known version.
-        OSError, ImportError: If it cannot be reached.
+      FileNotFoundError: there is no such file.
+      DataError: the file is not a whole wavestream model of this version.
+      OSError, MissingDependencyError: it cannot be reached.
     """
     path = os.fspath(path)
     filesystem.require_filesystem(path)
@@ -130,13 +130,13 @@ def load_model(path: str | os.PathLike[str]) -> LoadedModel:
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: no such model file") from error
     if not content.startswith(_ZIP_MAGIC):
-        raise ValueError(f"{path}: not a model file: expected the .npz that training writes")
+        raise DataError(f"{path}: not a model file: expected the .npz that training writes")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             _check_format(path, archive)
             return _unpack(path, archive)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(
+        raise DataError(
             f"{path}: the model file is truncated or damaged ({error}): copy or train it again"
         ) from error
 
@@ -145,7 +145,7 @@ def _flatten(prefix: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, np.nda
     if not tree:
         raise ValueError(f"{prefix} is empty: expected arrays or mappings of arrays")
     for name, value in tree.items():
-        if not isinstance(name, str) or not name or "/" in name:
+        if not isinstance(name, str) or "/" in name:
             raise ValueError(f"{prefix} has the name {name!r}: expected text without '/'")
         key = f"{prefix}/{name}"
         if isinstance(value, Mapping):
@@ -157,20 +157,28 @@ def _flatten(prefix: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, np.nda
         yield key, array
 
 
+def _like(shape: Any) -> np.ndarray:
+    """Returns an array of a shape, of no memory to speak of."""
+    return np.broadcast_to(np.zeros((), shape.dtype), shape.shape)
+
+
 def _check_format(path: str, archive: Mapping[str, np.ndarray]) -> None:
-    if not {"format_version", "settings", "dtypes"} <= archive.keys():
+    if "format_version" not in archive:
         found = ", ".join(list(archive)[:4]) or "nothing"
-        raise ValueError(f"{path}: an .npz, but not of a wavestream model (it holds {found})")
+        raise DataError(f"{path}: an .npz, but not of a wavestream model (it holds {found})")
     version = int(archive["format_version"])
-    if version > FORMAT_VERSION:
-        raise ValueError(
-            f"{path}: the model file has format version {version}, this wavestream reads up to "
-            f"{FORMAT_VERSION}: update wavestream"
+    if version != FORMAT_VERSION:
+        raise DataError(
+            f"{path}: the model file has format version {version}, this wavestream reads version "
+            f"{FORMAT_VERSION}: use the wavestream that wrote it, or train the model again"
         )
 
 
-def _unpack(path: str, archive: Mapping[str, np.ndarray]) -> LoadedModel:
-    dtypes = json.loads(str(archive["dtypes"]))
+def _unpack(path: str, archive: Mapping[str, np.ndarray]) -> ModelFile:
+    try:
+        model, data, training, dtypes = (json.loads(str(archive[name])) for name in _TEXTS)
+    except KeyError as error:
+        raise DataError(f"{path}: a model file without {error}: copy or train it again") from error
     params: dict[str, Any] = {}
     for key in archive:
         if not key.startswith(f"{_ROOT}/"):
@@ -181,11 +189,7 @@ def _unpack(path: str, archive: Mapping[str, np.ndarray]) -> LoadedModel:
             tree = tree.setdefault(level, {})
         array = archive[key]
         tree[name] = array.view(_extended_dtype(dtypes[key])) if key in dtypes else array
-    return LoadedModel(path=path, params=params, settings=json.loads(str(archive["settings"])))
-
-
-def _shape(shape: list[int] | None) -> str:
-    return "none" if shape is None else f"the shape {shape}"
+    return ModelFile(path=path, params=params, config=model, data=data, training=training)
 
 
 def _extended_dtype(name: str) -> np.dtype:

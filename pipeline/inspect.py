@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.corpus import Corpus, describe_skipped
-from pipeline.dataset import make_dataset
+from pipeline.dataset import iterate, make_dataset
 from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_chunks import is_scored
 from pipeline.wav.encoding import Encoding
@@ -61,7 +61,7 @@ def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
 
 def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
     """Returns what one batch looks like, as rows of label and text; reads it."""
-    batch = next(make_dataset(corpus.train).take(1).as_numpy_iterator())
+    batch = next(iterate(make_dataset(corpus.train).take(1)))
     samples = batch["samples"]
     scored = samples[is_scored(batch)]
     full_scale = 2 ** (corpus.train.config.depth - 1)

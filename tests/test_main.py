@@ -1,137 +1,226 @@
-"""The command line: what it answers at once, and that it never shows a traceback."""
+"""The command line: which command is meant, its help, and how errors end the process."""
 
+import json
 import os
-import shlex
+import re
 import subprocess
 import sys
+import xml.etree.ElementTree
 
-import numpy as np
 import pytest
 
 import main
-from models.model_file import save_model
-from pipeline.wav.encoding import Encoding
-from tests.command_line import ROOT, error_of, parsed
+from runtime.errors import ConfigError, UserError
+from runtime.logging import start_logging
+from tests.command_line import ROOT, error_of, parsed, run_main
 from tests.evaluation.runs.test_run_dir import write_run
-from tests.wav_files import random_frames, write_wav
+
+WITH_TOY = {**main.COMMANDS, "toy": "tests.commands.toy"}
 
 
-def _run(*args, cwd=None, **kwargs):
+def _run(*args, **kwargs):
     command = [sys.executable, str(ROOT / "main.py"), *args]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=60, **kwargs)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **kwargs)
 
 
-@pytest.mark.parametrize("arg", ["--help", "--helpshort", "--helpfull"])
-def test_help_shows_every_flag(arg):
-    shown = _run(arg)
-    assert shown.stderr == ""
-    assert "python main.py inspect --audio_dir=~/music" in shown.stdout
-    for line in ("--audio_dir:", "--chunk_size:", "--[no]use_16bit:", "(default: '488281')"):
-        assert line in shown.stdout
-
-
-_IMPORTS = """
-import sys
-sys.argv[0] = "main.py"
-import main
-try:
-    main.run()
-except SystemExit as end:
-    assert end.code, end.code
-slow = {"tensorflow", "jax", "flax", "optax", "numpy", "wandb"} & sys.modules.keys()
-assert not slow, slow
-"""
-
-
-@pytest.mark.parametrize(
-    "arg", ["--help", "--chunk_size=0", "--audio_dir=/no/such", "--output_dir=/dev/null/x", "trian"]
-)
-def test_answers_before_anything_slow_is_imported(arg):
-    audio = () if arg.startswith("--audio_dir") else (f"--audio_dir={ROOT}",)
-    done = subprocess.run(
-        [sys.executable, "-c", _IMPORTS, arg, *audio], cwd=ROOT, capture_output=True, text=True
+def test_a_command_is_added_by_a_module_and_a_line_of_the_table(capsys):
+    assert run_main("toy", "--toys=3", "bear", table=WITH_TOY) == 7
+    assert capsys.readouterr().out == "3 128 bear\n"
+    assert run_main("toy", "--help", table=WITH_TOY) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(
+        "Usage: python main.py toy [FLAGS] [NAME]\n\nPlay.\n\nWith toys.\n\nToys:"
     )
-    assert done.returncode == 0, done.stderr
+    assert "--toys=1 " in shown and "--batch_size=128 " in shown and "--seed" not in shown
+    assert run_main("--help", table=WITH_TOY) == 0
+    assert re.search(r"^  toy +Play\.$", capsys.readouterr().out, re.MULTILINE)
+    assert run_main("--toys=3", table=WITH_TOY) == 2
+    assert "--toys is not a flag of train, but of toy" in capsys.readouterr().err
 
 
-def _no_training(*_):
-    raise AssertionError("a mistake was not found before TensorFlow is imported")
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr(main, "_keep_off_the_accelerator", _no_training)
-
-
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
-    ("args", "message"),
+    ("args", "status_and_output"),
     [
-        ((), "--audio_dir is missing: a folder of WAV files"),
-        (("--audio_dir=",), "--audio_dir is missing"),
-        (("--audio_dir=,",), "--audio_dir is missing"),
-        (("inspect",), "--audio_dir is missing"),
-        (("trian", "--demo"), "unexpected 'trian'; "),
-        (("train", "now"), "unexpected 'now'; "),
-        (("audio_dir=/tmp",), "unexpected 'audio_dir=/tmp'; a folder is given as --audio_dir=FOLD"),
-        (("--use_16bit", "true"), "unexpected 'true'; "),
-        (("--audio_dir=/no/such",), "--audio_dir=/no/such: there is no such folder or file"),
-        (("--audio_dir=/tmp,/no/such",), "--audio_dir=/no/such: there is no such folder or file"),
-        (("inspect", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no such folder"),
-        (("evaluate",), "--model is missing: the .npz file that training wrote"),
-        (("evaluate", "--model=/no/such.npz"), "/no/such.npz: no such model file"),
-        (("evaluate", "--model=x", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no"),
-        (("evaluate", "x.npz"), "unexpected 'x.npz'; "),
-        (("evaluate", f"--model={__file__}"), "not a model file: expected the .npz that training"),
-        (("serve_input",), "--role is missing: one of dispatcher, worker"),
-        (("serve_input", "--role=worker"), "--dispatcher is missing: the dispatcher's grpc://host"),
-        (("serve_input", "--role=dispatcher", "--dispatcher=grpc://h:1"), "--dispatcher is for"),
-        (("serve_input", "--role=dispatcher", "--port=65536"), "--port must be between 0 and 6553"),
-        (("--demo", "--data_service=h:1"), "--data_service=h:1: must be grpc://host:port"),
-        (("--demo", "--data_service=grpc://h:0"), "must be grpc://host:port"),
-        (("compare",), "compare what? Name the folders of runs"),
-        (("compare", "/no/such"), "/no/such"),
-        (("--audio_dir=/tmp", "--batch_size=2000000000"), "expected a smaller --batch_size"),
-        (("--audio_dir=/tmp", "--chunk_size=2000000000"), "--chunk_size=2,000,000,000"),
-        (("--audio_dir=/tmp", "--shuffle_window=2000000000"), "2,000,003,072 chunks of --chunk"),
+        (("--toys=3", "toy"), (7, "3 128\n")),
+        (("--toys", "3", "toy", "--batch_size", "2"), (7, "3 2\n")),
+        (("toy", "train", "toy"), (7, "1 128 train toy\n")),
+        (("toy", "--", "--toys=2"), (7, "1 128 --toys=2\n")),
+        (("--undefok=x", "toy", "--x=1"), (7, "1 128\n")),
     ],
 )
+def test_where_the_name_of_a_command_may_be(capsys, args, status_and_output):
+    assert (run_main(*args, table=WITH_TOY), capsys.readouterr().out) == status_and_output
+
+
+def test_no_name_is_train():
+    assert [main.parse(["main.py", *args])[0] for args in ((), ("train",), ("--seed", "1"))] == [
+        main.load(main.COMMANDS)["train"]
+    ] * 3
+    assert parsed("--wandb_run_name", "inspect").wandb_run_name == "inspect"
+
+
+def test_a_flag_file_is_for_several_commands(tmp_path):
+    (tmp_path / "a.flags").write_text("--learning_rate=0.5\n--chunk_size=8\n--nofresh\n--chunked\n")
+    flag_file = f"--flagfile={tmp_path}/a.flags"
+    assert parsed("inspect", flag_file).chunk_size == 8
+    assert parsed("evaluate", flag_file).chunked
+    assert parsed(flag_file).learning_rate == 0.5
+    assert parsed("--flagfile", str(tmp_path / "a.flags"), "inspect").chunk_size == 8
+
+
+def test_help_without_a_command():
+    shown = _run("--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    for line in (
+        "  evaluate  ",
+        "python main.py --demo ",
+        "\nOptimizer:\n",
+        "--num_chunks=488281 ",
+    ):
+        assert line in shown.stdout
+    assert "--report_dir" not in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("command", [name for name in main.COMMANDS if name != "train"])
+@pytest.mark.parametrize("flag", ["--help", "-helpshort", "-?"])
+def test_help_of_a_command_is_its_own(capsys, command, flag):
+    assert run_main(flag, command) == 0
+    shown, others = capsys.readouterr().out, "--learning_rate"
+    assert shown.startswith(f"Usage: python main.py {command} [FLAGS]")
+    assert others not in shown and "serve_input   " not in shown
+
+
+def test_all_flags(capsys):
+    assert run_main("evaluate", "--helpfull") == 0
+    shown = capsys.readouterr().out
+    for flag in ("--model=", "--verbosity", "--undefok", "--flagfile", "--pdb_post_mortem"):
+        assert flag in shown.replace("[no]", "")
+    assert run_main("evaluate", "--helpxml") == 0
+    names = xml.etree.ElementTree.fromstring(capsys.readouterr().out).iterfind("flag/name")
+    assert {"model", "codecs"} <= {name.text for name in names}
+
+
+def test_flags_of_absl(tmp_path):
+    done = _run("--demo", "--only_check_args", "--verbosity=1", f"--output_dir={tmp_path}/o")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not list(tmp_path.iterdir())
+
+
+MISTAKES = [
+    ((), "--audio_dir is missing: a folder of WAV files"),
+    (("--audio_dir=",), "--audio_dir is missing"),
+    (("--audio_dir=,",), "--audio_dir is missing"),
+    (("--demo", "--audio_dir=/tmp"), "--demo and --audio_dir exclude each other"),
+    (("inspect",), "--audio_dir is missing"),
+    (("trian", "--demo"), "unexpected 'trian --demo'; "),
+    (("train", "now"), "unexpected 'now'; "),
+    (("audio_dir=/tmp",), "unexpected 'audio_dir=/tmp'; a folder is given as --audio_dir=FOLD"),
+    (("--use_16bit", "true"), "unexpected 'true'; "),
+    (("--chunk_sise=3",), "unknown flag --chunk_sise. Did you mean --chunk_size?"),
+    (("train", "--model=x"), "--model is not a flag of train, but of evaluate (python main.py ev"),
+    (("--nochunked",), "--nochunked is not a flag of train, but of evaluate"),
+    (("--role=worker", "--demo"), "--role is not a flag of train, but of serve_input"),
+    (
+        ("evaluate", "--use_16bit"),
+        "--use_16bit is not a flag of evaluate, but of train and inspect",
+    ),
+    (("--audio_dir=/no/such",), "--audio_dir=/no/such: there is no such folder or file"),
+    (("--audio_dir=/tmp,/no/such",), "--audio_dir=/no/such: there is no such folder or file"),
+    (("inspect", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no such folder"),
+    (("evaluate",), "--model is missing: the .npz file that training wrote"),
+    (("evaluate", "--model=x", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no"),
+    (("evaluate", "--model=/tmp"), "--model=/tmp is a folder: expected the .npz file in it"),
+    (("evaluate", "x.npz"), "unexpected 'x.npz'; "),
+    (("serve_input",), "--role is missing: one of dispatcher, worker"),
+    (("serve_input", "--role=worker"), "--dispatcher is missing: the dispatcher's grpc://host"),
+    (("serve_input", "--role=dispatcher", "--dispatcher=grpc://h:1"), "--dispatcher is for"),
+    (("serve_input", "--role=dispatcher", "--port=65536"), "integer in the range [0, 65535]"),
+    (("compare",), "expected the folders of runs"),
+    (
+        ("--audio_dir=/tmp", "--output_dir=/dev/null/x"),
+        "--output_dir=/dev/null/x cannot be created",
+    ),
+    (("--audio_dir=/tmp", "--output_dir=/dev/null"), "--output_dir=/dev/null cannot be created"),
+    (("--audio_dir=/tmp", "--batch_size=2000000000"), "expected a smaller --batch_size"),
+    (("--audio_dir=/tmp", "--chunk_size=2000000000"), "--chunk_size=2,000,000,000"),
+    (("--audio_dir=/tmp", "--shuffle_window=2000000000"), "2,000,003,072 chunks of --chunk"),
+    (("--audio_dir=/tmp", "--embedding_dim=65"), "embedding_dim must be a multiple of num_heads=8"),
+    (("--demo", "--use_16bit", "--chunk_size=2047"), "a depth of 16 bits needs an even chunk_size"),
+    (("--demo", "--learning_rate=0"), "learning_rate must be above 0"),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), MISTAKES)
 def test_mistake(capsys, args, message):
     assert message in error_of(capsys, *args)
 
 
-@pytest.mark.usefixtures("quick")
-def test_output_dir_below_a_file(capsys, tmp_path):
-    (tmp_path / "file").touch()
-    message = error_of(capsys, "--demo", f"--output_dir={tmp_path}/file/out")
-    assert message.startswith(f"--output_dir={tmp_path}/file/out cannot be made: ")
-    message = error_of(capsys, "--demo", f"--output_dir={tmp_path}/file")
-    assert message.startswith(f"--output_dir={tmp_path}/file cannot be made: ")
+def test_mistakes_are_answered_before_anything_slow_is_imported():
+    script = """
+import json, sys
+from tests.command_line import run_main
+for args in json.load(sys.stdin):
+    run_main(*args)
+slow = {"tensorflow", "jax", "flax", "optax", "numpy", "wandb"} & sys.modules.keys()
+assert not slow, slow
+"""
+    lines = [["--help"], ["evaluate", "--helpfull"], *(args for args, _ in MISTAKES)]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, input=json.dumps(lines), text=True, timeout=60
+    )
+    assert done.returncode == 0
 
 
-@pytest.mark.usefixtures("quick")
-def test_output_dir_that_is_not_writable(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # Root may write anywhere.
-    message = error_of(capsys, "--demo", f"--output_dir={tmp_path}")
-    assert message == f"--output_dir={tmp_path} is not writable"
+def _failing(error):
+    with main.readable_errors():
+        raise error
 
 
-def test_batch_that_devices_cannot_share(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("jax.device_count", lambda: 4)
-    message = error_of(capsys, "--demo", "--batch_size=6", f"--output_dir={tmp_path}")
-    assert message.endswith("devices, 4; the nearest that are: 4 and 8")
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (ConfigError("a\n  b"), 2, "error: a b\n"),
+        (PermissionError(13, "not yours", "f"), 2, "error: [Errno 13] not yours: 'f'\n"),
+        (UserError(), 2, "error: UserError\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+        (
+            RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nbuffers: ..."),
+            2,
+            "error: out of memory, try a smaller --batch_size: RESOURCE_EXHAUSTED: Out of memory "
+            "allocating 9 bytes.\n",
+        ),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(capsys, error, status, message):
+    with pytest.raises(SystemExit) as end:
+        _failing(error)
+    assert (end.value.code, capsys.readouterr().err) == (status, message)
 
 
-def test_interruption_before_training(capsys, tmp_path, monkeypatch):
-    def interrupt(config):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), RuntimeError("x"), KeyError("x"), MemoryError()]
+)
+def test_a_bug_of_ours_is_not(capsys, error):
+    with pytest.raises(type(error)):
+        _failing(error)
+    assert capsys.readouterr().err == ""
 
-    monkeypatch.setattr(main, "_train", interrupt)
-    with pytest.raises(SystemExit) as end, parsed("--demo", f"--output_dir={tmp_path}") as argv:
-        main.main(argv)
-    assert end.value.code == 130
-    assert capsys.readouterr().err == "interrupted\n"
+
+def test_an_error_is_logged_once_there_is_a_log(tmp_path, capsys):
+    start_logging(str(tmp_path / "log"))
+    with pytest.raises(SystemExit):
+        _failing(ConfigError("no"))
+    assert capsys.readouterr().err == "error: no\n"
+    assert (tmp_path / "log").read_text().endswith(" ERROR no\n")
+
+
+def test_a_traceback_on_demand(capsys, monkeypatch):
+    monkeypatch.setenv("WAVESTREAM_TRACEBACK", "1")
+    with pytest.raises(SystemExit):
+        _failing(ConfigError("no"))
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback ") and err.endswith("\nerror: no\n")
 
 
 @pytest.mark.parametrize("arg", ["--help", "--helpfull", "compare"])
@@ -146,107 +235,3 @@ def test_a_reader_that_is_gone_ends_it_quietly(tmp_path, arg):
             command, cwd=tmp_path, env=buffered, stdout=gone, stderr=subprocess.PIPE
         )
     assert done.stderr == b""
-
-
-def _wav(path, frames=3000, channels=1, encoding=Encoding.S16):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_wav(path, random_frames(encoding, frames, channels), encoding, sample_rate=8000)
-
-
-def _broken(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"RIFF nonsense")
-
-
-@pytest.mark.parametrize("command", ["train", "inspect"])
-def test_folder_without_wavs(capsys, tmp_path, command):
-    (tmp_path / "audio").mkdir()
-    (tmp_path / "audio" / "song.mp3").touch()
-    message = error_of(capsys, command, f"--audio_dir={tmp_path}/audio", f"--output_dir={tmp_path}")
-    assert message == f"no .wav file in {tmp_path}/audio or the folders below"
-
-
-@pytest.mark.parametrize("command", ["train", "inspect"])
-def test_folder_of_broken_wavs(capsys, tmp_path, command):
-    _broken(tmp_path / "audio" / "a.wav")
-    _broken(tmp_path / "audio" / "b.wav")
-    message = error_of(capsys, command, f"--audio_dir={tmp_path}/audio", f"--output_dir={tmp_path}")
-    assert message.startswith(f"none of the 2 .wav files in {tmp_path}/audio can be used: ")
-    assert f"'{tmp_path}/audio/a.wav' and 1 more (" in message
-
-
-def test_an_error_leaves_an_earlier_run_as_it_was(capsys, tmp_path):
-    (tmp_path / "audio").mkdir()
-    for name in ("audio_model.npz", "audio_model.flags", "metrics.jsonl"):
-        (tmp_path / name).write_text("earlier")
-    error_of(capsys, f"--audio_dir={tmp_path}/audio", f"--output_dir={tmp_path}")
-    left = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
-    assert b"ERROR no .wav file in" in left.pop("audio_model_training.log")
-    left.pop("audio_model.catalogue", None)
-    assert sorted(left) == ["audio_model.flags", "audio_model.npz", "metrics.jsonl"]
-    assert set(left.values()) == {b"earlier"}
-
-
-def _inspect(capsys, tmp_path, *args):
-    with parsed("inspect", f"--output_dir={tmp_path}", "--chunk_size=1000", *args) as argv:
-        main.main(argv)
-    out, err = capsys.readouterr()
-    assert err == ""
-    return {line[:17].rstrip(): line[17:] for line in out.splitlines()}
-
-
-def test_inspect(capsys, tmp_path):
-    _wav(tmp_path / "a" / "mono.wav")
-    _wav(tmp_path / "a" / "deep" / "stereo.WAV", channels=2, encoding=Encoding.S24)
-    _broken(tmp_path / "a" / "broken.wav")
-    told = _inspect(capsys, tmp_path, f"--audio_dir={tmp_path}/a", "--batch_size=2")
-    assert told["files"].startswith("2 ")
-    assert "mono (1)" in told["channels"] and "stereo (1)" in told["channels"]
-    assert "24-bit (1)" in told["encodings"]
-    assert "broken.wav" in told["skipped"]
-    assert "3 chunks, 3,000 samples" in told["training"]
-    assert told["steps per epoch"].startswith("1.5 of 2 chunks of 1,000 samples")
-    assert told["one batch"].startswith("uint8 [1, 2, 1000] ")
-
-
-@pytest.mark.parametrize(
-    ("frames", "training", "validation"),
-    [
-        (10_000, "1 file, 8 chunks, 8,000 samples", "1 file, 2 chunks, 2,000 samples"),
-        (500, "1 file, 1 chunk, 400 samples", "1 file, 1 chunk, 100 samples"),
-        (1, "1 file, 1 chunk, 1 sample", "none is held out"),
-    ],
-)
-def test_inspect_one_file(capsys, tmp_path, frames, training, validation):
-    _wav(tmp_path / "one.wav", frames=frames)
-    told = _inspect(capsys, tmp_path, f"--audio_dir={tmp_path}/one.wav")
-    assert (told["training"], told["validation"]) == (training, validation)
-
-
-def test_folders_with_commas_and_within_each_other(capsys, tmp_path, monkeypatch):
-    _wav(tmp_path / "a,b" / "1.wav")
-    _wav(tmp_path / "c" / "2.wav")
-    monkeypatch.chdir(tmp_path)
-    told = _inspect(capsys, tmp_path, "--audio_dir=a,b", "--audio_dir=c,.", "--audio_dir=a,b")
-    assert told["files"].startswith("2 ")
-
-
-def test_inspect_into_a_pipe_that_closes(tmp_path):
-    _wav(tmp_path / "1.wav")
-    main_py = shlex.join([sys.executable, str(ROOT / "main.py")])
-    command = f"{main_py} inspect --audio_dir={tmp_path} --output_dir={tmp_path} | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("files            1 with 0.38 seconds of audio\n", "")
-
-
-def test_silence_is_in_the_middle(capsys, tmp_path):
-    write_wav(tmp_path / "s.wav", np.zeros((4000, 1), int), Encoding.S16)
-    told = _inspect(capsys, tmp_path, f"--audio_dir={tmp_path}/s.wav", "--use_16bit")
-    assert "symbols from 32768 to 32768" in told["one batch"]
-
-
-def test_evaluate_refuses_a_model_without_its_parameters(tmp_path, capsys):
-    settings = {"model": {}, "pipeline": {}}
-    save_model(tmp_path / "m.npz", {"norm": {"scale": np.ones(3)}}, settings)
-    message = error_of(capsys, "evaluate", f"--model={tmp_path}/m.npz")
-    assert message.startswith(f"{tmp_path}/m.npz: the parameters are not those of the model in ")

@@ -15,8 +15,9 @@ from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat
 from evaluation.results import CodecScore
 from pipeline.catalogue.catalogue import Catalogue, Progress
 from pipeline.config import PipelineConfig
-from pipeline.dataset import make_dataset
+from pipeline.dataset import iterate, make_dataset
 from pipeline.reading.chunks import Chunks
+from pipeline.reading.read_chunks import UNREADABLE
 from pipeline.reading.read_samples import depth_of, read_samples
 
 _MAX_THREADS = 8  # xz takes 0.7 GB in each
@@ -63,10 +64,8 @@ def score_files(
     for codec, file, outcome in _shown(results, len(codecs) * num_files, progress):
         sums[codec].add(file, outcome)
     samples = np.array([pcm.frames * pcm.channels for pcm in formats], np.int64)
-    raw_bits = np.array([pcm.depth for pcm in formats], np.int64)
-    return [
-        total.score(codec, samples, raw_bits) for total, codec in zip(sums, codecs, strict=True)
-    ]
+    depths = np.array([pcm.depth for pcm in formats], np.int64)
+    return [total.score(codec, samples, depths) for total, codec in zip(sums, codecs, strict=True)]
 
 
 def score_chunks(
@@ -86,17 +85,16 @@ def score_chunks(
     Returns:
       The scores of the codecs that run in this process, in their order; see `score_files`.
     """
-    catalogue, bits = chunks.catalogue, chunks.config.bits
+    catalogue, depth = chunks.catalogue, chunks.config.depth
     quick = [codec for codec in codecs if codec.in_process]
     sums = [_Sum(len(catalogue)) for _ in quick]
 
     def encode(task: tuple[int, np.ndarray | str]) -> tuple[int, list[Outcome]]:
-        file, symbols = task
-        if isinstance(symbols, str):
-            return file, [symbols] * len(quick)
-        samples = symbols.astype(np.int32)[:, np.newaxis] - 2 ** (bits - 1)
+        file, samples = task
+        if isinstance(samples, str):
+            return file, [samples] * len(quick)
         sample_rate = int(catalogue.sample_rates[file])
-        pcm = PcmFormat(sample_rate=sample_rate, channels=1, depth=bits, frames=len(samples))
+        pcm = PcmFormat(sample_rate=sample_rate, channels=1, depth=depth, frames=len(samples))
         return file, [_try(codec, pcm, [samples]) for codec in quick]
 
     results: Iterable = _in_threads(encode, _read_chunks(chunks), num_threads)
@@ -105,8 +103,8 @@ def score_chunks(
             total.add(file, outcome)
     counts = np.clip(len(chunks) - chunks.first[:-1], 0, np.diff(chunks.first))
     samples = np.minimum(catalogue.frames * chunks.kept_channels, counts * chunks.config.chunk_size)
-    raw_bits = np.full(len(catalogue), bits, np.int64)
-    return [total.score(codec, samples, raw_bits) for total, codec in zip(sums, quick, strict=True)]
+    depths = np.full(len(catalogue), depth, np.int64)
+    return [total.score(codec, samples, depths) for total, codec in zip(sums, quick, strict=True)]
 
 
 def _format(catalogue: Catalogue, file: int, config: PipelineConfig | None) -> PcmFormat:
@@ -119,18 +117,19 @@ def _format(catalogue: Catalogue, file: int, config: PipelineConfig | None) -> P
 
 
 def _read_chunks(chunks: Chunks) -> Iterator[tuple[int, np.ndarray | str]]:
-    """Yields each chunk's file and symbols [L], without padding, or why it cannot be read."""
+    """Yields each chunk's file and samples, int32 [L, 1] without padding, or why it has none."""
     reasons: dict[str, str] = {}
     dataset = make_dataset(chunks, one_pass=True, shuffle=False, on_unreadable=reasons.__setitem__)
     size = chunks.config.batch_size
-    for step, batch in enumerate(dataset.as_numpy_iterator()):
+    for step, batch in enumerate(iterate(dataset)):
         files = chunks.files_of(np.arange(step * size, (step + 1) * size)).tolist()
-        rows = zip(files, batch["symbols"][0], batch["lengths"][0], strict=True)
-        for file, symbols, length in rows:
-            if length:
+        rows = zip(files, batch["samples"][0], batch["stop"][0], strict=True)
+        for file, samples, stop in rows:
+            if stop == UNREADABLE:
                 path = chunks.catalogue.paths[file]
-                reason = f"{path!r} cannot be read any more: {reasons.get(path)}"
-                yield file, reason if length < 0 else symbols[:length]
+                yield file, f"{path!r} cannot be read any more: {reasons.get(path)}"
+            elif stop:
+                yield file, samples[:stop, np.newaxis].astype(np.int32)
 
 
 def _try(codec: Codec, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Outcome:
@@ -158,7 +157,7 @@ class _Sum:
             self._bits[file] += 8 * (outcome.total_bytes - np.nan_to_num(outcome.container_bytes))
             self._container_bits[file] += 8 * outcome.container_bytes
 
-    def score(self, codec: Codec, samples: np.ndarray, raw_bits: np.ndarray) -> CodecScore:
+    def score(self, codec: Codec, samples: np.ndarray, depth: np.ndarray) -> CodecScore:
         reasons = collections.Counter(self._reasons.values()).most_common()
         remarks = [
             f"{count} of {len(samples)} files: {reason}"
@@ -172,7 +171,7 @@ class _Sum:
             bits=self._bits,
             container_bits=self._container_bits,
             samples=samples,
-            raw_bits=raw_bits,
+            depth=depth,
             remark="; ".join(remarks),
         )
 

@@ -3,10 +3,11 @@
 import dataclasses
 import json
 import os
+import re
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from evaluation.report import formatting
 from evaluation.report.plots import as_svg, codecs_plot, files_plot, loudness_plot, position_plot
@@ -43,20 +44,17 @@ def write_report(summary: Summary, report_dir: str | os.PathLike[str]) -> str:
 
 def render(summary: Summary) -> str:
     """Returns the page, an HTML document that needs nothing else."""
-    return (
-        _environment()
-        .get_template("template.html")
-        .render(
-            summary=summary,
-            verdict=verdict(summary),
-            main=make_table(summary, summary.coders, Table.MAIN),
-            notes=notes(summary),
-            pictures=_pictures(summary),
-            other_rules=_other_rules(summary),
-            rules=rules(summary),
-            file_tables=_file_tables(summary),
-            most_skipped=_MOST_SKIPPED,
-        )
+    template = _environment().get_template("template.html")
+    return template.render(
+        summary=summary,
+        verdict=_unbroken(verdict(summary), summary),
+        main=make_table(summary, summary.coders, Table.MAIN),
+        notes=[_unbroken(note, summary) for note in notes(summary)],
+        pictures=_pictures(summary),
+        other_rules=_other_rules(summary),
+        rules=rules(summary),
+        file_tables=_file_tables(summary),
+        most_skipped=_MOST_SKIPPED,
     )
 
 
@@ -79,6 +77,16 @@ def _environment() -> jinja2.Environment:
 def _on_one_line(value: Any) -> Any:
     is_plain = isinstance(value, str) and not isinstance(value, Markup)
     return formatting.printable(value) if is_plain else value
+
+
+def _unbroken(text: str, summary: Summary) -> Markup:
+    """Returns a text in which no line breaks within the name of a codec, such as "FLAC -8"."""
+    names = sorted((formatting.printable(codec.name) for codec in summary.codecs), key=len)
+    pattern = "|".join(re.escape(escape(name)) for name in reversed(names) if name)
+    escaped = escape(formatting.printable(text))
+    found = re.split(f"({pattern})", escaped) if pattern else [escaped]
+    template = '<span class="name">{}</span>'
+    return Markup("".join(template.format(x) if i % 2 else x for i, x in enumerate(found)))
 
 
 def _pictures(summary: Summary) -> list[tuple[Markup, str]]:

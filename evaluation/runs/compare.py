@@ -10,6 +10,7 @@ from evaluation.report.formatting import MINUS, NOTHING, aligned, printable
 from evaluation.runs.plots import comparison_figure, save_png
 from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run, read_run
 from runtime.errors import ConfigError, DataError
+from runtime.formatting import format_time
 
 logger = logging.getLogger("wavestream")
 
@@ -158,7 +159,7 @@ def _figures(run: Run) -> list[str]:
     valid, flac = run.last(VALID), run.last(FLAC)
     return [
         f"{run.steps:,}",
-        NOTHING if run.wall_time_s is None else _time(run.wall_time_s),
+        NOTHING if run.wall_time_s is None else format_time(run.wall_time_s),
         *map(_bits, (run.last(TRAIN), valid, run.best_valid, flac)),
         f"{valid / flac - 1:+.1%}".replace("-", MINUS) if valid and flac else NOTHING,
         NOTHING if run.model_bytes is None else f"{run.model_bytes / 1e6:,.2f} MB",
@@ -167,11 +168,6 @@ def _figures(run: Run) -> list[str]:
 
 def _bits(bits: float | None) -> str:
     return NOTHING if bits is None else f"{bits:.4f}"
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def _text(value: str | None) -> str:

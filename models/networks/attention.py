@@ -28,44 +28,51 @@ def causal_attention(
     query: jax.Array,  # [B, L, H, K]
     key: jax.Array,  # [B, L, H, K]
     value: jax.Array,  # [B, L, H, K]
+    *,
+    platform: str,
 ) -> jax.Array:  # [B, L, H, K]
-    """Returns softmax(query key^T) value, each position seeing itself and those before it.
+    """Returns softmax(query key^T) value, each position attending to itself and those before it.
 
-    The inner products of queries and keys must lie within +-MAX_SCORE, or `exp` overflows. Under
-    `jax.checkpoint`, saving the residuals named `SAVED` spares the second forward pass.
+    Under `jax.checkpoint`, saving the residuals named `SAVED` spares the second forward pass.
+
+    Args:
+      query: with the keys, their inner products must lie within +-MAX_SCORE, or `exp` overflows.
+      key: see `query`.
+      value: what is averaged.
+      platform: what this will run on, "cpu", "gpu" or "tpu". On a CPU heads are computed one after
+        the other, since a block of scores must fit the cache, and in float32, since not every
+        product of bfloat16 with float32 sums exists there.
     """
     length = query.shape[1]
     # Keys of the padding come after every query, so causality alone hides them.
     padding = ((0, 0), (0, -length % min(_BLOCK, length)), (0, 0), (0, 0))
-    # Not every product of bfloat16 with float32 sums exists on a CPU.
-    dtype = jnp.float32 if jax.default_backend() == "cpu" else value.dtype
+    in_turn = platform == "cpu"
+    dtype = jnp.float32 if in_turn else value.dtype
     heads = [jnp.pad(x, padding).swapaxes(1, 2).astype(dtype) for x in (query, key, value)]
-    return _attention(*heads).swapaxes(1, 2)[:, :length].astype(value.dtype)
+    return _attention(in_turn, *heads).swapaxes(1, 2)[:, :length].astype(value.dtype)
 
 
-@jax.custom_vjp
-def _attention(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-    return _each_head(_forward_head, (query, key, value))[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _attention(in_turn: bool, query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+    return _map_heads(_forward_head, (query, key, value), in_turn)[0]
 
 
-def _forward(*inputs: jax.Array) -> tuple[jax.Array, _Arrays]:
-    output, log_norm = (checkpoint_name(x, SAVED) for x in _each_head(_forward_head, inputs))
+def _forward(in_turn: bool, *inputs: jax.Array) -> tuple[jax.Array, _Arrays]:
+    outputs = _map_heads(_forward_head, inputs, in_turn)
+    output, log_norm = (checkpoint_name(x, SAVED) for x in outputs)
     return output, (*inputs, output, log_norm)
 
 
-def _backward(residuals: _Arrays, gradient: jax.Array) -> _Arrays:
-    return _each_head(_backward_head, (*residuals, gradient))
+def _backward(in_turn: bool, residuals: _Arrays, gradient: jax.Array) -> _Arrays:
+    return _map_heads(_backward_head, (*residuals, gradient), in_turn)
 
 
 _attention.defvjp(_forward, _backward)
 
 
-def _each_head(function: Callable[..., _Arrays], heads: _Arrays) -> _Arrays:
-    """Maps a function of [L, K] arrays over [B, H, L, K] arrays.
-
-    One after the other on a CPU, where a block of scores must fit the cache; all at once elsewhere.
-    """
-    if jax.default_backend() != "cpu":
+def _map_heads(function: Callable[..., _Arrays], heads: _Arrays, in_turn: bool) -> _Arrays:
+    """Maps a function of [L, K] arrays over [B, H, L, K] arrays, one after the other or at once."""
+    if not in_turn:
         return jax.vmap(jax.vmap(function))(*heads)
     flat = [x.reshape(-1, *x.shape[2:]) for x in heads]
     shape = heads[0].shape[:2]
@@ -141,13 +148,13 @@ def _visible(start: jax.Array, length: int) -> jax.Array:
 
 
 def _ranges(start: jax.Array, length: int) -> list[Callable[..., jax.Array]]:
-    """Returns two functions of an array and an axis that cut out a block's queries, or keys."""
+    """Returns two functions of an array and an axis that slice out a block's queries, or keys."""
     size = min(_BLOCK, length)
 
-    def cut(first: jax.Array, x: jax.Array, axis: int = 0) -> jax.Array:
+    def take(first: jax.Array, x: jax.Array, axis: int = 0) -> jax.Array:
         return lax.dynamic_slice_in_dim(x, first, size, axis)
 
-    return [functools.partial(cut, first) for first in start]
+    return [functools.partial(take, first) for first in start]
 
 
 def _add(total: jax.Array, start: jax.Array, part: jax.Array, axis: int = -1) -> jax.Array:

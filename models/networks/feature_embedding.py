@@ -1,44 +1,41 @@
-"""What the network reads at each position: the symbols before it, as an embedding.
+"""From what is known before each sample to a network's input.
 
-In bits per sample, 8-bit / 16-bit, measured as in `distributions` but with two logistics a
-predictor:
-
-- these features: 1.726 / 7.838; with an embedding of the previous symbol besides: 1.726 / 7.824
-- the embedding, amplitudes, but no differences and errors: 1.790 / 7.972
-- no amplitudes: 1.755 / 7.837
-
-B batch, L symbols in a chunk, V vocabulary, E embedding.
+B batch, L samples in a chunk, E embedding.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from models.config import ModelConfig
 from models.predictors.fixed import PredictionFeatures
 
 
 class FeatureEmbedding(nn.Module):
-    """Embeds the history of each position; the beginning of a chunk is an embedding of its own."""
+    """Embeds the features of each position; the beginning of a chunk is an embedding of its own.
 
-    config: ModelConfig
+    Attributes:
+      embedding_dim: E.
+      depth: bits of a sample: full scale is 2^(depth - 1).
+      dtype: type of the computation.
+    """
+
+    embedding_dim: int
+    depth: int
+    dtype: str
 
     @nn.compact
-    def __call__(self, history: PredictionFeatures) -> jax.Array:  # [B, L] each -> [B, L, E]
-        config, dtype = self.config, jnp.dtype(self.config.dtype)
-        half = config.vocab_size // 2
-        amplitudes = history.amplitudes / half
-        errors = history.errors + 0.25
-        features = [
+    def __call__(self, features: PredictionFeatures) -> jax.Array:  # [B, L, ...] -> [B, L, E]
+        full_scale, dtype = 2 ** (self.depth - 1), jnp.dtype(self.dtype)
+        amplitudes = features.amplitudes / full_scale
+        errors = features.errors + 0.25  # In steps of the scale: no division by zero in silence.
+        inputs = [
             amplitudes,
             # Companded as in mu-law, else quiet passages would all look alike.
             jnp.sign(amplitudes) * jnp.log1p(255 * jnp.abs(amplitudes)) / jnp.log(256.0),
-            history.steps / errors[..., 1:2],
-            history.predictions[..., 1:2] / half,
+            features.steps / errors[..., 1:2],
+            features.predictions[..., 1:2] / full_scale,
             jnp.log(errors) / 5,
         ]
-        x = nn.Dense(config.embedding_dim, dtype=dtype, name="features")(
-            jnp.concatenate(features, -1)
-        )
-        begin = self.param("begin", nn.initializers.normal(1.0), (config.embedding_dim,))
+        x = nn.Dense(self.embedding_dim, dtype=dtype, name="features")(jnp.concatenate(inputs, -1))
+        begin = self.param("begin", nn.initializers.normal(1.0), (self.embedding_dim,))
         return x.at[:, 0].set(begin.astype(dtype))

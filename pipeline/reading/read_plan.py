@@ -10,7 +10,7 @@ import tensorflow as tf
 from pipeline.catalogue.column_file import ALIGNMENT
 from pipeline.config import PipelineConfig
 from pipeline.reading.chunks import Chunks
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 
 _COLUMNS = {
     "size": "sizes",

@@ -5,7 +5,9 @@ from absl.flags import DEFINE_integer
 import flags
 from commands.interface import Command
 
-TOY = flags.Group("Toy", lambda flag_values: DEFINE_integer("toys", 1, "Number of toys.", 0, None, flag_values))
+TOYS = flags.Group(
+    "Toys", lambda flag_values: DEFINE_integer("toys", 1, "Toys.", 0, 9, flag_values)
+)
 
 
 def run(values, arguments):
@@ -13,4 +15,6 @@ def run(values, arguments):
     return 7
 
 
-COMMAND = Command(doc="Play.\n\nWith toys.", groups=(TOY, flags.BATCH), run=run, arguments="[NAME]")
+COMMAND = Command(
+    doc="Play.\n\nWith toys.", groups=(TOYS, flags.BATCH), run=run, arguments="[NAME]"
+)

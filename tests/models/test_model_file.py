@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -13,11 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from models import model_file as export
-from models.config import ModelConfig
-from models.networks.transformer import init_params
+from models.build import build_model
+from models.config import ModelConfig, TransformerConfig
+from models.model_file import FORMAT_VERSION, load_model, save_model
+from runtime.errors import DataError
 
-SETTINGS = {"chunk_size": 2048, "use_16bit": False, "audio_dir": ["a", "ü"], "schedule": None}
+TEXTS = {
+    "model": {"depth": 8},
+    "data": {"chunk_size": 2048, "downmix": False, "audio_dirs": ["a", "ü"], "limit": None},
+    "training": {"steps": 3},
+}
+ROOT = pathlib.Path(__file__).parents[2]
+EMPTY: dict = {"model": {}, "data": {}, "training": {}}
 
 
 def _params():
@@ -37,10 +46,10 @@ def _assert_same(actual, expected):
 
 def test_round_trip(tmp_path):
     path = tmp_path / "model.npz"
-    export.save_model(path, _params(), SETTINGS)
-    model = export.load_model(path)
+    save_model(path, _params(), **TEXTS)
+    model = load_model(path)
     _assert_same(model.params, _params())
-    assert model.settings == SETTINGS
+    assert {"model": model.config, "data": model.data, "training": model.training} == TEXTS
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.npz"]
 
 
@@ -51,57 +60,57 @@ _DTYPES = ["<f4", ">f4", "f2", "f8", "i1", "u4", "?", "c8"]
 @given(st.sampled_from(_DTYPES).flatmap(lambda d: hnp.arrays(d, hnp.array_shapes(min_dims=0))))
 def test_every_bit_and_type_comes_back(tmp_path_factory, array):
     path = tmp_path_factory.getbasetemp() / "array.npz"
-    export.save_model(path, {"a": array}, {})
-    _assert_same(export.load_model(path).params["a"], array)
+    save_model(path, {"a": array}, **EMPTY)
+    _assert_same(load_model(path).params["a"], array)
 
 
 @pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn])
 def test_types_that_npy_cannot_name(tmp_path, dtype):
     unsigned = np.dtype(f"u{np.dtype(dtype).itemsize}")
     array = np.arange(256, dtype=unsigned).view(dtype).reshape(4, 64).T  # NaN payloads too
-    export.save_model(tmp_path / "m.npz", {"a": array, "scalar": array[0, 0]}, {})
-    params = export.load_model(tmp_path / "m.npz").params
+    save_model(tmp_path / "m.npz", {"a": array, "scalar": array[0, 0]}, **EMPTY)
+    params = load_model(tmp_path / "m.npz").params
     _assert_same(params, {"a": array, "scalar": np.asarray(array[0, 0])})
 
 
 def test_keys_are_readable_without_this_module(tmp_path):
-    export.save_model(tmp_path / "m.npz", _params(), SETTINGS)
+    save_model(tmp_path / "m.npz", _params(), **TEXTS)
     with np.load(tmp_path / "m.npz", allow_pickle=False) as archive:
         assert "params/block_0/attention/kernel" in archive
-        assert json.loads(str(archive["settings"])) == SETTINGS
-        assert archive["format_version"] == export.FORMAT_VERSION
+        assert {name: json.loads(str(archive[name])) for name in TEXTS} == TEXTS
+        assert archive["format_version"] == FORMAT_VERSION
 
 
 @pytest.mark.parametrize(
-    ("params", "settings", "message"),
+    ("params", "data", "message"),
     [
         ({}, {}, "params is empty"),
         ({"a": {}}, {}, "params/a is empty"),
         ({"a/b": np.ones(1)}, {}, "'a/b'.*without '/'"),
         ({1: np.ones(1)}, {}, "name 1: expected text"),
         ({"a": None}, {}, "params/a is a NoneType"),
-        ({"a": np.ones(1)}, {"x": {1, 2}}, "m.npz: the settings must be JSON"),
-        ({"a": np.ones(1)}, {"x": float("nan")}, "m.npz: the settings must be JSON"),
+        ({"a": np.ones(1)}, {"x": {1, 2}}, "m.npz: settings must be JSON"),
+        ({"a": np.ones(1)}, {"x": float("nan")}, "m.npz: settings must be JSON"),
     ],
 )
-def test_what_cannot_be_stored(tmp_path, params, settings, message):
+def test_what_cannot_be_stored(tmp_path, params, data, message):
     with pytest.raises(ValueError, match=message):
-        export.save_model(tmp_path / "m.npz", params, settings)
+        save_model(tmp_path / "m.npz", params, **{**EMPTY, "data": data})
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
 def test_a_failed_save_leaves_the_old_file_alone(tmp_path, monkeypatch, failing):
     path = tmp_path / "m.npz"
-    export.save_model(path, _params(), {"run": 1})
+    save_model(path, _params(), **{**EMPTY, "data": {"run": 1}})
 
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export.os, failing, fail)
+    monkeypatch.setattr(os, failing, fail)
     with pytest.raises(KeyboardInterrupt):
-        export.save_model(path, _params(), {"run": 2})
-    assert export.load_model(path).settings == {"run": 1}
+        save_model(path, _params(), **{**EMPTY, "data": {"run": 2}})
+    assert load_model(path).data == {"run": 1}
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -111,17 +120,24 @@ def _npz(path, **arrays):
 
 
 def _newer(path):
-    version = export.FORMAT_VERSION + 1
-    _npz(path, format_version=version, settings="{}", dtypes="{}")
+    _npz(path, format_version=FORMAT_VERSION + 1, model="{}", dtypes="{}")
+
+
+def _older(path):
+    _npz(path, format_version=1, settings="{}", dtypes="{}")
+
+
+def _without_data(path):
+    _npz(path, format_version=FORMAT_VERSION, model="{}", training="{}", dtypes="{}")
 
 
 def _truncated(path):
-    export.save_model(path, _params(), SETTINGS)
+    save_model(path, _params(), **TEXTS)
     path.write_bytes(path.read_bytes()[:-100])
 
 
 def _flipped(path):
-    export.save_model(path, _params(), SETTINGS)
+    save_model(path, _params(), **TEXTS)
     content = path.read_bytes()
     kernel = _params()["block_0"]["attention"]["kernel"].tobytes()
     assert kernel in content
@@ -134,7 +150,9 @@ def _flipped(path):
         (lambda path: path.write_bytes(b""), "not a model file"),
         (lambda path: path.write_bytes(b"RIFF1234WAVE"), "not a model file"),
         (lambda path: _npz(path, weights=np.ones(2)), r"not of a wavestream model \(.*weights"),
-        (_newer, "format version 2.*reads up to 1: update"),
+        (_newer, "has format version 3, this wavestream reads version 2: use"),
+        (_older, "has format version 1, this wavestream reads version 2: use"),
+        (_without_data, "a model file without .*data"),
         (_truncated, "truncated or damaged"),
         (_flipped, "truncated or damaged"),
     ],
@@ -142,68 +160,64 @@ def _flipped(path):
 def test_what_is_not_a_model(tmp_path, write, message):
     path = tmp_path / "odd.npz"
     write(path)
-    with pytest.raises(ValueError, match=message) as error:
-        export.load_model(path)
+    with pytest.raises(DataError, match=message) as error:
+        load_model(path)
     assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"norm": {}}, "norm/scale: found none, expected the shape [8]"),
-        (
-            {"norm": {"scale": np.ones((8, 2))}},
-            "norm/scale: found the shape [8, 2], expected the shape [8]",
-        ),
-        (
-            {"blocks_1": {"sharpness": np.ones(1)}},
-            "blocks_1/sharpness: found the shape [1], expected none",
-        ),
+        ({"begin": None}, "begin: found shape None, expected [8]"),
+        ({"begin": np.ones((8, 2))}, "begin: found shape [8, 2], expected [8]"),
+        ({"end": np.ones(1)}, "end: found shape [1], expected None"),
     ],
 )
-def test_parameters_that_do_not_fit_the_settings_are_named(tmp_path, change, message):
+def test_parameters_that_do_not_fit_the_config_are_named(tmp_path, change, message):
     path = tmp_path / "made_by_hand.npz"
-    config = {"embedding_dim": 8, "num_layers": 1, "num_heads": 1}
-    params = init_params(ModelConfig(**config), jax.random.key(0))["params"]
-    export.save_model(path, params, {"model": config})
-    loaded = export.load_model(path)
-    loaded.check_params()
-    changed = dataclasses.replace(loaded, params={**loaded.params, **change})
-    with pytest.raises(ValueError) as error:
-        changed.check_params()
+    network = TransformerConfig(embedding_dim=8, num_layers=1, num_heads=1)
+    config = ModelConfig(network=network)
+    params = build_model(config).init(jax.random.key(0))
+    save_model(path, params, **{**TEXTS, "model": dataclasses.asdict(config)})
+    loaded = load_model(path)
+    model = loaded.build()
+    assert model.config == config
+    loaded.check_params(model)
+    embedding = {**loaded.params["feature_embedding"], **change}
+    embedding = {name: array for name, array in embedding.items() if array is not None}
+    changed = dataclasses.replace(loaded, params={**loaded.params, "feature_embedding": embedding})
+    with pytest.raises(DataError) as error:
+        changed.check_params(model)
     assert str(error.value) == (
-        f"{path}: the parameters are not those of the model in its settings; the first of 1 that "
-        f"differ, params/{message}"
+        f"{path}: the parameters do not fit the model's config; the first of 1 that differ, "
+        f"params/feature_embedding/{message}"
     )
 
 
 def test_a_file_without_parameters_is_no_model(tmp_path):
-    _npz(tmp_path / "m.npz", format_version=1, settings='{"model": {}}', dtypes="{}")
-    with pytest.raises(ValueError, match=r"m\.npz: .* first of [0-9]+ .*: found none, expected"):
-        export.load_model(tmp_path / "m.npz").check_params()
+    texts = dict.fromkeys(("model", "data", "training", "dtypes"), "{}")
+    _npz(tmp_path / "m.npz", format_version=FORMAT_VERSION, **texts)
+    with pytest.raises(DataError, match=r"m\.npz: .* first of [0-9]+ .*: found shape"):
+        load_model(tmp_path / "m.npz").check_params(build_model(ModelConfig()))
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.npz: no such model file"):
-        export.load_model(tmp_path / "none.npz")
+        load_model(tmp_path / "none.npz")
 
 
 def test_remote_paths_replace_the_file():
     for run in (1, 2):
-        export.save_model("ram://models/m.npz", _params(), {"run": run})
-    assert export.load_model("ram://models/m.npz").settings == {"run": 2}
+        save_model("ram://models/m.npz", _params(), **{**EMPTY, "data": {"run": run}})
+    assert load_model("ram://models/m.npz").data == {"run": 2}
     with pytest.raises(FileNotFoundError, match=r"ram://models/none\.npz: no such model file"):
-        export.load_model("ram://models/none.npz")
+        load_model("ram://models/none.npz")
 
 
 def test_local_files_need_neither_tensorflow_nor_jax(tmp_path):
-    export.save_model(tmp_path / "m.npz", _params(), {})
+    save_model(tmp_path / "m.npz", _params(), **EMPTY)
     code = (
-        "import sys; from training import export; export.load_model(sys.argv[1]);"
+        "import sys; from models.model_file import load_model; load_model(sys.argv[1]);"
         "assert not {'tensorflow', 'jax'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code, tmp_path / "m.npz"], check=True, cwd=_root())
-
-
-def _root():
-    return export.__file__.rsplit("/training/", 1)[0]
+    subprocess.run([sys.executable, "-c", code, tmp_path / "m.npz"], check=True, cwd=ROOT)

@@ -66,7 +66,6 @@ while True:
 
 _BUG = """
 distributed.gather(0)
-distributed._DETECTOR_SECONDS = 0.5
 if number:
     raise KeyError("a bug")
 distributed.gather(0)

@@ -45,12 +45,7 @@ def test_durations_to_the_second(seconds, shown):
 
 def test_values_are_aligned():
     assert format_row("steps", "50") == "steps            50"
-    table = format_table([("steps", "50"), ("model", "./audio_model.npz"), ("", "small")])
+    rows = [("steps", "50"), ("model", "./audio_model.npz"), ("", "small")]
     rule = "-" * 24
-    assert table.split("\n") == [
-        rule,
-        "steps  50",
-        "model  ./audio_model.npz",
-        "       small",
-        rule,
-    ]
+    expected = [rule, "steps  50", "model  ./audio_model.npz", "       small", rule]
+    assert format_table(rows).split("\n") == expected

@@ -19,7 +19,7 @@ def test_arrays_anywhere():
     arrays = [
         np.arange(6, dtype=np.int64).reshape(2, 3),
         np.zeros([0, 4], np.float32),
-        np.float64(3) * np.ones([]),
+        np.full([], 3.0),
         np.asarray(jnp.arange(3, dtype=jnp.bfloat16)),
         np.asfortranarray(np.arange(6).reshape(2, 3)),
     ]

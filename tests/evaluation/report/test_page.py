@@ -1,6 +1,7 @@
 """The report: every number of the page is in report.json, and it stands on its own."""
 
 import dataclasses
+import functools
 import html.parser
 import json
 import os
@@ -112,9 +113,15 @@ CASES["not all files"] = dataclasses.replace(
 )
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The page, the JSON and the HTML of a case, each written once: its plots take seconds."""
+    return functools.cache(lambda case: _write(CASES[case], tmp_path_factory.mktemp("report")))
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_every_number_of_the_page_is_in_the_json(case, tmp_path):
-    page, content, _ = _write(CASES[case], tmp_path)
+def test_every_number_of_the_page_is_in_the_json(case, written):
+    page, content, _ = written(case)
     leaves = _leaves(content)
     names = {leaf for leaf in leaves if isinstance(leaf, str)} | {"order-0 entropy"}
     own = [len(content["names"]), len(content["skipped"])]
@@ -151,8 +158,8 @@ INTERVALS = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_cell_is_what_the_json_says(case, tmp_path):
-    page, content, _ = _write(CASES[case], tmp_path)
+def test_every_cell_is_what_the_json_says(case, written):
+    page, content, _ = written(case)
     tables = [page.tables["Model and codecs"]]
     tables += [rows for name, rows in page.tables.items() if "other rules" in name]
     for (_, *headers), *rows in tables:
@@ -176,8 +183,8 @@ def test_a_wrong_figure_would_be_seen():
 
 
 @pytest.mark.parametrize(("case", "count"), [("not all files", 12), ("many files", 20)])
-def test_files_where_the_model_is_best_and_worst(case, count, tmp_path):
-    page, content, _ = _write(CASES[case], tmp_path)
+def test_files_where_the_model_is_best_and_worst(case, count, written):
+    page, content, _ = written(case)
     tables = [rows for name, rows in page.tables.items() if name.startswith("Files, ")]
     flac = next(coder for coder in content["coders"] if coder["name"] == "FLAC -8")
     model = next(coder for coder in content["coders"] if coder["kind"] == "model")
@@ -195,8 +202,8 @@ def test_files_where_the_model_is_best_and_worst(case, count, tmp_path):
     assert {min(known), max(known)} <= set(shown)
 
 
-def test_it_stands_on_its_own(tmp_path):
-    page, _, text = _write(CASES["many files"], tmp_path)
+def test_it_stands_on_its_own(written):
+    page, _, text = written("many files")
     assert {"svg", "style", "table"} <= page.tags
     assert not {"link", "script", "iframe", "object"} & page.tags
     assert page.addresses and all(x.startswith(("#", "data:")) for x in page.addresses)
@@ -204,8 +211,8 @@ def test_it_stands_on_its_own(tmp_path):
     assert "@media print" in text and "{{" not in text and "{%" not in text
 
 
-def test_the_parts_a_reader_looks_for(tmp_path):
-    page, content, text = _write(CASES["not all files"], tmp_path)
+def test_the_parts_a_reader_looks_for(written):
+    page, content, text = written("not all files")
     assert text.count("<svg") == text.count("<figcaption>") == 4
     for part in ("Rules", "Settings", "Skipped files", "under other rules", "Model and codecs"):
         assert re.search(f"<h2>.*{part}", text)
@@ -219,14 +226,15 @@ def test_the_parts_a_reader_looks_for(tmp_path):
     assert page.terms["folders"] == "/audio/speech"
     assert page.terms["codec FLAC -8"] == "made up 1.0"
     assert page.terms["time for the model"] == "83 s"
-    assert "FLAC -5: it is not on the PATH" in page.texts
+    assert "FLAC -5: it is not on the PATH" in "".join(page.texts)
+    assert '<span class="name">FLAC -8</span> could take 12 of the files' in text
     assert "upper byte" not in text
     assert content["settings"] == CASES["usual"].settings
 
 
-def test_the_parts_of_a_cost_are_shown_by_name(tmp_path):
+def test_the_parts_of_a_cost_are_shown_by_name(written):
     found = CASES["one file"]
-    page, content, _ = _write(found, tmp_path)
+    page, content, _ = written("one file")
     upper = found.cost_parts["upper byte"].sum() / found.samples.sum()
     assert page.terms["of them in the upper byte"] == f"{upper:.3f}"
     lower = content["cost_parts"]["lower byte"]["bits_per_sample"]

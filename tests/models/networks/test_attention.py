@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,16 +20,14 @@ def random_heads(length: int) -> list[jax.Array]:
     return [jnp.array(rng.normal(size=(2, length, 3, 5)), jnp.float32) for _ in range(4)]
 
 
-@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
 @pytest.mark.parametrize("length", [1, 2, 7, 256, 257, 600])
-def test_output_and_gradients_equal_plain_attention(
-    length: int, backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the backend is said to be a GPU all heads are computed at once, here as well."""
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+def test_output_and_gradients_equal_plain_attention(length: int, platform: str) -> None:
+    """For a GPU all heads are computed at once."""
+    causal_attention = functools.partial(attention.causal_attention, platform=platform)
     query, key, value, direction = random_heads(length)
     expected, expected_gradient = jax.vjp(plain_attention, query, key, value)
-    actual, gradient = jax.vjp(attention.causal_attention, query, key, value)
+    actual, gradient = jax.vjp(causal_attention, query, key, value)
     np.testing.assert_allclose(actual, expected, atol=1e-5)
     for ours, theirs in zip(gradient(direction), expected_gradient(direction), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=5e-5)
@@ -38,7 +38,8 @@ def test_scores_at_the_bound_stay_finite(sign: int) -> None:
     query = jnp.full((1, 300, 1, 1), sign * attention.MAX_SCORE)
     key = jnp.ones((1, 300, 1, 1))
     value = jnp.linspace(-1, 1, 300).reshape(1, 300, 1, 1)
-    output, gradient = jax.vjp(attention.causal_attention, query, key, value)
+    causal_attention = functools.partial(attention.causal_attention, platform="cpu")
+    output, gradient = jax.vjp(causal_attention, query, key, value)
     means = jnp.cumsum(value, 1) / jnp.arange(1, 301).reshape(1, 300, 1, 1)
     np.testing.assert_allclose(output, means, atol=1e-4)
     assert all(np.all(np.isfinite(part)) for part in gradient(jnp.ones_like(output)))
@@ -46,14 +47,15 @@ def test_scores_at_the_bound_stay_finite(sign: int) -> None:
 
 def test_bfloat16_is_close() -> None:
     heads = random_heads(300)[:3]
-    low = attention.causal_attention(*(x.astype(jnp.bfloat16) for x in heads))
+    low_heads = (x.astype(jnp.bfloat16) for x in heads)
+    low = attention.causal_attention(*low_heads, platform="cpu")
     assert low.dtype == jnp.bfloat16
     np.testing.assert_allclose(low.astype(jnp.float32), plain_attention(*heads), atol=0.05)
 
 
 def test_no_array_holds_all_scores() -> None:
     heads = [jax.ShapeDtypeStruct((1, 4096, 2, 4), jnp.float32)] * 3
-    step = jax.jit(jax.grad(lambda *x: attention.causal_attention(*x).sum()))
+    step = jax.jit(jax.grad(lambda *x: attention.causal_attention(*x, platform="cpu").sum()))
     memory = step.lower(*heads).compile().memory_analysis()
     assert memory is not None
     assert memory.temp_size_in_bytes < 2 * 4096**2

@@ -1,0 +1,174 @@
+"""From the nats of samples to the sums that an evaluation consists of.
+
+N files, L chunk size, K bins, R rows: chunks of one file in a batch.
+"""
+
+import collections
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluation.results import Bins, Evaluation
+from evaluation.statistics import SampleHistogram
+from pipeline.catalogue.catalogue import Catalogue, Skipped
+from pipeline.config import PipelineConfig
+from runtime.errors import DataError
+
+_LOUDNESS_EDGES = np.array([-np.inf, *range(-96, 1, 6)], np.float64)  # dB of full scale
+
+
+class Rows(NamedTuple):
+    """Some chunks of one file.
+
+    Attributes:
+      file: its index.
+      samples: signed integers [R, L].
+      mask: bool [R, L], which of them are scored.
+      is_readable: whether all of them could be read.
+      nats: float32 [R, L] each, by the name of the part of a sample's cost.
+    """
+
+    file: int
+    samples: np.ndarray
+    mask: np.ndarray
+    is_readable: bool
+    nats: dict[str, np.ndarray]
+
+
+class _Sums:
+    """Sums over chunks."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self.position_edges = _position_edges(config.chunk_size)
+        self.position_bits = np.zeros(len(self.position_edges) - 1)
+        self.position_samples = np.zeros(len(self.position_edges) - 1, np.int64)
+        self.loudness_bits = np.zeros(len(_LOUDNESS_EDGES) - 1)
+        self.loudness_samples = np.zeros(len(_LOUDNESS_EDGES) - 1, np.int64)
+        self.part_bits: collections.Counter[str] = collections.Counter()
+        self.histogram = SampleHistogram()
+        self._full_scale = 2 ** (config.depth - 1)
+
+    def add(self, rows: Rows) -> None:
+        """Adds chunks that could be read."""
+        mask, bits = rows.mask, np.zeros(rows.mask.shape)
+        for name, nats in rows.nats.items():
+            part = np.where(mask, nats, 0).astype(np.float64) / math.log(2)
+            self.part_bits[name] += part.sum()
+            bits += part
+        starts = self.position_edges[:-1]
+        self.position_bits += np.add.reduceat(bits.sum(0), starts)
+        self.position_samples += np.add.reduceat(mask.sum(0), starts)
+        bins = _loudness_bins(rows.samples, mask, self._full_scale)
+        np.add.at(self.loudness_bits, bins, bits.sum(1))
+        np.add.at(self.loudness_samples, bins, mask.sum(1))
+        self.histogram.add(rows.samples[mask])
+
+    def merge(self, other: "_Sums") -> None:
+        """Adds the sums of other chunks, but for the parts, which are kept by file."""
+        self.position_bits += other.position_bits
+        self.position_samples += other.position_samples
+        self.loudness_bits += other.loudness_bits
+        self.loudness_samples += other.loudness_samples
+        self.histogram.merge(other.histogram)
+
+
+class Aggregator:
+    """Sums over files; those of a file count once all of it was read."""
+
+    def __init__(self, catalogue: Catalogue, config: PipelineConfig) -> None:
+        self._catalogue = catalogue
+        self._config = config
+        self._all = _Sums(config)
+        self._file = -1
+        self._sums = _Sums(config)
+        self._is_readable = True
+        self._bits = np.full(len(catalogue), np.nan)
+        self._samples = np.zeros(len(catalogue), np.int64)
+        self._parts: dict[str, np.ndarray] = {}
+
+    def add(self, rows: Rows) -> None:
+        """Adds chunks of the current file or of one after it."""
+        if rows.file != self._file:
+            self._close_file()
+            self._file, self._sums, self._is_readable = rows.file, _Sums(self._config), True
+        self._is_readable = self._is_readable and rows.is_readable
+        if self._is_readable:
+            self._sums.add(rows)
+
+    def _close_file(self) -> None:
+        """Counts the current file, if it could be read."""
+        if self._file < 0 or not self._is_readable:
+            return
+        bits = self._sums.position_bits.sum()
+        if not math.isfinite(bits):
+            raise FloatingPointError(
+                f"{self._catalogue.paths[self._file]!r}: the model puts its cost at {bits} bits; "
+                "expected a finite number: the model is broken"
+            )
+        self._bits[self._file] = bits
+        self._samples[self._file] = self._sums.position_samples.sum()
+        for name, part in self._sums.part_bits.items():
+            self._parts.setdefault(name, np.zeros(len(self._bits)))[self._file] = part
+        self._all.merge(self._sums)
+
+    def results(self, reasons: dict[str, str], wall_time_s: float) -> Evaluation:
+        """Returns the figures of the files that were read.
+
+        Args:
+          reasons: why files could not be read, by their paths.
+          wall_time_s: how long the model took, in seconds.
+
+        Raises:
+          DataError: none could be read.
+        """
+        self._close_file()
+        catalogue, sums = self._catalogue, self._all
+        read = np.flatnonzero(np.isfinite(self._bits))
+        skipped = tuple(
+            Skipped(path, reasons.get(path, "it could not be read"))
+            for path, bits in zip(catalogue.paths, self._bits, strict=True)
+            if math.isnan(bits)
+        )
+        if not len(read):
+            path, reason = skipped[0]
+            raise DataError(f"none of the files could be read; {path!r}: {reason}")
+        return Evaluation(
+            names=tuple(catalogue.names[file] for file in read),
+            samples=self._samples[read],
+            model_bits=self._bits[read],
+            depth=self._config.depth,
+            by_position=Bins(
+                edges=sums.position_edges.astype(np.float64),
+                samples=sums.position_samples,
+                bits=sums.position_bits,
+            ),
+            by_loudness=Bins(
+                edges=_LOUDNESS_EDGES, samples=sums.loudness_samples, bits=sums.loudness_bits
+            ),
+            cost_parts={name: bits[read] for name, bits in self._parts.items()},
+            order0_bits_per_sample=sums.histogram.order0_bits_per_sample,
+            skipped=skipped,
+            wall_time_s=wall_time_s,
+        )
+
+
+def _position_edges(chunk_size: int) -> np.ndarray:  # int64 [K + 1], from 0 to chunk_size
+    """Four bins an octave: what context buys shows on a logarithmic scale."""
+    octaves = math.log2(chunk_size)
+    powers = 2.0 ** (np.arange(math.ceil(4 * octaves)) / 4)
+    return np.unique([0, *powers.astype(np.int64), chunk_size])
+
+
+def _loudness_bins(
+    samples: np.ndarray,  # [R, L]
+    mask: np.ndarray,  # bool [R, L]
+    full_scale: int,
+) -> np.ndarray:  # int64 [R]
+    """Returns the bin of each chunk's root mean square."""
+    amplitudes = np.where(mask, samples / full_scale, 0)
+    power = (amplitudes**2).sum(1) / np.maximum(mask.sum(1), 1)
+    with np.errstate(divide="ignore"):  # Digital silence is -inf dB.
+        decibels = 10 * np.log10(power)
+    last = len(_LOUDNESS_EDGES) - 2  # A square wave of full scale is at 0 dB.
+    return np.minimum(np.digitize(decibels, _LOUDNESS_EDGES[1:]), last)

@@ -1,0 +1,150 @@
+"""Which files a model is evaluated on, and whether it knows them from its training."""
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from evaluation.config import EvaluationConfig
+from pipeline.catalogue.catalogue import Catalogue, Skipped
+from pipeline.config import PipelineConfig
+from pipeline.corpus import open_corpus
+from pipeline.error_budget import ErrorBudget
+from pipeline.split import draw_files, is_trained_on
+from runtime.errors import ConfigError, DataError
+from runtime.filesystem import absolute, is_remote
+from runtime.progress import progress_bar
+
+logger = logging.getLogger("wavestream")
+
+
+class EvaluationFiles(NamedTuple):
+    """What is evaluated.
+
+    Attributes:
+      catalogue: the files.
+      split: which side of the model's split they are, one of `config.SPLITS`.
+      skipped: files that cannot be used.
+    """
+
+    catalogue: Catalogue
+    split: str
+    skipped: tuple[Skipped, ...]
+
+
+def open_files(
+    config: EvaluationConfig, data: Mapping[str, Any], pipeline: PipelineConfig
+) -> EvaluationFiles:
+    """Finds the files to evaluate.
+
+    Args:
+      config: what to evaluate.
+      data: the data's settings of the model file: `audio_dirs`, `valid_fraction`.
+      pipeline: how files become samples; its seed is the split's.
+
+    Raises:
+      DataError: there is none, or too many are unusable.
+      OSError: a folder cannot be reached.
+    """
+    known_dirs = tuple(data["audio_dirs"])
+    audio_dirs = config.audio_dirs or _require_known_dirs(known_dirs)
+    corpus = open_corpus(
+        audio_dirs,
+        pipeline,
+        valid_fraction=data["valid_fraction"],
+        catalogue_path=config.catalogue,
+        progress=progress_bar("WAV headers"),
+    )
+    skipped = corpus.catalogue.skipped
+    budget = error_budget(config, len(corpus.catalogue) + len(skipped), skipped)
+    if problem := budget.exceeded():
+        raise DataError(problem)
+    is_own = set(map(_real, audio_dirs)) <= set(map(_real, known_dirs))
+    split = config.split or ("valid" if is_own else "all")
+    if split == "all":
+        catalogue = corpus.catalogue
+    elif is_own:
+        catalogue = (corpus.valid if split == "valid" else corpus.train).catalogue
+    else:
+        catalogue = _same_side(corpus.catalogue, split, data, pipeline)
+    if not len(catalogue):
+        raise DataError(
+            f"the split {split!r} has no file: the model was trained with --valid_fraction="
+            f"{data['valid_fraction']}; expected --split=all, or another --audio_dir"
+        )
+    if split != "valid":
+        _warn_of_known_files(catalogue, data, pipeline)
+    if config.eval_files:
+        catalogue = draw_files(catalogue, config.eval_files, seed=pipeline.seed)
+    return EvaluationFiles(catalogue, split, skipped)
+
+
+def error_budget(
+    config: EvaluationConfig, num_files: int, skipped: tuple[Skipped, ...] = ()
+) -> ErrorBudget:
+    """Returns how many of some files may be unusable."""
+    return ErrorBudget(
+        num_files, skipped, strict=config.strict, max_fraction=config.max_skipped_fraction
+    )
+
+
+def _require_known_dirs(audio_dirs: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the folders that a model was trained on. Raises ConfigError, FileNotFoundError."""
+    if not audio_dirs:
+        raise ConfigError("--audio_dir is missing: a folder of WAV files")
+    for folder in map(_real, audio_dirs):
+        if not is_remote(folder) and not os.path.exists(folder):
+            raise FileNotFoundError(
+                f"{folder}, which the model was trained on, is not there any more; if it was "
+                "moved, --audio_dir=FOLDER --split=valid finds the files that were held out"
+            )
+    return audio_dirs
+
+
+def _same_side(
+    catalogue: Catalogue, split: str, data: Mapping[str, Any], pipeline: PipelineConfig
+) -> Catalogue:
+    """Returns the files of other folders that are on a side of the model's split."""
+    known, is_inside = _is_known(catalogue, data, pipeline)
+    if not all(is_inside):
+        logger.warning(
+            "%d of %d files are not in the folders that the model was trained on: their relative "
+            "paths decide which of them it was trained on, which is right only for a copy of these "
+            "folders",
+            is_inside.count(False),
+            len(catalogue),
+        )
+    return catalogue.select(
+        [i for i, is_known in enumerate(known) if is_known == (split == "train")]
+    )
+
+
+def _warn_of_known_files(
+    catalogue: Catalogue, data: Mapping[str, Any], pipeline: PipelineConfig
+) -> None:
+    pairs = zip(*_is_known(catalogue, data, pipeline), strict=True)
+    if known := sum(is_known and is_inside for is_known, is_inside in pairs):
+        logger.warning(
+            "%d of these %d files are in the model's training split: its figure is better than on "
+            "audio that it has not seen",
+            known,
+            len(catalogue),
+        )
+
+
+def _is_known(
+    catalogue: Catalogue, data: Mapping[str, Any], pipeline: PipelineConfig
+) -> tuple[list[bool], list[bool]]:
+    """Returns which files have names of the training split, and which lie in its folders."""
+    names, is_inside = [], []
+    roots = [_real(folder).rstrip("/") + "/" for folder in data["audio_dirs"]]
+    for path, name in zip(map(_real, catalogue.paths), catalogue.names, strict=True):
+        root = next((root for root in roots if path.startswith(root)), None)
+        names.append(name if root is None else path.removeprefix(root))
+        is_inside.append(root is not None)
+    known = is_trained_on(names, valid_fraction=data["valid_fraction"], seed=pipeline.seed)
+    return known, is_inside
+
+
+def _real(path: str) -> str:
+    return path if is_remote(path) else os.path.realpath(absolute(path))

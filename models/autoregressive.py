@@ -1,0 +1,104 @@
+"""The model: predictors -> features -> network -> distribution.
+
+B batch, L samples in a chunk, E embedding, G group sizes.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from models.config import ModelConfig
+from models.distributions.logistic_mixture import LogisticMixture, Mixture, mixture_log_prob
+from models.interface import Batch, Inputs, Params
+from models.networks.feature_embedding import FeatureEmbedding
+from models.networks.transformer import Transformer
+from models.predictors.fixed import extract_features
+
+_BYTE = 256
+
+
+class AutoregressiveModel:
+    """The model that a config describes; see `interface.Model`, and `build.build_model`."""
+
+    def __init__(self, config: ModelConfig, *, platform: str) -> None:
+        self.config = config
+        self._network = _Network(config, platform)
+
+    def prepare(self, batch: Batch) -> Inputs:
+        return {"samples": batch["samples"]}
+
+    def init(self, key: jax.Array) -> Params:
+        init = functools.partial(self._network.init, group_sizes=(1,))
+        return jax.jit(init)(key, jnp.zeros((1, 1), jnp.int32))["params"]
+
+    def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
+        """Memory for activations is that of a few chunks, whatever B is."""
+        return self._log_likelihoods(params, inputs, (1,))[..., 0]
+
+    def cost_parts(self, params: Params, inputs: Inputs) -> dict[str, jax.Array]:
+        if self.config.depth == 8:
+            return {"sample": -self.log_likelihood(params, inputs)}
+        sample, upper = jnp.moveaxis(self._log_likelihoods(params, inputs, (1, _BYTE)), -1, 0)
+        return {"upper byte": -upper, "lower byte": upper - sample}
+
+    def _log_likelihoods(
+        self, params: Params, inputs: Inputs, group_sizes: tuple[int, ...]
+    ) -> jax.Array:
+        log_likelihoods: Any = self._network.apply(
+            {"params": params}, inputs["samples"], group_sizes
+        )
+        return log_likelihoods
+
+
+class _Network(nn.Module):
+    """All that has parameters."""
+
+    config: ModelConfig
+    platform: str
+
+    def setup(self) -> None:
+        config = self.config
+        self.feature_embedding = FeatureEmbedding(
+            config.network.embedding_dim, config.depth, config.network.dtype
+        )
+        self.network = Transformer(config.network, self.platform)
+        self.distribution = LogisticMixture(config.distribution, config.depth)
+
+    def __call__(self, samples: jax.Array, group_sizes: Sequence[int]) -> jax.Array:
+        """Returns the log-probability, in nats, of the group that each sample belongs to.
+
+        Groups are neighbours: of size 1 the sample itself, of size 256 all that share its upper
+        byte, which tells what the upper and the lower byte of a 16-bit sample cost.
+        int [B, L] -> float32 [B, L, G]; a group size divides 2^depth.
+        """
+
+        def step(self: _Network, carry: tuple, samples: jax.Array) -> tuple:
+            mixture, depth = self.mixture(samples), self.config.depth
+            log_probs = [mixture_log_prob(mixture, samples, depth, size) for size in group_sizes]
+            return carry, jnp.stack(log_probs, -1)
+
+        _check(samples)
+        scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
+        batch, length = samples.shape
+        # Chunks that share a pass: on a CPU one fits the cache best.
+        at_once = math.gcd(batch, 1 if self.platform == "cpu" else 16)
+        groups = samples.astype(jnp.int32).reshape(-1, at_once, length)
+        return scan(self, (), groups)[1].reshape(batch, length, len(group_sizes))
+
+    def mixture(self, samples: jax.Array) -> Mixture:
+        """Returns the distribution of each sample: int [B, L] -> [B, L, P]."""
+        features = extract_features(samples, self.config.predictors)
+        return self.distribution(self.network(self.feature_embedding(features)), features)
+
+
+def _check(samples: jax.Array) -> None:
+    """Refuses amplitudes and single chunks, which would give a plausible wrong answer or none."""
+    if samples.ndim != 2 or not jnp.issubdtype(samples.dtype, jnp.signedinteger):
+        raise ValueError(
+            f"samples must be signed integers [B, L], got {samples.dtype} {list(samples.shape)}"
+        )
