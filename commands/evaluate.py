@@ -29,20 +29,21 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
 
     file = load_model(config.model)
     devices.keep_tensorflow_off_accelerators()
-    from evaluation import run as evaluation
-    from evaluation.report.figures import figures
-    from evaluation.report.table import format_table
-    from evaluation.report.write import write_report
+    from evaluation.report.page import write_report
+    from evaluation.report.summarize import summarize
+    from evaluation.report.tables import format_table
+    from evaluation.run import run as evaluate
     from runtime.logging import start_logging
 
     devices.share_cores(config.batch_size)
     start_logging(None)
     model = file.build(platform=devices.platform())
     file.check_params(model)
-    found = figures(evaluation.run(config, model, file.params, file.data))
-    print(format_table(found), flush=True)  # Whatever becomes of the report.
+    steps = file.training.get("steps")
+    summary = summarize(evaluate(config, model, file.params, file.data, trained_steps=steps))
+    print(format_table(summary), flush=True)  # Whatever becomes of the report.
     if config.report_dir:
-        print(f"report: {write_report(found, config.report_dir)}")
+        print(f"report: {write_report(summary, config.report_dir)}")
 
 
 def evaluation_config(values: FlagValues) -> EvaluationConfig:

@@ -1,1 +1,1 @@
-"""What an evaluation looks like: the figures, the console's table, the page."""
+"""What an evaluation looks like: its numbers, the table on the console, the page."""

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from models.model_file import save_model
+
 TRAIN = "train/bits_per_sample"
 
 
@@ -32,6 +34,7 @@ def write_run(folder, model="audio_model", flags="--seed=1\n", records=((1, {TRA
 
 
 def write_model(folder, model, metrics):
-    """Writes a model file, as far as it is read here."""
-    training = json.dumps({"steps": 20, "metrics": metrics})
-    np.savez(folder / f"{model}.npz", training=training, weights=np.zeros(9))
+    """Writes a model file."""
+    training = {"steps": 20, "metrics": metrics}
+    params = {"weights": np.zeros(9, np.float32)}
+    save_model(folder / f"{model}.npz", params, model={}, data={}, training=training)
