@@ -128,7 +128,7 @@ def _assert_read(out, records, hosts, start, stop, batches, held_out):
     rows = PIPELINE.batch_size // hosts
     for host in range(hosts):
         lines = map(json.loads, (out / f"{records}.{host}").read_text().splitlines())
-        found = [line for line in lines if not held_out & {*line}]
+        found = [line for line in lines if not held_out >= {*line}]
         assert len(found) >= stop - start
         expected = [batch[host * rows : (host + 1) * rows] for batch in batches[start:]]
         found = found[: len(expected)]  # Those for which there was no step any more were read, too.
