@@ -24,7 +24,7 @@ from pipeline.dataset import make_dataset
 from pipeline.wav.encoding import Encoding
 from tests.command_line import ROOT, TINY, parsed, run_main
 from tests.wav_files import write_wav
-from training.loop import Result
+from training.result import Result
 from training.run import run
 
 SCHEDULE = ("--training_steps=7", "--log_every=3", "--eval_every=5", "--learning_rate=0.01")
@@ -164,7 +164,7 @@ def test_the_evaluation_agrees_with_the_last_validation(finished, tmp_path, caps
     found = json.loads((tmp_path / "report.json").read_text())
     expected = finished.result.valid
     assert sum(found["samples"]) == expected["valid/samples"]
-    bits = {coder["kind"]: coder["cost"]["bits_per_sample"] for coder in found["coders"]}
+    bits = {coder["name"]: coder["cost"]["bits_per_sample"] for coder in found["coders"]}
     assert bits["model"] == pytest.approx(expected["valid/bits_per_sample"], rel=1e-5)
     assert bits["order0"] == pytest.approx(expected["valid/order0_bits_per_sample"], rel=1e-9)
     assert bits["codec"] == pytest.approx(finished.metrics[0]["valid/flac_bits_per_sample"])
