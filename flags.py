@@ -1,7 +1,7 @@
 """Every flag, defined once: its default, bounds and help, in groups that commands take.
 
-Nothing here is global: a command's flags live in a `FlagValues` of its own, made by `define`. Only
-constants are imported, neither TensorFlow nor JAX: --help and a mistyped flag answer at once.
+Nothing here is global: a command's flags live in a `FlagValues` of its own, made by `define`.
+Neither TensorFlow nor JAX is imported: --help and a mistyped flag answer at once.
 """
 
 import functools
@@ -183,7 +183,7 @@ CHECKPOINTS = Group(
     _list(
         "allow_change",
         [],
-        "Flags that may differ from the run to resume, comma-separated; audio: the files.",
+        "Flags that may differ from the run to resume, comma-separated; audio for other files.",
     ),
     _enum(
         "on_nan",

@@ -59,17 +59,19 @@ def parse(
     command, values = commands[name], flags_of[name]
     others = {flag for each in flags_of.values() for flag in each} - set(values)
     values.append_flag_values(ABSL_FLAGS)
-    if asked := _HELP_FLAGS & {argument.lstrip("-") for argument in arguments}:
+    if asked := _HELP_FLAGS & {arg.lstrip("-") for arg in arguments if arg.startswith("-")}:
         _print_help(asked, commands, name, named is None, values)
+    undefok = re.findall(r"^--?undefok=(.*)", "\n".join(arguments), re.MULTILINE)
+    misplaced = others - set(",".join(undefok).split(","))
     for argument in arguments:
-        if argument.startswith("-") and (flag := _names(argument) & others):
+        if argument.startswith("-") and (flag := _names(argument) & misplaced):
             owners = [owner for owner in commands if flag & set(flags_of[owner])]
             raise ConfigError(
                 f"{argument.partition('=')[0]} is not a flag of {name}, but of "
                 f"{' and '.join(owners)} (python main.py {owners[0]} --help)"
             )
     try:
-        # Flag files are for several commands: each passes over what the others' flags are.
+        # A flag file may be for several commands: each passes over the others' flags in it.
         rest = values([argv[0], f"--undefok={','.join(others)}", *arguments])[1:]
     except (Error, ValueError) as error:  # ValueError: --nodemo=1
         raise ConfigError(f"{_in_clear(str(error))} (--help lists the flags)") from error
@@ -83,8 +85,9 @@ def _split(
     arguments: Sequence[str], flags_of: Mapping[str, FlagValues]
 ) -> tuple[str | None, list[str]]:
     """Returns the command's name, None if there is none, and the arguments without it."""
-    with_value = {"flagfile", "undefok"}  # They may come as two arguments, --batch_size 4.
-    with_value |= {flag for each in flags_of.values() for flag in each if not each[flag].boolean}
+    known = [*flags_of.values(), ABSL_FLAGS]
+    with_value = {flag for each in known for flag in each if not each[flag].boolean}
+    with_value |= {"flagfile", "undefok"}  # Of all of them the value may be an argument of its own.
     before = ""
     for position, argument in enumerate(arguments):
         if not argument.startswith("-") and before.lstrip("-") not in with_value:

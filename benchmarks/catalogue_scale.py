@@ -157,9 +157,9 @@ def resume(
         return next(batches.as_numpy_iterator())
 
     batch = clock.run(f"first batch, of step {step:,}", first_batch)
-    assert (batch["lengths"] > 0).all()
+    assert (batch["stop"] > 0).all()
     clock.end()
-    print(f"\n{len(chunks):,} chunks to train on; {batch['lengths'].size} of a batch for this host")
+    print(f"\n{len(chunks):,} chunks to train on; {batch['stop'].size} of a batch for this host")
     count_reads(chunks, rows, step)
 
 
@@ -168,13 +168,13 @@ def count_reads(chunks: Any, rows: tuple[int, int], step: int, windows: int = 10
     import tensorflow as tf
 
     from pipeline.dataset import make_order
-    from pipeline.reading.chunks import pieces
+    from pipeline.reading.read_plan import file_columns, plan_reads
 
-    order, columns = make_order(chunks), chunks.columns()
+    order, columns = make_order(chunks), file_columns(chunks)
     lengths = []
     for window in range(step // order.window, step // order.window + windows):
         occurrences = tf.sort(order.window_occurrences(tf.constant(window, tf.int64), rows))
-        reads, _ = pieces(columns, occurrences, order.num_chunks, chunks.config)
+        reads, _ = plan_reads(columns, occurrences, order.num_chunks, chunks.config)
         lengths.append(reads["length"].numpy())
     sizes = np.concatenate(lengths)
     requests = -(-sizes // _REQUEST_BYTES)

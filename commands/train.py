@@ -38,7 +38,23 @@ _START_ONLY = {
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Trains; returns the status 128 + n where signal n has ended it, as shells do."""
-    config, model_config = run_config(values), make_model_config(values)
+    model_config = make_model_config(values)
+    config = start(values)
+    from models.build import build_model
+    from training.run import run as train
+
+    model = build_model(model_config, platform=devices.platform())
+    result = train(config, model, as_flagfile(values))
+    return None if result.signal is None else 128 + result.signal
+
+
+def start(values: FlagValues) -> RunConfig:
+    """Joins the other hosts, checks what can be checked at once, and makes devices ready.
+
+    Raises:
+      ConfigError, ResourceError, OSError, TrainingError: with a message for the user.
+    """
+    config = run_config(values)
     # First of all: the other hosts are to learn of whatever fails on this one.
     is_primary = _connect(config)
     startup.check_audio_dirs(config.audio_dirs)
@@ -52,12 +68,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
     devices.share_cores(config.pipeline.batch_size)
     check_devices(config.pipeline.batch_size, jax.device_count())
-    from models.build import build_model
-    from training.run import run as train
-
-    model = build_model(model_config, platform=devices.platform())
-    result = train(config, model, as_flagfile(values))
-    return None if result.signal is None else 128 + result.signal
+    return config
 
 
 def _connect(config: RunConfig) -> bool:

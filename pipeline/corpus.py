@@ -7,11 +7,11 @@ from typing import Any
 
 from pipeline.catalogue.catalogue import Catalogue, Skipped, build_catalogue
 from pipeline.catalogue.catalogue_file import open_catalogue
-from pipeline.catalogue.scan import Progress
 from pipeline.config import PipelineConfig
 from pipeline.reading.chunks import Chunks
 from pipeline.split import split_catalogue
 from runtime.errors import DataError
+from runtime.progress import Progress
 
 _NAMED = 5  # reasons, with a file each, that a message gives
 
@@ -67,7 +67,7 @@ def open_corpus(
       NoAudioError: no file can be used; names what was skipped, and why.
       CatalogueError: see `open_catalogue`.
       FileNotFoundError, OSError: a folder does not exist or cannot be reached.
-      MissingDependencyError, ConfigError: see `filesystem.require_filesystem`.
+      MissingDependencyError, DataError: see `filesystem.require_filesystem`.
     """
     scan: dict[str, Any] = {"progress": progress, "num_threads": num_threads}
     if catalogue_path:

@@ -26,14 +26,16 @@ Argument = str | os.PathLike
 
 def parsed(*args: Argument) -> FlagValues:
     """Returns the flags of a command line, as its command is given them."""
-    return main.parse(["main.py", *map(os.fspath, args)])[1]
+    return main.parse(["main.py", *(os.fspath(arg) for arg in args)])[1]
 
 
 def run_main(*args: Argument, table: Mapping[str, str] = main.COMMANDS) -> int:
     """Runs main.py; returns its exit status."""
     try:
         with main.readable_errors():
-            command, values, rest = main.parse(["main.py", *map(os.fspath, args)], table)
+            command, values, rest = main.parse(
+                ["main.py", *(os.fspath(arg) for arg in args)], table
+            )
             return command.run(values, rest) or 0
     except SystemExit as end:
         return int(end.code or 0)

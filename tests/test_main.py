@@ -28,9 +28,7 @@ def test_a_command_is_added_by_a_module_and_a_line_of_the_table(capsys):
     assert capsys.readouterr().out == "3 128 bear\n"
     assert run_main("toy", "--help", table=WITH_TOY) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith(
-        "Usage: python main.py toy [FLAGS] [NAME]\n\nPlay.\n\nWith toys.\n\nToys:"
-    )
+    assert shown.startswith("Usage: python main.py toy [FLAGS] [NAME]\n\nPlay.\n\nOn.\n\nToys:")
     assert "--toys=1 " in shown and "--batch_size=128 " in shown and "--seed" not in shown
     assert run_main("--help", table=WITH_TOY) == 0
     assert re.search(r"^  toy +Play\.$", capsys.readouterr().out, re.MULTILINE)
@@ -45,7 +43,8 @@ def test_a_command_is_added_by_a_module_and_a_line_of_the_table(capsys):
         (("--toys", "3", "toy", "--batch_size", "2"), (7, "3 2\n")),
         (("toy", "train", "toy"), (7, "1 128 train toy\n")),
         (("toy", "--", "--toys=2"), (7, "1 128 --toys=2\n")),
-        (("--undefok=x", "toy", "--x=1"), (7, "1 128\n")),
+        (("--undefok=x,seed", "toy", "--x=1", "--seed=1"), (7, "1 128\n")),
+        (("--verbosity", "0", "--nopdb", "toy", "help"), (7, "1 128 help\n")),
     ],
 )
 def test_where_the_name_of_a_command_may_be(capsys, args, status_and_output):

@@ -13,12 +13,13 @@ import numpy as np
 
 from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat
 from evaluation.results import CodecScore
-from pipeline.catalogue.catalogue import Catalogue, Progress
+from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import iterate, make_dataset
 from pipeline.reading.chunks import Chunks
 from pipeline.reading.read_chunks import UNREADABLE
 from pipeline.reading.read_samples import depth_of, read_samples
+from runtime.progress import Progress
 
 _MAX_THREADS = 8  # xz takes 0.7 GB in each
 _TASKS_AHEAD = 64

@@ -8,10 +8,11 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from pipeline.catalogue.column_file import ColumnFileError, smallest
-from pipeline.catalogue.scan import HeaderCache, Progress, scan_files
+from pipeline.catalogue.scan import HeaderCache, scan_files
 from pipeline.catalogue.string_array import StringArray
 from pipeline.catalogue.table import FileTable
 from runtime.find_files import FoundFile, find_files
+from runtime.progress import Progress
 
 _SUFFIX = ".wav"
 
@@ -131,7 +132,7 @@ def build_catalogue(
 
     Raises:
       FileNotFoundError: one of `audio_dirs` does not exist.
-      MissingDependencyError, ConfigError: a file system is not available, see
+      MissingDependencyError, DataError: a file system is not available, see
         `filesystem.require_filesystem`.
       OSError: the cache cannot be written.
     """

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from pipeline.catalogue.catalogue import Catalogue, find_and_scan
 from pipeline.catalogue.column_file import ColumnFileError
-from pipeline.catalogue.scan import Progress
 from pipeline.catalogue.table import FileTable
 from pipeline.split import hash_to_unit
 from runtime.errors import DataError
 from runtime.filesystem import absolute, is_remote, require_filesystem
+from runtime.progress import Progress
 
 logger = logging.getLogger("wavestream")
 
@@ -43,7 +43,7 @@ def open_catalogue(
     Raises:
       CatalogueError: the file is something else, damaged, or of other folders.
       OSError: it or a folder cannot be reached.
-      MissingDependencyError, ConfigError: see `filesystem.require_filesystem`.
+      MissingDependencyError, DataError: see `filesystem.require_filesystem`.
     """
     folders = [absolute(folder).rstrip("/") for folder in audio_dirs]
     require_filesystem(path)

@@ -7,14 +7,14 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.wav.header import Encoding
+from pipeline.wav.encoding import Encoding
 from tests.command_line import ROOT, error_of, run_main
 from tests.wav_files import random_frames, write_wav
 
 
 def _wav(path, frames=3000, channels=1, encoding=Encoding.S16):
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_wav(path, random_frames(encoding, frames, channels), encoding, rate=8000)
+    write_wav(path, random_frames(encoding, frames, channels), encoding, sample_rate=8000)
 
 
 def _broken(path):
@@ -74,6 +74,7 @@ def test_one_file(capsys, tmp_path, frames, training, validation):
     assert (shown["training"], shown["validation"]) == (training, validation)
 
 
+@pytest.mark.slow
 def test_demo_corpus_and_the_flag_file_of_a_training(capsys, tmp_path):
     preset = f"--flagfile={ROOT}/presets/quickstart.flags"
     shown = _inspect(capsys, tmp_path, preset, f"--output_dir={tmp_path}")

@@ -1,13 +1,13 @@
 """A command of a test: prints what it is given."""
 
+import functools
+
 from absl.flags import DEFINE_integer
 
 import flags
 from commands.interface import Command
 
-TOYS = flags.Group(
-    "Toys", lambda flag_values: DEFINE_integer("toys", 1, "Toys.", 0, 9, flag_values)
-)
+TOYS = flags.Group("Toys", functools.partial(DEFINE_integer, "toys", 1, "Number of toys."))
 
 
 def run(values, arguments):
@@ -15,6 +15,4 @@ def run(values, arguments):
     return 7
 
 
-COMMAND = Command(
-    doc="Play.\n\nWith toys.", groups=(TOYS, flags.BATCH), run=run, arguments="[NAME]"
-)
+COMMAND = Command(doc="Play.\n\nOn.", groups=(TOYS, flags.BATCH), run=run, arguments="[NAME]")

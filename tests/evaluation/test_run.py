@@ -3,17 +3,16 @@
 import dataclasses
 import logging
 import os
-from typing import Any
 
 import pytest
 import tensorflow as tf
 
-from evaluation import run
 from evaluation.config import EvaluationConfig
 from evaluation.results import Evaluation
+from evaluation.run import run
 from pipeline.config import PipelineConfig
-from pipeline.corpus import open_corpus
 from pipeline.wav.encoding import Encoding
+from runtime.errors import DataError
 from tests.evaluation.test_score import Uniform
 from tests.wav_files import random_frames, write_wav
 
@@ -34,20 +33,18 @@ def evaluate(folder, tmp_path, caplog):
     """Evaluates a model that was trained on the folder."""
     model = tmp_path / "m.npz"
     model.write_bytes(bytes(500))
-    settings = {
+    data = {
         "audio_dirs": [os.fspath(folder)],
         "valid_fraction": 0.4,
         "pipeline": dataclasses.asdict(PIPELINE),
-        "model": {"vocab_size": 256},
     }
     caplog.set_level(logging.INFO)
 
-    def evaluate(*folders, model=model, **fields) -> Evaluation:
+    def evaluate(*folders, model=model, on_prepare=lambda batch: None, **fields) -> Evaluation:
         config = EvaluationConfig(
             model=os.fspath(model), audio_dirs=tuple(map(os.fspath, folders)), codecs=(), **fields
         )
-        uniform: Any = Uniform(256)
-        return run.run(config, uniform, {}, settings, PIPELINE)
+        return run(config, Uniform(on_prepare=on_prepare), {}, data)
 
     return evaluate
 
@@ -125,34 +122,32 @@ def test_a_file_that_is_used_although_it_is_cut_off_is_named(evaluate, folder, c
     ],
 )
 def test_too_many_skipped_files_are_an_error_before_the_work(
-    evaluate, folder, monkeypatch, broken, fields, message
+    evaluate, folder, broken, fields, message
 ):
-    monkeypatch.setattr(run, "evaluate", None)
     for number in range(broken):
         (folder / f"{number}.broken.wav").write_bytes(b"RIFF")
-    with pytest.raises(ValueError, match=message):
-        evaluate(**fields)
+    batches: list = []
+    with pytest.raises(DataError, match=message):
+        evaluate(**fields, on_prepare=batches.append)
+    assert not batches
 
 
 @pytest.fixture
-def remove(folder, monkeypatch):
-    """Removes files of the folder once they are catalogued."""
+def without(evaluate, folder, tmp_path):
+    """Evaluates all files of a catalogue, some of which have been removed since it was made."""
 
-    def remove(*numbers):
-        def open_and_remove(*args, **kwargs):
-            corpus = open_corpus(*args, **kwargs)
-            for number in numbers:
-                (folder / f"{number}.wav").unlink()
-            return corpus
+    def without(*numbers, **fields):
+        catalogue = str(tmp_path / "c.catalogue")
+        evaluate(split="all", catalogue=catalogue)
+        for number in numbers:
+            (folder / f"{number}.wav").unlink()
+        return evaluate(split="all", catalogue=catalogue, **fields)
 
-        monkeypatch.setattr(run, "open_corpus", open_and_remove)
-
-    return remove
+    return without
 
 
-def test_a_file_that_vanishes_is_named_and_left_out(evaluate, remove, caplog):
-    remove(3)
-    result = evaluate(split="all")
+def test_a_file_that_vanishes_is_named_and_left_out(without, caplog):
+    result = without(3)
     assert [os.path.basename(path) for path, _ in result.skipped] == ["3.wav"]
     assert len(result.names) == 9
     assert caplog.text.count("3.wav' skipped, it can no longer be read: No such file") == 1
@@ -165,10 +160,9 @@ def test_a_file_that_vanishes_is_named_and_left_out(evaluate, remove, caplog):
         (range(6), {}, r"6 of 10 files cannot be used, more than --max_skipped_fraction=0\.5"),
     ],
 )
-def test_too_many_files_that_vanish_are_an_error(evaluate, remove, numbers, fields, message):
-    remove(*numbers)
-    with pytest.raises(ValueError, match=message):
-        evaluate(split="all", **fields)
+def test_too_many_files_that_vanish_are_an_error(without, numbers, fields, message):
+    with pytest.raises(DataError, match=message):
+        without(*numbers, **fields)
 
 
 def test_a_folder_for_the_report_that_cannot_be_made_is_told_before_the_work(evaluate, tmp_path):
@@ -200,5 +194,5 @@ def test_a_corpus_that_moved(evaluate, folder, caplog):
 def test_an_empty_split_is_an_error_that_says_what_to_do(evaluate, tmp_path):
     (tmp_path / "one").mkdir()
     write_wav(tmp_path / "one" / "x.wav", random_frames(Encoding.U8, 1, 1), Encoding.U8)
-    with pytest.raises(ValueError, match=r"split 'valid' has no file: .* expected --split=all"):
+    with pytest.raises(DataError, match=r"split 'valid' has no file: .* expected --split=all"):
         evaluate(tmp_path / "one", split="valid")

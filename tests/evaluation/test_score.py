@@ -1,4 +1,4 @@
-"""The figure that everything else hangs on. L chunk size, G group sizes."""
+"""The figure that everything else hangs on. L chunk size."""
 
 import dataclasses
 import functools
@@ -15,36 +15,37 @@ import numpy as np
 import pytest
 
 from evaluation.score import evaluate
-from models.config import ModelConfig
-from models.networks.transformer import Transformer, init_params
+from models.build import build_model
+from models.config import ModelConfig, TransformerConfig
+from models.interface import Model
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
 from pipeline.reading.chunks import Chunks
+from pipeline.reading.read_samples import read_samples
 from pipeline.wav.encoding import Encoding
+from runtime.errors import DataError
+from runtime.parallel import unreplicate
 from tests.command_line import ROOT
+from tests.toy_model import Unigram
 from tests.wav_files import write_wav
 from training.config import TrainingConfig
-from training.control.control_flags import ControlFlags
-from training.step import (
-    fetch_params,
-    init_state,
-    make_eval_step,
-    make_train_step,
-    put_control_flags,
-)
+from training.control.control_flags import ControlFlagReducer
+from training.data import device_batch
+from training.state import init_state
+from training.step import make_eval_step, make_train_step
 from training.validation import validate
 
 CONFIG = PipelineConfig(chunk_size=32, batch_size=4, stereo_blocking_n=8)
-MODEL: dict[str, Any] = {"embedding_dim": 8, "num_heads": 1, "num_layers": 1, "widening_factor": 1}
+NETWORK = TransformerConfig(embedding_dim=8, num_heads=1, num_layers=1, widening_factor=1)
 
 
 @functools.cache
-def model(use_16bit: bool = False) -> tuple[Transformer, Any]:
-    config = ModelConfig(vocab_size=65536 if use_16bit else 256, **MODEL)
-    params = init_params(config, jax.random.key(0))["params"]
+def model(depth: int = 8) -> tuple[Model, Any]:
+    model = build_model(ModelConfig(depth=depth, network=NETWORK))
+    params = model.init(jax.random.key(0))
     noise = functools.partial(jax.random.normal, jax.random.key(1))
-    return Transformer(config), jax.tree.map(lambda x: x + 0.1 * noise(x.shape), params)
+    return model, jax.tree.map(lambda x: x + 0.1 * noise(x.shape), params)
 
 
 @pytest.fixture(scope="module")
@@ -58,23 +59,24 @@ def folder(tmp_path_factory):
     return path
 
 
-class Uniform:
-    """Knows nothing."""
+class Uniform(Unigram):
+    """Knows nothing, and takes half of a 16-bit sample's cost for its upper byte."""
 
-    def __init__(self, vocab_size: int):
-        self.vocab_size = vocab_size
+    def init(self, key: jax.Array) -> dict[str, Any]:
+        return {}
 
-    def apply(self, variables, symbols, group_sizes, *, method):
-        costs = [math.log(size / self.vocab_size) for size in group_sizes]
-        return jnp.broadcast_to(jnp.array(costs), (*symbols.shape, len(costs)))
+    def log_likelihood(self, params, inputs):
+        return jnp.full(inputs["samples"].shape, -self.config.depth * math.log(2))
+
+    def cost_parts(self, params, inputs):
+        cost = -self.log_likelihood(params, inputs)
+        return {"upper byte": cost / 2, "lower byte": cost / 2}
 
 
 def _reference(folder, config: PipelineConfig) -> dict[str, tuple[float, int]]:
     """Bits and samples of each file, chunk by chunk, the obvious way."""
-    transformer, params = model(config.use_16bit)
-    log_likelihood = jax.jit(
-        functools.partial(transformer.apply, {"params": params}, method="log_likelihood")
-    )
+    transformer, params = model(config.depth)
+    log_likelihood = jax.jit(functools.partial(transformer.log_likelihood, params))
     chunks = Chunks(
         catalogue=build_catalogue([os.fspath(folder)]),
         config=dataclasses.replace(config, batch_size=1),
@@ -83,22 +85,21 @@ def _reference(folder, config: PipelineConfig) -> dict[str, tuple[float, int]]:
     dataset = make_dataset(chunks, one_pass=True, shuffle=False)
     for number, batch in enumerate(dataset.as_numpy_iterator()):
         path, _ = chunks.locate(number)
-        length = int(batch["lengths"][0, 0])
-        nats = -np.asarray(log_likelihood(batch["symbols"][0]), np.float64)[0, :length].sum()
+        length = int(batch["stop"][0, 0])
+        inputs = {"samples": batch["samples"][0]}
+        nats = -np.asarray(log_likelihood(inputs), np.float64)[0, :length].sum()
         bits, samples = found.get(os.path.basename(path), (0.0, 0))
         found[os.path.basename(path)] = bits + nats / math.log(2), samples + length
     return found
 
 
-@pytest.mark.parametrize("use_16bit", [False, True])
+@pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("downmix", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
-def test_equals_the_sum_over_chunks(folder, use_16bit, downmix, batch_size):
-    config = dataclasses.replace(
-        CONFIG, use_16bit=use_16bit, downmix=downmix, batch_size=batch_size
-    )
+def test_equals_the_sum_over_chunks(folder, depth, downmix, batch_size):
+    config = dataclasses.replace(CONFIG, depth=depth, downmix=downmix, batch_size=batch_size)
     catalogue = build_catalogue([os.fspath(folder)])
-    result = evaluate(*model(use_16bit), catalogue, config)
+    result = evaluate(*model(depth), catalogue, config)
     expected = _reference(folder, config)
     assert result.names == tuple(expected)
     np.testing.assert_allclose(result.model_bits, [b for b, _ in expected.values()], rtol=1e-6)
@@ -106,50 +107,67 @@ def test_equals_the_sum_over_chunks(folder, use_16bit, downmix, batch_size):
     assert result.samples.tolist() == [n for _, n in expected.values()] == samples
 
 
-@pytest.mark.parametrize("use_16bit", [False, True])
-def test_every_view_has_the_same_sum(folder, use_16bit):
-    config = dataclasses.replace(CONFIG, use_16bit=use_16bit)
-    result = evaluate(*model(use_16bit), build_catalogue([os.fspath(folder)]), config)
+@pytest.mark.parametrize("depth", [8, 16])
+def test_every_view_has_the_same_sum(folder, depth):
+    config = dataclasses.replace(CONFIG, depth=depth)
+    result = evaluate(*model(depth), build_catalogue([os.fspath(folder)]), config)
     for bins in (result.by_position, result.by_loudness):
-        assert bins.samples.sum() == result.samples.sum() == result.symbol_counts.sum()
+        assert bins.samples.sum() == result.samples.sum()
         assert bins.bits.sum() == pytest.approx(result.model_bits.sum(), rel=1e-12)
     assert result.by_position.edges[[0, -1]].tolist() == [0, 32]
-    if use_16bit:
-        assert (result.upper_byte_bits > 0).all()
-        assert (result.upper_byte_bits < result.model_bits).all()
-    else:
-        assert result.upper_byte_bits is None
+    assert list(result.cost_parts) == (["upper byte", "lower byte"] if depth == 16 else ["sample"])
+    assert all((bits > 0).all() for bits in result.cost_parts.values())
+    np.testing.assert_allclose(sum(result.cost_parts.values()), result.model_bits, rtol=1e-12)
 
 
-def test_the_upper_byte_costs_what_the_probabilities_say(folder):
-    transformer, params = model(True)
-    symbols = np.random.default_rng(0).integers(0, 65536, (1, 3))
-    symbols[0, 1:] = 0, 65535
-    tables = transformer.apply({"params": params}, symbols, method="log_probs")
-    both = transformer.apply({"params": params}, symbols, (1, 256), method="log_likelihoods")
-    for place, symbol in enumerate(symbols[0]):
-        first = symbol // 256 * 256
-        expected = jax.nn.logsumexp(tables[0, place, first : first + 256])
-        assert both[0, place, 1] == pytest.approx(float(expected), rel=1e-4)
-        assert both[0, place, 0] == pytest.approx(float(tables[0, place, symbol]), rel=1e-5)
+def test_order_0_is_that_of_the_samples(folder):
+    catalogue = build_catalogue([os.fspath(folder)])
+    result = evaluate(*model(), catalogue, CONFIG)
+    files = range(len(catalogue))
+    samples = np.concatenate([b for f in files for b in read_samples(catalogue, f, CONFIG)])
+    _, counts = np.unique(samples, return_counts=True)
+    shares = counts / counts.sum()
+    expected = -(shares * np.log2(shares)).sum()
+    assert result.order0_bits_per_sample == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("use_16bit", [False, True])
-def test_a_model_that_knows_nothing_needs_all_bits(folder, use_16bit):
-    config = dataclasses.replace(CONFIG, use_16bit=use_16bit)
-    uniform: Any = Uniform(2**config.bits)
-    result = evaluate(uniform, {}, build_catalogue([os.fspath(folder)]), config)
-    assert result.bits_per_sample == pytest.approx(config.bits, rel=1e-7)
-    if use_16bit:
-        np.testing.assert_allclose(result.upper_byte_bits, result.model_bits / 2, rtol=1e-6)
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_model_that_knows_nothing_needs_all_bits(folder, depth):
+    config = dataclasses.replace(CONFIG, depth=depth)
+    result = evaluate(Uniform(depth), {}, build_catalogue([os.fspath(folder)]), config)
+    assert result.bits_per_sample == pytest.approx(depth, rel=1e-7)
+    np.testing.assert_allclose(result.cost_parts["upper byte"], result.model_bits / 2, rtol=1e-6)
+
+
+def test_what_is_not_scored_is_in_no_figure(folder):
+    """Of every chunk the first samples are context."""
+
+    class Contextual(Uniform):
+        def prepare(self, batch):
+            batch["first"][:] = np.minimum(3, batch["stop"])
+            return super().prepare(batch)
+
+    catalogue = build_catalogue([os.fspath(folder)])
+    whole = evaluate(Uniform(), {}, catalogue, CONFIG)
+    result = evaluate(Contextual(), {}, catalogue, CONFIG)
+    chunks = Chunks(catalogue=catalogue, config=CONFIG)
+    assert whole.samples.sum() - result.samples.sum() == 3 * len(chunks)
+    assert result.by_position.samples[:3].sum() == 0
+    assert result.bits_per_sample == pytest.approx(8)
 
 
 def test_equals_the_figure_of_the_training_loop(folder):
     transformer, params = model()
     catalogue = build_catalogue([os.fspath(folder)])
     data = make_dataset(Chunks(catalogue=catalogue, config=CONFIG), one_pass=True)
-    state = init_state(params, TrainingConfig())
-    validation = validate(make_eval_step(transformer), state, data, 0, 8, ControlFlags)
+    validation = validate(
+        make_eval_step(transformer),
+        transformer,
+        init_state(params, TrainingConfig()).params,
+        data.as_numpy_iterator(),
+        max_batches=0,
+        depth=8,
+    )
     result = evaluate(transformer, params, catalogue, CONFIG)
     assert result.samples.sum() == validation["valid/samples"]
     assert result.bits_per_sample == pytest.approx(validation["valid/bits_per_sample"], rel=1e-5)
@@ -162,13 +180,13 @@ def test_silence_costs_a_trained_model_nothing(folder, tmp_path):
     ).as_numpy_iterator()
     config = TrainingConfig(learning_rate=1e-2, warmup_steps=0, lr_schedule="constant")
     state, step = init_state(params, config), make_train_step(transformer, config)
-    nothing = put_control_flags(ControlFlags())
+    flags = ControlFlagReducer(max_in_flight=1).outgoing
     for _ in range(20):
-        state, _, _ = step(state, next(data), nothing)
+        state, _, _ = step(state, device_batch(transformer, next(data)), flags)
     write_wav(tmp_path / "silence.wav", np.zeros((2000, 1), int), Encoding.S16)
     silence = build_catalogue([os.fspath(tmp_path)])
     config = dataclasses.replace(CONFIG, chunk_size=1000)
-    assert evaluate(transformer, fetch_params(state), silence, config).bits_per_sample < 0.1
+    assert evaluate(transformer, unreplicate(state.params), silence, config).bits_per_sample < 0.1
 
 
 def test_white_noise_costs_its_entropy(tmp_path):
@@ -203,7 +221,7 @@ def test_a_file_that_changed_is_in_no_figure(folder, tmp_path):
     assert "No such file" in result.skipped[0].reason
     assert result.names == ("a.wav", "b.wav", "c.wav")
     np.testing.assert_allclose(result.model_bits, whole.model_bits, rtol=1e-6)
-    np.testing.assert_array_equal(result.symbol_counts, whole.symbol_counts)
+    assert result.order0_bits_per_sample == whole.order0_bits_per_sample
     assert result.by_position.samples.sum() == whole.samples.sum()
 
 
@@ -211,9 +229,9 @@ def test_nothing_to_read_is_an_error(folder, tmp_path):
     (tmp_path / "a.wav").write_bytes((folder / "a.wav").read_bytes())
     catalogue = build_catalogue([os.fspath(tmp_path)])
     (tmp_path / "a.wav").unlink()
-    with pytest.raises(ValueError, match=r"none of the files could be read; .*a\.wav"):
+    with pytest.raises(DataError, match=r"none of the files could be read; .*a\.wav"):
         evaluate(*model(), catalogue, CONFIG)
-    with pytest.raises(ValueError, match="catalogue is empty"):
+    with pytest.raises(DataError, match="catalogue is empty"):
         evaluate(*model(), catalogue.select([]), CONFIG)
 
 

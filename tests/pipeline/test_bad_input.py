@@ -3,7 +3,6 @@
 Every bad file lies beside a good one, whose samples must all come.
 """
 
-import dataclasses
 import io
 import os
 import re
@@ -25,6 +24,7 @@ from pipeline.config import PipelineConfig
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.dataset import make_dataset
 from pipeline.reading.chunks import Chunks
+from pipeline.reading.read_chunks import UNREADABLE
 from pipeline.reading.read_samples import read_samples
 from pipeline.wav.encoding import Encoding
 from pipeline.wav.header import read_header
@@ -33,7 +33,7 @@ from tests import wav_files
 from tests.wav_files import raw_fmt, wav_bytes
 
 ROOT = Path(__file__).parents[2]
-CONFIG = PipelineConfig(chunk_size=16, batch_size=4, use_16bit=True)
+CONFIG = PipelineConfig(chunk_size=16, batch_size=4, depth=16)
 GOOD = wav_files.random_frames(Encoding.S16, 40, 1, seed=1)
 FRAMES = wav_files.random_frames(Encoding.S16, 40, 1, seed=2)
 DATA = (b"data", wav_files.encode(FRAMES, Encoding.S16))
@@ -67,20 +67,25 @@ def open_folder(folder: str | os.PathLike) -> Corpus:
     return open_corpus([str(folder)], CONFIG, valid_fraction=0)
 
 
-def epoch(chunks: Chunks, on_unreadable: Callable = pytest.fail) -> dict[str, np.ndarray | None]:
-    """The symbols of each file, by name, through the graph; None if it could not be read."""
+def epoch(
+    chunks: Chunks,
+    on_unreadable: Callable = pytest.fail,
+    before_reading: Callable[[], None] = lambda: None,
+) -> dict[str, np.ndarray | None]:
+    """The samples of each file, by name, through the graph; None if it could not be read."""
     streams: dict[str, list | None] = {path: [] for path in chunks.catalogue.paths}
     dataset = make_dataset(chunks, one_pass=True, shuffle=False, on_unreadable=on_unreadable)
+    before_reading()
     batches = list(dataset.as_numpy_iterator())
-    lengths = np.concatenate([batch["lengths"].reshape(-1) for batch in batches])
-    symbols = np.concatenate([batch["symbols"].reshape(-1, CONFIG.chunk_size) for batch in batches])
+    stops = np.concatenate([batch["stop"].reshape(-1) for batch in batches])
+    samples = np.concatenate([batch["samples"].reshape(-1, CONFIG.chunk_size) for batch in batches])
     for number in range(len(chunks)):
         path, _ = chunks.locate(number)
         stream = streams[path]
-        if lengths[number] < 0:
+        if stops[number] == UNREADABLE:
             streams[path] = None
         elif stream is not None:
-            stream.append(symbols[number, : lengths[number]])
+            stream.append(samples[number, : stops[number]])
     names = dict(zip(chunks.catalogue.paths, chunks.catalogue.names, strict=True))
     return {
         names[path]: None if stream is None else np.concatenate(stream)
@@ -93,9 +98,9 @@ def stored(catalogue: Catalogue, name: str) -> np.ndarray:  # int32 [F, C]
     return np.concatenate(list(read_samples(catalogue, catalogue.names.index(name))))
 
 
-def symbols_of(frames: np.ndarray, bits: int = 16) -> np.ndarray:
-    """The symbols of mono integer samples: their top 16 bits."""
-    return (frames[:, 0] * 2**16 >> bits) + 2**15
+def top_16_bits(frames: np.ndarray, bits: int = 16) -> np.ndarray:
+    """What the graph makes of mono integer samples of so many bits."""
+    return frames[:, 0] * 2**16 >> bits
 
 
 def remark(corpus: Corpus, name: str) -> str:
@@ -231,7 +236,7 @@ def streams(corpus):
 
 
 def test_bad_files_do_the_good_one_no_harm(corpus, streams):
-    np.testing.assert_array_equal(streams["good.wav"], symbols_of(GOOD))
+    np.testing.assert_array_equal(streams["good.wav"], top_16_bits(GOOD))
     assert set(streams) == {"good.wav", *(f"{name}.wav" for name in USED)}
     assert len(corpus.catalogue.skipped) == len(SKIPPED)
 
@@ -243,7 +248,7 @@ def test_strange_files_are_read_right(corpus, streams, name):
     encoding = Encoding(catalogue.encodings[catalogue.names.index(f"{name}.wav")])
     bits = 8 * encoding.bytes_per_sample
     np.testing.assert_array_equal(stored(catalogue, f"{name}.wav"), frames)
-    np.testing.assert_array_equal(streams[f"{name}.wav"], symbols_of(frames, bits))
+    np.testing.assert_array_equal(streams[f"{name}.wav"], top_16_bits(frames, bits))
     assert note in remark(corpus, f"{name}.wav")
     assert bool(note) == bool(remark(corpus, f"{name}.wav"))
     if name not in OURS_ALONE:
@@ -268,8 +273,8 @@ def test_headers_cut_at_any_byte(tmp_path):
             (tmp_path / f"{name} {end:03}.wav").write_bytes(content[:end])
     corpus = open_folder(tmp_path)
     streams = epoch(corpus.train)
-    expected = symbols_of(FRAMES)
-    np.testing.assert_array_equal(streams.pop("good.wav"), symbols_of(GOOD))
+    expected = top_16_bits(FRAMES)
+    np.testing.assert_array_equal(streams.pop("good.wav"), top_16_bits(GOOD))
     assert len(streams) + len(corpus.catalogue.skipped) == sum(map(len, headers.values()))
     for stream in streams.values():
         np.testing.assert_array_equal(stream, expected[: len(stream)])
@@ -301,14 +306,14 @@ def test_any_name_is_read(tmp_path):
         wav_files.write_wav(os.path.join(os.fsencode(tmp_path), name), frames, Encoding.S16)
     streams = epoch(open_folder(tmp_path).train)
     for number, name in enumerate(names):
-        assert streams[os.fsdecode(name)].tolist() == [2**15 + number] * 20
+        assert streams[os.fsdecode(name)].tolist() == [number] * 20
 
 
 def test_what_an_ordinary_user_may_not_read_is_skipped(tmp_path):
     script = """
 import os, sys
 import numpy as np
-from pipeline.reading import byte_ranges as ranges
+from pipeline.reading.byte_ranges import read_ranges
 from pipeline.catalogue.catalogue import build_catalogue
 build_catalogue([])  # Imports the rest, which may lie where only root can read.
 if os.getuid() == 0:
@@ -320,8 +325,8 @@ for path, reason in (*zip(catalogue.paths, catalogue.names), *catalogue.skipped)
     print(os.path.relpath(path, sys.argv[1]), reason, sep=": ")
 path = os.path.join(sys.argv[1], "file.wav")
 one = np.array([1])
-ranges.read_ranges(np.array([path.encode()]), one, one, one, one, one,
-                   lambda path, reason: print("read", reason, sep=": "))
+read_ranges(np.array([path.encode()]), one, one, one, one, one, np.uint8(0),
+            lambda path, reason: print("read", reason, sep=": "))
 """
     with tempfile.TemporaryDirectory() as folder:  # The folders of pytest are private.
         os.chmod(folder, 0o755)
@@ -379,26 +384,14 @@ def change_to_loop(path: str) -> None:
 )
 def test_a_file_that_changes_after_the_dataset_was_made(tmp_path, change, reason):
     wav_files.write_wav(tmp_path / "bad.wav", FRAMES, Encoding.S16)
-    chunks = open_folder(tmp_path).train
     reports = []
-
-    @dataclasses.dataclass(frozen=True, kw_only=True)
-    class Changing(Chunks):
-        """Changes the file once the graph has been told of it."""
-
-        def columns(self):
-            columns = super().columns()
-            change(str(tmp_path / "bad.wav"))
-            return columns
-
     streams = epoch(
-        Changing(
-            **{field.name: getattr(chunks, field.name) for field in dataclasses.fields(chunks)}
-        ),
+        open_folder(tmp_path).train,
         lambda *report: reports.append(report),
+        before_reading=lambda: change(str(tmp_path / "bad.wav")),
     )
     assert streams["bad.wav"] is None
-    np.testing.assert_array_equal(streams["good.wav"], symbols_of(GOOD))
+    np.testing.assert_array_equal(streams["good.wav"], top_16_bits(GOOD))
     assert {path for path, _ in reports} == {str(tmp_path / "bad.wav")}
     assert all(reason in text for _, text in reports)
 
@@ -421,7 +414,7 @@ def test_a_file_that_is_written_to_during_the_very_read(tmp_path, monkeypatch):
     reports = []
     streams = epoch(chunks, lambda *report: reports.append(report))
     assert streams["bad.wav"] is None
-    np.testing.assert_array_equal(streams["good.wav"], symbols_of(GOOD))
+    np.testing.assert_array_equal(streams["good.wav"], top_16_bits(GOOD))
     assert set(reports) == {(str(tmp_path / "bad.wav"), "it has changed since it was catalogued")}
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from pipeline.catalogue.catalogue import Skipped
 from pipeline.config import PipelineConfig
-from pipeline.corpus import NoAudioError, Skipped, describe_skipped, open_corpus
+from pipeline.corpus import NoAudioError, describe_skipped, open_corpus
 from pipeline.dataset import make_dataset
 from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
@@ -60,7 +61,7 @@ def test_one_wav_shorter_than_a_chunk(tmp_path, frames, train, valid):
     assert opened.train.num_samples == train
     assert opened.valid.num_samples == valid
     (batch,) = make_dataset(opened.train, one_pass=True).as_numpy_iterator()
-    assert sorted(batch["lengths"][0]) == [0, 0, 0, train]
+    assert sorted(batch["stop"][0]) == [0, 0, 0, train]
 
 
 def test_files_are_held_out_whole_and_the_rest_is_capped(tmp_path):

@@ -17,7 +17,7 @@ from pipeline.wav.encoding import Encoding
 from tests.evaluation.baselines.signals import music, stream
 from tests.wav_files import random_frames, write_wav
 
-FILES = [  # name, encoding, frames, channels, rate
+FILES = [  # name, encoding, frames, channels, sample rate
     ("a.wav", Encoding.S16, 5000, 2, 44100),
     ("b.wav", Encoding.U8, 999, 1, 8000),
     ("c.wav", Encoding.S24, 20, 1, 96000),
@@ -28,9 +28,12 @@ FILES = [  # name, encoding, frames, channels, rate
 
 @pytest.fixture
 def folder(tmp_path):
-    for number, (name, encoding, frames, channels, rate) in enumerate(FILES):
+    for number, (name, encoding, frames, channels, sample_rate) in enumerate(FILES):
         write_wav(
-            tmp_path / name, random_frames(encoding, frames, channels, number), encoding, rate
+            tmp_path / name,
+            random_frames(encoding, frames, channels, number),
+            encoding,
+            sample_rate,
         )
     return tmp_path
 
@@ -60,8 +63,8 @@ def test_a_file_is_given_its_own_samples(folder):
     spy = Spy()
     (score,) = score_files(build_catalogue([str(folder)]), [spy])
     given = {(pcm.sample_rate, pcm.channels): (pcm, samples) for pcm, samples in spy.given}
-    for number, (_, encoding, frames, channels, rate) in enumerate(FILES):
-        pcm, samples = given[rate, channels]
+    for number, (_, encoding, frames, channels, sample_rate) in enumerate(FILES):
+        pcm, samples = given[sample_rate, channels]
         native = random_frames(encoding, frames, channels, number)
         depth = {Encoding.U8: 8, Encoding.S24: 24, Encoding.F32: 32}.get(encoding, 16)
         assert (pcm.depth, pcm.frames) == (depth, frames)
@@ -69,25 +72,25 @@ def test_a_file_is_given_its_own_samples(folder):
             np.testing.assert_array_equal(samples, native.astype(int) - 128 * (depth == 8))
 
     assert (score.codec, score.version, score.remark) == ("Spy", "spy 1", "")
-    assert score.raw_bits.tolist() == [16, 8, 24, 32, 16]
+    assert score.depth.tolist() == [16, 8, 24, 32, 16]
     assert score.samples.tolist() == [10000, 999, 20, 900, 6300]
     assert score.bits.tolist() == [24] * 5
     assert score.container_bits.tolist() == [56] * 5
 
 
-@pytest.mark.parametrize("use_16bit", [False, True])
+@pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("downmix", [False, True])
-def test_a_file_is_given_the_models_samples(folder, use_16bit, downmix):
+def test_a_file_is_given_the_models_samples(folder, depth, downmix):
     spy = Spy()
     catalogue = build_catalogue([str(folder)]).select([0])
-    (score,) = score_files(catalogue, [spy], config(use_16bit=use_16bit, downmix=downmix))
+    (score,) = score_files(catalogue, [spy], config(depth=depth, downmix=downmix))
     frames = random_frames(Encoding.S16, 5000, 2, 0)
     expected = frames.sum(1, keepdims=True) >> 1 if downmix else frames
     ((pcm, samples),) = spy.given
-    np.testing.assert_array_equal(samples, expected if use_16bit else expected >> 8)
-    assert (pcm.channels, pcm.depth) == (1 if downmix else 2, 16 if use_16bit else 8)
+    np.testing.assert_array_equal(samples, expected >> (16 - depth))
+    assert (pcm.channels, pcm.depth) == (1 if downmix else 2, depth)
     assert score.samples.tolist() == [5000 if downmix else 10000]
-    assert score.raw_bits.tolist() == [16 if use_16bit else 8]
+    assert score.depth.tolist() == [depth]
 
 
 def test_an_unknown_container_counts_in_the_whole(folder):
@@ -107,12 +110,12 @@ def test_scores_are_the_codecs_own_in_their_order(tmp_path):
         assert (score.bits[0], score.container_bits[0]) == (8 * (total - container), 8 * container)
 
 
-def test_what_a_codec_cannot_take_is_nan_and_told(folder):
+def test_what_a_codec_cannot_take_is_nan_with_a_remark(folder):
     scores = score_files(build_catalogue([str(folder)]), [Flac(level=5), GZIP])
     assert np.isnan(scores[0].bits).tolist() == [False, False, False, True, True]
     assert scores[0].remark.split("; ") == [
         "1 of 5 files: libsndfile encodes FLAC of at most 24 bits a sample",
-        "1 of 5 files: FLAC takes at most 8 channels",
+        "1 of 5 files: FLAC has at most 8 channels",
     ]
     assert np.isfinite(scores[1].bits).all()
     assert scores[1].remark == ""
@@ -148,11 +151,11 @@ def test_a_file_that_cannot_be_read_any_more_is_named(folder, chunked):
         assert score.samples.tolist() == [5000, 999, 20]
 
 
-@pytest.mark.parametrize("use_16bit", [False, True])
+@pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("downmix", [False, True])
-def test_every_chunk_is_a_stream(folder, use_16bit, downmix):
+def test_every_chunk_is_a_stream(folder, depth, downmix):
     spy = Spy()
-    settings = config(use_16bit=use_16bit, downmix=downmix, stereo_blocking_n=64)
+    settings = config(depth=depth, downmix=downmix, stereo_blocking_n=64)
     chunks = Chunks(catalogue=build_catalogue([str(folder)]), config=settings)
     (score,) = score_chunks(chunks, [spy], num_threads=1)
 
@@ -162,12 +165,12 @@ def test_every_chunk_is_a_stream(folder, use_16bit, downmix):
     assert score.samples.tolist() == samples.tolist()
     assert score.bits.tolist() == (24 * counts).tolist()
     assert score.container_bits.tolist() == (56 * counts).tolist()
-    assert score.raw_bits.tolist() == [16 if use_16bit else 8] * 5
+    assert score.depth.tolist() == [depth] * 5
 
-    rates = np.repeat([file[-1] for file in FILES], counts)
+    sample_rates = np.repeat([file[-1] for file in FILES], counts)
     lengths = [min(256, total - start) for total in samples for start in range(0, total, 256)]
     assert [(pcm.sample_rate, pcm.channels) for pcm, _ in spy.given] == [
-        (rate, 1) for rate in rates
+        (sample_rate, 1) for sample_rate in sample_rates
     ]
     assert [given.shape for _, given in spy.given] == [(length, 1) for length in lengths]
     assert [pcm.frames for pcm, _ in spy.given] == lengths

@@ -1,9 +1,7 @@
-import contextlib
 import dataclasses
 import os
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from pipeline.catalogue.scan import scan_files
 from pipeline.catalogue.table import FileTable
 from pipeline.wav.encoding import Encoding
 from runtime import filesystem
+from runtime.find_files import find_files
 from tests import wav_files
 from tests.files import make_files
 
@@ -210,7 +209,7 @@ def test_unreadable_files_and_folders_are_skipped_by_name(tmp_path, monkeypatch)
 def test_files_that_vanish_during_the_scan_are_skipped(tmp_path):
     put(tmp_path / "a.wav")
     path = put(tmp_path / "b.wav")
-    found = list(filesystem.find_files(str(tmp_path), ".wav", set()))
+    found = list(find_files(str(tmp_path), ".wav", set()))
     os.unlink(path)
     catalogue = Catalogue.of_usable(scan_files(found))
     assert catalogue.names == ("a.wav",)
@@ -299,20 +298,6 @@ def test_a_damaged_cache_is_ignored(tmp_path_factory, data):
     assert loaded.equals(kept) and about["is"] == "kept"
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = tmp_path / "cache.catalogue"
-    filesystem.write_bytes_atomically(str(path), b"old")
-
-    def fail(*args):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="No space left"):
-        filesystem.write_bytes_atomically(str(path), b"new")
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["cache.catalogue"]
-
-
 def test_select_keeps_what_was_skipped(tmp_path):
     for name in "abc":
         put(tmp_path / f"{name}.wav", sample_rate=ord(name))
@@ -379,47 +364,3 @@ def test_reads_from_buckets_ask_for_no_more_than_they_need():
         text=True,
     )
     assert "cache max size = 0 ; block size = 524288 ;" in run.stderr
-
-
-@contextlib.contextmanager
-def tensorflow_io(monkeypatch, module, schemes):
-    """Puts a stand-in in place of tensorflow-io, which registers these schemes."""
-    tf = pytest.importorskip("tensorflow")
-    monkeypatch.setitem(sys.modules, "tensorflow_io", module)
-    answers = iter([["gs", "ram", "file", ""], schemes])
-    monkeypatch.setattr(tf.io.gfile, "get_registered_schemes", lambda: next(answers))
-    yield
-    monkeypatch.undo()
-
-
-@pytest.mark.parametrize(
-    "module, schemes, error, message",
-    [
-        (None, [], ImportError, r"s3:// paths need tensorflow-io: pip install 'wavestream\[io\]'"),
-        ("0.37.1", ["gs", ""], ImportError, r"tensorflow-io 0\.37\.1 cannot load .*\[io\]"),
-        ("0.37.1", ["az", "s3", ""], None, ""),
-    ],
-)
-def test_schemes_of_tensorflow_io(monkeypatch, module, schemes, error, message):
-    stand_in = module and types.SimpleNamespace(__version__=module)
-    with tensorflow_io(monkeypatch, stand_in, schemes):
-        if error is None:
-            filesystem.require_filesystem("s3://bucket/folder")
-            return
-        with pytest.raises(error, match=message):
-            build_catalogue(["s3://bucket/folder"])
-
-
-def test_unknown_schemes(monkeypatch):
-    stand_in = types.SimpleNamespace(__version__="0.37.1")
-    with (
-        tensorflow_io(monkeypatch, stand_in, ["s3", "gs", ""]),
-        pytest.raises(ValueError, match="unknown scheme sftp://, expected one of gs://, s3://"),
-    ):
-        filesystem.require_filesystem("sftp://host/folder")
-
-
-def test_built_in_schemes_and_local_paths_need_nothing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow_io", None)
-    for path in ["gs://bucket/x", "ram://x", "file:///x", "/x", "C:x", "s3:/x"]:
-        filesystem.require_filesystem(path)

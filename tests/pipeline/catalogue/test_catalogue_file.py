@@ -55,12 +55,12 @@ def test_it_is_made_once_and_then_used_without_a_look(folder, tmp_path, place):
                 np.testing.assert_array_equal(
                     getattr(actual.catalogue, column), getattr(expected.catalogue, column)
                 )
-            assert symbols(actual) == symbols(expected)
+            assert samples(actual) == samples(expected)
 
 
-def symbols(chunks: Chunks) -> list:
+def samples(chunks: Chunks) -> list:
     return [
-        batch["symbols"].tolist()
+        batch["samples"].tolist()
         for batch in make_dataset(chunks, one_pass=True).as_numpy_iterator()
     ]
 
