@@ -2,49 +2,55 @@
 
     python -m tests.several_hosts RECORDS [flags of main.py]
 
-Writes a line into the file RECORDS for each row of each batch that it reads: the number of the
-batch, the row of the global batch and a hash of the chunk.
+Writes a line into the file RECORDS.N, N the number of the host, for each batch that it reads: the
+hashes of its rows.
 """
 
-import dataclasses
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 
 import jax
+from absl.flags import FlagValues
 
 import main
-from tests import toy_model
-from training import loop, run
+from commands import startup, train
+from commands.interface import Command
+from models.interface import Batch
+from runtime import distributed
+from runtime.logging import start_logging
+from tests.toy_model import Unigram
+from training.run import run as run_training
 
 
-def _recorded(batches, step, first_row, path):
-    """Says what is read."""
-    with open(path, "a") as file:
-        for number, batch in enumerate(batches, step):
-            rows = batch["symbols"].reshape(-1, batch["symbols"].shape[-1])
-            for row, symbols in enumerate(rows, first_row):
-                digest = hashlib.blake2b(symbols.tobytes(), digest_size=8).hexdigest()
-                file.write(json.dumps([number, row, digest]) + "\n")
-            file.flush()
-            yield batch
+def digests(batch: Batch) -> list[str]:
+    """Returns a hash of each row: of its samples, and where they are in their file."""
+    samples, position = batch["samples"], batch["position"].ravel()
+    rows = zip(samples.reshape(-1, samples.shape[-1]), position, strict=True)
+    contents = (row.tobytes() + where.tobytes() for row, where in rows)
+    return [hashlib.blake2b(content, digest_size=8).hexdigest() for content in contents]
 
 
-def _host(records):
-    make_job = run._job
+def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
+    """Trains as the command does, but another model."""
+    records = arguments[0]
+    config = train.run_config(values)
+    start_logging(None)
+    distributed.initialize(config.distributed)
+    startup.check_audio_dirs(config.audio_dirs)
 
-    def recording(config, *args):
-        job = make_job(config, *args)
-        first_row = config.pipeline.batch_size // jax.process_count() * jax.process_index()
-        path = f"{records}.{jax.process_index()}"
-        return dataclasses.replace(
-            job, train_data=lambda step: _recorded(job.train_data(step), step, first_row, path)
-        )
+    def record(batch: Batch) -> None:
+        with open(f"{records}.{jax.process_index()}", "a") as file:
+            print(json.dumps(digests(batch)), file=file)
 
-    run._job = recording
-    loop.Transformer, loop.init_params = toy_model.Unigram, toy_model.init_params
-    main.run()
+    model = Unigram(config.pipeline.depth, on_prepare=record)
+    result = run_training(config, model, train.as_flagfile(values))
+    return None if result.signal is None else 128 + result.signal
 
+
+COMMAND = Command(doc="Trains.", groups=train.GROUPS, run=run, arguments="RECORDS")
 
 if __name__ == "__main__":
-    _host(sys.argv.pop(1))
+    sys.argv.insert(1, "host")
+    main.run({"host": "tests.several_hosts"})

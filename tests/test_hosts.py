@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,14 +13,19 @@ import time
 import numpy as np
 import pytest
 
+from pipeline.config import PipelineConfig
+from pipeline.corpus import open_corpus
+from pipeline.dataset import make_dataset
 from runtime.failure_detector import STATUS
 from tests.command_line import ROOT
+from tests.several_hosts import digests
 from tests.wav_files import write_walks
 
+PIPELINE = PipelineConfig(batch_size=8, chunk_size=64, shuffle_window=16)
 ARGS = (
-    "--batch_size=8",
-    "--chunk_size=64",
-    "--shuffle_window=16",
+    f"--batch_size={PIPELINE.batch_size}",
+    f"--chunk_size={PIPELINE.chunk_size}",
+    f"--shuffle_window={PIPELINE.shuffle_window}",
     "--learning_rate=0.03",
     "--log_every=7",
     "--eval_every=90",
@@ -36,7 +42,7 @@ def audio(tmp_path_factory):
     return folder
 
 
-def _start(audio, out, hosts, devices, *args, others=()):
+def _start(audio, out, hosts, devices, *args, others=(), records="records"):
     """Starts the hosts of a run; `others` are flags of all but the first."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -50,7 +56,7 @@ def _start(audio, out, hosts, devices, *args, others=()):
     for index in range(hosts):
         where = (f"--coordinator_address={address}", f"--num_processes={hosts}")
         command = [
-            *(sys.executable, "-m", "tests.several_hosts", str(out / "records")),
+            *(sys.executable, "-m", "tests.several_hosts", str(out / records)),
             *(f"--audio_dir={audio}", f"--output_dir={out}", *ARGS, *args),
             *((*where, f"--process_id={index}") if hosts > 1 else ()),
             *(others if index else ()),
@@ -87,16 +93,6 @@ def _read(path):
     return path.read_text() if path.exists() else ""
 
 
-def _records(out):
-    """The hash of each (batch, row); a batch that was read twice was the same."""
-    found = {}
-    for path in out.glob("records.*"):
-        for line in path.read_text().splitlines():
-            step, row, digest = json.loads(line)
-            assert found.setdefault((step, row), digest) == digest
-    return found
-
-
 def _metrics(out):
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
@@ -109,23 +105,54 @@ def _params(out):
 STEPS = 200
 
 
+@pytest.fixture(scope="module")
+def corpus(audio):
+    return open_corpus([str(audio)], PIPELINE, valid_fraction=0.2)
+
+
+@pytest.fixture(scope="module")
+def batches(corpus):
+    """The hashes of each row of each batch of training, as one host reads them."""
+    dataset = make_dataset(corpus.train).take(STEPS)
+    return [digests(batch) for batch in dataset.as_numpy_iterator()]
+
+
+@pytest.fixture(scope="module")
+def held_out(corpus):
+    dataset = make_dataset(corpus.valid, one_pass=True)
+    return {x for batch in dataset.as_numpy_iterator() for x in digests(batch)}
+
+
+def _assert_read(out, records, hosts, start, stop, batches, held_out):
+    """Checks that each host read its rows of the batches from `start` to `stop`, and in order."""
+    rows = PIPELINE.batch_size // hosts
+    for host in range(hosts):
+        lines = map(json.loads, (out / f"{records}.{host}").read_text().splitlines())
+        found = [line for line in lines if not held_out >= {*line}]
+        assert len(found) >= stop - start
+        expected = [batch[host * rows : (host + 1) * rows] for batch in batches[start:]]
+        found = found[: len(expected)]  # Those for which there was no step any more were read, too.
+        assert found == expected[: len(found)], (records, host)
+
+
+def _resumed(said):
+    """Returns after which step a run was resumed."""
+    return int(re.search(r"resuming +after step (\d+)", said)[1])
+
+
 def _assert_same_run(out, whole):
     assert len(_metrics(out)) == len(_metrics(whole))
     for ours, theirs in zip(_metrics(out), _metrics(whole), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
     np.testing.assert_allclose(_params(out), _params(whole), rtol=1e-4, atol=1e-5)
-    expected = _records(whole)
-    found = _records(out)
-    for step in range(STEPS):
-        for row in range(8):
-            assert found[step, row] == expected[step, row], (step, row)
 
 
-def test_a_run_moves_between_hosts(audio, tmp_path):
+def test_a_run_moves_between_hosts(audio, batches, held_out, tmp_path):
     """One host, or two that a signal to one of them ends, and then one or four."""
     steps = f"--training_steps={STEPS}"
     whole = tmp_path / "whole"
     assert _finish(_start(audio, whole, 1, 4, steps))[0] == [0]
+    _assert_read(whole, "records", 1, 0, STEPS, batches, held_out)
 
     two = tmp_path / "two"
     processes = _start(audio, two, 2, 2, steps)
@@ -133,16 +160,18 @@ def test_a_run_moves_between_hosts(audio, tmp_path):
     processes[1].send_signal(signal.SIGTERM)
     statuses, said = _finish(processes)
     assert statuses == [143, 143], said
-    assert "interrupted; the same command goes on" in said[0]
+    assert "interrupted; the same command resumes it" in said[0]
     assert "interrupted" not in said[1]  # The first host alone writes.
 
     for hosts, devices in ((1, 4), (4, 1)):
         out = tmp_path / f"then_{hosts}"
         shutil.copytree(two, out)
-        statuses, said = _finish(_start(audio, out, hosts, devices, steps))
+        statuses, said = _finish(_start(audio, out, hosts, devices, steps, records="resumed"))
         assert statuses == [0] * hosts, said
-        assert "resuming         after step" in said[0]
         _assert_same_run(out, whole)
+        resumed = _resumed(said[0])
+        _assert_read(out, "records", 2, 0, resumed, batches, held_out)
+        _assert_read(out, "resumed", hosts, resumed, STEPS, batches, held_out)
 
 
 @pytest.mark.parametrize("victim", [0, 1])
@@ -171,7 +200,7 @@ def test_a_mistake_on_one_host_ends_the_others(audio, tmp_path):
     assert "error: host 1: --audio_dir=/no/such: there is no such folder" in said[0]
 
 
-def test_hosts_that_see_other_files_are_told(audio, tmp_path):
+def test_hosts_that_see_other_files_are_refused(audio, tmp_path):
     fewer = tmp_path / "fewer"
     shutil.copytree(audio, fewer)
     (fewer / "0.wav").unlink()
@@ -180,5 +209,5 @@ def test_hosts_that_see_other_files_are_told(audio, tmp_path):
     others = (f"--audio_dir={audio}", "--eval_every=45")
     statuses, said = _finish(_start(fewer, out, 2, 1, "--training_steps=9", others=others))
     assert 2 in statuses and set(statuses) <= {2, STATUS}, said
-    told = next(text for text in said if "hosts 0 and 1 differ: audio is 3 files" in text)
-    assert "; eval_every is 90 and 45; held-out audio is 1 files" in told
+    message = next(text for text in said if "hosts 0 and 1 differ: audio is 3 files" in text)
+    assert "; eval_every is 90 and 45; held-out audio is 1 files" in message

@@ -119,7 +119,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(audio, whole, tmp_path, num
     process.send_signal(number)
     ended, said = _finish(process)
     assert ended == status, said
-    assert "interrupted; the same command goes on" in said
+    assert "interrupted; the same command resumes it" in said
     assert (tmp_path / "audio_model.npz").exists()
     assert _finish(_start(audio, tmp_path))[0] == 0
     _assert_same(tmp_path, whole)

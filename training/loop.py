@@ -4,7 +4,6 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import jax
 
@@ -28,6 +27,7 @@ from training.metrics.accumulator import (
 from training.metrics.console import format_metrics
 from training.metrics.writers import MetricWriter
 from training.profiler import Profiler
+from training.result import Result
 from training.state import LoopState, init_state, restore_state
 from training.step import make_eval_step, make_train_step, max_steps_in_flight
 from training.validation import ValidationStopped, validate
@@ -35,34 +35,6 @@ from training.validation import ValidationStopped, validate
 logger = logging.getLogger("wavestream")
 
 _MAX_ROLLBACKS = 10  # Of one run: after so many it is the model, not the data.
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Result:
-    """What came out of a run.
-
-    Attributes:
-      params: the model's parameters, NumPy arrays.
-      steps: how many were done.
-      train: the metrics of the last steps.
-      valid: those of the last validation; empty where there is no held-out split.
-      signal: the number of the signal that ended it before its last step, or None.
-      failure: why it must end, if not for a signal.
-      wall_time_s: time from its first batch to its end, over all its processes, in seconds.
-    """
-
-    params: Any
-    steps: int
-    train: Mapping[str, float]
-    valid: Mapping[str, float]
-    signal: int | None
-    failure: str | None
-    wall_time_s: float
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether something other than its last step has ended it."""
-        return self.signal is not None or self.failure is not None
 
 
 def train(

@@ -32,8 +32,9 @@ from training.checkpoints.store import Checkpoint, CheckpointStore
 from training.config import RunConfig
 from training.data import error_budget, find_corpus, train_batches, valid_batches, warn_of_blocks
 from training.flac_baseline import flac_bits_per_sample
-from training.loop import Result, train
+from training.loop import train
 from training.metrics.writers import MultiWriter, make_writers
+from training.result import Result
 from training.summary import summary
 
 logger = logging.getLogger("wavestream")

@@ -6,7 +6,7 @@ import shlex
 from runtime.formatting import format_time
 from training.config import RunConfig
 from training.flac_baseline import CODEC
-from training.loop import Result
+from training.result import Result
 
 
 def summary(

@@ -1,10 +1,90 @@
-"""Batches on their way to the devices."""
+"""The corpus of a run, and batches on their way to the devices."""
 
 import jax
 import numpy as np
+import pytest
 
+from commands import train
+from pipeline.wav.encoding import Encoding
+from runtime.errors import TrainingError
+from tests.command_line import parsed
 from tests.toy_model import Unigram
-from training.data import device_batches
+from tests.wav_files import random_frames, write_wav
+from training.data import device_batches, error_budget, find_corpus, warn_of_blocks
+
+
+@pytest.fixture
+def audio(tmp_path):
+    """Five files; returns their folder."""
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    for number in range(5):
+        frames = random_frames(Encoding.S16, 5000, 1, seed=number)
+        write_wav(folder / f"{number}.wav", frames, Encoding.S16)
+    (tmp_path / "out").mkdir()
+    return folder
+
+
+def _open(audio, *args):
+    """Returns the corpus of a run, and its configuration."""
+    folders = f"--audio_dir={audio}", f"--output_dir={audio.parent / 'out'}"
+    config = train.run_config(parsed(*folders, "--chunk_size=4096", *args))
+    return find_corpus(config), config
+
+
+def test_a_catalogue_that_is_given_is_used_in_place_of_the_runs_own(audio):
+    path, own = audio.parent / "given.catalogue", audio.parent / "out" / "audio_model.catalogue"
+    for _ in range(2):
+        corpus, _ = _open(audio, f"--catalogue={path}")
+        assert len(corpus.catalogue) == 5
+        assert path.exists() and not own.exists()
+    _open(audio)
+    assert own.exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "warning"),
+    [
+        (("--stereo_blocking_n=1024",), "2 * --stereo_blocking_n = 2048 is less than --chunk"),
+        (("--stereo_blocking_n=4096",), "2 * --stereo_blocking_n = 8192 is more than --chunk"),
+        (("--stereo_blocking_n=2048",), None),
+        (("--stereo_blocking_n=1024", "--downmix"), None),
+    ],
+)
+def test_blocks_that_do_not_fit_a_chunk(audio, caplog, args, warning):
+    write_wav(audio / "stereo.wav", random_frames(Encoding.U8, 5000, 2), Encoding.U8)
+    warn_of_blocks(*_open(audio, "--nodownmix", *args))
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == (warning is not None)
+    for message in warnings:
+        assert message.startswith(warning)
+        assert message.endswith("; --stereo_blocking_n=2048 makes it exactly one")
+
+
+def test_no_warning_of_blocks_where_all_is_mono(audio, caplog):
+    warn_of_blocks(*_open(audio, "--nodownmix", "--stereo_blocking_n=1"))
+    assert "stereo_blocking_n" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("broken", "args", "message"),
+    [
+        (1, ("--strict",), r"0\.broken\.wav' cannot be used \(.*\), and --strict allows no "),
+        (6, (), r"6 of 11 files cannot be used, more than --max_skipped_fraction=0\.5: "),
+        (1, ("--max_skipped_fraction=0.1",), "1 of 6 files cannot be used, more than"),
+    ],
+)
+def test_too_many_skipped_files_are_an_error(audio, broken, args, message):
+    for number in range(broken):
+        (audio / f"{number}.broken.wav").write_bytes(b"RIFF")
+    with pytest.raises(TrainingError, match=message):
+        error_budget(*_open(audio, *args))
+
+
+def test_skipped_files_are_named(audio, caplog):
+    (audio / "broken.wav").write_bytes(b"RIFF")
+    assert len(error_budget(*_open(audio))) == 1
+    assert "1 of 6 files skipped: " in caplog.text and f"'{audio}/broken.wav' (" in caplog.text
 
 
 def _batch(seed):
