@@ -30,7 +30,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from pipeline.catalogue.catalogue import find_and_scan
 from pipeline.catalogue.catalogue_file import open_catalogue
-from pipeline.catalogue.column_file import allocate, smallest
+from pipeline.catalogue.column_file import allocate, downcast
 from pipeline.catalogue.string_array import join
 from pipeline.catalogue.table import FileTable
 from pipeline.config import PipelineConfig
@@ -111,12 +111,12 @@ def _make_up(folder: str, num_files: int) -> FileTable:
         block[:, -7:] = link_names[link]
 
     def all_the_same(value: int) -> np.ndarray:
-        return np.full(num_files, value, smallest(np.array([value])).dtype)
+        return np.full(num_files, value, downcast(np.array([value])).dtype)
 
     note_blob, _ = join([])
     return FileTable(
         path_blob=path_blob,
-        path_bounds=smallest(np.arange(num_files + 1) * width),
+        path_bounds=downcast(np.arange(num_files + 1) * width),
         name_starts=all_the_same(len(root)),
         note_blob=note_blob,
         note_bounds=np.zeros(num_files + 1, np.uint8),

@@ -1,1 +1,1 @@
-"""How good a model is: bits per sample, beside other codecs, and what shows them."""
+"""Evaluation: bits per sample of a model and of other codecs, and reports of them."""

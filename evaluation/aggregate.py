@@ -1,4 +1,4 @@
-"""From the nats of samples to the sums that an evaluation consists of.
+"""Sums the nats of samples into the figures of an evaluation.
 
 N files, L chunk size, K bins, R rows: chunks of one file in a batch.
 """
@@ -26,7 +26,7 @@ class Rows(NamedTuple):
       samples: signed integers [R, L].
       mask: bool [R, L], which of them are scored.
       is_readable: whether all of them could be read.
-      nats: float32 [R, L] each, by the name of the part of a sample's cost.
+      nats: float32 [R, L] each, the parts of each sample's cost by name.
     """
 
     file: int
@@ -65,7 +65,7 @@ class _Sums:
         self.histogram.add(rows.samples[mask])
 
     def merge(self, other: "_Sums") -> None:
-        """Adds the sums of other chunks, but for the parts, which are kept by file."""
+        """Adds the sums of other chunks, except `part_bits`, which are kept by file."""
         self.position_bits += other.position_bits
         self.position_samples += other.position_samples
         self.loudness_bits += other.loudness_bits
@@ -74,7 +74,7 @@ class _Sums:
 
 
 class Aggregator:
-    """Sums over files; those of a file count once all of it was read."""
+    """Sums over files. A file is added as a whole, once all of it was read, or not at all."""
 
     def __init__(self, catalogue: Catalogue, config: PipelineConfig) -> None:
         self._catalogue = catalogue
@@ -88,7 +88,7 @@ class Aggregator:
         self._parts: dict[str, np.ndarray] = {}
 
     def add(self, rows: Rows) -> None:
-        """Adds chunks of the current file or of one after it."""
+        """Adds chunks of the current file, or of a later one."""
         if rows.file != self._file:
             self._close_file()
             self._file, self._sums, self._is_readable = rows.file, _Sums(self._config), True
@@ -97,14 +97,14 @@ class Aggregator:
             self._sums.add(rows)
 
     def _close_file(self) -> None:
-        """Counts the current file, if it could be read."""
+        """Adds the sums of the current file to the total, if all of it could be read."""
         if self._file < 0 or not self._is_readable:
             return
         bits = self._sums.position_bits.sum()
         if not math.isfinite(bits):
-            raise FloatingPointError(
-                f"{self._catalogue.paths[self._file]!r}: the model puts its cost at {bits} bits; "
-                "expected a finite number: the model is broken"
+            raise DataError(
+                f"{self._catalogue.paths[self._file]!r}: its cost under the model is {bits} bits, "
+                "expected a finite number: the model has diverged, train it again"
             )
         self._bits[self._file] = bits
         self._samples[self._file] = self._sums.position_samples.sum()
@@ -113,14 +113,14 @@ class Aggregator:
         self._all.merge(self._sums)
 
     def results(self, reasons: dict[str, str], wall_time_s: float) -> Evaluation:
-        """Returns the figures of the files that were read.
+        """Returns the evaluation of the files that were read.
 
         Args:
-          reasons: why files could not be read, by their paths.
-          wall_time_s: how long the model took, in seconds.
+          reasons: why files could not be read, by path.
+          wall_time_s: time that the model took, in seconds.
 
         Raises:
-          DataError: none could be read.
+          DataError: no file could be read.
         """
         self._close_file()
         catalogue, sums = self._catalogue, self._all
@@ -154,7 +154,7 @@ class Aggregator:
 
 
 def _position_edges(chunk_size: int) -> np.ndarray:  # int64 [K + 1], from 0 to chunk_size
-    """Four bins an octave: what context buys shows on a logarithmic scale."""
+    """Four bins per octave: the gain from context shows on a logarithmic scale."""
     octaves = math.log2(chunk_size)
     powers = 2.0 ** (np.arange(math.ceil(4 * octaves)) / 4)
     return np.unique([0, *powers.astype(np.int64), chunk_size])
@@ -165,7 +165,7 @@ def _loudness_bins(
     mask: np.ndarray,  # bool [R, L]
     full_scale: int,
 ) -> np.ndarray:  # int64 [R]
-    """Returns the bin of each chunk's root mean square."""
+    """Returns the bin of each chunk's RMS level."""
     amplitudes = np.where(mask, samples / full_scale, 0)
     power = (amplitudes**2).sum(1) / np.maximum(mask.sum(1), 1)
     with np.errstate(divide="ignore"):  # Digital silence is -inf dB.

@@ -1,6 +1,8 @@
-"""What to evaluate, on what, and beside what."""
+"""The config of an evaluation."""
 
 import dataclasses
+
+from runtime.errors import ConfigError
 
 SPLITS = ("valid", "train", "all")
 
@@ -12,16 +14,20 @@ class EvaluationConfig:
     Attributes:
       model: path of a model file.
       audio_dirs: folders of WAV files; empty: those that the model was trained on.
-      catalogue: a file with the headers of these, see `open_catalogue`; None: they are read.
-      split: which of the files, one of SPLITS, as they were split for training; None: `valid` of
-        the model's own folders, `all` of others.
-      eval_files: at most this many files, drawn by a hash of their names; 0: all of them.
-      batch_size: chunks at a time, over all devices; the figures do not depend on it.
-      codecs: short names of the codecs to compare with; None: all there are.
-      chunked: have the codecs also code every chunk as a stream of its own.
+      catalogue: path of their catalogue, see `open_catalogue`; None: their headers are read.
+      split: side of the training split, one of SPLITS; None: `valid` for the model's own folders,
+        `all` for others.
+      eval_files: limit on the files, drawn by a hash of their names; 0: all of them.
+      batch_size: chunks in a batch, over all devices; the results do not depend on it.
+      codecs: keys of the codecs to compare with; None: all that are installed.
+      chunked: the codecs also encode every chunk as a separate stream.
       strict: a file that cannot be used ends the evaluation.
-      max_skipped_fraction: so does more than this share, of the files found or of those evaluated.
-      report_dir: where the report goes; None: nowhere.
+      max_skipped_fraction: largest fraction of unusable files, of those found or evaluated, that
+        does not end the evaluation.
+      report_dir: folder for the report; None: no report.
+
+    Raises:
+      ConfigError: a field is out of bounds.
     """
 
     model: str
@@ -38,8 +44,8 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         if self.split not in (None, *SPLITS):
-            raise ValueError(f"split must be one of {SPLITS}, got {self.split!r}")
+            raise ConfigError(f"split must be one of {SPLITS}, got {self.split!r}")
         if self.eval_files < 0:
-            raise ValueError(f"eval_files must be at least 0, got {self.eval_files}")
+            raise ConfigError(f"eval_files must be at least 0, got {self.eval_files}")
         if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+            raise ConfigError(f"batch_size must be at least 1, got {self.batch_size}")

@@ -1,4 +1,4 @@
-"""Which files a model is evaluated on, and whether it knows them from its training."""
+"""Which files a model is evaluated on, and whether it was trained on them."""
 
 import logging
 import os
@@ -19,11 +19,11 @@ logger = logging.getLogger("wavestream")
 
 
 class EvaluationFiles(NamedTuple):
-    """What is evaluated.
+    """The files of an evaluation.
 
     Attributes:
       catalogue: the files.
-      split: which side of the model's split they are, one of `config.SPLITS`.
+      split: side of the training split, one of `config.SPLITS`.
       skipped: files that cannot be used.
     """
 
@@ -39,15 +39,16 @@ def open_files(
 
     Args:
       config: what to evaluate.
-      data: the data's settings of the model file: `audio_dirs`, `valid_fraction`.
-      pipeline: how files become samples; its seed is the split's.
+      data: the model file's `data`: `audio_dirs`, `valid_fraction`.
+      pipeline: how files become samples; its seed is that of the split.
 
     Raises:
-      DataError: there is none, or too many are unusable.
-      OSError: a folder cannot be reached.
+      ConfigError: no folder is known.
+      DataError: there is no file, or too many are unusable.
+      OSError: a folder cannot be accessed.
     """
-    known_dirs = tuple(data["audio_dirs"])
-    audio_dirs = config.audio_dirs or _require_known_dirs(known_dirs)
+    train_dirs = tuple(data["audio_dirs"])
+    audio_dirs = config.audio_dirs or _require_train_dirs(train_dirs)
     corpus = open_corpus(
         audio_dirs,
         pipeline,
@@ -59,7 +60,7 @@ def open_files(
     budget = error_budget(config, len(corpus.catalogue) + len(skipped), skipped)
     if problem := budget.exceeded():
         raise DataError(problem)
-    is_own = set(map(_real, audio_dirs)) <= set(map(_real, known_dirs))
+    is_own = set(map(_real_path, audio_dirs)) <= set(map(_real_path, train_dirs))
     split = config.split or ("valid" if is_own else "all")
     if split == "all":
         catalogue = corpus.catalogue
@@ -73,7 +74,7 @@ def open_files(
             f"{data['valid_fraction']}; expected --split=all, or another --audio_dir"
         )
     if split != "valid":
-        _warn_of_known_files(catalogue, data, pipeline)
+        _warn_of_training_files(catalogue, data, pipeline)
     if config.eval_files:
         catalogue = draw_files(catalogue, config.eval_files, seed=pipeline.seed)
     return EvaluationFiles(catalogue, split, skipped)
@@ -82,21 +83,21 @@ def open_files(
 def error_budget(
     config: EvaluationConfig, num_files: int, skipped: tuple[Skipped, ...] = ()
 ) -> ErrorBudget:
-    """Returns how many of some files may be unusable."""
+    """Returns the budget for unusable files among `num_files`."""
     return ErrorBudget(
         num_files, skipped, strict=config.strict, max_fraction=config.max_skipped_fraction
     )
 
 
-def _require_known_dirs(audio_dirs: tuple[str, ...]) -> tuple[str, ...]:
+def _require_train_dirs(audio_dirs: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the folders that a model was trained on. Raises ConfigError, FileNotFoundError."""
     if not audio_dirs:
         raise ConfigError("--audio_dir is missing: a folder of WAV files")
-    for folder in map(_real, audio_dirs):
+    for folder in map(_real_path, audio_dirs):
         if not is_remote(folder) and not os.path.exists(folder):
             raise FileNotFoundError(
-                f"{folder}, which the model was trained on, is not there any more; if it was "
-                "moved, --audio_dir=FOLDER --split=valid finds the files that were held out"
+                f"{folder}, which the model was trained on, no longer exists; if it was moved, "
+                "--audio_dir=FOLDER --split=valid selects the files that were held out"
             )
     return audio_dirs
 
@@ -104,8 +105,8 @@ def _require_known_dirs(audio_dirs: tuple[str, ...]) -> tuple[str, ...]:
 def _same_side(
     catalogue: Catalogue, split: str, data: Mapping[str, Any], pipeline: PipelineConfig
 ) -> Catalogue:
-    """Returns the files of other folders that are on a side of the model's split."""
-    known, is_inside = _is_known(catalogue, data, pipeline)
+    """Returns the files of other folders on a side of the training split, going by their names."""
+    is_trained, is_inside = _in_training_split(catalogue, data, pipeline)
     if not all(is_inside):
         logger.warning(
             "%d of %d files are not in the folders that the model was trained on: their relative "
@@ -115,36 +116,36 @@ def _same_side(
             len(catalogue),
         )
     return catalogue.select(
-        [i for i, is_known in enumerate(known) if is_known == (split == "train")]
+        [i for i, trained in enumerate(is_trained) if trained == (split == "train")]
     )
 
 
-def _warn_of_known_files(
+def _warn_of_training_files(
     catalogue: Catalogue, data: Mapping[str, Any], pipeline: PipelineConfig
 ) -> None:
-    pairs = zip(*_is_known(catalogue, data, pipeline), strict=True)
-    if known := sum(is_known and is_inside for is_known, is_inside in pairs):
+    pairs = zip(*_in_training_split(catalogue, data, pipeline), strict=True)
+    if count := sum(trained and inside for trained, inside in pairs):
         logger.warning(
-            "%d of these %d files are in the model's training split: its figure is better than on "
-            "audio that it has not seen",
-            known,
+            "%d of these %d files are in the model's training split: it needs fewer bits for them "
+            "than for audio that it has not seen",
+            count,
             len(catalogue),
         )
 
 
-def _is_known(
+def _in_training_split(
     catalogue: Catalogue, data: Mapping[str, Any], pipeline: PipelineConfig
 ) -> tuple[list[bool], list[bool]]:
-    """Returns which files have names of the training split, and which lie in its folders."""
+    """Returns which files' names are in the training split, and which lie in its folders."""
     names, is_inside = [], []
-    roots = [_real(folder).rstrip("/") + "/" for folder in data["audio_dirs"]]
-    for path, name in zip(map(_real, catalogue.paths), catalogue.names, strict=True):
+    roots = [_real_path(folder).rstrip("/") + "/" for folder in data["audio_dirs"]]
+    for path, name in zip(map(_real_path, catalogue.paths), catalogue.names, strict=True):
         root = next((root for root in roots if path.startswith(root)), None)
         names.append(name if root is None else path.removeprefix(root))
         is_inside.append(root is not None)
-    known = is_trained_on(names, valid_fraction=data["valid_fraction"], seed=pipeline.seed)
-    return known, is_inside
+    valid_fraction = data["valid_fraction"]
+    return is_trained_on(names, valid_fraction=valid_fraction, seed=pipeline.seed), is_inside
 
 
-def _real(path: str) -> str:
+def _real_path(path: str) -> str:
     return path if is_remote(path) else os.path.realpath(absolute(path))

@@ -1,6 +1,6 @@
-"""What an evaluation found.
+"""The results of an evaluation.
 
-N files, K bins. Bits and samples are sums; bits per sample are divided once, at the end.
+N files, K bins. Bits and samples are kept as sums, and divided once, at the end.
 """
 
 import dataclasses
@@ -13,12 +13,12 @@ from pipeline.catalogue.catalogue import Skipped
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Bins:
-    """What the model needed over ranges of some quantity.
+    """The bits of the model over ranges of some quantity.
 
     Attributes:
-      edges: float64 [K + 1]. Bin k holds what is at least edges[k] and below edges[k + 1].
-      samples: int64 [K], audio samples in each bin.
-      bits: float64 [K], what the model needs for them together.
+      edges: float64 [K + 1]; bin k is edges[k] <= x < edges[k + 1].
+      samples: int64 [K], samples in each bin.
+      bits: float64 [K], their total cost under the model.
     """
 
     edges: np.ndarray
@@ -34,18 +34,18 @@ class Bins:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class CodecScore:
-    """What a codec needs for each file.
+    """The size of each file, encoded by a codec.
 
     Attributes:
       codec: such as "FLAC -8".
-      version: of the program or library, such as "libFLAC 1.4.3"; empty where it has none.
-      bits: float64 [N], without the container where `container_bits` is known; NaN where the codec
-        cannot take the file.
-      container_bits: float64 [N], of headers and the like, that hold no audio; NaN where they
-        cannot be separated from the rest and are counted in `bits`.
-      samples: int64 [N], that the codec was given.
-      depth: int64 [N], bits of each of these samples, uncompressed.
-      remark: why some files have no figure, or why the codec was left out; else empty.
+      version: of the program or library, such as "libFLAC 1.4.3"; empty if unknown.
+      bits: float64 [N], without the container if `container_bits` is known; NaN if the codec
+        cannot encode the file.
+      container_bits: float64 [N], headers and other bits without audio; NaN if they cannot be
+        separated from the rest and are counted in `bits`.
+      samples: int64 [N], samples that were encoded.
+      depth: int64 [N], bits per uncompressed sample.
+      remark: why some files could not be encoded; else empty.
     """
 
     codec: str
@@ -59,28 +59,27 @@ class CodecScore:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluation:
-    """How many bits a model needs for some files, and how many other codecs do.
+    """How many bits a model and other codecs need for some files.
 
     Attributes:
-      names: of the files, relative to their folder.
-      samples: int64 [N], audio samples that the model sees of each file: after the downmix, and
-        with the padding left out.
-      model_bits: float64 [N], what the model needs for each file.
-      depth: bits of one sample, uncompressed.
+      names: paths of the files relative to their folders.
+      samples: int64 [N], samples of each file that the model codes: after the downmix, without
+        padding.
+      model_bits: float64 [N], cost of each file under the model.
+      depth: bits per uncompressed sample.
       by_position: over the position in the chunk, in samples.
-      by_loudness: over the loudness of a chunk, its root mean square in decibels, 0 dB being the
-        amplitude of full scale; the lowest edge is -inf.
-      cost_parts: float64 [N] each, the parts that `model_bits` is the sum of, by their names, such
-        as "upper byte" and "lower byte"; one or none where the model knows no parts.
-      order0_bits_per_sample: what a coder needs that knows how often each value comes, and no more;
-        NaN where there are no samples.
-      codecs: on the very samples that the model sees, whole files.
-      chunked: the same with every chunk a stream of its own; empty unless asked for.
-      native: on the files' own samples, before downmix and quantization.
-      skipped: files that are not part of the figures, and why.
-      model_bytes: size of the model file; 0 where the model has none.
-      settings: how it was done, as JSON values: `model` (path), `folders`, `split`, `pipeline` ...
-      wall_time_s: how long the model took over it, in seconds.
+      by_loudness: over the RMS level of a chunk in dB relative to the amplitude of full scale; the
+        lowest edge is -inf.
+      cost_parts: float64 [N] each, the parts of `model_bits` by name, such as "upper byte" and
+        "lower byte"; one or none if the model does not split its cost.
+      order0_bits_per_sample: empirical order-0 entropy of the samples; NaN if there are none.
+      codecs: scores on the same samples as the model, as whole files.
+      chunked: likewise, with every chunk a separate stream; empty if not measured.
+      native: scores on the files' own samples, before downmix and requantization.
+      skipped: files that are not part of the results, and why.
+      model_bytes: size of the model file; 0 if there is none.
+      settings: of the evaluation, as JSON values: `model` (path), `folders`, `split`, ...
+      wall_time_s: time that the model took, in seconds.
     """
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""One evaluation, from a model and folders to figures."""
+"""Runs one evaluation, from a model and folders to results."""
 
 import dataclasses
 import logging
@@ -33,26 +33,28 @@ def run(
     *,
     trained_steps: int | None = None,
 ) -> Evaluation:
-    """Evaluates a model beside other codecs.
+    """Evaluates a model and other codecs on the same files.
 
     Args:
-      config: what to do.
+      config: what to evaluate.
       model: the model.
       params: its parameters.
-      data: how it was fed, as its file has it: `pipeline`, `audio_dirs` and `valid_fraction`.
-      trained_steps: steps that it was trained for, if they are known.
+      data: the model file's `data`: `pipeline`, `audio_dirs` and `valid_fraction`.
+      trained_steps: steps that the model was trained for, if known.
 
     Raises:
-      UserError, OSError: with a message for the user.
+      ConfigError: a codec is unknown or not installed, or no folder is known.
+      DataError: see `open_files` and `evaluate`.
+      OSError: a folder cannot be accessed, or `report_dir` not be created.
     """
     codecs = all_codecs() if config.codecs is None else all_codecs(config.codecs)
     if config.codecs and (missing := missing_programs(config.codecs)):
         raise ConfigError(f"--codecs: not on the PATH: {', '.join(missing)}")
-    if config.report_dir:  # Before hours of work, not after.
+    if config.report_dir:  # Fail before hours of work, not after.
         try:
             os.makedirs(config.report_dir, exist_ok=True)
         except OSError as error:
-            raise OSError(f"--report_dir={config.report_dir} cannot be made: {error}") from error
+            raise OSError(f"--report_dir={config.report_dir} cannot be created: {error}") from error
     pipeline = PipelineConfig(**{**data["pipeline"], "batch_size": config.batch_size})
     files = open_files(config, data, pipeline)
     catalogue = files.catalogue
@@ -70,8 +72,9 @@ def run(
         error_budget=error_budget(config, len(catalogue)),
         progress=progress_bar("model"),
     )
-    lost = {path for path, _ in evaluation.skipped}
-    read = [file for file, path in enumerate(catalogue.paths) if path not in lost]
+    # The codecs get exactly the files that the model's figures are of.
+    skipped = {path for path, _ in evaluation.skipped}
+    read = [file for file, path in enumerate(catalogue.paths) if path not in skipped]
     catalogue = catalogue.select(read)
     chunks = Chunks(catalogue=catalogue, config=pipeline)
     settings = _settings(config, model, data, files, pipeline)

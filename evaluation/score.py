@@ -1,7 +1,9 @@
-"""Bits per sample of a model on files: every sample of them, each exactly once.
+"""Bits per sample of a model on files: every sample is scored exactly once.
 
 Nats are computed in float32 on the devices and summed in float64 on the host, chunk by chunk in the
-order of the corpus, so that batches and devices do not matter. D devices, B batch, L chunk size.
+order of the corpus, so that the sums do not depend on batch size or devices.
+
+D devices, B batch, L chunk size.
 """
 
 import dataclasses
@@ -26,7 +28,7 @@ from runtime.errors import DataError
 from runtime.progress import Progress
 
 Scored = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
-"""A batch, [B, ...] each, and the nats of each part of a sample's cost, [B, L] each."""
+"""A batch, [B, ...] each, and the parts of each sample's cost in nats, [B, L] each, by name."""
 
 
 def evaluate(
@@ -38,24 +40,24 @@ def evaluate(
     error_budget: ErrorBudget | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measures how many bits a model needs for the samples of a catalogue's files.
+    """Computes how many bits a model needs for the files of a catalogue.
 
     Args:
       model: the model.
       params: its parameters, as `load_model` returns them.
       catalogue: the files.
-      config: how they become samples, which must be how they did in training. Its `batch_size` is
-        rounded up to a multiple of the local devices; the figures do not depend on it.
+      config: how they become samples, as in training. Its `batch_size` is rounded up to a multiple
+        of the local devices; the results do not depend on it.
       error_budget: how many files may be unreadable; None: all but one.
-      progress: shows how far it is, in batches.
+      progress: shows the batches done.
 
     Returns:
-      The figures, those of other codecs left empty. A file that cannot be read to its end is in
-      `skipped`, and no part of it is in any figure.
+      The evaluation, without other codecs. A file that cannot be read to its end is in `skipped`,
+      and no part of it in any figure.
 
     Raises:
-      DataError: there is nothing to evaluate, or too little of it could be read.
-      FloatingPointError: the model's cost of a file is not finite.
+      DataError: the catalogue is empty, too many files could not be read, or a file's cost is not
+        finite.
     """
     begin = time.perf_counter()
     devices = jax.local_device_count()
@@ -83,17 +85,17 @@ def evaluate(
 
 
 def _score(model: Model, params: Any, batches: Iterable[dict]) -> Iterator[Scored]:
-    """Yields batches and their nats; the devices work on the next while one is used."""
+    """Yields batches and their nats, one batch behind: JAX computes the next one meanwhile."""
     cost_parts = parallel.pmap(model.cost_parts)
     replicated = parallel.replicate(params)
-    waiting: tuple[dict, dict] | None = None
+    pending: tuple[dict, dict] | None = None
     for batch in batches:
         scored = batch, cost_parts(replicated, model.prepare(batch))
-        if waiting:
-            yield _flat(waiting[0]), _flat(waiting[1])
-        waiting = scored
-    if waiting:
-        yield _flat(waiting[0]), _flat(waiting[1])
+        if pending:
+            yield _flat(pending[0]), _flat(pending[1])
+        pending = scored
+    if pending:
+        yield _flat(pending[0]), _flat(pending[1])
 
 
 def _flat(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -102,7 +104,7 @@ def _flat(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _by_file(scored: Iterable[Scored], chunks: Chunks, progress: Progress | None) -> Iterator[Rows]:
-    """Splits batches where a file ends."""
+    """Splits batches at the ends of files."""
     size = chunks.config.batch_size
     steps = -(-len(chunks) // size)
     for step, (batch, parts) in enumerate(progress(scored, steps) if progress else scored):

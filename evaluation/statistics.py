@@ -1,4 +1,4 @@
-"""Statistics of bits per sample: how far one can trust a number that files gave.
+"""Statistics of bits per sample over files.
 
 N files, D draws of them, V values of a sample.
 """
@@ -11,8 +11,8 @@ import numpy as np
 CONFIDENCE = 0.95
 DRAWS = 2000
 
-_INDICES_AT_ONCE = 2**20
-_DENSE_RANGE = 2**17
+_MAX_INDICES = 2**20
+_DENSE_RANGE = 2**17  # of values: all of 16 bits, in a table of 1 MiB
 
 
 def bootstrap(
@@ -21,27 +21,27 @@ def bootstrap(
     *,
     seed: int = 0,
     draws: int = DRAWS,
-    indices_at_once: int = _INDICES_AT_ONCE,
+    max_indices: int = _MAX_INDICES,
 ) -> tuple[float, float] | None:
-    """Returns the 95% interval of sum(bits) / sum(samples) over files drawn anew.
+    """Returns the 95% bootstrap interval of sum(bits) / sum(samples), resampling files.
 
     The percentile interval (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
-    13). What is drawn is files, with replacement, for the samples of a file are anything but
-    independent. With few files the interval is too narrow: take it as a hint below some twenty.
+    13). Files are resampled, with replacement, since the samples of a file are anything but
+    independent. With few files, below about twenty, the interval is too narrow.
 
     The paired interval of the difference of two codecs on the same files is that of the
     differences of their bits, `bootstrap(bits - other_bits, samples)`: much narrower than the two
-    intervals suggest, because files that are hard are hard for both.
+    intervals suggest, because files that are hard for one are hard for both.
 
     Args:
-      bits: what each file needs.
-      samples: how many samples each has; files without any are left out.
-      seed: the same seed draws the same files.
+      bits: cost of each file.
+      samples: samples of each file; files without any are ignored.
+      seed: random seed of the draws.
       draws: D.
-      indices_at_once: bounds the memory, 16 bytes an index.
+      max_indices: indices drawn at a time; bounds the memory, 16 bytes each.
 
     Returns:
-      (low, high) in bits per sample; None where fewer than two files have samples.
+      (low, high) in bits per sample; None if fewer than two files have samples.
     """
     used = np.asarray(samples) > 0
     bits, samples = np.asarray(bits, np.float64)[used], np.asarray(samples)[used]
@@ -50,7 +50,7 @@ def bootstrap(
         return None
     generator = np.random.default_rng(seed)
     results = np.empty(draws)
-    at_once = max(1, indices_at_once // files)
+    at_once = max(1, max_indices // files)
     for begin in range(0, draws, at_once):
         part = results[begin : begin + at_once]
         drawn = generator.integers(files, size=(len(part), files))
@@ -68,20 +68,20 @@ def bits_per_sample(bits: np.ndarray, samples: np.ndarray) -> float:
 def mean_over_files(bits: np.ndarray, samples: np.ndarray) -> float:
     """Returns the mean of the files' own bits per sample, [N] and [N].
 
-    A short file counts like a long one. NaN where no file has samples.
+    A short file counts as much as a long one. NaN if no file has samples.
     """
     used = samples > 0
     return float((bits[used] / samples[used]).mean()) if used.any() else float("nan")
 
 
 class SampleHistogram:
-    """How often each value comes among integer samples of any depth.
+    """Counts of the values of integer samples of any depth.
 
-    Sparse: a table of 24-bit values would take 134 MB, and audio has few of them.
+    Sparse: a table of 24-bit values would take 134 MB, and audio uses few of them.
 
     Attributes:
-      values: int64 [V], those that come, in ascending order.
-      counts: int64 [V], how often each comes.
+      values: int64 [V], distinct values in ascending order.
+      counts: int64 [V], occurrences of each.
     """
 
     def __init__(self) -> None:
@@ -95,9 +95,9 @@ class SampleHistogram:
         low = int(samples.min())
         if int(samples.max()) - low < _DENSE_RANGE:
             table = np.bincount(samples.ravel().astype(np.int64) - low)
-            places = np.flatnonzero(table)
-            self._add_counts(places + low, table[places])
-        else:  # It sorts: tenfold the time of a table, where that is small.
+            used = np.flatnonzero(table)
+            self._add_counts(used + low, table[used])
+        else:  # np.unique sorts: ten times slower than a small table.
             self._add_counts(*np.unique(samples, return_counts=True))
 
     def merge(self, other: Self) -> None:
@@ -112,7 +112,7 @@ class SampleHistogram:
         self.values, self.counts = union, summed
 
     def to_json(self) -> dict[str, list[int]]:
-        """Returns what `from_json` reads, such as one host sends to another."""
+        """Returns JSON values for `from_json`, to be sent to other hosts."""
         return {"values": self.values.tolist(), "counts": self.counts.tolist()}
 
     @classmethod
@@ -124,10 +124,9 @@ class SampleHistogram:
 
     @property
     def order0_bits_per_sample(self) -> float:
-        """What a coder needs that knows how often each value comes, and no more.
+        """The empirical order-0 entropy, sum(p * log2(1 / p)) (Shannon 1948, section 6).
 
-        The empirical entropy of order 0, sum(p * log2(1 / p)) (Shannon 1948, section 6); NaN where
-        nothing was counted.
+        The bits per sample of a memoryless coder that knows these counts. NaN if there are none.
         """
         total = self.counts.sum()
         if not total:

@@ -1,1 +1,1 @@
-"""Autoregressive transformers over audio symbols: symbols in, log-probabilities out."""
+"""Models: samples in, their log-likelihoods out. Nothing here knows of audio files."""

@@ -1,6 +1,6 @@
 """The model: predictors -> features -> network -> distribution.
 
-B batch, L samples in a chunk, E embedding, G group sizes.
+B batch, L samples in a chunk, P components of the mixture, G group sizes.
 """
 
 import functools
@@ -19,7 +19,7 @@ from models.networks.feature_embedding import FeatureEmbedding
 from models.networks.transformer import Transformer
 from models.predictors.fixed import extract_features
 
-_BYTE = 256
+_BYTE_VALUES = 256
 
 
 class AutoregressiveModel:
@@ -37,13 +37,15 @@ class AutoregressiveModel:
         return jax.jit(init)(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
     def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
-        """Memory for activations is that of a few chunks, whatever B is."""
+        """See `interface.Model`. Memory for activations is that of a few chunks, whatever B is."""
         return self._log_likelihoods(params, inputs, (1,))[..., 0]
 
     def cost_parts(self, params: Params, inputs: Inputs) -> dict[str, jax.Array]:
         if self.config.depth == 8:
             return {"sample": -self.log_likelihood(params, inputs)}
-        sample, upper = jnp.moveaxis(self._log_likelihoods(params, inputs, (1, _BYTE)), -1, 0)
+        sample, upper = jnp.moveaxis(
+            self._log_likelihoods(params, inputs, (1, _BYTE_VALUES)), -1, 0
+        )
         return {"upper byte": -upper, "lower byte": upper - sample}
 
     def _log_likelihoods(
@@ -56,7 +58,7 @@ class AutoregressiveModel:
 
 
 class _Network(nn.Module):
-    """All that has parameters."""
+    """The Flax module: everything that has parameters."""
 
     config: ModelConfig
     platform: str
@@ -72,9 +74,15 @@ class _Network(nn.Module):
     def __call__(self, samples: jax.Array, group_sizes: Sequence[int]) -> jax.Array:
         """Returns the log-probability, in nats, of the group that each sample belongs to.
 
-        Groups are neighbours: of size 1 the sample itself, of size 256 all that share its upper
-        byte, which tells what the upper and the lower byte of a 16-bit sample cost.
-        int [B, L] -> float32 [B, L, G]; a group size divides 2^depth.
+        A group is an aligned range of sample values: of size 1 the sample itself, of size 256 all
+        values with its upper byte, which splits the cost of a 16-bit sample by byte.
+
+        Args:
+          samples: signed integers [B, L].
+          group_sizes: each a divisor of 2^depth.
+
+        Returns:
+          float32 [B, L, G].
         """
 
         def step(self: _Network, carry: tuple, samples: jax.Array) -> tuple:
@@ -83,12 +91,13 @@ class _Network(nn.Module):
             return carry, jnp.stack(log_probs, -1)
 
         _check(samples)
+        # A scan over slices of the batch bounds the memory of activations, forward and backward.
         scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
         batch, length = samples.shape
-        # Chunks that share a pass: on a CPU one fits the cache best.
-        at_once = math.gcd(batch, 1 if self.platform == "cpu" else 16)
-        groups = samples.astype(jnp.int32).reshape(-1, at_once, length)
-        return scan(self, (), groups)[1].reshape(batch, length, len(group_sizes))
+        # Slices of one chunk fit the cache of a CPU best; an accelerator needs more to be busy.
+        slice_size = math.gcd(batch, 1 if self.platform == "cpu" else 16)
+        slices = samples.astype(jnp.int32).reshape(-1, slice_size, length)
+        return scan(self, (), slices)[1].reshape(batch, length, len(group_sizes))
 
     def mixture(self, samples: jax.Array) -> Mixture:
         """Returns the distribution of each sample: int [B, L] -> [B, L, P]."""
@@ -97,7 +106,7 @@ class _Network(nn.Module):
 
 
 def _check(samples: jax.Array) -> None:
-    """Refuses amplitudes and single chunks, which would give a plausible wrong answer or none."""
+    """Refuses floats and single chunks, which would give a wrong but plausible result."""
     if samples.ndim != 2 or not jnp.issubdtype(samples.dtype, jnp.signedinteger):
         raise ValueError(
             f"samples must be signed integers [B, L], got {samples.dtype} {list(samples.shape)}"

@@ -1,4 +1,4 @@
-"""From a model's config to the model."""
+"""Builds a model from its config."""
 
 from models.config import ModelConfig
 from models.interface import Model
@@ -8,10 +8,11 @@ def build_model(config: ModelConfig, *, platform: str = "cpu") -> Model:
     """Returns the model that a config describes.
 
     Args:
-      config: the whole of it.
-      platform: what it will run on, "cpu", "gpu" or "tpu", as `jax.default_backend()` names it.
-        It decides how the work is laid out, and nothing of what is computed but rounding.
+      config: the config.
+      platform: what the model will run on, "cpu", "gpu" or "tpu" as in `jax.default_backend()`. It
+        changes how the computation is laid out, and of the results only the rounding.
     """
-    from models.autoregressive import AutoregressiveModel  # flags need the config, not JAX.
+    # Not at the top: `ModelFile` imports this module, and reading a model file needs no JAX.
+    from models.autoregressive import AutoregressiveModel
 
     return AutoregressiveModel(config, platform=platform)

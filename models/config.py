@@ -1,7 +1,6 @@
-"""Everything that decides what a model computes. The model file holds it, whole.
+"""The config of a model: everything that decides what it computes. The model file stores it.
 
-Constants that only a developer would change are here, too: a model that was trained with others is
-another model.
+Constants without a flag are here, too: a model trained with other values is a different model.
 """
 
 import dataclasses
@@ -22,12 +21,12 @@ def _require_positive(config: Any, *names: str) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FixedPredictorsConfig:
-    """The predictors of Shorten and FLAC: polynomials through the last samples.
+    """The fixed predictors of Shorten and FLAC: polynomials through the last samples.
 
     Attributes:
       num_predictors: P, of degree -1 (always zero) to P - 2; at least 2.
-      window: samples over which their errors are averaged, and that the network reads; a power of
-        two.
+      window: W, samples over which their errors are averaged, and samples that the network reads; a
+        power of two.
     """
 
     kind: str = dataclasses.field(default="fixed", init=False)
@@ -49,10 +48,9 @@ class TransformerConfig:
     Attributes:
       embedding_dim: width of the residual stream.
       num_layers: transformer blocks.
-      num_heads: attention heads a block; each is `embedding_dim / num_heads` wide.
-      widening_factor: width of the feed-forward layer, half of it gates, in units of
-        `embedding_dim`.
-      dtype: type of the computation; parameters and log-probabilities are always float32.
+      num_heads: attention heads per block; each is `embedding_dim / num_heads` wide.
+      widening_factor: width of the feed-forward layer, half of it gates, over `embedding_dim`.
+      dtype: of activations, one of DTYPES; parameters and log-probabilities are always float32.
     """
 
     kind: str = dataclasses.field(default="transformer", init=False)
@@ -75,16 +73,16 @@ class TransformerConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogisticMixtureConfig:
-    """A mixture of discretized logistics, one a predictor, and a uniform component.
+    """A mixture of discretized logistics, one per predictor, and a uniform component.
 
     Attributes:
       spread: initial logarithm of a component's scale over its predictor's mean absolute error.
-        (Of a logistic distribution it is -0.33; narrower won in trials, since the best predictor
-        varies and the others catch what it misses.)
-      min_error: least mean absolute error, in steps of the integer scale.
-      min_log_scale: least logarithm of a component's scale.
-      max_log_scale: greatest.
-      uniform_logit: initial logit of the uniform component, which bounds the cost of a surprise.
+        (A logistic distribution has -0.33; a smaller value was better in experiments, since the
+        best predictor varies and other components cover what it misses.)
+      min_error: lower bound of the mean absolute error, in quantization steps.
+      min_log_scale: lower bound of the logarithm of a component's scale in quantization steps.
+      max_log_scale: its upper bound.
+      uniform_logit: initial logit of the uniform component, which bounds the cost of any sample.
     """
 
     kind: str = dataclasses.field(default="logistic_mixture", init=False)
@@ -109,10 +107,10 @@ class ModelConfig:
     """A whole model: predictors -> features -> network -> distribution.
 
     Attributes:
-      depth: bits of a sample, one of DEPTHS.
-      predictors: what is known of a sample before any training.
-      network: what is learned.
-      distribution: how its output becomes probabilities.
+      depth: bits per sample, one of DEPTHS.
+      predictors: predictions of a sample without learned parameters, the input of the network.
+      network: from features to hidden states.
+      distribution: from hidden states to probabilities.
 
     Raises:
       ConfigError: (all of these classes) a field is out of bounds, or two do not fit together.
@@ -129,7 +127,7 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "ModelConfig":
-        """Returns the config that `dataclasses.asdict` took apart. Raises ConfigError."""
+        """Returns the config that `dataclasses.asdict` was applied to. Raises ConfigError."""
         try:
             parts = {name: _part(name, values[name]) for name in _KINDS}
             return cls(depth=values["depth"], **parts)
@@ -142,7 +140,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     "network": {"transformer": TransformerConfig},
     "distribution": {"logistic_mixture": LogisticMixtureConfig},
 }
-"""The classes of each part, by their `kind`. A new kind is added here and in `build`."""
+"""The classes of each part by their `kind`. A new kind is added here and in `autoregressive`."""
 
 
 def _part(name: str, values: Mapping[str, Any]) -> Any:

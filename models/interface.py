@@ -1,10 +1,10 @@
-"""What training and evaluation know of a model.
+"""What training and evaluation know about a model.
 
-Outside `models/` there are only samples: signed integers of a stated depth, and how many of them
-are scored. How a model names them (symbols, bytes, amplitudes), and what its distribution is, stays
-behind this interface.
+Outside `models/` there are only samples: signed integers of a given depth, and which of them are
+scored. How a model represents them (symbols, bytes, amplitudes), and what its distribution is,
+stays behind this interface.
 
-B rows of a batch (any leading axes, on the host), L samples in a chunk.
+B chunks in a batch (on the host, any leading axes), L samples in a chunk.
 """
 
 from collections.abc import Mapping
@@ -18,40 +18,42 @@ if TYPE_CHECKING:
 Batch = Mapping[str, np.ndarray]
 """Chunks of audio, as `pipeline.dataset.make_dataset` makes them.
 
-`samples` is signed integers [B, L]. In each row those at [first, stop) are scored, and what comes
-before is context; `first` and `stop` are int32 [B]. `channels` is the number of channels of the
-row's file, `channel` and `position` the channel and the place in the file's stream of its first
-sample: int32 [B], int32 [B] and int64 [B].
+    samples: signed integers [B, L].
+    first, stop: int32 [B]; the samples at [first, stop) are scored, those before are context.
+      `stop` is -1 for a chunk that could not be read.
+    channels: int32 [B], channels in the stream that the chunk comes from.
+    channel: int32 [B], channel of the chunk's first sample.
+    position: int64 [B], index of the chunk's first sample in that stream.
 """
 
 Inputs = Mapping[str, Any]
-"""What a model reads of a batch: arrays [B, ...] by name."""
+"""What a model reads from a batch: arrays [B, ...] by name."""
 
 Params = Any
 """A pytree of arrays."""
 
 
 class Model(Protocol):
-    """A distribution over each sample of a chunk, given those before it."""
+    """A distribution over each sample of a chunk, conditioned on the samples before it."""
 
     @property
     def config(self) -> Any:
-        """A frozen dataclass of all that decides what is computed; its `depth` is in bits."""
+        """A frozen dataclass of everything that decides what is computed; `depth` is in bits."""
 
     def prepare(self, batch: Batch) -> Inputs:
-        """Returns what the model reads: on the host, a pure function of the batch alone."""
+        """Returns the inputs of the model: on the host, a pure function of the batch."""
 
     def init(self, key: "jax.Array") -> Params:
-        """Returns fresh parameters."""
+        """Returns initial parameters."""
 
     def log_likelihood(self, params: Params, inputs: Inputs) -> "jax.Array":
         """Returns the log-probability of each sample in nats, float32 [B, L].
 
-        It is per sample, however many symbols the model makes of one.
+        Per audio sample, however many symbols the model codes it with. Traced under pmap and grad.
         """
 
     def cost_parts(self, params: Params, inputs: Inputs) -> "dict[str, jax.Array]":
-        """Returns the nats of each sample's parts, float32 [B, L] each, by the part's name.
+        """Returns the negative log-likelihood split into named parts, in nats, float32 [B, L] each.
 
-        Their sum is the cost, the negative log-likelihood. A model that knows no parts returns one.
+        Their sum is the cost of a sample. A model that does not split it returns one part.
         """

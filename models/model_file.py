@@ -1,10 +1,10 @@
 """The model file: an `.npz` of readable keys that rebuilds a model and its data pipeline.
 
-    params/network/blocks_0/qkv/kernel   one array a parameter
-    model                                JSON text: the model's whole config
-    data                                 JSON text: how files became samples, and which files
+    params/network/blocks_0/qkv/kernel   an array per parameter
+    model                                JSON text: the model's config
+    data                                 JSON text: settings of the data pipeline
     training                             JSON text: steps and metrics
-    dtypes                               JSON text: the types that npy cannot name
+    dtypes                               JSON text: dtypes that .npy cannot represent
     format_version                       FORMAT_VERSION
 
 Local files need NumPy only; paths with a scheme (`gs://`) go through TensorFlow.
@@ -29,20 +29,20 @@ from runtime.errors import DataError
 
 FORMAT_VERSION = 2
 _ROOT = "params"
-_TEXTS = ("model", "data", "training", "dtypes")
+_JSON_ENTRIES = ("model", "data", "training", "dtypes")
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelFile:
-    """What a model file holds.
+    """The contents of a model file.
 
     Attributes:
       path: where it was read from.
       params: nested dict of arrays.
-      config: the model's config, JSON values.
-      data: how files became samples, and which files, JSON values; not for models to interpret.
-      training: how far it was trained, and to which metrics, JSON values.
+      config: the model's config, as JSON values.
+      data: settings of the data pipeline, as JSON values; models do not interpret them.
+      training: the steps it was trained for, and its last metrics, as JSON values.
     """
 
     path: str
@@ -52,24 +52,24 @@ class ModelFile:
     training: dict[str, Any]
 
     def build(self, *, platform: str = "cpu") -> Model:
-        """Returns the model, see `build_model`. Raises ConfigError for one that is not known."""
+        """Returns the model, see `build_model`. Raises ConfigError for an unknown kind."""
         return build_model(ModelConfig.from_json(self.config), platform=platform)
 
     def check_params(self, model: Model) -> None:
-        """Raises DataError where parameters are missing, superfluous, or of another shape."""
-        import jax
+        """Raises DataError if parameters are missing, unexpected, or of another shape."""
+        import jax  # Not at the top: reading a model file needs no JAX.
 
         expected = jax.eval_shape(model.init, jax.random.key(0))
-        found, wanted = (
+        found, required = (
             {key: list(np.shape(array)) for key, array in _flatten(_ROOT, params)}
-            for params in (self.params or {"": np.zeros(0)}, jax.tree.map(_like, expected))
+            for params in (self.params or {"": np.zeros(0)}, jax.tree.map(_placeholder, expected))
         )
-        wrong = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
+        wrong = [key for key in {**required, **found} if found.get(key) != required.get(key)]
         if wrong:
             raise DataError(
                 f"{self.path}: the parameters do not fit the model's config; the first of "
                 f"{len(wrong)} that differ, {wrong[0]}: found shape {found.get(wrong[0])}, "
-                f"expected {wanted.get(wrong[0])}"
+                f"expected {required.get(wrong[0])}"
             )
 
 
@@ -81,19 +81,18 @@ def save_model(
     data: Mapping[str, Any],
     training: Mapping[str, Any],
 ) -> None:
-    """Writes a model file atomically: `path` holds the old file or the whole new one.
+    """Writes a model file atomically: `path` holds the old file or the complete new one.
 
     Args:
-      path: where to, in a directory that exists; local or with a scheme.
+      path: in an existing directory; local or with a scheme.
       params: nested mappings of arrays, no level empty, names without "/".
-      model: the model's config, such as `dataclasses.asdict` makes it. JSON values, as all that
-        follows. (Tuples come back as lists.)
-      data: how files became samples, and which files.
-      training: how far it was trained.
+      model: the model's config as JSON values, such as from `dataclasses.asdict`.
+      data: settings of the data pipeline as JSON values.
+      training: steps and metrics as JSON values.
 
     Raises:
       ValueError: a name, an array or a setting cannot be stored.
-      OSError: the file cannot be written; what stood there before stays.
+      OSError: the file cannot be written; an earlier one is kept.
       MissingDependencyError: the path's scheme needs tensorflow-io.
     """
     path = os.fspath(path)
@@ -106,22 +105,22 @@ def save_model(
             array = array.view(f"u{array.dtype.itemsize}")
         arrays[key] = array
     try:
-        values = zip(_TEXTS, (model, data, training, dtypes), strict=True)
-        texts = {name: json.dumps(value, allow_nan=False) for name, value in values}
+        values = zip(_JSON_ENTRIES, (model, data, training, dtypes), strict=True)
+        arrays |= {name: json.dumps(value, allow_nan=False) for name, value in values}
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: settings must be JSON values: {error}") from error
     content = io.BytesIO()
-    np.savez(content, format_version=FORMAT_VERSION, **texts, **arrays)
+    np.savez(content, format_version=FORMAT_VERSION, **arrays)
     filesystem.write_bytes_atomically(path, content.getvalue())
 
 
 def load_model(path: str | os.PathLike[str]) -> ModelFile:
-    """Reads a model file back, bit for bit and type for type.
+    """Reads a model file, bit for bit and dtype for dtype as it was saved.
 
     Raises:
       FileNotFoundError: there is no such file.
-      DataError: the file is not a whole wavestream model of this version.
-      OSError, MissingDependencyError: it cannot be reached.
+      DataError: the file is not a complete wavestream model file of this version.
+      OSError, MissingDependencyError: the file system cannot be accessed.
     """
     path = os.fspath(path)
     filesystem.require_filesystem(path)
@@ -157,8 +156,8 @@ def _flatten(prefix: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, np.nda
         yield key, array
 
 
-def _like(shape: Any) -> np.ndarray:
-    """Returns an array of a shape, of no memory to speak of."""
+def _placeholder(shape: Any) -> np.ndarray:
+    """Returns an array of a shape in constant memory."""
     return np.broadcast_to(np.zeros((), shape.dtype), shape.shape)
 
 
@@ -176,9 +175,9 @@ def _check_format(path: str, archive: Mapping[str, np.ndarray]) -> None:
 
 def _unpack(path: str, archive: Mapping[str, np.ndarray]) -> ModelFile:
     try:
-        model, data, training, dtypes = (json.loads(str(archive[name])) for name in _TEXTS)
+        model, data, training, dtypes = (json.loads(str(archive[name])) for name in _JSON_ENTRIES)
     except KeyError as error:
-        raise DataError(f"{path}: a model file without {error}: copy or train it again") from error
+        raise DataError(f"{path}: the model file has no {error}: copy or train it again") from error
     params: dict[str, Any] = {}
     for key in archive:
         if not key.startswith(f"{_ROOT}/"):
@@ -193,6 +192,6 @@ def _unpack(path: str, archive: Mapping[str, np.ndarray]) -> ModelFile:
 
 
 def _extended_dtype(name: str) -> np.dtype:
-    import ml_dtypes  # comes with JAX; not needed for ordinary types
+    import ml_dtypes  # A dependency of JAX; only bfloat16 and the like need it.
 
     return np.dtype(getattr(ml_dtypes, name))

@@ -9,18 +9,19 @@ DEPTHS = (8, 16)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
-    """The way from files to batches.
+    """How files become batches.
 
     Attributes:
-      chunk_size: L, samples in a chunk.
+      chunk_size: L, samples in a chunk, the length of one training sequence.
       batch_size: B, chunks in the global batch, over all hosts and devices.
-      depth: bits of a sample, one of DEPTHS: the top ones of the source's.
-      downmix: average the channels; else keep them, in blocks.
-      stereo_blocking_n: samples of one channel in a block, where channels are kept.
-      seed: random seed of the order of chunks.
-      shuffle_window: chunks permuted among themselves, at least; rounded up to whole runs.
-      run_samples: samples in a run of consecutive chunks, which is one read, about: by default a
-        quarter of a MiB of 16-bit mono. (Opening a file costs as much as reading that.)
+      depth: bits per sample, one of DEPTHS: the most significant ones of the source.
+      downmix: average the channels; else keep them, interleaved in blocks.
+      stereo_blocking_n: samples of one channel in a block; without effect on a downmix.
+      seed: random seed of the order of chunks and of the split.
+      shuffle_window: chunks in a shuffle window, rounded up to whole runs: the larger, the nearer
+        to a uniform shuffle, and the more memory.
+      run_samples: samples in a run, the consecutive chunks fetched by one read; rounded up to whole
+        chunks. The default is 256 KiB of 16-bit mono: opening a file costs as much as reading that.
 
     Raises:
       ConfigError: a field is out of bounds, or a depth of 16 has an odd `chunk_size`.
@@ -54,10 +55,10 @@ class PipelineConfig:
 
     @property
     def run_length(self) -> int:
-        """S, consecutive chunks read at once."""
+        """S, chunks in a run."""
         return -(-self.run_samples // self.chunk_size)
 
     @property
     def window(self) -> int:
-        """K, steps whose chunks are permuted among themselves: a multiple of `run_length`."""
+        """K, steps in a shuffle window, a multiple of `run_length`: a window holds whole runs."""
         return self.run_length * -(-self.shuffle_window // (self.batch_size * self.run_length))

@@ -13,7 +13,7 @@ from pipeline.split import split_catalogue
 from runtime.errors import DataError
 from runtime.progress import Progress
 
-_NAMED = 5  # reasons, with a file each, that a message gives
+_MAX_REASONS = 5  # in a message
 
 
 class NoAudioError(DataError):
@@ -57,9 +57,9 @@ def open_corpus(
       audio_dirs: see `build_catalogue`.
       config: of the chunks; its seed decides which files are held out.
       valid_fraction: the share of files held out.
-      num_chunks: the most chunks to train on.
+      num_chunks: limit on the chunks to train on; None: all.
       cache_path: see `build_catalogue`.
-      catalogue_path: in place of a cache, see `open_catalogue`.
+      catalogue_path: file that holds the catalogue, see `open_catalogue`; replaces the cache.
       progress: see `build_catalogue`.
       num_threads: see `build_catalogue`.
 
@@ -90,8 +90,8 @@ def open_corpus(
     )
 
 
-def describe_skipped(skipped: Sequence[Skipped], limit: int = _NAMED) -> str:
-    """Returns a text that names a skipped file of each reason, of `limit` reasons at most."""
+def describe_skipped(skipped: Sequence[Skipped], limit: int = _MAX_REASONS) -> str:
+    """Groups skipped files by reason: one file and the number of others, for up to `limit`."""
     by_reason: dict[str, list[str]] = collections.defaultdict(list)
     for path, reason in skipped:
         by_reason[reason].append(path)

@@ -1,4 +1,8 @@
-"""The graph: from the numbers of windows to batches of samples.
+"""The graph: from the numbers of shuffle windows to batches of samples.
+
+Nothing is shuffled in a buffer: which chunk comes where is arithmetic (see `shuffle`), so the graph
+starts at any step without replaying the steps before it. Its unit of reading is a run of
+consecutive chunks, its unit of shuffling a window of K steps.
 
 B global batch, D devices of this host, L chunk size, K steps in a window, R rows of this host.
 """
@@ -19,13 +23,13 @@ from pipeline.reading.read_chunks import Batch, read_chunks
 from pipeline.reading.read_plan import file_columns, plan_reads
 from pipeline.shuffle import SequentialOrder, ShuffledOrder
 
-# Reads that one call performs: fewer calls, less overhead, where files are short.
+# Reads in one call of `read_ranges`: amortizes the call where files are short.
 _READS_PER_CALL = 8
-# Reads under way at once: enough to hide the latency of a disk; a bucket wants more.
+# Calls in flight: enough to hide the latency of a disk; a bucket needs more.
 _PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
 
-# Nothing here has Python control flow to convert, and AutoGraph takes a second to find that out.
-_as_written = tf.autograph.experimental.do_not_convert
+# There is no Python control flow to convert, and AutoGraph takes a second to find that out.
+_no_autograph = tf.autograph.experimental.do_not_convert
 
 Stage = Callable[[tf.data.Dataset], tf.data.Dataset]
 NumpyBatch = dict[str, np.ndarray]
@@ -47,23 +51,23 @@ def make_dataset(
 
     Args:
       chunks: what to read. Batch k is a pure function of these and k.
-      first_step: k of the first batch.
+      first_step: k of the first batch, such as that of a resumed run.
       one_pass: end after every chunk came once; the last batch is filled up with chunks of which
-        nothing is scored. Without it the dataset is endless, and an epoch begins where the last one
-        ended.
-      shuffle: without it row b of batch k is chunk `k * batch_size + b` (of the epochs' sequence).
+        no sample is scored. Otherwise the dataset is infinite, and each epoch begins at the row
+        after the last one's end.
+      shuffle: if False, row b of batch k is chunk `k * batch_size + b` (modulo the epoch).
       num_devices: D.
-      rows: [first, last) of the global batch's rows that this host reads; all by default.
-      parallel_reads: reads under way at once.
-      on_unreadable: called with the path of a file that cannot be read any more, and the reason.
+      rows: the rows [first, last) of the global batch that this host reads; all by default.
+      parallel_reads: reads in flight.
+      on_unreadable: called with the path of a file that can no longer be read, and the reason.
         None makes a graph for another process, see `read_chunks.serve_reads`.
-      numbered: batches carry their k, as `step`.
+      numbered: add the number k of each batch, as `step`.
 
     Returns:
       A dataset of batches: the arrays of `read_chunks.read_chunks`, each [D, R / D, ...].
 
     Raises:
-      ValueError: no chunks, or the rows do not divide by the devices.
+      ValueError: there are no chunks, or R is not a multiple of D.
     """
     rows = rows or (0, chunks.config.batch_size)
     num_rows = rows[1] - rows[0]
@@ -77,10 +81,13 @@ def make_dataset(
     last_window = -(-epoch_steps // order.window) if one_pass else 2**62 // order.batch_size
 
     dataset = tf.data.Dataset.range(first_window, last_window)
+    # A window's chunks are read in the order of the corpus, so that neighbours become one read, and
+    # only then permuted: in memory, where it is cheap.
     dataset = dataset.apply(plan(chunks, order, rows))  # which bytes of which files
-    dataset = dataset.apply(read(chunks, parallel_reads, on_unreadable))  # chunks, as they lie
+    dataset = dataset.apply(read(chunks, parallel_reads, on_unreadable))  # chunks, corpus order
     dataset = dataset.rebatch(order.window * num_rows)  # ... of whole windows
     dataset = dataset.apply(put_in_order(order, num_rows, first_step))  # ... batch by batch
+    # After the reordering: what lies beyond the epoch is known only by its place in a batch.
     if one_pass:
         dataset = dataset.take(epoch_steps - first_step)
         dataset = dataset.apply(end_after(order, rows))
@@ -102,7 +109,7 @@ def make_order(chunks: Chunks, *, one_pass: bool = False, shuffle: bool = True) 
 
 
 def batch_files(chunks: Chunks, step: int, rows: Iterable[int]) -> list[str]:
-    """Returns the paths of the files that some rows of batch `step` of training are read from."""
+    """Returns the paths of the files that given rows of the training batch `step` come from."""
     order = make_order(chunks)
     numbers = tf.constant([*rows], tf.int64)
     occurrences = order.occurrences(tf.fill(numbers.shape, tf.constant(step, tf.int64)), numbers)
@@ -110,20 +117,21 @@ def batch_files(chunks: Chunks, step: int, rows: Iterable[int]) -> list[str]:
     return sorted({chunks.locate(int(number))[0] for number in located})
 
 
-def describe_batch_files(chunks: Chunks, step: int, most: int = 5) -> str:
-    """Returns what batch `step` of training holds: its number and some of its files."""
+def describe_batch_files(chunks: Chunks, step: int, limit: int = 5) -> str:
+    """Describes the training batch `step` in a message: its number and up to `limit` files."""
     files = batch_files(chunks, step, range(chunks.config.batch_size))
-    others = f" and {len(files) - most} more" if len(files) > most else ""
-    return f"batch {step}, of {', '.join(map(repr, files[:most]))}{others}"
+    others = f" and {len(files) - limit} more" if len(files) > limit else ""
+    return f"batch {step}, of {', '.join(map(repr, files[:limit]))}{others}"
 
 
 def plan(chunks: Chunks, order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
-    """Window number -> reads, a few at a time, and each chunk's index in the stream of rows."""
+    """Window number -> calls of up to _READS_PER_CALL reads, and the stream index of each chunk."""
     columns = file_columns(chunks)
 
-    @_as_written
+    @_no_autograph
     def plan_window(window: tf.Tensor) -> dict:
         occurrences = order.window_occurrences(window, rows)
+        # Sorted, the chunks of a run are neighbours and become one read; `indices` undoes it later.
         indices = tf.argsort(occurrences)
         occurrences = tf.gather(occurrences, indices)
         reads, starts = plan_reads(columns, occurrences, order.num_chunks, chunks.config)
@@ -146,7 +154,7 @@ def plan(chunks: Chunks, order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
 
 
 def _group_reads(reads: dict[str, tf.Tensor]) -> tf.Tensor:  # int64 [calls]
-    """Returns the first read of each call: every few reads, and where the format changes."""
+    """Returns the first read of each call. A call has one format: `decode` has one branch each."""
     number = tf.range(tf.size(reads["channels"], tf.int64))
     new_format = tf.concat(
         [
@@ -160,9 +168,9 @@ def _group_reads(reads: dict[str, tf.Tensor]) -> tf.Tensor:  # int64 [calls]
 
 
 def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable | None) -> Stage:
-    """Reads -> chunks, and the index of each."""
+    """Reads -> chunks and their stream indices. `map` keeps the order, however reads finish."""
 
-    @_as_written
+    @_no_autograph
     def read_call(plan: dict) -> Batch:
         return {**read_chunks(plan["reads"], chunks.config, on_unreadable), "index": plan["index"]}
 
@@ -170,29 +178,29 @@ def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable | None
 
 
 def put_in_order(order: ShuffledOrder, num_rows: int, first_step: int) -> Stage:
-    """A window's chunks in corpus order -> those of its K batches that are wanted, numbered."""
+    """A window's chunks in corpus order -> its K batches, numbered, from `first_step` on."""
 
-    @_as_written
+    @_no_autograph
     def reorder(window: Batch) -> Batch:
         index = window["index"]
         first_index = tf.reduce_min(index)
         source = tf.math.invert_permutation(index - first_index)
         steps = first_index // num_rows + tf.range(order.window, dtype=tf.int64)
-        # Not by Dataset.skip: on the tf.data service each worker would skip as many.
-        unwanted = tf.maximum(first_step - steps[0], 0)
+        # Not by Dataset.skip: under the tf.data service every worker would skip as many batches.
+        skipped = tf.maximum(first_step - steps[0], 0)
 
-        def put(values: tf.Tensor) -> tf.Tensor:
+        def permute(values: tf.Tensor) -> tf.Tensor:
             values = tf.gather(values, source)
-            return tf.reshape(values, [order.window, num_rows, *values.shape[1:]])[unwanted:]
+            return tf.reshape(values, [order.window, num_rows, *values.shape[1:]])[skipped:]
 
-        batches = {name: put(values) for name, values in window.items() if name != "index"}
-        return {**batches, "step": steps[unwanted:]}
+        batches = {name: permute(values) for name, values in window.items() if name != "index"}
+        return {**batches, "step": steps[skipped:]}
 
     return lambda windows: windows.map(reorder, num_parallel_calls=2).unbatch()
 
 
 def end_after(order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
-    """Lets nothing be scored of the last batch's chunks that would begin a second epoch."""
+    """Marks chunks of the last batch that belong to a second epoch as padding: none is scored."""
 
     def mask(batch: Batch) -> Batch:
         position = batch["step"] * order.batch_size + tf.range(*rows, dtype=tf.int64)
@@ -202,7 +210,7 @@ def end_after(order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
 
 
 def split_over_devices(num_devices: int, numbered: bool) -> Stage:
-    """[R, ...] -> [D, R / D, ...]; the numbers of the batches stay or go."""
+    """[R, ...] -> [D, R / D, ...]; keeps `step` if `numbered`."""
 
     def split(values: tf.Tensor) -> tf.Tensor:
         return tf.reshape(values, [num_devices, values.shape[0] // num_devices, *values.shape[1:]])
@@ -217,13 +225,15 @@ def split_over_devices(num_devices: int, numbered: bool) -> Stage:
 def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
-    # Every degree of parallelism is fixed, so that memory is too; there is nothing left to tune.
+    # Autotuning would raise parallelism and buffers at run time; fixed, they bound the memory.
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     return options
 
 
 class _BatchIterator(Iterator[NumpyBatch]):
+    """A dataset's iterator that can be closed, which TensorFlow's cannot."""
+
     def __init__(self, dataset: tf.data.Dataset) -> None:
         self._batches: Iterator[NumpyBatch] = dataset.as_numpy_iterator()
 
@@ -231,7 +241,7 @@ class _BatchIterator(Iterator[NumpyBatch]):
         return next(self._batches)
 
     def close(self) -> None:
-        """Drops the one reference to the graph's iterator, whose threads end with it."""
+        """Drops the only reference to the graph's iterator, which ends its threads."""
         self._batches = iter(())
 
 
@@ -239,11 +249,11 @@ _iterators: weakref.WeakSet[_BatchIterator] = weakref.WeakSet()
 
 
 def iterate(dataset: tf.data.Dataset) -> Iterator[NumpyBatch]:
-    """Returns the batches of a dataset as NumPy arrays; to read ends when the program does.
+    """Returns the batches of a dataset as NumPy arrays; the iterator is closed at exit.
 
-    Not `as_numpy_iterator` alone: the graph calls into Python (see `byte_ranges`). A thread that
-    does so while the interpreter is being taken down never returns, and the iterator that waits for
-    it would hold up the exit for ever.
+    Use it in place of `as_numpy_iterator`: the graph calls into Python (see `byte_ranges`). A
+    thread that does so while the interpreter shuts down never returns, and the iterator that joins
+    it would block the exit forever.
     """
     iterator = _BatchIterator(dataset)
     _iterators.add(iterator)
@@ -252,7 +262,8 @@ def iterate(dataset: tf.data.Dataset) -> Iterator[NumpyBatch]:
 
 @atexit.register
 def _close_iterators() -> None:
-    error = getattr(sys, "last_value", None)  # That ends the program; its frames hold references.
+    # Frames of the exception that ended the program may hold references to graph iterators.
+    error = getattr(sys, "last_value", None)
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

@@ -10,7 +10,7 @@ logger = logging.getLogger("wavestream")
 
 
 class ErrorBudget:
-    """Counts and logs the files skipped, by the scan or since; says when they are too many."""
+    """Counts and logs the files skipped by the scan and later; `exceeded` if there are too many."""
 
     def __init__(
         self, num_files: int, skipped: Sequence[Skipped], *, strict: bool, max_fraction: float
@@ -18,10 +18,10 @@ class ErrorBudget:
         """Counts and logs the files that the scan has skipped.
 
         Args:
-          num_files: how many were found, with those skipped.
-          skipped: by the scan.
-          strict: a single skipped file is too many.
-          max_fraction: more than this share of all files, 0 to 1, is too many.
+          num_files: files found, including those skipped.
+          skipped: the files that the scan skipped.
+          strict: a single skipped file exceeds the budget.
+          max_fraction: the largest fraction of files, 0 to 1, that may be skipped.
         """
         self._num_files, self._strict, self._max_fraction = num_files, strict, max_fraction
         self._skipped = dict(skipped)
@@ -34,7 +34,7 @@ class ErrorBudget:
         return len(self._skipped)
 
     def add(self, path: str, reason: str) -> None:
-        """Counts a file that could not be read; called from the threads of the graph."""
+        """Counts a file that could not be read; called from threads of the graph."""
         if path not in self._skipped:
             self._skipped[path] = reason
             logger.warning("%r skipped, it can no longer be read: %s", path, reason)
@@ -42,6 +42,7 @@ class ErrorBudget:
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """The skipped files, in the order in which they were found."""
+        # list() copies atomically: threads of the graph add files meanwhile.
         return tuple(Skipped(*item) for item in list(self._skipped.items()))
 
     def merge(self, skipped: Iterable[Skipped]) -> None:
@@ -49,7 +50,7 @@ class ErrorBudget:
         self._skipped.update(dict(skipped))
 
     def exceeded(self) -> str | None:
-        """Returns why the run must end; None while it may go on."""
+        """Returns why the run must end; None within the budget."""
         if not self._skipped:
             return None
         if self._strict:

@@ -1,4 +1,4 @@
-"""What a user wants to know of a corpus before training on it."""
+"""Describes a corpus to a user before training on it."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from runtime.formatting import format_duration
 
 
 def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
-    """Returns what the headers say, as rows of label and text."""
+    """Summarizes the headers, as rows of label and text."""
     files, table = corpus.catalogue, corpus.catalogue.files
     seconds = files.take(table.frames) / files.take(table.sample_rates)
     rows = [
@@ -36,22 +36,25 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
 
 
 def describe_noted(files: Catalogue) -> list[tuple[str, str]]:
-    """Returns what is used although something is wrong with it, as a row if there is any."""
+    """Returns a row on files that are used although something is wrong with them, if any."""
     noted = np.flatnonzero(files.notes.lengths())
     return [
-        ("used, but", f"{len(noted):,}, such as {files.paths[first]!r} ({files.notes[first]})")
+        (
+            "warnings",
+            f"{len(noted):,}, such as {files.paths[first]!r} ({files.notes[first]})",
+        )
         for first in noted[:1]
     ]
 
 
 def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
-    """Returns how the corpus is split and cut, as rows of label and text."""
+    """Returns how the corpus is split and divided into chunks, as rows of label and text."""
     config = corpus.train.config
     limit = corpus.train.limit
     capped = limit is not None and limit < int(corpus.train.first[-1])
     return [
-        ("training", _side(corpus.train) + (" (the cap of --num_chunks)" if capped else "")),
-        ("validation", _side(corpus.valid) if len(corpus.valid) else "none is held out"),
+        ("training", _sizes(corpus.train) + (" (limited by --num_chunks)" if capped else "")),
+        ("validation", _sizes(corpus.valid) if len(corpus.valid) else "no file is held out"),
         (
             "steps per epoch",
             f"{corpus.steps_per_epoch:,.1f} of {config.batch_size:,} chunks"
@@ -61,7 +64,7 @@ def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
 
 
 def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
-    """Returns what one batch looks like, as rows of label and text; reads it."""
+    """Reads a batch and returns its shape and range, as rows of label and text."""
     batch = next(iterate(make_dataset(corpus.train).take(1)))
     samples = batch["samples"]
     scored = samples[is_scored(batch)]
@@ -79,7 +82,7 @@ def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
     ]
 
 
-def _side(chunks: Chunks) -> str:
+def _sizes(chunks: Chunks) -> str:
     counts = {
         "file": len(chunks.catalogue),
         "chunk": len(chunks),
@@ -93,7 +96,7 @@ def _channels(count: int) -> str:
 
 
 def _tally(values: np.ndarray, label: Callable[[int], str]) -> str:
-    """Returns the values by how often they come."""
+    """Returns the labels of values with their counts, most frequent first."""
     values, counts = np.unique(values, return_counts=True)
     if len(values) == 1:
         return f"all {label(int(values[0]))}"

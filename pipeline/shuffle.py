@@ -1,7 +1,7 @@
 """The order of chunks: a pure function of (seed, step, row of the batch).
 
-Nothing is stored and nothing is replayed: batch k is plain arithmetic, so a run may resume at any
-step, and a host may ask for the rows it serves alone.
+Nothing is stored and nothing is replayed: batch k is plain arithmetic, so training may resume at
+any step, and a host computes only the rows that it reads.
 
 How chunks are ordered. Let T be the number of chunks, B the global batch. Batch k, row b is
 *position* `p = k*B + b` of an endless stream; epoch `e = p // T` begins where epoch e-1 ends, so no
@@ -10,8 +10,8 @@ batch is short and every chunk comes exactly once an epoch. Within an epoch, pos
 consecutive chunks: a batch therefore holds one chunk from each B-th of the corpus (stratified
 sampling; lower variance than drawing them freely). A shard is visited
 
-  * in *runs* of S consecutive chunks, because a run is one read: their order is permuted,
-  * with the chunks of each *window* of K steps permuted among themselves.
+  * in *runs* of S consecutive chunks, because a run is one read: the order of runs is permuted,
+  * in *windows* of K steps, because a window fits in memory: its chunks are permuted.
 
 Each epoch first rotates the ring of all T chunks by a random offset, so that shards and runs begin
 elsewhere every time. Runs and windows are aligned to absolute steps: window w is exactly the
@@ -37,8 +37,8 @@ class ShuffledOrder:
     Attributes:
       num_chunks: T, chunks in an epoch.
       batch_size: B, rows of the global batch.
-      run_length: S, consecutive chunks read at once.
-      window: K, steps whose chunks are permuted among themselves.
+      run_length: S, chunks in a run.
+      window: K, steps in a window.
       seed: random seed of the order.
     """
 
@@ -60,10 +60,10 @@ class ShuffledOrder:
         steps: tf.Tensor,  # int64 [N]
         rows: tf.Tensor,  # int64 [N], 0 <= row < B
     ) -> tf.Tensor:  # int64 [N]
-        """Returns which chunk comes at each (step, row), as `epoch * num_chunks + chunk`.
+        """Returns the chunk at each (step, row), as `epoch * num_chunks + chunk`.
 
-        Occurrences are unique over the whole run, and those of a window are mostly consecutive
-        numbers: sorted, they are the reads to make.
+        Occurrences are unique over all of training, and those of a window are mostly consecutive
+        numbers: sorted, they are the reads to perform.
         """
         total, batch = self.num_chunks, self.batch_size
         position = steps * batch + rows
@@ -76,13 +76,14 @@ class ShuffledOrder:
         epoch_key = hash_key(0, self.seed, self.seed >> 32, epoch)
         shard_key = hash_key(epoch_key, shard)
 
-        # Permute inside the window, as much of it as lies in this epoch.
+        # Permute within the window, as far as it lies in this epoch.
         window = steps // self.window
         low = tf.maximum(start, window * self.window)
         high = tf.minimum(start + length, (window + 1) * self.window)
         step = low + permute(steps - low, high - low, hash_key(shard_key, window))
 
-        # Permute the runs that lie wholly in this epoch; those that its ends cut stay in place.
+        # Permute the runs that lie wholly in this epoch; a partial one at either end stays in
+        # place, so that the result is still a permutation of the shard.
         run = step // self.run_length
         first = -(-start // self.run_length)
         count = (start + length) // self.run_length - first
@@ -107,25 +108,25 @@ class ShuffledOrder:
 
 
 class SequentialOrder(ShuffledOrder):
-    """The chunks as they are numbered, row by row: to evaluate and to code, not to train on."""
+    """The chunks in the order of their numbers, row by row: for evaluation, not for training."""
 
     def occurrences(self, steps: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        """Returns which chunk comes at each (step, row): `step * batch_size + row`."""
+        """Returns the chunk at each (step, row): `step * batch_size + row`."""
         return steps * self.batch_size + rows
 
 
-@tf.function(autograph=False)  # Traced once for its several uses.
+@tf.function(autograph=False)  # Traced once for all its uses: a smaller graph.
 def permute(
     index: tf.Tensor,  # int64 [N], 0 <= index < size
     size: tf.Tensor,  # int64 [N], 1 <= size < 2^53
     key: tf.Tensor,  # int64 [N], 0 <= key < 2^32
 ) -> tf.Tensor:  # int64 [N]
-    """Returns the image of each index under the permutation of [0, size) that its key names.
+    """Returns the image of each index under the permutation of [0, size) that its key selects.
 
     The generalized Feistel cipher with cycle walking of Black and Rogaway, "Ciphers with arbitrary
     finite domains" (CT-RSA 2002): a bijection of Z_a x Z_b with a*b just over `size`, applied until
-    the result lies below `size`. `tf.random.experimental.index_shuffle` would do, but takes one
-    seed a call, and shards must not share one.
+    the result lies below `size`. Not `tf.random.experimental.index_shuffle`: it takes one seed per
+    call, and each shard needs its own.
     """
     left_size = tf.cast(tf.sqrt(tf.cast(size, tf.float64)), tf.int64) + 1
     right_size = -(-size // left_size)

@@ -1,4 +1,4 @@
-"""Which files are trained on, and which are held out to validate."""
+"""Splits a corpus into files to train on and files held out for validation."""
 
 import dataclasses
 import itertools
@@ -13,7 +13,7 @@ from pipeline.wav.encoding import Encoding
 from runtime.errors import ConfigError
 
 _HASH_BYTES = 6  # a float64 holds them exactly
-_BLOCK = 2**16  # names whose hashes are Python objects at a time
+_BLOCK = 2**16  # names hashed at a time, to bound the Python objects alive
 
 
 def split_catalogue(
@@ -22,15 +22,16 @@ def split_catalogue(
     """Splits a corpus by file into (train, valid), each in the order of the catalogue.
 
     The side of a file depends on its relative name and the seed alone, so no file changes side
-    because others came or went (files of the same name in two folders share a side). The exception:
-    of two files or more each side gets at least one, so where the hash leaves a side empty, the
-    file nearest the threshold crosses. A single file is split in time and its tail held out.
+    because others are added or removed (files of the same name in two folders share a side). The
+    exception: of two files or more each side gets at least one, so if the hash leaves a side empty,
+    the file nearest the threshold changes side. A single file is split in time and its tail held
+    out.
 
     Args:
       catalogue: the corpus; may be empty.
       valid_fraction: share of the files to hold out, 0 <= valid_fraction < 1. At 0, `valid` is
         empty.
-      seed: another seed holds out other files.
+      seed: random seed of the split.
 
     Raises:
       ConfigError: `valid_fraction` is out of range.
@@ -41,8 +42,8 @@ def split_catalogue(
         return catalogue, catalogue.select([])
     if len(catalogue) == 1:
         return _split_in_time(catalogue, valid_fraction)
-    kept = catalogue.files.split_hashes.get(seed)
-    hashes = hash_to_unit(catalogue.names, seed) if kept is None else catalogue.take(kept)
+    stored = catalogue.files.split_hashes.get(seed)
+    hashes = hash_to_unit(catalogue.names, seed) if stored is None else catalogue.take(stored)
     is_valid = hashes < valid_fraction
     if len(catalogue) > 1:
         if not is_valid.any():
@@ -59,7 +60,7 @@ def draw_files(catalogue: Catalogue, count: int, *, seed: int) -> Catalogue:
     """
     if count >= len(catalogue):
         return catalogue
-    # Not the hashes of the split: there a held-out file's is low, and a training file's high.
+    # Not the hashes of the split: they are low for held-out files and high for training files.
     hashes = hash_to_unit(catalogue.names, seed, "draw\0")
     return catalogue.select(np.sort(np.argsort(hashes, kind="stable")[:count]))
 
@@ -76,12 +77,12 @@ def hash_to_unit(
 ) -> np.ndarray:  # float64 [N]
     """Returns a number in [0, 1) for each name: uniform, and the same on every machine.
 
-    It is BLAKE2b (RFC 7693) with a digest of 48 bits, of seed, prefix and name; 1 to 2 us a name.
+    The 48-bit BLAKE2b digest (RFC 7693) of seed, prefix and name; 1 to 2 us a name.
 
     Args:
       names: relative names of files.
-      seed: another seed gives other numbers.
-      prefix: and so does another prefix.
+      seed: random seed; another one gives independent numbers.
+      prefix: what the numbers are for; another one gives independent numbers, too.
     """
     key = f"{seed}\0{prefix}".encode()
     hashes = np.empty(len(names))
@@ -94,7 +95,7 @@ def hash_to_unit(
 
 
 def _split_in_time(catalogue: Catalogue, valid_fraction: float) -> tuple[Catalogue, Catalogue]:
-    """Holds out the last frames of a single file: one at least, if that leaves one."""
+    """Holds out the last frames of a single file: at least one frame for each side, if possible."""
     frames = int(catalogue.frames[0])
     held_out = min(max(round(frames * valid_fraction), 1), frames - 1)
     if held_out == 0:

@@ -1,6 +1,6 @@
-"""What is done to samples on their way: downmix, requantize, block, pad.
+"""The transforms of samples: downmix, requantize, block, pad.
 
-Each is a plain function of a tensor, exact in integers. What is lossless has its inverse beside it.
+Each is a plain function of a tensor, exact in integers; a lossless one stands beside its inverse.
 F frames, C channels, N the block length, L chunk size.
 """
 
@@ -13,7 +13,7 @@ def downmix(
 ) -> tf.Tensor:  # int32 [F, 1]
     """Averages the channels, rounding toward minus infinity."""
 
-    def stereo() -> tf.Tensor:  # The usual case, three times as fast as the general one.
+    def stereo() -> tf.Tensor:  # The common case, three times as fast as the general one.
         total = frames[:, 0] + frames[:, 1]
         return tf.bitwise.right_shift(total, 1)[:, tf.newaxis]
 
@@ -50,7 +50,7 @@ def requantize(
 
 
 def sample_dtype(depth: int) -> tf.DType:
-    """Returns the smallest signed type that holds samples of a depth: windows of them are held."""
+    """Returns the narrowest signed type for a depth: a window of batches is buffered in memory."""
     return tf.int8 if depth <= 8 else tf.int16 if depth <= 16 else tf.int32
 
 
@@ -91,7 +91,7 @@ def pad(
     stream: tf.Tensor,  # any type, [n]
     chunk_size: int,
 ) -> tf.Tensor:  # the same type, [ceil(n / L) * L]
-    """Fills the last chunk up with silence; what is not scored must not depend on what it holds."""
+    """Pads the last chunk with silence; no figure may depend on the value, `stop` excludes it."""
     return tf.pad(stream, [[0, -tf.size(stream) % chunk_size]])
 
 

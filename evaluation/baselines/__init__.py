@@ -1,1 +1,1 @@
-"""What other codecs need for the same samples."""
+"""Other lossless codecs on the same samples."""

@@ -1,4 +1,4 @@
-"""How many bits other codecs need for the same samples.
+"""Encodes files with other codecs and counts the bits.
 
 N files.
 """
@@ -23,7 +23,7 @@ from runtime.progress import Progress
 
 _MAX_THREADS = 8  # xz takes 0.7 GB in each
 _TASKS_AHEAD = 64
-_REASONS_TOLD = 5
+_MAX_REASONS = 5
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -42,14 +42,14 @@ def score_files(
 
     Args:
       catalogue: the files.
-      codecs: see `codecs.all_codecs`.
-      config: the samples are those that the model sees; None: the files' own.
-      progress: shows how far it is.
-      num_threads: streams in work at a time; by default one a core, 8 at most.
+      codecs: see `libraries.all_codecs`.
+      config: encode the samples that the model reads; None: the files' own.
+      progress: shows the files done, over all codecs.
+      num_threads: streams encoded in parallel; by default one per core, at most 8.
 
     Returns:
-      The codecs' scores, in their order. What a codec cannot take, or what cannot be read any more,
-      is NaN there, and the remark says why.
+      The scores in the order of the codecs. A file that a codec cannot encode, or that can no
+      longer be read, is NaN there, with the reason in the remark.
     """
     num_files = len(catalogue)
     formats = [_format(catalogue, file, config) for file in range(num_files)]
@@ -57,12 +57,12 @@ def score_files(
     def encode(task: tuple[int, int]) -> tuple[int, int, Outcome]:
         codec, file = task
         blocks = read_samples(catalogue, file, config)
-        return codec, file, _try(codecs[codec], formats[file], blocks)
+        return codec, file, _encode_or_reason(codecs[codec], formats[file], blocks)
 
     tasks = ((codec, file) for codec in range(len(codecs)) for file in range(num_files))
     results: Iterable = _in_threads(encode, tasks, num_threads)
-    sums = [_Sum(num_files) for _ in codecs]
-    for codec, file, outcome in _shown(results, len(codecs) * num_files, progress):
+    sums = [_CodecTotals(num_files) for _ in codecs]
+    for codec, file, outcome in _with_progress(results, len(codecs) * num_files, progress):
         sums[codec].add(file, outcome)
     samples = np.array([pcm.frames * pcm.channels for pcm in formats], np.int64)
     depths = np.array([pcm.depth for pcm in formats], np.int64)
@@ -75,37 +75,39 @@ def score_chunks(
     progress: Progress | None = None,
     num_threads: int | None = None,
 ) -> list[CodecScore]:
-    """Encodes every chunk as a stream of its own, of one channel and without its padding.
+    """Encodes every chunk as a separate stream, of one channel and without its padding.
 
     Args:
-      chunks: of the files, as the model sees them.
-      codecs: those among them that are programs are left out; to start one a chunk takes too long.
-      progress: shows how far it is.
-      num_threads: chunks in work at a time; by default one a core, 8 at most.
+      chunks: the chunks that the model reads.
+      codecs: programs among them are ignored: starting one per chunk takes too long.
+      progress: shows the chunks done.
+      num_threads: chunks encoded in parallel; by default one per core, at most 8.
 
     Returns:
       The scores of the codecs that run in this process, in their order; see `score_files`.
     """
     catalogue, depth = chunks.catalogue, chunks.config.depth
-    quick = [codec for codec in codecs if codec.in_process]
-    sums = [_Sum(len(catalogue)) for _ in quick]
+    in_process = [codec for codec in codecs if codec.in_process]
+    sums = [_CodecTotals(len(catalogue)) for _ in in_process]
 
     def encode(task: tuple[int, np.ndarray | str]) -> tuple[int, list[Outcome]]:
         file, samples = task
         if isinstance(samples, str):
-            return file, [samples] * len(quick)
+            return file, [samples] * len(in_process)
         sample_rate = int(catalogue.sample_rates[file])
         pcm = PcmFormat(sample_rate=sample_rate, channels=1, depth=depth, frames=len(samples))
-        return file, [_try(codec, pcm, [samples]) for codec in quick]
+        return file, [_encode_or_reason(codec, pcm, [samples]) for codec in in_process]
 
     results: Iterable = _in_threads(encode, _read_chunks(chunks), num_threads)
-    for file, outcomes in _shown(results, len(chunks), progress):
+    for file, outcomes in _with_progress(results, len(chunks), progress):
         for total, outcome in zip(sums, outcomes, strict=True):
             total.add(file, outcome)
     counts = np.clip(len(chunks) - chunks.first[:-1], 0, np.diff(chunks.first))
     samples = np.minimum(catalogue.frames * chunks.kept_channels, counts * chunks.config.chunk_size)
     depths = np.full(len(catalogue), depth, np.int64)
-    return [total.score(codec, samples, depths) for total, codec in zip(sums, quick, strict=True)]
+    return [
+        total.score(codec, samples, depths) for total, codec in zip(sums, in_process, strict=True)
+    ]
 
 
 def _format(catalogue: Catalogue, file: int, config: PipelineConfig | None) -> PcmFormat:
@@ -118,7 +120,7 @@ def _format(catalogue: Catalogue, file: int, config: PipelineConfig | None) -> P
 
 
 def _read_chunks(chunks: Chunks) -> Iterator[tuple[int, np.ndarray | str]]:
-    """Yields each chunk's file and samples, int32 [L, 1] without padding, or why it has none."""
+    """Yields each chunk's file and samples, int32 [L, 1] without padding, or an error."""
     reasons: dict[str, str] = {}
     dataset = make_dataset(chunks, one_pass=True, shuffle=False, on_unreadable=reasons.__setitem__)
     size = chunks.config.batch_size
@@ -128,12 +130,12 @@ def _read_chunks(chunks: Chunks) -> Iterator[tuple[int, np.ndarray | str]]:
         for file, samples, stop in rows:
             if stop == UNREADABLE:
                 path = chunks.catalogue.paths[file]
-                yield file, f"{path!r} cannot be read any more: {reasons.get(path)}"
+                yield file, f"{path!r} can no longer be read: {reasons.get(path)}"
             elif stop:
                 yield file, samples[:stop, np.newaxis].astype(np.int32)
 
 
-def _try(codec: Codec, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Outcome:
+def _encode_or_reason(codec: Codec, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Outcome:
     try:
         return codec.encode(pcm, blocks)
     except OSError as error:
@@ -142,8 +144,8 @@ def _try(codec: Codec, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Outcome:
         return str(error)
 
 
-class _Sum:
-    """What one codec needs for N files, summed over the streams of each."""
+class _CodecTotals:
+    """The bits of one codec for N files, summed over the streams of each."""
 
     def __init__(self, num_files: int) -> None:
         self._bits = np.zeros(num_files)
@@ -155,16 +157,16 @@ class _Sum:
             self._reasons[file] = outcome
             self._bits[file] = self._container_bits[file] = np.nan
         else:
+            # An unknown container (NaN) stays in the bits.
             self._bits[file] += 8 * (outcome.total_bytes - np.nan_to_num(outcome.container_bytes))
             self._container_bits[file] += 8 * outcome.container_bytes
 
     def score(self, codec: Codec, samples: np.ndarray, depth: np.ndarray) -> CodecScore:
         reasons = collections.Counter(self._reasons.values()).most_common()
         remarks = [
-            f"{count} of {len(samples)} files: {reason}"
-            for reason, count in reasons[:_REASONS_TOLD]
+            f"{count} of {len(samples)} files: {reason}" for reason, count in reasons[:_MAX_REASONS]
         ]
-        if rest := sum(count for _, count in reasons[_REASONS_TOLD:]):
+        if rest := sum(count for _, count in reasons[_MAX_REASONS:]):
             remarks.append(f"{rest} of {len(samples)} files: other reasons")
         return CodecScore(
             codec=codec.name,
@@ -180,19 +182,19 @@ class _Sum:
 def _in_threads(
     function: Callable[[Task], Result], tasks: Iterable[Task], num_threads: int | None
 ) -> Iterator[Result]:
-    """Maps in a pool of threads; yields in order, and takes tasks only as they are needed."""
+    """Maps in a pool of threads, in order; pulls few tasks ahead, which hold decoded samples."""
     pool = futures.ThreadPoolExecutor(num_threads or min(os.cpu_count() or 1, _MAX_THREADS))
     try:
-        waiting: collections.deque[futures.Future[Result]] = collections.deque()
+        pending: collections.deque[futures.Future[Result]] = collections.deque()
         for task in tasks:
-            waiting.append(pool.submit(function, task))
-            if len(waiting) > _TASKS_AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(function, task))
+            if len(pending) > _TASKS_AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)  # on Ctrl-C, do not encode the rest first
+        pool.shutdown(cancel_futures=True)  # on Ctrl-C, drop the queued tasks
 
 
-def _shown(results: Iterable, total: int, progress: Progress | None) -> Iterable:
+def _with_progress(results: Iterable, total: int, progress: Progress | None) -> Iterable:
     return progress(results, total) if progress else results

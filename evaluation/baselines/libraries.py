@@ -1,4 +1,4 @@
-"""The codecs that are libraries, and the list of all codecs on this machine."""
+"""Codecs that are libraries, and the list of all codecs on this machine."""
 
 import dataclasses
 import functools
@@ -12,8 +12,9 @@ import numpy as np
 import soundfile
 import zstandard
 
-from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat, pcm_bytes
+from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat
 from evaluation.baselines.programs import PROGRAMS, find_programs
+from pipeline.wav.encode import pcm_bytes
 from runtime.errors import ConfigError
 
 _HEAD_BYTES = 4096  # more than the metadata that libFLAC writes
@@ -22,7 +23,7 @@ _ZSTD_LEVEL = 19
 
 
 class _CountingFile:
-    """A file to write to, of which only the length and the first bytes are kept."""
+    """A writable file that keeps only its length and its first bytes."""
 
     def __init__(self) -> None:
         self.head = bytearray()
@@ -46,7 +47,7 @@ class _CountingFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Flac:
-    """FLAC by libFLAC, which libsndfile holds: as `flac` encodes at a level of 0 to 8."""
+    """FLAC by the libFLAC within libsndfile; `level` is that of the program `flac`, 0 to 8."""
 
     level: int
     key: str = dataclasses.field(default="flac", init=False)
@@ -72,9 +73,7 @@ class Flac:
         try:
             file = self._encode(pcm, blocks)
         except soundfile.LibsndfileError as error:
-            raise CodecError(
-                f"{pcm.sample_rate} Hz, libsndfile says: {error.error_string}"
-            ) from error
+            raise CodecError(f"{pcm.sample_rate} Hz, libsndfile: {error.error_string}") from error
         return Encoded(file.length, _metadata_bytes(file.head))
 
     def _encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> _CountingFile:
@@ -89,7 +88,7 @@ class Flac:
             compression_level=self.level / 8,
         ) as encoder:
             for block in blocks:
-                # libsndfile takes integers on the scale of 32 bits, and drops the lower bits.
+                # libsndfile takes 32-bit integers and drops the lower bits.
                 encoder.write(np.left_shift(block, 32 - pcm.depth, dtype=np.int32))
         return file
 
@@ -111,10 +110,10 @@ class _Stream(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compressor:
-    """A general-purpose compressor; it reads the samples' bytes, without a header.
+    """A general-purpose compressor of the bytes of the samples, without a header.
 
     Attributes:
-      start: called with the number of bytes to come, returns an object that compresses them.
+      start: from the number of bytes to compress, returns a streaming compressor.
     """
 
     key: str
@@ -134,7 +133,7 @@ class Compressor:
 
 
 def _start_xz(num_bytes: int) -> _Stream:
-    # A larger dictionary than the data finds nothing more, and takes 40 ms to set up.
+    # A dictionary larger than the data gains nothing and takes 40 ms to set up.
     dictionary = max(4096, min(_LZMA_DICTIONARY, num_bytes))
     preset = 9 | lzma.PRESET_EXTREME
     filters = [{"id": lzma.FILTER_LZMA2, "preset": preset, "dict_size": dictionary}]
@@ -161,10 +160,10 @@ def all_codecs(keys: Collection[str] = CODEC_KEYS) -> list[Codec]:
     """Returns the codecs that this machine has, in the order of the report's table.
 
     Args:
-      keys: only these; see CODEC_KEYS.
+      keys: of the codecs to return, from CODEC_KEYS.
 
     Raises:
-      ConfigError: there is no such key.
+      ConfigError: a key is unknown.
     """
     for key in keys:
         if key not in CODEC_KEYS:

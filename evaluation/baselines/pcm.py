@@ -1,4 +1,4 @@
-"""What every codec is given, integer samples, and what it returns; samples as bytes and as WAV.
+"""The interface of codecs: integer samples in, the size of the encoded stream out.
 
 F frames, C channels.
 """
@@ -10,29 +10,30 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
+from pipeline.wav.encode import pcm_bytes
+
 _MAX_WAV_BYTES = 2**32 - 2**10  # the sizes in its headers have 32 bits
 
 
 class CodecError(ValueError):
-    """A codec cannot encode the samples; the message says why, and names no file.
+    """A codec cannot encode a stream. The message does not name the file.
 
-    It is never raised beyond `encode`, which makes it the remark of a score.
+    Never raised beyond `encode.score_files`, where it becomes the remark of a score.
     """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PcmFormat:
-    """A stream of samples.
+    """The format of a stream of samples.
 
     Attributes:
       sample_rate: in Hz.
       channels: C.
-      depth: of a sample in bits: 8, 16, 24 or 32.
-      frames: in the whole stream. Compressors need it beforehand: a dictionary larger than the data
-        gains nothing.
+      depth: bits per sample: 8, 16, 24 or 32.
+      frames: in the whole stream. Compressors need it beforehand, to size their dictionaries.
 
     Raises:
-      ValueError: another depth.
+      ValueError: the depth is another one.
     """
 
     sample_rate: int
@@ -54,8 +55,8 @@ class Encoded(NamedTuple):
     """The size of an encoded stream.
 
     Attributes:
-      total_bytes: of the whole stream.
-      container_bytes: of those, headers and the like, that hold no audio; NaN where unknown.
+      total_bytes: bytes of the stream.
+      container_bytes: those of headers and the like, without audio; NaN if unknown.
     """
 
     total_bytes: int
@@ -66,10 +67,10 @@ class Codec(Protocol):
     """A lossless codec.
 
     Attributes:
-      key: what flags choose it by, such as "flac".
+      key: its short name in flags, such as "flac".
       name: with its options, such as "FLAC -8".
-      version: of the program or library, such as "libFLAC 1.4.3"; empty where unknown.
-      in_process: it starts no program, and so is fast enough for thousands of short streams.
+      version: of the program or library, such as "libFLAC 1.4.3"; empty if unknown.
+      in_process: starts no program, and so is fast enough for thousands of short streams.
     """
 
     @property
@@ -82,7 +83,7 @@ class Codec(Protocol):
     def in_process(self) -> bool: ...
 
     def encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Encoded:
-        """Encodes a stream in bounded memory, and keeps nothing but its size.
+        """Encodes a stream in bounded memory and returns its size.
 
         Args:
           pcm: the format of the stream.
@@ -90,17 +91,8 @@ class Codec(Protocol):
 
         Raises:
           CodecError: the codec cannot encode this stream.
-          OSError: temporary files cannot be written; or `blocks` raised it.
+          OSError: temporary files cannot be written, or `blocks` raised it.
         """
-
-
-def pcm_bytes(block: np.ndarray, depth: int) -> bytes:  # int32 [F, C]
-    """Returns interleaved samples as a WAV file has them: little-endian, 8 bits unsigned."""
-    if depth == 8:
-        return (block + 128).astype(np.uint8).tobytes()
-    if depth == 24:
-        return np.ascontiguousarray(block, "<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
-    return block.astype(f"<i{depth // 8}").tobytes()
 
 
 def write_wav(file: BinaryIO, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> None:
@@ -115,12 +107,12 @@ def write_wav(file: BinaryIO, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> N
       CodecError: it would be larger than a WAV file can be.
     """
     if pcm.num_bytes > _MAX_WAV_BYTES:
-        raise CodecError("the program takes WAV files, and they hold less than 4 GiB")
+        raise CodecError("the program reads WAV files, which hold less than 4 GiB")
     frame_bytes = pcm.channels * pcm.depth // 8
     padding = bytes(pcm.num_bytes % 2)
     file.write(struct.pack("<4sI4s", b"RIFF", 36 + pcm.num_bytes + len(padding), b"WAVE"))
-    # The plain format tag at any depth, which WavPack 5.6.0 takes as well: some programs know no
-    # WAVE_FORMAT_EXTENSIBLE.
+    # The plain format tag at any depth: some programs do not support WAVE_FORMAT_EXTENSIBLE, and
+    # WavPack 5.6.0 accepts it.
     byte_rate = pcm.sample_rate * frame_bytes % 2**32
     fmt = struct.pack(
         "<HHIIHH", 1, pcm.channels, pcm.sample_rate, byte_rate, frame_bytes, pcm.depth

@@ -1,7 +1,7 @@
-"""Codecs that are programs on the PATH: found, not required.
+"""Codecs that are programs on the PATH, all optional.
 
-Only programs that were run are here, and whose files their own decoder turned back into the same
-samples. A program that takes a WAV and writes a file needs no more than an entry in PROGRAMS.
+Every program here has been run, and its own decoder has restored the same samples. To add one that
+reads a WAV file and writes a file, add an entry to PROGRAMS.
 """
 
 import dataclasses
@@ -28,14 +28,14 @@ class Program:
     """A program that encodes a WAV file.
 
     Attributes:
-      key: what flags choose it by.
+      key: its short name in flags.
       name: of the codec, with its options.
       executable: its name on the PATH.
-      arguments: that make it encode `in.wav` to `output`, separated by spaces.
-      output: such as "out.wv".
-      version_argument: makes it print its version.
-      container: counts the bytes of a file that hold no audio; NaN where unknown.
-      timeout: seconds that it may take, besides 20 a megabyte.
+      arguments: to encode `in.wav` to `output`, separated by spaces.
+      output: name of the encoded file, such as "out.wv".
+      version_argument: to print its version.
+      container: from the path of an encoded file, its bytes without audio; NaN if unknown.
+      timeout: in seconds, plus _SECONDS_PER_MB per megabyte of samples.
     """
 
     key: str
@@ -76,7 +76,7 @@ class Program:
             return Encoded(os.path.getsize(output), self.container(output))
 
     def _run(self, folder: str, timeout: float) -> None:
-        # To a file, not a pipe: a process that the program started may hold a pipe open.
+        # To a file, not a pipe: a child process that outlives the program would hold a pipe open.
         with open(os.path.join(folder, "log"), "w+b") as log:
             try:
                 code = subprocess.run(
@@ -89,8 +89,8 @@ class Program:
                 ).returncode
             except subprocess.TimeoutExpired as error:
                 raise CodecError(
-                    f"{self.executable} was ended: it took longer than {self.timeout:.0f} s and"
-                    f" {_SECONDS_PER_MB} s a megabyte"
+                    f"{self.executable} was killed: it took longer than {self.timeout:.0f} s and"
+                    f" {_SECONDS_PER_MB} s per megabyte"
                 ) from error
             except OSError as error:
                 reason = f"{self.executable} cannot be started: {error.strerror}"
@@ -98,7 +98,7 @@ class Program:
             if code:
                 log.seek(0)
                 line = _last_line(log.read())
-                raise CodecError(f"{self.executable} ended with code {code}: {line!r}")
+                raise CodecError(f"{self.executable} exited with status {code}: {line!r}")
 
 
 def _last_line(log: bytes) -> str:
@@ -107,11 +107,11 @@ def _last_line(log: bytes) -> str:
 
 
 def wavpack_container(path: str) -> float:
-    """Counts the bytes of a WavPack file that a decoder can do without.
+    """Counts the bytes of a WavPack file that decoding the samples does not need.
 
-    They are its optional sub-blocks (the WAV header, a checksum and the like), and whole blocks
-    without samples. The layout is that of the WavPack 4 & 5 file format description: a block is a
-    header of 32 bytes and sub-blocks, which have an id and their length in words of 16 bits.
+    These are optional sub-blocks (the WAV header, a checksum and the like), and whole blocks
+    without samples. According to "WavPack 4 & 5 Binary File / Block Format", a block is a header of
+    32 bytes and sub-blocks, which have an id and their length in words of 16 bits.
     """
     container = 0
     with open(path, "rb") as file:
@@ -138,7 +138,7 @@ def _optional_bytes(block: bytes) -> int:
 
 
 PROGRAMS = (
-    # 5.6.0 was tried: 8, 16, 24 and 32 bits, 1 to 3 channels.
+    # Tested with 5.6.0: 8, 16, 24 and 32 bits, 1 to 3 channels.
     Program(
         key="wavpack",
         name="WavPack -hh -x",

@@ -1,1 +1,1 @@
-"""What an evaluation looks like: its numbers, the table on the console, the page."""
+"""Reports of an evaluation: its numbers, the table on the console, the HTML page."""

@@ -1,4 +1,4 @@
-"""How numbers and names read, on the console and on the page."""
+"""Formats numbers and names for the console and the page."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,10 +9,10 @@ MINUS = "\N{MINUS SIGN}"  # as wide as a plus
 
 
 def printable(text: str) -> str:
-    """Returns a text that any file, terminal or browser shows as it is, on one line.
+    """Escapes the characters of a text that are not printable, so that it stays on one line.
 
-    File names may hold line feeds, half of a surrogate pair (a byte that is not UTF-8), or marks
-    that turn the direction of what follows: such are shown as Python writes them.
+    File names may hold line feeds, lone surrogates (bytes that are not UTF-8), or marks that change
+    the direction of the text after them: they are escaped as in Python.
     """
     return "".join(
         character if character.isprintable() else repr(character)[1:-1] for character in text
@@ -31,7 +31,7 @@ def bits(value: float) -> str:
 
 @_dash_for_none
 def bound(value: float) -> str:
-    """The bound of an interval, less precise than what it is an interval of."""
+    """A bound of an interval, with fewer digits than the figure itself."""
     return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
@@ -48,7 +48,7 @@ def ratio(value: float) -> str:
 
 
 def share(value: float) -> str:
-    """The size of a share, to two digits: 31%, 3.1%, 0.31%; of less, no more is shown."""
+    """The absolute value of a fraction as a percentage of two digits: 31%, 3.1%, 0.31%."""
     percent = abs(100 * value)
     digits = 0 if percent >= 9.95 else 1 if percent >= 0.995 else 2
     return f"{percent:,.{digits}f}%"
@@ -69,7 +69,7 @@ def setting(value: Any) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
-    """Returns lines of cells, those of the first `left` columns to the left, the others right."""
+    """Returns rows as lines of aligned columns: the first `left` columns left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

@@ -1,4 +1,4 @@
-"""The report of an evaluation: report.html for people, report.json with every number in it."""
+"""The report of an evaluation: report.html to read, report.json with every number in it."""
 
 import dataclasses
 import json
@@ -16,16 +16,16 @@ from evaluation.report.tables import Table, make_table, notes
 from evaluation.report.verdict import rules, verdict
 from runtime.filesystem import write_bytes_atomically
 
-_MOST_FILES = 10  # at either end
-_MOST_SKIPPED = 50
+_MAX_FILES = 10  # at either end
+_MAX_SKIPPED = 50
 
 
 def write_report(summary: Summary, report_dir: str | os.PathLike[str]) -> str:
-    """Writes `report.html`, which needs nothing else, and `report.json` into a folder.
+    """Writes `report.html`, a single self-contained file, and `report.json` into a folder.
 
     Args:
-      summary: what is shown.
-      report_dir: made if missing. What stood there under these names is replaced, each as a whole.
+      summary: the numbers of the evaluation.
+      report_dir: created if missing. Each file is replaced atomically.
 
     Returns:
       The path of report.html.
@@ -43,23 +43,23 @@ def write_report(summary: Summary, report_dir: str | os.PathLike[str]) -> str:
 
 
 def render(summary: Summary) -> str:
-    """Returns the page, an HTML document that needs nothing else."""
+    """Returns the page, a self-contained HTML document."""
     template = _environment().get_template("template.html")
     return template.render(
         summary=summary,
-        verdict=_unbroken(verdict(summary), summary),
+        verdict=_without_breaks(verdict(summary), summary),
         main=make_table(summary, summary.coders, Table.MAIN),
-        notes=[_unbroken(note, summary) for note in notes(summary)],
+        notes=[_without_breaks(note, summary) for note in notes(summary)],
         pictures=_pictures(summary),
         other_rules=_other_rules(summary),
         rules=rules(summary),
         file_tables=_file_tables(summary),
-        most_skipped=_MOST_SKIPPED,
+        max_skipped=_MAX_SKIPPED,
     )
 
 
 def _environment() -> jinja2.Environment:
-    """Templates that escape every value, and show it on one line."""
+    """Templates that escape every value for HTML, and keep it on one line."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(os.path.dirname(__file__)),
         autoescape=True,
@@ -79,8 +79,8 @@ def _on_one_line(value: Any) -> Any:
     return formatting.printable(value) if is_plain else value
 
 
-def _unbroken(text: str, summary: Summary) -> Markup:
-    """Returns a text in which no line breaks within the name of a codec, such as "FLAC -8"."""
+def _without_breaks(text: str, summary: Summary) -> Markup:
+    """Returns a text without line breaks inside codec names, such as "FLAC -8"."""
     names = sorted((formatting.printable(codec.name) for codec in summary.codecs), key=len)
     pattern = "|".join(re.escape(escape(name)) for name in reversed(names) if name)
     escaped = escape(formatting.printable(text))
@@ -91,16 +91,17 @@ def _unbroken(text: str, summary: Summary) -> Markup:
 
 def _pictures(summary: Summary) -> list[tuple[Markup, str]]:
     plots = [
-        (codecs_plot(summary), "What model and codecs need."),
+        (codecs_plot(summary), "Bits per sample of the model and of codecs."),
         (
             position_plot(summary),
-            "What context buys: the first samples of a chunk are coded knowing little, the last "
-            "knowing all before them. Where the line still falls at the right, longer chunks pay.",
+            "The gain from context: the first samples of a chunk are coded with little of it, the "
+            "last with all samples before them. If the line still falls at the right, longer "
+            "chunks help.",
         ),
-        (files_plot(summary), "Each file: below the diagonal, the model needs less."),
+        (files_plot(summary), "Each file: below the diagonal, the model needs fewer bits."),
         (
             loudness_plot(summary),
-            "What chunks of each loudness cost (line), and how much of the audio they are (bars).",
+            "Bits per sample by loudness of a chunk (line), and the share of samples (bars).",
         ),
     ]
     return [(Markup(as_svg(plot)), caption) for plot, caption in plots if plot]
@@ -114,15 +115,15 @@ def _other_rules(summary: Summary) -> Any:
 
 
 def _file_tables(summary: Summary) -> list[tuple[str, list[int]]]:
-    """Returns the files where the model does best beside the reference codec, and worst."""
+    """Returns the files where the model is best relative to the reference codec, and worst."""
     if not (summary.reference and summary.reference.against_model):
         return []
     differences = summary.reference.against_model.per_file
     known = {i: value for i, value in enumerate(differences) if value is not None}
     order = sorted(known, key=known.__getitem__)
-    if len(order) <= 2 * _MOST_FILES:
+    if len(order) <= 2 * _MAX_FILES:
         return [("Files, from the model's best to its worst", order)]
     return [
-        ("Files, the model's best", order[:_MOST_FILES]),
-        ("Files, the model's worst", order[: -_MOST_FILES - 1 : -1]),
+        ("Files, the model's best", order[:_MAX_FILES]),
+        ("Files, the model's worst", order[: -_MAX_FILES - 1 : -1]),
     ]

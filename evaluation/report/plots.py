@@ -1,4 +1,4 @@
-"""The plots of a report. They read in grey as in colour.
+"""The plots of a report, legible in grey, too.
 
 K bins, N files.
 """
@@ -20,27 +20,27 @@ from evaluation.report.tables import marks
 DARK, MIDDLE, LIGHT = "#12355b", "#7a7a7a", "#d0d4d9"
 _WIDTH = 7.2  # inches, of the column in the report
 _MANY_FILES = 500
-_MOST_TICKS = 14
-_WIDE_RANGE = 20.0  # from the least to the most, beyond which a scale is logarithmic
+_MAX_TICKS = 14
+_WIDE_RANGE = 20.0  # ratio of largest to smallest beyond which axes are logarithmic
 
 
 def position_plot(summary: Summary) -> Figure | None:
-    """Draws bits per sample against the position in the chunk: what context buys.
+    """Draws bits per sample against the position in the chunk: the gain from context.
 
-    None where there are no samples.
+    None if there are no samples.
     """
     model, codec = summary.model.cost.bits_per_sample, summary.reference
     if model is None:
         return None
     figure, axes = _figure(3.2)
     bins = summary.by_position
-    # On a logarithmic scale the first sample is at 1.
+    # Positions from 1: a logarithmic scale has no 0.
     edges = _array(bins.edges) + 1
     axes.stairs(_array(bins.bits_per_sample), edges, baseline=None, color=DARK, linewidth=1.8)
     _level(axes, model, "model, all positions", "--", DARK)
     if codec and codec.cost.files == summary.files:
         cost, how = codec.cost, "whole files"
-        if codec.chunked and codec.chunked.files == summary.files:  # the model's own rule
+        if codec.chunked and codec.chunked.files == summary.files:  # as the model codes them
             cost, how = codec.chunked, "each chunk alone"
         _level(axes, cost.bits_per_sample, f"{printable(codec.name)}, {how}", ":", "black")
     axes.set_xscale("log", base=2)
@@ -58,7 +58,7 @@ def position_plot(summary: Summary) -> Figure | None:
 def files_plot(summary: Summary) -> Figure | None:
     """Draws each file's bits per sample, the model's against the reference codec's.
 
-    None where no codec took a file.
+    None if no codec could encode a file.
     """
     codec = summary.reference
     if codec is None:
@@ -78,7 +78,7 @@ def files_plot(summary: Summary) -> Figure | None:
         markersize=2.5 if many else 5,
         alpha=0.3 if many else 0.8,
         markeredgewidth=0,
-        rasterized=many,  # an SVG of ten thousand circles is a heavy one
+        rasterized=many,  # ten thousand circles make a large SVG
     )
     both = np.concatenate([rival, model])
     low, high = both.min(), both.max()
@@ -96,40 +96,40 @@ def files_plot(summary: Summary) -> Figure | None:
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     name = printable(codec.name)
     style: dict[str, Any] = {"transform": axes.transAxes, "color": MIDDLE, "fontstyle": "italic"}
-    axes.text(0.03, 0.97, f"{name} needs less", va="top", parse_math=False, **style)
-    axes.text(0.97, 0.03, "the model needs less", ha="right", **style)
+    axes.text(0.03, 0.97, f"{name} needs fewer bits", va="top", parse_math=False, **style)
+    axes.text(0.97, 0.03, "the model needs fewer bits", ha="right", **style)
     axes.set_xlabel(f"{name} (bits per sample)", parse_math=False)
     axes.set_ylabel("model (bits per sample)")
     return figure
 
 
 def loudness_plot(summary: Summary) -> Figure | None:
-    """Draws bits per sample by the loudness of a chunk, and how many samples are that loud.
+    """Draws bits per sample by the loudness of a chunk, and the share of samples in each bin.
 
-    None where there are no samples.
+    None if there are no samples.
     """
     bins = summary.by_loudness
     samples, values = _array(bins.samples), _array(bins.bits_per_sample)
     used = np.flatnonzero(samples)
     if not len(used):
         return None
-    # Bins are drawn one beside the other, for the lowest reaches down to -inf.
+    # Bins are drawn with equal widths, since the lowest reaches down to -inf.
     part = slice(used[0], used[-1] + 1)
     count = used[-1] + 1 - used[0]
     figure, axes = _figure(3.4)
     share_axes = axes.twinx()
-    places = np.arange(count)
-    share_axes.bar(places, samples[part] / samples.sum(), width=0.9, color=LIGHT)
+    centres = np.arange(count)
+    share_axes.bar(centres, samples[part] / samples.sum(), width=0.9, color=LIGHT)
     share_axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     share_axes.set_ylabel("share of the samples (bars)")
     share_axes.spines["top"].set_visible(False)
     axes.stairs(values[part], np.arange(count + 1) - 0.5, baseline=None, color=DARK, linewidth=1.8)
-    axes.plot(places, values[part], "o", color=DARK, markersize=4)
+    axes.plot(centres, values[part], "o", color=DARK, markersize=4)
     axes.set_zorder(share_axes.get_zorder() + 1)
     axes.patch.set_visible(False)
     axes.set_ylim(bottom=0)
     edges = bins.edges[used[0] : used[-1] + 2]
-    every = -(-len(edges) // _MOST_TICKS)
+    every = -(-len(edges) // _MAX_TICKS)
     ticks = [(k - 0.5, _decibels(edge)) for k, edge in enumerate(edges) if edge is not None]
     ticks = ticks[::every] if edges[0] is not None else [(0, "softer"), *ticks[1::every]]
     axes.set_xticks(*zip(*ticks, strict=True))
@@ -140,7 +140,7 @@ def loudness_plot(summary: Summary) -> Figure | None:
 
 
 def codecs_plot(summary: Summary) -> Figure:
-    """Draws what model and codecs need as bars, best on top, with the intervals over files."""
+    """Draws bits per sample of model and codecs as bars, best on top, with intervals over files."""
     coders = [coder for coder in summary.coders if coder.cost.bits_per_sample is not None]
     figure, axes = _figure(0.75 + 0.3 * len(coders))
     styles: dict[str, dict[str, Any]] = {
@@ -149,18 +149,18 @@ def codecs_plot(summary: Summary) -> Figure:
         "order0": {"color": "white", "hatch": "////"},
     }
     longest = 0.0
-    for place, coder in enumerate(coders):
+    for y, coder in enumerate(coders):
         cost, interval = coder.cost.bits_per_sample or 0.0, coder.interval
-        axes.barh(place, cost, 0.7, edgecolor=DARK, linewidth=0.8, **styles[coder.kind])
+        axes.barh(y, cost, 0.7, edgecolor=DARK, linewidth=0.8, **styles[coder.kind])
         end = cost
         if interval:
             bounds = [interval.low, interval.high]
             end = max(end, interval.high)
-            axes.plot(bounds, [place, place], color="white", linewidth=3)  # seen on a dark bar, too
-            axes.plot(bounds, [place, place], "|-", color="black", linewidth=1.2)
+            axes.plot(bounds, [y, y], color="white", linewidth=3)  # visible on a dark bar, too
+            axes.plot(bounds, [y, y], "|-", color="black", linewidth=1.2)
         axes.annotate(
             bits(cost),
-            (end, place),
+            (end, y),
             (5, 0),
             textcoords="offset points",
             va="center",
@@ -178,7 +178,7 @@ def codecs_plot(summary: Summary) -> Figure:
 
 
 def as_svg(figure: Figure) -> str:
-    """Returns a figure as an <svg> element. Its text stays text; the same figure, the same SVG."""
+    """Returns a figure as an <svg> element with text as text; deterministic."""
     content = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "wavestream"}):
         figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None}, dpi=200)

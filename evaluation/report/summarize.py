@@ -1,4 +1,4 @@
-"""From an evaluation to the numbers that it is shown with, each computed once. N files."""
+"""Computes every number of a report from an evaluation. N files."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ from evaluation.statistics import CONFIDENCE, DRAWS, bits_per_sample, bootstrap,
 
 
 def summarize(evaluation: Evaluation) -> Summary:
-    """Returns the numbers of an evaluation."""
+    """Returns the numbers of a report on an evaluation."""
     model = _model(evaluation)
     scores = (*evaluation.codecs, *evaluation.chunked, *evaluation.native)
     codecs = [_codec(name, evaluation) for name in dict.fromkeys(score.codec for score in scores)]
@@ -31,7 +31,7 @@ def summarize(evaluation: Evaluation) -> Summary:
         depth=evaluation.depth,
         confidence=CONFIDENCE,
         draws=DRAWS,
-        coders=sorted([model, *codecs, _order0(evaluation)], key=lambda x: _distance(x, model)),
+        coders=sorted([model, *codecs, _order0(evaluation)], key=lambda x: _excess(x, model)),
         cost_parts={name: _model_cost(bits, evaluation) for name, bits in parts.items()},
         model_bytes=evaluation.model_bytes,
         wall_time_s=evaluation.wall_time_s,
@@ -42,8 +42,8 @@ def summarize(evaluation: Evaluation) -> Summary:
     )
 
 
-def _distance(coder: Coder, model: Coder) -> float:
-    """How many bits per sample more than the model; at the end what has no figure."""
+def _excess(coder: Coder, model: Coder) -> float:
+    """Bits per sample in excess of the model's, to sort by; coders without a figure come last."""
     if coder.kind == "codec":
         return -coder.against_model.difference if coder.against_model else math.inf
     own, others = coder.cost.bits_per_sample, model.cost.bits_per_sample
@@ -59,7 +59,7 @@ def _model(evaluation: Evaluation) -> Coder:
         name="the model",
         cost=cost,
         interval=_interval(bits, samples),
-        chunked=cost if evaluation.chunked else None,  # it codes no other way
+        chunked=cost if evaluation.chunked else None,  # the model always codes chunk by chunk
         with_model=_number(counted) if evaluation.model_bytes else None,
     )
 
@@ -101,10 +101,10 @@ def _codec_cost(score: CodecScore | None) -> Cost | None:
 
 
 def _cost(
-    bits: np.ndarray,  # [N], NaN where there are none
+    bits: np.ndarray,  # [N], NaN for files that could not be encoded
     samples: np.ndarray,  # [N]
     depth: np.ndarray,  # [N]
-    container_bits: np.ndarray | None = None,  # [N], NaN where they are not known
+    container_bits: np.ndarray | None = None,  # [N], NaN where unknown
 ) -> Cost:
     taken = _taken(bits, samples)
     bits_taken, samples_taken = bits[taken], samples[taken]
@@ -121,7 +121,7 @@ def _cost(
     if container_bits is None:
         return cost
     container = container_bits[taken]
-    # Where the container cannot be separated it is in `bits` already.
+    # A container that cannot be separated is in `bits` already.
     with_container = bits_per_sample(bits_taken + np.nan_to_num(container), samples_taken)
     return dataclasses.replace(
         cost,

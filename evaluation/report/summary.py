@@ -1,8 +1,8 @@
-"""Every number that an evaluation is shown with, as plain fields.
+"""Every number of a report, as plain fields.
 
-Tables, verdict, plots and page show what is in a `Summary` and compute nothing, so that
-`report.json`, which is its fields, holds all that they say. None stands for what is not known: JSON
-has no NaN. N files, K bins.
+Tables, verdict, plots and page show the fields of a `Summary` and compute nothing, so that
+`report.json`, which holds these fields, is complete. None stands for an unknown number: JSON has no
+NaN. N files, K bins.
 """
 
 import dataclasses
@@ -22,18 +22,18 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a coder needs for the files that it could take.
+    """The bits of a coder for the files that it could encode.
 
     Attributes:
-      files: how many it could take.
+      files: number of files that it could encode.
       samples: in these files.
-      bits_per_sample: without the container, where `container_is_known`.
+      bits_per_sample: without the container, if `container_is_known`.
       ratio: compressed over raw bits.
-      mean_over_files: the mean of the files' own bits per sample.
-      with_container: bits per sample of the coded files as they are.
+      mean_over_files: mean of the files' own bits per sample.
+      with_container: bits per sample of the encoded files, container included.
       container_is_known: whether headers and the like can be separated from the rest.
-      per_file: bits per sample [N] of each file, `Summary.names`.
-      bits_per_file: [N], without the container, where it is known.
+      per_file: [N], bits per sample of each of `Summary.names`.
+      bits_per_file: [N], without the container, if it is known.
       container_bits_per_file: [N].
     """
 
@@ -51,14 +51,14 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The model less a codec, in bits per sample, on the files that the codec could take.
+    """The model minus a codec, in bits per sample, on the files that the codec could encode.
 
     Attributes:
-      model_bits_per_sample: what the model needs for these files.
-      difference: below zero where the model needs less.
-      relative: the model's bits over the codec's, less 1; None where the codec needs none.
-      interval: of the difference, over files; None where they are too few.
-      per_file: differences [N].
+      model_bits_per_sample: of the model, on these files.
+      difference: negative if the model needs fewer bits.
+      relative: ratio of the model's bits to the codec's, minus 1; None if the codec needs none.
+      interval: of the difference, over files; None for fewer than two.
+      per_file: [N], the difference of each file.
     """
 
     model_bits_per_sample: float
@@ -73,17 +73,18 @@ class Coder:
     """What is compared: the model, a codec, or a coder of order 0.
 
     Attributes:
-      kind: "model", "codec" or "order0": one that knows how often each value comes, and no more.
-      name: as it is shown.
-      version: of a codec's program or library; empty where it is not known.
-      remark: why a codec has no figure for some files; else empty.
-      cost: of the samples that the model sees; of a codec, in whole files.
-      interval: of its bits per sample, over files; None where they are too few.
-      against_model: None for what is no codec, and for a codec that could take no file.
-      chunked: the same samples, every chunk a stream of its own; None where that was not measured.
-      native: of the files' own samples; None where that was not measured.
-      with_model: bits per sample, those of the model file included; None for a codec. The
-        "adjusted" rate of Delétang et al., Language Modeling Is Compression, 2024, table 1.
+      kind: "model", "codec" or "order0", the order-0 entropy.
+      name: as shown.
+      version: of a codec's program or library; empty if unknown.
+      remark: why a codec could not encode some files; else empty.
+      cost: on the samples that the model reads; of a codec, as whole files.
+      interval: of its bits per sample, over files; None for fewer than two.
+      against_model: None if not a codec, or one that could encode no file.
+      chunked: the same samples, every chunk a separate stream; None if not measured.
+      native: on the files' own samples; None if not measured.
+      with_model: bits per sample including those of the model file; None for a codec. The
+        "adjusted" compression rate of Delétang et al., Language Modeling Is Compression, 2024,
+        table 1.
     """
 
     kind: str
@@ -100,7 +101,7 @@ class Coder:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BinsSummary:
-    """Ranges of some quantity: K + 1 edges (None for -inf), and K of the others."""
+    """Ranges of some quantity: K + 1 edges (None for -inf), and K values of each other field."""
 
     edges: Numbers
     samples: list[int]
@@ -110,22 +111,22 @@ class BinsSummary:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
-    """An evaluation, as it is shown.
+    """All numbers of a report.
 
     Attributes:
-      names: of the files, N.
-      samples: in each of them, as the model sees it.
-      depth: bits of a sample, uncompressed.
+      names: [N], paths of the files relative to their folders.
+      samples: [N], samples of each file that the model reads.
+      depth: bits per uncompressed sample.
       confidence: of all intervals, such as 0.95.
-      draws: of files, that the intervals come from.
-      coders: what is compared, best first: in the order of their difference from the model, which
-        is that of their bits per sample where each took every file.
-      cost_parts: of the model, by name; empty where there is but one.
-      model_bytes: size of the model file; 0 where there is none.
-      wall_time_s: how long the model took, in seconds.
+      draws: bootstrap draws behind each interval.
+      coders: all that are compared, best first: by the difference from the model, which is the
+        order of their bits per sample if each could encode every file.
+      cost_parts: parts of the model's cost by name; empty if there is only one.
+      model_bytes: size of the model file; 0 if there is none.
+      wall_time_s: time that the model took, in seconds.
       by_position: over the position in the chunk, in samples.
       by_loudness: over the loudness of a chunk, in dB of full scale.
-      skipped: "path" and "reason" of the files that are not part of the figures.
+      skipped: "path" and "reason" of each skipped file.
       settings: as in `Evaluation`.
     """
 
@@ -160,9 +161,9 @@ class Summary:
 
     @property
     def reference(self) -> Coder | None:
-        """The codec that the model is held against; None where no codec took a file.
+        """The codec that the model is compared with; None if no codec could encode a file.
 
-        FLAC -8 is what people know; failing that another FLAC, and then the best codec.
+        FLAC -8, which is best known; else another level of FLAC, else the best codec.
         """
         return min(
             (codec for codec in self.codecs if codec.cost.files),

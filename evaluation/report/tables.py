@@ -1,4 +1,4 @@
-"""The tables of model and codecs: one list of columns, for the console and the page alike."""
+"""The tables of model and codecs: one list of columns, shared by the console and the page."""
 
 import enum
 import textwrap
@@ -20,12 +20,12 @@ class Table(enum.Flag):
 
     CONSOLE = enum.auto()
     MAIN = enum.auto()  # of the page
-    OTHER_RULES = enum.auto()  # of the page: the same audio, or its source, under other rules
+    OTHER_RULES = enum.auto()  # of the page: other containers, streams or samples
     ALL = CONSOLE | MAIN | OTHER_RULES
 
 
 class Column(NamedTuple):
-    """A column: its header, the text of its cell, empty where it does not apply, and its tables."""
+    """A column: its header, the text of its cell, empty if not applicable, and its tables."""
 
     header: str
     cell: Callable[[Coder], str]
@@ -33,7 +33,7 @@ class Column(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row: what it is about, the marks that its figures need, and its cells."""
+    """A row: its coder, the marks of its footnotes, and its cells."""
 
     coder: Coder
     marks: str
@@ -55,7 +55,7 @@ COLUMNS = (
     Column("of raw", lambda x: _known(x.cost.ratio, ratio), _C | _M),
     Column("95% interval", lambda x: _interval(x.interval), _C | _M),
     Column(
-        "model less codec",
+        "model minus codec",
         lambda x: difference(x.against_model.difference) if x.against_model else "",
         _M,
     ),
@@ -75,7 +75,7 @@ COLUMNS = (
 def make_table(
     summary: Summary, coders: Iterable[Coder], table: Table
 ) -> tuple[list[str], list[Row]]:
-    """Returns the headers and the rows of a table; columns without a single cell are left out."""
+    """Returns the headers and the rows of a table, without empty columns."""
     coders = list(coders)
     columns = [column for column in COLUMNS if table in column.tables]
     columns = [column for column in columns if any(map(column.cell, coders))]
@@ -84,7 +84,7 @@ def make_table(
 
 
 def marks(coder: Coder, summary: Summary) -> str:
-    """Returns the marks that a codec's figures need."""
+    """Returns the marks of the footnotes that apply to a codec."""
     if coder.kind != "codec" or not coder.cost.files:
         return ""
     partial = coder.cost.files < summary.files
@@ -92,7 +92,7 @@ def marks(coder: Coder, summary: Summary) -> str:
 
 
 def notes(summary: Summary) -> list[str]:
-    """Returns what is to be known of single codecs."""
+    """Returns the footnotes and the remarks on single codecs."""
     marked = {codec.name: marks(codec, summary) for codec in summary.codecs}
     found = []
     if any(COUNTED in mark for mark in marked.values()):
@@ -101,8 +101,8 @@ def notes(summary: Summary) -> list[str]:
         name = printable(codec.name)
         if PARTIAL in marked[codec.name] and codec.against_model:
             found.append(
-                f"{PARTIAL} {name} could take {codec.cost.files:,} of {summary.files:,} files; on "
-                f"these the model needs {bits(codec.against_model.model_bits_per_sample)}."
+                f"{PARTIAL} {name} could encode {codec.cost.files:,} of {summary.files:,} files; "
+                f"on these the model needs {bits(codec.against_model.model_bits_per_sample)}."
             )
         if codec.remark:
             found.append(f"{name}: {printable(codec.remark)}")
@@ -110,12 +110,12 @@ def notes(summary: Summary) -> list[str]:
 
 
 def format_table(summary: Summary) -> str:
-    """Returns the verdict, what model and codecs need, best first, and the rules.
+    """Returns the verdict, the table of model and codecs, best first, and the rules.
 
-    It is for a console of 100 columns.
+    It fits a console of 100 columns.
     """
     headers, rows = make_table(summary, summary.coders, Table.CONSOLE)
-    # A header takes two lines, broken at its last space.
+    # Headers take two lines, broken at the last space, to fit the console.
     above, below = zip(*(header.rpartition(" ")[::2] for header in headers), strict=True)
     cells = [["", *above], ["", *below], *([_name(row), *row.cells] for row in rows)]
     lines = aligned(cells)

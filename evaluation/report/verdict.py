@@ -1,4 +1,4 @@
-"""What is said of an evaluation: the verdict in a sentence or two, and by which rules it holds."""
+"""The verdict on an evaluation in a sentence or two, and the rules by which it was measured."""
 
 from evaluation.report.formatting import bits, bound, difference, printable, ratio, share
 from evaluation.report.summary import Coder, Comparison, Summary
@@ -7,7 +7,7 @@ _AUDIO = {"valid": "held-out audio", "train": "the audio it was trained on"}
 
 
 def verdict(summary: Summary) -> str:
-    """Returns what someone should know who reads nothing else."""
+    """Returns the main result, for a reader of nothing else."""
     model, codec = summary.model, summary.reference
     if model.cost.bits_per_sample is None:
         return "There was no audio to evaluate the model on."
@@ -26,9 +26,9 @@ def verdict(summary: Summary) -> str:
         )
     text += _against(summary, codec, codec.against_model)
     if summary.files == 1:
-        text += " One file says little about others."
+        text += " One file is not representative of others."
     best = next((x for x in summary.codecs if x.cost.files == summary.files), codec)
-    if best is not codec:  # Who leads the field is news.
+    if best is not codec:  # FLAC is the reference, but not always the best codec.
         name, cost = printable(best.name), bits(best.cost.bits_per_sample)
         text += f" The best of the codecs, {name}, needs {cost}."
     return text
@@ -39,7 +39,7 @@ def _against(summary: Summary, codec: Coder, comparison: Comparison) -> str:
     text = ": "
     if codec.cost.files < summary.files:
         text = (
-            f". {name} could take {codec.cost.files:,} of the files; on these the model needs "
+            f". {name} could encode {codec.cost.files:,} of the files; on these the model needs "
             f"{bits(comparison.model_bits_per_sample)}, "
         )
     text += f"{_than(comparison.relative)} {name}'s {bits(codec.cost.bits_per_sample)}"
@@ -59,25 +59,25 @@ def _than(relative: float | None) -> str:
 
 
 def rules(summary: Summary) -> list[tuple[str, str]]:
-    """Returns what must be read to believe a figure, as rows of a term and what it means."""
+    """Returns how the figures were measured, as rows of a term and its meaning."""
     depth, settings = summary.depth, summary.settings
     mixed = "after the same downmix" if settings.get("pipeline.downmix", True) else "all channels"
     size = settings.get("pipeline.chunk_size")
     chunk = f"{size:,} samples" if size else "chunk"
     rows = [
-        ("bits per sample", f"of the very samples the model sees, {mixed}, in {depth} bits."),
-        ("of raw", f"compressed over raw bits, {depth} a sample: smaller is better, 100% is none."),
-        ("order-0 entropy", "needed by a coder that knows how often each value comes, no more."),
+        ("bits per sample", f"on the same samples as the model, {mixed}, in {depth} bits."),
+        ("of raw", f"compressed over raw bits, {depth} a sample: smaller is better."),
+        ("order-0 entropy", "bits of a memoryless coder that knows the frequency of each value."),
     ]
     if summary.model.interval:
         rows.append(
-            ("interval", "95%, over files drawn anew; too narrow for fewer than twenty files.")
+            ("interval", "95%, bootstrap over files; too narrow for fewer than twenty files.")
         )
     if summary.codecs:
         rows.append(
-            ("container", "headers, tables, tags; left out, but for the column “with container”.")
+            ("container", "headers, tables, tags; counted only in the column “with container”.")
         )
-        alone = f"every {chunk} a stream of its own, as they are for the model"
+        alone = f"every {chunk} a separate stream, as for the model"
         rows.append(
             ("chunk alone", f"{alone}; the other columns: whole files.")
             if any(codec.chunked for codec in summary.codecs)
@@ -85,7 +85,7 @@ def rules(summary: Summary) -> list[tuple[str, str]]:
         )
     if any(codec.native for codec in summary.codecs):
         rows.append(
-            ("native", "the files' own channels and depth, per own sample: another measure.")
+            ("native", "the files' own channels and depth, per native sample: not comparable.")
         )
     if summary.model_bytes:
         rows.append(("model counted", "with the bits of the model file, over the same samples."))

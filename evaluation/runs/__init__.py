@@ -1,1 +1,1 @@
-"""What training runs left behind: their curves, and runs beside each other."""
+"""Training runs: reading their folders, plotting their curves, comparing them."""

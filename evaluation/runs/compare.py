@@ -1,4 +1,4 @@
-"""Runs beside each other: the settings that differ, their last figures, their curves."""
+"""Compares runs: the settings that differ, their last figures, their curves."""
 
 import dataclasses
 import logging
@@ -14,7 +14,7 @@ from runtime.formatting import format_time
 
 logger = logging.getLogger("wavestream")
 
-# Flags that say where a run is written and how it is named, or that training does not use.
+# Flags of where a run is written and how it is named, and flags that training does not use.
 _NOT_COMPARED = (
     *("output_dir", "model_name", "wandb_project", "wandb_run_name", "profile", "parallel_reads"),
     *("model", "split", "eval_files", "codecs", "chunked", "report_dir"),
@@ -22,36 +22,33 @@ _NOT_COMPARED = (
 _SAME_FILES = ("audio_dir", "demo", "use_16bit", "downmix", "valid_fraction", "seed")
 _SAME_BATCHES = ("chunk_size", "stereo_blocking_n", "batch_size", "eval_steps")
 _WIDTH = 100
-_RUNS_ACROSS = 5
+_RUNS_PER_TABLE = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Runs, and in what they differ.
+    """Runs and their differences.
 
     Attributes:
-      runs: in the order they were named.
-      settings: of each setting that differs, its value in each run; None where a run has none.
-      of_other_samples: those of them that let the validations be on different samples.
+      runs: in the order given.
+      settings: values in each run of each setting that differs; None if a run lacks it.
+      validation_settings: names of those that may let the runs validate on different samples.
     """
 
     runs: tuple[Run, ...]
     settings: dict[str, tuple[str | None, ...]]
-    of_other_samples: tuple[str, ...]
+    validation_settings: tuple[str, ...]
 
 
 def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
-    """Reads runs and finds out in what they differ.
+    """Reads runs and finds the settings that differ. Folders without a run are logged as warnings.
 
     Args:
-      run_dirs: folders that training wrote; with the name of the model, `folder/model_name`, where
-        a folder holds several.
-
-    What is no run is named in a warning, and the others are compared.
+      run_dirs: folders that training wrote; `folder/model_name` if a folder holds several runs.
 
     Raises:
       ConfigError: no folder is given.
-      DataError: none of them is a run; the message says what was expected.
+      DataError: none of them holds a run.
     """
     if not run_dirs:
         raise ConfigError("no run to compare: expected the folders of one or more")
@@ -59,7 +56,7 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
     if not runs:
         raise DataError("; ".join(problems))
     for problem in problems:
-        logger.warning("left out: %s", problem)
+        logger.warning("skipped: %s", problem)
     settings = {}
     for name in sorted({name for run in runs for name in run.settings}):
         values = tuple(run.settings.get(name) for run in runs)
@@ -68,12 +65,12 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
     # With --eval_steps=0 a validation is on the whole split, whatever its chunks and batches.
     whole = all(run.settings.get("eval_steps") == "0" for run in runs)
     deciding = _SAME_FILES if whole else _SAME_FILES + _SAME_BATCHES
-    of_other_samples = tuple(name for name in deciding if name in settings)
-    return Comparison(runs=tuple(runs), settings=settings, of_other_samples=of_other_samples)
+    validation_settings = tuple(name for name in deciding if name in settings)
+    return Comparison(runs=tuple(runs), settings=settings, validation_settings=validation_settings)
 
 
 def _read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> tuple[list[Run], list[str]]:
-    """Returns the runs, and why others cannot be read."""
+    """Returns the runs, and the errors of those that cannot be read."""
     runs, problems = [], []
     for run_dir in run_dirs:
         try:
@@ -84,14 +81,14 @@ def _read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> tuple[list[Run], l
 
 
 def write_comparison(comparison: Comparison, report_dir: str | os.PathLike[str]) -> str:
-    """Draws the curves of all runs into `compare.png`: validation against steps and against time.
+    """Plots the curves of all runs into `compare.png`: validation against steps and against time.
 
     Args:
       comparison: the runs.
-      report_dir: the folder for it; made if missing.
+      report_dir: folder of the plot; created if missing.
 
     Returns:
-      The path of the picture.
+      The path of the plot.
 
     Raises:
       OSError: it cannot be written.
@@ -103,26 +100,26 @@ def write_comparison(comparison: Comparison, report_dir: str | os.PathLike[str])
 
 
 def format_comparison(comparison: Comparison) -> str:
-    """Returns the last figures of the runs, and the settings that differ, as a table.
+    """Returns tables of the last figures of the runs and of the settings that differ.
 
-    It takes at most 100 columns; names and values are shortened at the left, where paths are alike.
+    They take at most 100 columns: names and values are shortened at the left, where paths agree.
     """
     lines = _figures_table(comparison.runs)
     lines += _wrapped(
-        "bits per sample: train, of the last steps; valid, of the last validation; best, of the "
-        "best one; FLAC -8, on whole files of validation. to FLAC: valid against it; where "
-        "--eval_steps cuts validation short it is of a part, which may be easier or harder: "
-        "evaluate holds both against the same samples."
+        "bits per sample: train, in the last steps; valid, at the last validation; best, at the "
+        "best one; FLAC -8, on whole files of the validation split. vs FLAC: valid relative to it; "
+        "with --eval_steps, valid is of a part of the split only, which may be easier or harder: "
+        "evaluate compares both on the same samples."
     )
-    if comparison.of_other_samples:
-        flags = ", ".join(f"--{name}" for name in comparison.of_other_samples)
+    if comparison.validation_settings:
+        flags = ", ".join(f"--{name}" for name in comparison.validation_settings)
         lines += _wrapped(
-            f"The validations may be on other samples ({flags}): hold each against its own FLAC."
+            f"The runs may validate on different samples ({flags}): compare each to its own FLAC."
         )
     if comparison.settings:
         lines += ["", "settings that differ", *_settings_table(comparison)]
     elif len(comparison.runs) > 1:
-        lines += ["", "all settings are alike"]
+        lines += ["", "all settings are equal"]
     return "\n".join(lines)
 
 
@@ -139,11 +136,11 @@ def _figures_table(runs: Sequence[Run]) -> list[str]:
 
 
 def _settings_table(comparison: Comparison) -> list[str]:
-    """A column a run, and as many tables as that takes."""
+    """One column per run, in as many tables as the width requires."""
     lines = []
     count = len(comparison.runs)
-    for begin in range(0, count, _RUNS_ACROSS):
-        part = range(begin, min(begin + _RUNS_ACROSS, count))
+    for begin in range(0, count, _RUNS_PER_TABLE):
+        part = range(begin, min(begin + _RUNS_PER_TABLE, count))
         room = (_WIDTH - max(map(len, comparison.settings))) // len(part) - 2
         rows = [["", *(str(i + 1) for i in part)]]
         for name, values in comparison.settings.items():
@@ -152,7 +149,7 @@ def _settings_table(comparison: Comparison) -> list[str]:
     return lines
 
 
-_HEADER = ["steps", "time", "train", "valid", "best", "FLAC -8", "to FLAC", "model"]
+_HEADER = ["steps", "time", "train", "valid", "best", "FLAC -8", "vs FLAC", "model"]
 
 
 def _figures(run: Run) -> list[str]:

@@ -1,4 +1,4 @@
-"""The curves of a run as a picture, while it goes on."""
+"""Plots the curves of a run during training."""
 
 import math
 import os
@@ -8,22 +8,22 @@ from collections.abc import Callable, Mapping
 from evaluation.runs.metrics_log import Curve, Metrics, make_curve
 
 _SECONDS_BETWEEN_DRAWINGS = 30.0
-_MOST_POINTS = 4096
+_MAX_POINTS = 4096
 
 
 def draw_curves(metrics: Metrics, path: str | os.PathLike[str]) -> None:
-    """Draws the curves of a run into a PNG, which is replaced as a whole. Raises OSError."""
-    # matplotlib takes a second: not before something is drawn.
+    """Draws the curves of a run into a PNG, which is replaced atomically. Raises OSError."""
+    # Importing matplotlib takes a second: not before something is drawn.
     from evaluation.runs.plots import curves_figure, save_png
 
     save_png(curves_figure(metrics), path)
 
 
 class CurvesWriter:
-    """Draws the curves of a run while it goes on; a writer of metrics like those of training.
+    """A metrics writer, like those of training, that plots the curves of a run.
 
-    It draws when a validation comes, but at most every 30 seconds, and when it is closed. What it
-    keeps is bounded: of a long run, every second, fourth, eighth ... point of a curve.
+    It draws after a validation, but at most every 30 seconds, and when it is closed. Its memory is
+    bounded: of a long run it keeps every second, fourth, eighth ... point of a curve.
     """
 
     def __init__(
@@ -33,21 +33,21 @@ class CurvesWriter:
         *,
         draw: Callable[[Metrics, str | os.PathLike[str]], None] = draw_curves,
         clock: Callable[[], float] = time.monotonic,
-        most_points: int = _MOST_POINTS,
+        max_points: int = _MAX_POINTS,
     ) -> None:
-        """Makes a writer.
+        """Starts with the curves of `earlier`.
 
         Args:
-          path: of the picture.
-          earlier: the curves up to where a run is resumed.
-          draw: draws the curves into the picture.
-          clock: in seconds.
-          most_points: of a curve, to be kept.
+          path: path of the PNG.
+          earlier: the curves of a resumed run up to its checkpoint.
+          draw: draws curves into the file at a path.
+          clock: monotonic time in seconds.
+          max_points: limit on the points kept per curve.
         """
         self._path = path
         self._draw_curves = draw
         self._clock = clock
-        self._most_points = most_points
+        self._max_points = max_points
         self._points: dict[str, _Points] = {}
         for name, curve in (earlier or {}).items():
             for step, wall_time_s, value in zip(*curve, strict=True):
@@ -56,7 +56,7 @@ class CurvesWriter:
         self._is_drawn = True
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Takes the metrics of a step; `wall_time_s` among them is the time of the run."""
+        """Adds the metrics of a step; `wall_time_s` among them is the time since the run began."""
         wall_time_s = float(metrics.get("wall_time_s", math.nan))
         for name, value in metrics.items():
             if "/" in name:
@@ -67,12 +67,12 @@ class CurvesWriter:
             self._draw()
 
     def close(self) -> None:
-        """Draws what was not drawn yet."""
+        """Draws the curves if there are new points."""
         if not self._is_drawn:
             self._draw()
 
     def _add(self, name: str, step: int, wall_time_s: float, value: float) -> None:
-        points = self._points.setdefault(name, _Points(self._most_points))
+        points = self._points.setdefault(name, _Points(self._max_points))
         points.add(step, wall_time_s, value)
 
     def _draw(self) -> None:
@@ -82,12 +82,12 @@ class CurvesWriter:
 
 
 class _Points:
-    """Points of a curve, thinned evenly where they become many, and always the last of them."""
+    """Points of a curve, evenly thinned as they become too many; the last one is always kept."""
 
     _last: tuple[int, tuple[float, float]]
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_points: int) -> None:
+        self._max = max_points
         self._kept: list[tuple[int, tuple[float, float]]] = []
         self._stride = 1
         self._count = 0
@@ -97,7 +97,7 @@ class _Points:
         if self._count % self._stride == 0:
             self._kept.append(self._last)
         self._count += 1
-        if len(self._kept) > self._most:
+        if len(self._kept) > self._max:
             self._kept = self._kept[::2]
             self._stride *= 2
 

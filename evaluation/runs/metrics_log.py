@@ -1,4 +1,4 @@
-"""The metrics of a run over its steps and its time, as metrics.jsonl holds them.
+"""Reads the metrics of a run from metrics.jsonl and timing.jsonl.
 
 P points of a curve.
 """
@@ -14,10 +14,10 @@ from runtime.errors import DataError
 
 
 class Curve(NamedTuple):
-    """What one metric was."""
+    """One metric over steps and time."""
 
     steps: np.ndarray  # int64 [P], increasing
-    wall_time_s: np.ndarray  # float64 [P], of the run, in seconds; NaN where it is not known
+    wall_time_s: np.ndarray  # float64 [P], since the run began, in seconds; NaN if unknown
     values: np.ndarray  # float64 [P]
 
 
@@ -26,10 +26,11 @@ Metrics = dict[str, Curve]
 
 
 def read_metrics(path: str | os.PathLike[str]) -> Metrics:
-    """Reads metrics.jsonl, one JSON object a line, also while a run is still writing it.
+    """Reads metrics.jsonl, one JSON object per line, also while a run is still writing it.
 
-    What the clock decides is in timing.jsonl beside it, if it is there. Where a step comes again,
-    the later line counts. A torn line, as a full disk or a killed run leaves one, is skipped.
+    Metrics that depend on the clock are in timing.jsonl in the same folder, if it exists. For a
+    repeated step the later line counts. A partial line, left by a full disk or a killed run, is
+    skipped.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -60,18 +61,18 @@ def read_metrics(path: str | os.PathLike[str]) -> Metrics:
             f"{path}: it holds no metrics; expected lines such as "
             '{"step": 100, "train/loss": 3.1}, as training writes them'
         )
-    return {name: make_curve(of_metric.items()) for name, of_metric in points.items()}
+    return {name: make_curve(by_step.items()) for name, by_step in points.items()}
 
 
 def make_curve(points: Iterable[tuple[int, tuple[float, float]]]) -> Curve:
-    """Returns a curve of (step, (wall_time_s, value)) points, in the order of the steps."""
+    """Returns the curve of (step, (wall_time_s, value)) points, sorted by step."""
     ordered = sorted(points)
     times_and_values = np.array([pair for _, pair in ordered], np.float64).reshape(-1, 2)
     return Curve(np.array([step for step, _ in ordered], np.int64), *times_and_values.T)
 
 
 def last(metrics: Metrics, name: str) -> float | None:
-    """Returns the last value of a metric that is a number; None where there is none."""
+    """Returns the last finite value of a metric; None if there is none."""
     if name not in metrics:
         return None
     values = metrics[name].values
@@ -90,7 +91,7 @@ def _records(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
 
 
 def _number(value: object) -> float | None:
-    """Numbers, and the strings "NaN", "Infinity" and "-Infinity" that stand for what JSON lacks."""
+    """Parses numbers, and the strings "NaN", "Infinity" and "-Infinity", which JSON lacks."""
     if isinstance(value, str | int | float):
         try:
             return float(value)

@@ -1,4 +1,4 @@
-"""Plots of runs: the curves of one, and several beside each other."""
+"""Plots of runs: the curves of one run, and a comparison of several."""
 
 import io
 import math
@@ -18,7 +18,7 @@ from evaluation.runs.metrics_log import Curve, Metrics, last
 from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run
 from runtime.filesystem import write_bytes_atomically
 
-_MOST_MARKERS = 60
+_MAX_MARKERS = 60
 _BLUE = "#12355b"
 _TRAIN: dict[str, Any] = {"color": "#9a9a9a", "linewidth": 1.0, "label": "training"}
 _VALID: dict[str, Any] = {"color": _BLUE, "linewidth": 2.0, "label": "validation"}
@@ -26,14 +26,14 @@ _STYLES = ("-", "--", "-.", ":")
 _MARKERS = "os^Dv"
 _COLORS = ("#12355b", "#b5452c", "#4f8a6b", "#c58b1b", "#7a4f9a", "#5f6b76", "#1b8fb5")
 _MARKERS_A_CURVE = 12
-_LABEL_HEIGHT = 0.085  # of the picture's; two lines
+_LABEL_HEIGHT = 0.085  # two lines, as a fraction of the axes
 
 
 def curves_figure(metrics: Metrics) -> Figure:
     """Draws loss, bits per sample, learning rate, gradient norm and input wait.
 
     Args:
-      metrics: as `read_metrics` gives them; what is missing is left out.
+      metrics: as from `read_metrics`; missing ones are not drawn.
     """
     layout = ConstrainedLayoutEngine(hspace=0.04, wspace=0.04)
     figure = Figure(figsize=(10, 9.5), layout=layout)
@@ -62,13 +62,13 @@ def curves_figure(metrics: Metrics) -> Figure:
         axes.set_ylim(bottom=0)
     wait.yaxis.set_major_formatter(PercentFormatter(1))
     handles, labels = by_steps.get_legend_handles_labels()
-    if handles:  # Above all of them, where it hides nothing.
+    if handles:  # Above all axes, where it hides no curve.
         figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False)
     return figure
 
 
 def label_axes(axes: Axes, x_label: str, y_label: str) -> None:
-    """Names the axes, leaves out the frame, and writes thousands of steps as k."""
+    """Labels the axes, removes the frame, and formats thousands of steps as k."""
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.spines[["top", "right"]].set_visible(False)
     if x_label == "steps":
@@ -76,14 +76,14 @@ def label_axes(axes: Axes, x_label: str, y_label: str) -> None:
 
 
 def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes a figure as a PNG, which is replaced as a whole. Raises OSError."""
+    """Writes a figure to a PNG, which is replaced atomically. Raises OSError."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
     write_bytes_atomically(os.fspath(path), content.getvalue())
 
 
 def time_unit(*runs: Metrics) -> tuple[str, float]:
-    """Returns the unit of time that suits the longest of some runs, and its seconds."""
+    """Returns a unit of time that suits the longest of the runs, and its length in seconds."""
     longest = max(
         (np.nanmax([*curve.wall_time_s, 0.0]) for metrics in runs for curve in metrics.values()),
         default=0.0,
@@ -95,10 +95,10 @@ def time_unit(*runs: Metrics) -> tuple[str, float]:
 
 
 def bits_limits(*curves: Curve, levels: Sequence[float]) -> tuple[float, float] | None:
-    """Returns the range of bits per sample to be shown; None where there is nothing to show.
+    """Returns the range of the axis of bits per sample; None if there is nothing to show.
 
-    A run's first figures may be far above all that follow: the highest are cut off, but of a curve
-    of few points, whose markers show, none.
+    The first values of a run may be far above all later ones: the highest 2% are clipped. (That is
+    none of a curve of few points, which is drawn with markers.)
     """
     shown = [level for level in levels if math.isfinite(level)]
     for curve in curves:
@@ -110,10 +110,10 @@ def bits_limits(*curves: Curve, levels: Sequence[float]) -> tuple[float, float] 
     return max(0.0, min(shown) - margin), max(shown) + margin
 
 
-def _draw_bits(axes: Axes, metrics: Metrics, place: Callable[[Curve], np.ndarray]) -> None:
-    """Training and validation; FLAC, and a coder without memory, as levels."""
-    _draw_curve(axes, metrics, TRAIN, place, **_TRAIN)
-    _draw_curve(axes, metrics, VALID, place, **_VALID)
+def _draw_bits(axes: Axes, metrics: Metrics, x_of: Callable[[Curve], np.ndarray]) -> None:
+    """Draws training and validation, and FLAC and the order-0 entropy as levels."""
+    _draw_curve(axes, metrics, TRAIN, x_of, **_TRAIN)
+    _draw_curve(axes, metrics, VALID, x_of, **_VALID)
     flac = last(metrics, FLAC)
     order0 = last(metrics, "valid/order0_bits_per_sample")
     if flac is not None:
@@ -125,7 +125,7 @@ def _draw_bits(axes: Axes, metrics: Metrics, place: Callable[[Curve], np.ndarray
     if limits:
         axes.set_ylim(limits)
     if order0 is not None:
-        beyond = ", above the picture" if limits and order0 > limits[1] else ""
+        beyond = ", above the plot" if limits and order0 > limits[1] else ""
         label = f"order-0 entropy: {order0:.3f}{beyond}"
         axes.axhline(order0, color="black", linestyle=":", label=label)
 
@@ -134,19 +134,19 @@ def _draw_curve(
     axes: Axes,
     metrics: Metrics,
     name: str,
-    place: Callable[[Curve], np.ndarray] = lambda curve: curve.steps,
+    x_of: Callable[[Curve], np.ndarray] = lambda curve: curve.steps,
     **style: Any,
 ) -> None:
     if name in metrics:
         curve = metrics[name]
-        marker = "o" if len(curve.steps) <= _MOST_MARKERS else ""
-        axes.plot(place(curve), curve.values, marker=marker, markersize=3, **style)
+        marker = "o" if len(curve.steps) <= _MAX_MARKERS else ""
+        axes.plot(x_of(curve), curve.values, marker=marker, markersize=3, **style)
 
 
 def comparison_figure(runs: Sequence[Run]) -> Figure:
     """Draws bits per sample of validation, against steps and against time.
 
-    A run without validation shows its training.
+    For a run without validation, those of training.
     """
     unit, length = time_unit(*(run.metrics for run in runs))
     figure = Figure(figsize=(11, 4.5 + 0.2 * len(runs)), layout="constrained")
@@ -164,15 +164,17 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
         lines += by_steps.plot(curve.steps, curve.values, **style)
         by_time.plot(curve.wall_time_s / length, curve.values, **style)
     bottom, top = by_steps.get_ylim()
-    for level, place in zip(levels, apart(levels, _LABEL_HEIGHT * (top - bottom)), strict=True):
+    for level, label_y in zip(
+        levels, spread_apart(levels, _LABEL_HEIGHT * (top - bottom)), strict=True
+    ):
         whose = [str(number) for number, run in enumerate(runs, 1) if run.last(FLAC) == level]
         text = "FLAC -8" + (f" of {', '.join(whose)}" if len(flac) > 1 else "") + f"\n{level:.3f}"
         for axes in (by_steps, by_time):
             axes.axhline(level, color="black", linestyle=(0, (6, 3)), linewidth=1, zorder=0)
-        by_time.annotate(  # Beside the picture, where it hides no curve.
+        by_time.annotate(  # Outside the axes, where it hides no curve.
             text,
             (1, level),
-            (1.04, place),
+            (1.04, label_y),
             xycoords=by_time.get_yaxis_transform(),
             va="center",
             fontsize="small",
@@ -183,13 +185,14 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def apart(places: Sequence[float], distance: float) -> list[float]:
-    """Returns places that are a distance apart, as near as can be to the given ones, in order.
+def spread_apart(positions: Sequence[float], distance: float) -> list[float]:
+    """Moves sorted positions until they are `distance` apart, by the least sum of squares.
 
-    Less the distances it is an isotonic regression, which has a closed form: max-min of means.
+    With i * distance subtracted from position i it is isotonic regression, which has a closed form,
+    the max-min of means.
     """
-    count = len(places)
-    free = [place - i * distance for i, place in enumerate(places)]
+    count = len(positions)
+    free = [position - i * distance for i, position in enumerate(positions)]
     return [
         max(min(fmean(free[j:k]) for k in range(i + 1, count + 1)) for j in range(i + 1))
         + i * distance
@@ -202,12 +205,12 @@ def _curve(run: Run) -> Curve:
 
 
 def _label(number: int, run: Run) -> str:
-    name = printable(run.name).replace("$", r"\$")  # else it begins a formula
+    name = printable(run.name).replace("$", r"\$")  # else it begins mathtext
     return f"{number}  {name}" + ("" if VALID in run.metrics else " (training)")
 
 
 def _style(number: int, points: int) -> dict[str, Any]:
-    """No two of many runs look alike, in grey either."""
+    """Returns a style that distinguishes a run from many others, in grey, too."""
     return {
         "linestyle": _STYLES[number % len(_STYLES)],
         "marker": _MARKERS[number % len(_MARKERS)],

@@ -1,8 +1,8 @@
-"""Runs, as training leaves them in their folders.
+"""Reads the folder of a training run.
 
 {model_name}.flags    its flags
 metrics.jsonl         its metrics; metrics.1.jsonl and so on are of earlier runs in the folder
-{model_name}.npz      its model, once it has ended
+{model_name}.npz      its model file, once training has ended
 """
 
 import dataclasses
@@ -30,10 +30,10 @@ class Run:
     """One run.
 
     Attributes:
-      name: its folder, with the name of its model where the folder holds several.
+      name: its folder; `folder/model_name` if the folder holds several.
       settings: its flags, as text.
       metrics: its curves.
-      model_bytes: size of the model file; None where there is none yet.
+      model_bytes: size of the model file; None if there is none yet.
     """
 
     name: str
@@ -42,17 +42,17 @@ class Run:
     model_bytes: int | None
 
     def last(self, name: str) -> float | None:
-        """Returns the last value of a metric; None where the run has none."""
+        """Returns the last finite value of a metric; None if there is none."""
         return last(self.metrics, name)
 
     @property
     def steps(self) -> int:
-        """Steps done, as far as the metrics go."""
+        """The last step in the metrics."""
         return max(int(curve.steps[-1]) for curve in self.metrics.values())
 
     @property
     def wall_time_s(self) -> float | None:
-        """Time that it took, in seconds, as far as the metrics go."""
+        """Time since the run began at its last metrics, in seconds."""
         known = [float(curve.wall_time_s[-1]) for curve in self.metrics.values()]
         return max((x for x in known if math.isfinite(x)), default=None)
 
@@ -67,10 +67,10 @@ def read_run(path: str) -> Run:
     """Reads a run.
 
     Args:
-      path: its folder; or, where a folder holds several, `folder/model_name`.
+      path: its folder; or, if a folder holds several runs, `folder/model_name`.
 
     Raises:
-      FileNotFoundError, DataError: it is no run; the message says what was expected.
+      FileNotFoundError, DataError: there is no run.
     """
     path = os.path.normpath(os.path.expanduser(path))
     if os.path.isdir(path):
@@ -79,7 +79,7 @@ def read_run(path: str) -> Run:
         folder, model = os.path.split(path)
         if not os.path.exists(f"{path}.flags"):
             raise FileNotFoundError(
-                f"{path}: no such folder, and no {model}.flags beside it; expected the "
+                f"{path}: no such folder, and no such file {model}.flags; expected the "
                 "--output_dir of a run, or its --output_dir/--model_name"
             )
     npz = os.path.join(folder, f"{model}.npz")
@@ -97,9 +97,9 @@ def read_run(path: str) -> Run:
 
 
 def parse_flags(text: str) -> dict[str, str]:
-    """Returns the flags of a flag file, as `--name=value`, `--name` and `--noname` a line.
+    """Parses a flag file, with one `--name=value`, `--name` or `--noname` per line.
 
-    The values of a flag that comes several times are joined by commas.
+    The values of a repeated flag are joined by commas.
     """
     settings: dict[str, str] = {}
     for line in text.splitlines():
@@ -107,7 +107,7 @@ def parse_flags(text: str) -> dict[str, str]:
         if not flag.startswith("--"):
             continue  # a comment
         name, equals, value = flag[2:].partition("=")
-        if not equals:  # on and off: the only flags that are written without a value
+        if not equals:  # boolean: the only flags that are written without a value
             name, value = (name[2:], "false") if name.startswith("no") else (name, "true")
         settings[name] = f"{settings[name]}, {value}" if name in settings else value
     return settings
@@ -131,7 +131,7 @@ def _only_model(folder: str) -> str:
 
 
 def _metrics(folder: str, npz: str, *, is_alone: bool) -> Metrics:
-    """Returns the metrics of a model: where a folder holds several, those it ended with."""
+    """Returns the metrics of a model; if a folder holds several, by the last values in its file."""
     newest = os.path.join(folder, "metrics.jsonl")
     if is_alone:
         return read_metrics(newest)
@@ -141,18 +141,16 @@ def _metrics(folder: str, npz: str, *, is_alone: bool) -> Metrics:
         if all(last(metrics, name) == value for name, value in final.items()):
             return metrics
     raise DataError(
-        f"{npz}: none of the metrics*.jsonl beside it are of this model; give every run an "
-        "--output_dir of its own"
+        f"{npz}: none of the metrics*.jsonl in its folder is of this model; give every run a "
+        "separate --output_dir"
     )
 
 
 def read_training(npz: str) -> dict[str, Any]:
-    """Returns what a model file says of its training: `steps`, and the `metrics` it ended with.
-
-    Its arrays are not read.
+    """Returns `steps` and the last `metrics` from a model file, without reading its arrays.
 
     Raises:
-      FileNotFoundError, DataError: it is missing, or no model file that training wrote.
+      FileNotFoundError, DataError: it is missing, or not a model file that training wrote.
     """
     try:
         with np.load(npz, allow_pickle=False) as archive:
@@ -160,8 +158,8 @@ def read_training(npz: str) -> dict[str, Any]:
         return {"steps": training["steps"], "metrics": training["metrics"]}
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{npz}: no such file; where a folder holds several runs, it says which metrics are "
-            "whose"
+            f"{npz}: no such file; it is needed to find the metrics of a run where a folder holds "
+            "several"
         ) from error
     except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{npz}: not a model file that training wrote ({error})") from error

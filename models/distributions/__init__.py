@@ -1,1 +1,1 @@
-"""From hidden states to the probability of a sample."""
+"""From hidden states to the probability distribution of a sample."""

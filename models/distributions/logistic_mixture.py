@@ -1,4 +1,4 @@
-"""A mixture of logistics over the integers: exact, and always normalised.
+"""A mixture of discretized logistics over integer samples, exactly normalised.
 
 B batch, L samples in a chunk, E embedding, P predictors. `docs/experiments.md` has what other
 distributions cost.
@@ -15,9 +15,12 @@ from models.predictors.fixed import PredictionFeatures
 
 
 class Mixture(NamedTuple):
-    """Logistic distributions in steps of the integer scale, and the log-probability of each.
+    """The parameters of a mixture.
 
-    [..., P]; `log_weights` has one more, the last, for the uniform distribution.
+    Attributes:
+      centres: of the logistics, in quantization steps, float32 [..., P].
+      log_scales: logarithms of their scales in quantization steps, float32 [..., P].
+      log_weights: log-probabilities of the components, the uniform one last, float32 [..., P + 1].
     """
 
     centres: jax.Array
@@ -28,13 +31,14 @@ class Mixture(NamedTuple):
 class LogisticMixture(nn.Module):
     """A mixture of discretized logistics (Salimans et al. 2017, arXiv:1701.05517).
 
-    Each component starts as one of the fixed predictors, as wide as that one's recent errors; the
-    network shifts, widens and weighs it. The outermost samples take what lies beyond them, so the
-    probabilities sum to 1 exactly, and a uniform component bounds the cost of a surprise.
+    Each component is initially centred on a fixed predictor and as wide as its recent errors; the
+    network outputs a shift, a change of scale and a weight. The extreme sample values take the mass
+    beyond them, so the probabilities sum to 1 exactly, and a uniform component bounds the cost of
+    any sample.
 
     Attributes:
       config: its constants.
-      depth: bits of a sample.
+      depth: bits per sample.
     """
 
     config: LogisticMixtureConfig
@@ -49,7 +53,7 @@ class LogisticMixture(nn.Module):
             bias_init=lambda *args: jnp.zeros(args[1]).at[-1].set(config.uniform_logit),
         )(hidden.astype(jnp.float32))
         shifts, spreads, logits = jnp.split(outputs, [num_predictors, 2 * num_predictors], -1)
-        errors = features.errors + config.min_error
+        errors = features.errors + config.min_error  # Silence has none: no logarithm of zero.
         full_scale = 2 ** (self.depth - 1)
         log_scales = jnp.log(errors) + config.spread + spreads
         return Mixture(
@@ -62,11 +66,20 @@ class LogisticMixture(nn.Module):
 def mixture_log_prob(
     mixture: Mixture, samples: jax.Array, depth: int, group_size: int = 1
 ) -> jax.Array:
-    """Returns log P(group of the sample), float32 of the samples' and the mixture's common shape.
+    """Returns the log-probability, in nats, of the group of values that a sample belongs to.
 
-    Groups are `group_size` neighbours, aligned: with 1 the sample itself, with 256 all that share
-    its upper byte. The logistic mass between a and b, sigmoid(b) - sigmoid(a), is computed as
+    The logistic mass between a and b, sigmoid(b) - sigmoid(a), is computed as
     sigmoid(b) sigmoid(-a) (1 - exp(a - b)), of which every factor has a stable logarithm.
+
+    Args:
+      mixture: of arrays [..., P].
+      samples: signed integers [...], broadcast with those.
+      depth: bits per sample.
+      group_size: number of values in a group, aligned: 1 for the sample itself, 256 for all values
+        with its upper byte.
+
+    Returns:
+      float32 [...].
     """
     full_scale = 2 ** (depth - 1)
     lowest = samples[..., None] // group_size * group_size

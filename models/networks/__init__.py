@@ -1,1 +1,1 @@
-"""From features of the past to hidden states."""
+"""From features of past samples to hidden states."""

@@ -1,10 +1,10 @@
-"""Causal attention in memory linear in the length, fast where heads are narrow.
+"""Causal attention in memory linear in the length, fast for narrow heads, also on CPUs.
 
-The scores are computed block by block, forward and again backward (Dao et al. 2022,
-arXiv:2205.14135). Because the caller bounds them, `exp` needs no maximum subtracted, and the
-blocks of a row simply add up.
+The scores are computed block by block, and again in the backward pass (FlashAttention, Dao et al.
+2022, arXiv:2205.14135). Since the caller bounds the scores, `exp` needs no running maximum, and the
+blocks of a row are simply added up.
 
-B batch, L symbols in a chunk, H heads, K head width, Q queries and J keys in a block.
+B batch, L samples in a chunk, H heads, K head width, Q queries and J keys in a block.
 """
 
 import functools
@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
-MAX_SCORE = 60.0
-SAVED = "attention"
+MAX_SCORE = 60.0  # exp(60) times a length of 10^11 still fits float32
+SAVED = "attention"  # name of the residuals, for a policy of jax.checkpoint
 
-_BLOCK = 256
+_BLOCK = 256  # queries or keys; a block of scores in float32, 256 KiB, fits the cache of a core
 _Arrays = tuple[jax.Array, ...]
 _Pair = tuple[jax.Array, jax.Array]
 _Triple = tuple[jax.Array, jax.Array, jax.Array]
@@ -31,48 +31,48 @@ def causal_attention(
     *,
     platform: str,
 ) -> jax.Array:  # [B, L, H, K]
-    """Returns softmax(query key^T) value, each position attending to itself and those before it.
+    """Returns softmax(query key^T) value, each position attending to itself and earlier ones.
 
-    Under `jax.checkpoint`, saving the residuals named `SAVED` spares the second forward pass.
+    Under `jax.checkpoint`, saving the residuals named `SAVED` avoids a second forward pass.
 
     Args:
       query: with the keys, their inner products must lie within +-MAX_SCORE, or `exp` overflows.
       key: see `query`.
       value: what is averaged.
       platform: what this will run on, "cpu", "gpu" or "tpu". On a CPU heads are computed one after
-        the other, since a block of scores must fit the cache, and in float32, since not every
-        product of bfloat16 with float32 sums exists there.
+        the other, since a block of scores must fit the cache, and in float32, since XLA lacks some
+        products of bfloat16 with float32 accumulation there.
     """
     length = query.shape[1]
-    # Keys of the padding come after every query, so causality alone hides them.
+    # Padded keys come after every query, so the causal mask hides them.
     padding = ((0, 0), (0, -length % min(_BLOCK, length)), (0, 0), (0, 0))
-    in_turn = platform == "cpu"
-    dtype = jnp.float32 if in_turn else value.dtype
+    sequential = platform == "cpu"
+    dtype = jnp.float32 if sequential else value.dtype
     heads = [jnp.pad(x, padding).swapaxes(1, 2).astype(dtype) for x in (query, key, value)]
-    return _attention(in_turn, *heads).swapaxes(1, 2)[:, :length].astype(value.dtype)
+    return _attention(sequential, *heads).swapaxes(1, 2)[:, :length].astype(value.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _attention(in_turn: bool, query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-    return _map_heads(_forward_head, (query, key, value), in_turn)[0]
+def _attention(sequential: bool, query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+    return _map_heads(_forward_head, (query, key, value), sequential)[0]
 
 
-def _forward(in_turn: bool, *inputs: jax.Array) -> tuple[jax.Array, _Arrays]:
-    outputs = _map_heads(_forward_head, inputs, in_turn)
+def _forward(sequential: bool, *inputs: jax.Array) -> tuple[jax.Array, _Arrays]:
+    outputs = _map_heads(_forward_head, inputs, sequential)
     output, log_norm = (checkpoint_name(x, SAVED) for x in outputs)
     return output, (*inputs, output, log_norm)
 
 
-def _backward(in_turn: bool, residuals: _Arrays, gradient: jax.Array) -> _Arrays:
-    return _map_heads(_backward_head, (*residuals, gradient), in_turn)
+def _backward(sequential: bool, residuals: _Arrays, gradient: jax.Array) -> _Arrays:
+    return _map_heads(_backward_head, (*residuals, gradient), sequential)
 
 
 _attention.defvjp(_forward, _backward)
 
 
-def _map_heads(function: Callable[..., _Arrays], heads: _Arrays, in_turn: bool) -> _Arrays:
+def _map_heads(function: Callable[..., _Arrays], heads: _Arrays, sequential: bool) -> _Arrays:
     """Maps a function of [L, K] arrays over [B, H, L, K] arrays, one after the other or at once."""
-    if not in_turn:
+    if not sequential:
         return jax.vmap(jax.vmap(function))(*heads)
     flat = [x.reshape(-1, *x.shape[2:]) for x in heads]
     shape = heads[0].shape[:2]

@@ -1,4 +1,4 @@
-"""From what is known before each sample to a network's input.
+"""From the features of each position to the input of a network.
 
 B batch, L samples in a chunk, E embedding.
 """
@@ -11,12 +11,12 @@ from models.predictors.fixed import PredictionFeatures
 
 
 class FeatureEmbedding(nn.Module):
-    """Embeds the features of each position; the beginning of a chunk is an embedding of its own.
+    """Embeds the features of each position; the first one has a learned embedding of its own.
 
     Attributes:
       embedding_dim: E.
-      depth: bits of a sample: full scale is 2^(depth - 1).
-      dtype: type of the computation.
+      depth: bits per sample; full scale is 2^(depth - 1).
+      dtype: of the result and the computation.
     """
 
     embedding_dim: int
@@ -27,12 +27,12 @@ class FeatureEmbedding(nn.Module):
     def __call__(self, features: PredictionFeatures) -> jax.Array:  # [B, L, ...] -> [B, L, E]
         full_scale, dtype = 2 ** (self.depth - 1), jnp.dtype(self.dtype)
         amplitudes = features.amplitudes / full_scale
-        errors = features.errors + 0.25  # In steps of the scale: no division by zero in silence.
+        errors = features.errors + 0.25  # In quantization steps: no division by zero in silence.
         inputs = [
             amplitudes,
-            # Companded as in mu-law, else quiet passages would all look alike.
+            # Companded as in mu-law: resolves quiet passages, too.
             jnp.sign(amplitudes) * jnp.log1p(255 * jnp.abs(amplitudes)) / jnp.log(256.0),
-            features.steps / errors[..., 1:2],
+            features.differences / errors[..., 1:2],
             features.predictions[..., 1:2] / full_scale,
             jnp.log(errors) / 5,
         ]

@@ -1,7 +1,8 @@
 """A decoder-only transformer: embeddings in, hidden states out.
 
-`docs/experiments.md` has what was tried and what it changed in bits per sample. B batch, L samples
-in a chunk, E embedding, H heads, K head width.
+`docs/experiments.md` lists what was tried and how it changed bits per sample.
+
+B batch, L samples in a chunk, E embedding, H heads, K head width.
 """
 
 import jax
@@ -13,7 +14,7 @@ from models.networks import attention
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward layer, each normalised before and added to its input."""
+    """A pre-norm block: attention and a feed-forward layer, each with a residual connection."""
 
     config: TransformerConfig
     platform: str
@@ -26,7 +27,7 @@ class Block(nn.Module):
         )
         heads = (*x.shape[:2], config.num_heads, config.embedding_dim // config.num_heads)
         query, key, value = (part.reshape(heads) for part in jnp.split(qkv, 3, -1))
-        # Of unit queries and keys the scale bounds the scores: no maximum need be subtracted.
+        # With queries and keys of length 1 the scale bounds the scores, as `attention` requires.
         scale = self.param("logit_scale", nn.initializers.constant(3.0), (config.num_heads,))
         scale = jnp.clip(scale[:, None], -attention.MAX_SCORE, attention.MAX_SCORE).astype(dtype)
         attended = attention.causal_attention(
@@ -38,7 +39,7 @@ class Block(nn.Module):
         x += nn.Dense(config.embedding_dim, use_bias=False, dtype=dtype, name="attention_out")(
             attended.reshape(x.shape)
         )
-        # SwiGLU: gates and values share the width, so that it stays the width of one matrix.
+        # SwiGLU (Shazeer 2020, arXiv:2002.05202): gates and values share the width of the layer.
         half = (config.widening_factor * config.embedding_dim + 1) // 2
         gates_and_values = nn.Dense(2 * half, dtype=dtype, name="mlp_in")(
             nn.RMSNorm(dtype=dtype, name="mlp_norm")(x)
@@ -50,18 +51,18 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks and a last normalisation.
+    """A stack of blocks and a final normalisation.
 
     Attributes:
-      config: its shape.
-      platform: what it will run on, see `attention.causal_attention`.
+      config: its dimensions.
+      platform: what it will run on; see `attention.causal_attention`.
     """
 
     config: TransformerConfig
     platform: str
 
     def setup(self) -> None:
-        # Attention's outputs are kept for the backward pass, everything else is computed again.
+        # Keeps only the outputs of attention for the backward pass and recomputes the rest.
         policy = jax.checkpoint_policies.save_only_these_names(attention.SAVED)
         block = nn.remat(Block, policy=policy)
         self.blocks = [block(self.config, self.platform) for _ in range(self.config.num_layers)]
@@ -74,15 +75,15 @@ class Transformer(nn.Module):
 
 
 def l2_normalize(x: jax.Array) -> jax.Array:
-    """Returns x scaled to length 1 along its last axis."""
+    """Returns x scaled to Euclidean length 1 along its last axis."""
     return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-6)
 
 
 def apply_rope(x: jax.Array) -> jax.Array:  # [B, L, H, K] -> [B, L, H, K]
-    """Returns x with pairs of features rotated by an angle that grows with the position.
+    """Returns x with rotary position embeddings (RoPE, Su et al. 2021, arXiv:2104.09864).
 
-    Rotary positions (Su et al. 2021, arXiv:2104.09864): scores then depend on distances only,
-    at any length. Where K is odd its last feature stays.
+    Pairs of features are rotated by an angle proportional to the position, so that scores depend on
+    distances only. If K is odd, the last feature is not rotated.
     """
     length, pairs = x.shape[1], x.shape[3] // 2
     frequencies = 10_000.0 ** (-jnp.arange(pairs) / max(pairs, 1))

@@ -1,1 +1,1 @@
-"""Predictions of a sample from those before it, without trained parameters."""
+"""Predictions of a sample from those before it, without learned parameters."""

@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from pipeline.catalogue.column_file import ColumnFileError, smallest
+from pipeline.catalogue.column_file import ColumnFileError, downcast
 from pipeline.catalogue.scan import HeaderCache, scan_files
 from pipeline.catalogue.string_array import StringArray
 from pipeline.catalogue.table import FileTable
@@ -64,7 +64,7 @@ class Catalogue:
     encodings = _column("encodings", np.int8)
 
     @classmethod
-    def of_usable(cls, files: FileTable) -> Self:
+    def from_table(cls, files: FileTable) -> Self:
         """Returns the files of a table that can be used; the others become `skipped`."""
         count = files.num_usable
         if count == len(files):
@@ -72,7 +72,7 @@ class Catalogue:
         rest = slice(count, None)
         return cls(
             files=files,
-            rows=smallest(np.arange(count)),
+            rows=downcast(np.arange(count)),
             skipped=tuple(map(Skipped, files.paths[rest], files.notes[rest])),
         )
 
@@ -106,7 +106,7 @@ class Catalogue:
         """Returns the files at these indices, in their order; `skipped` stays."""
         rows = np.asarray(indices, np.int64)
         return dataclasses.replace(
-            self, rows=smallest(rows if self.rows is None else self.rows[rows])
+            self, rows=downcast(rows if self.rows is None else self.rows[rows])
         )
 
     def _texts(self, texts: StringArray) -> StringArray:
@@ -140,7 +140,7 @@ def build_catalogue(
     files = find_and_scan(audio_dirs, cached, progress, num_threads)
     if cache_path and not (cached and files.equals(cached)):
         files.save(cache_path, {})
-    return Catalogue.of_usable(files)
+    return Catalogue.from_table(files)
 
 
 def find_and_scan(

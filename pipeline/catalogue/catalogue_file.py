@@ -63,7 +63,7 @@ def open_catalogue(
             logger.info(
                 "%-16s %s written; runs that use it do not list the folders", "catalogue", path
             )
-        return Catalogue.of_usable(files)
+        return Catalogue.from_table(files)
     except ColumnFileError as error:
         raise CatalogueError(
             f"--catalogue={path} is not a usable catalogue: {error}. Expected one written by this "
@@ -79,4 +79,4 @@ def open_catalogue(
             f"--catalogue={path} is of {', '.join(about['audio_dirs'])}, not of --audio_dir="
             f"{','.join(folders)}: expected the same folders in the same order, or another file"
         )
-    return Catalogue.of_usable(files)
+    return Catalogue.from_table(files)

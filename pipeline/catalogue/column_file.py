@@ -4,8 +4,9 @@
     the header, JSON
     the columns, each at a multiple of 64 bytes, as NumPy has them in memory
 
-An .npz from a bucket needs a second copy in memory and is read in one stream. Here many threads
-read straight into the memory that the columns stay in, aligned so that TensorFlow can share it.
+Why not .npz: from a bucket it needs a second copy in memory and is read in one stream. Here many
+threads read straight into the memory that the columns stay in, aligned so that TensorFlow can share
+it.
 """
 
 import json
@@ -21,39 +22,39 @@ import numpy as np
 from runtime import filesystem
 
 _PREAMBLE = struct.Struct("<24sII")
-_MAGIC = b"wavestream columns 1".ljust(24)
+_MAGIC = b"wavestream columns 2".ljust(24)
 _BLOCK_BYTES = 2**22
-_INTEGERS = [np.dtype(letter) for letter in "BbHhIil"]
-_THREADS = 32  # for the latency of a bucket
+_INTEGER_DTYPES = [np.dtype(letter) for letter in "BbHhIil"]  # narrowest first
+_THREADS = 32  # hide the latency of a bucket
 
 ALIGNMENT = 64
 """In bytes: TensorFlow shares memory that begins at a multiple of this, and copies other memory."""
 
 
 class ColumnFileError(ValueError):
-    """A file is not one of columns, or is damaged. Callers catch it and name the file."""
+    """A file has another format or is damaged. Callers catch it and name the file."""
 
 
-def save(path: str, about: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> None:
-    """Replaces a file by one of these columns, one-dimensional, and JSON values about them.
+def save(path: str, metadata: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> None:
+    """Writes one-dimensional columns and JSON metadata to a file, which is replaced as a whole.
 
     Raises:
       OSError: it cannot be written.
     """
-    filesystem.write_atomically(path, _parts(about, columns))
+    filesystem.write_atomically(path, _file_blocks(metadata, columns))
 
 
 def load(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Returns the JSON values and the columns that were saved.
+    """Returns the metadata and the columns that `save` wrote.
 
     Raises:
       OSError: the file cannot be read.
-      ColumnFileError: it is something else, or damaged.
+      ColumnFileError: it has another format or is damaged.
     """
     with filesystem.open_for_reads(path) as read_at:
         preamble = read_at(0, _PREAMBLE.size)
         if len(preamble) < _PREAMBLE.size or not preamble.startswith(_MAGIC):
-            raise ColumnFileError("it is not a file of columns, or of another version")
+            raise ColumnFileError("it is not a file of columns, or is one of another version")
         _, length, checksum = _PREAMBLE.unpack(preamble)
         header = read_at(_PREAMBLE.size, length)
     if zlib.crc32(header) != checksum:
@@ -65,10 +66,10 @@ def load(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     def read_block(start: int) -> None:
         part = content[start : start + _BLOCK_BYTES]
         with filesystem.open_for_reads(path) as read_at:
-            got = read_at(begin + start, len(part))
-        if len(got) < len(part):
-            raise ColumnFileError("it is cut off")
-        part[:] = np.frombuffer(got, np.uint8)
+            content_part = read_at(begin + start, len(part))
+        if len(content_part) < len(part):
+            raise ColumnFileError("it is truncated")
+        part[:] = np.frombuffer(content_part, np.uint8)
 
     def view(column: dict[str, Any]) -> np.ndarray:
         array = np.frombuffer(content, column["dtype"], column["count"], column["offset"])
@@ -81,7 +82,7 @@ def load(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             pass
         views = pool.map(view, contents["columns"])
         names = [column["name"] for column in contents["columns"]]
-        return contents["about"], dict(zip(names, views, strict=True))
+        return contents["metadata"], dict(zip(names, views, strict=True))
 
 
 def allocate(count: int, dtype: np.dtype) -> np.ndarray:
@@ -89,17 +90,17 @@ def allocate(count: int, dtype: np.dtype) -> np.ndarray:
     return np.frombuffer(mmap.mmap(-1, max(1, count * dtype.itemsize)), dtype, count)
 
 
-def smallest(column: np.ndarray) -> np.ndarray:
-    """Returns integers in the smallest type that holds them."""
+def downcast(column: np.ndarray) -> np.ndarray:
+    """Returns integers in the narrowest type that holds them all."""
     low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)
-    limits = map(np.iinfo, _INTEGERS)
+    limits = map(np.iinfo, _INTEGER_DTYPES)
     return column.astype(next(it.dtype for it in limits if it.min <= low and high <= it.max))
 
 
-def _parts(
-    about: Mapping[str, Any], columns: Mapping[str, np.ndarray]
+def _file_blocks(
+    metadata: Mapping[str, Any], columns: Mapping[str, np.ndarray]
 ) -> Iterator[bytes | memoryview]:
-    """Yields the bytes of the file."""
+    """Yields the bytes of the file, block by block: a copy of the whole may not fit in memory."""
     end = 0
     described: list[dict[str, Any]] = []
     for name, column in columns.items():
@@ -114,7 +115,7 @@ def _parts(
                 "crc32": zlib.crc32(_bytes(column)),
             }
         )
-    header = json.dumps({"about": about, "bytes": end, "columns": described}).encode()
+    header = json.dumps({"metadata": metadata, "bytes": end, "columns": described}).encode()
     preamble = _PREAMBLE.pack(_MAGIC, len(header), zlib.crc32(header))
     yield _padded(preamble + header)
     written = 0

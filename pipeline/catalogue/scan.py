@@ -1,4 +1,4 @@
-"""Reading the headers of files: what takes the time where there are many, or where they are far."""
+"""Reads the headers of files, the slow part of a catalogue: many files, or remote ones."""
 
 import itertools
 import os
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.catalogue.column_file import smallest
+from pipeline.catalogue.column_file import downcast
 from pipeline.catalogue.string_array import join
 from pipeline.catalogue.table import FileTable
 from pipeline.wav.header import WavHeader, read_header
@@ -18,10 +18,10 @@ from runtime.find_files import FoundFile
 from runtime.progress import Progress
 
 _FINITE_CHECK_BYTES = 1 << 20
-_FILES_PER_TASK = 64  # spreads the cost of handing a task to a thread
+_FILES_PER_TASK = 64  # amortizes the cost of handing a task to a thread
 
 
-class _Scanned(NamedTuple):
+class _ScannedFile(NamedTuple):
     """A row of `table.FileTable`: what a scan finds out about one file."""
 
     size: int = -1
@@ -34,11 +34,11 @@ class _Scanned(NamedTuple):
     note: str = ""
 
 
-_NUMBERS = np.dtype([(name, np.int64) for name in _Scanned._fields[:-1]])
+_NUMBERS_DTYPE = np.dtype([(name, np.int64) for name in _ScannedFile._fields[:-1]])
 
 
 class HeaderCache:
-    """What an earlier scan found, by path."""
+    """The results of an earlier scan, by path."""
 
     def __init__(self, files: FileTable) -> None:
         self._files = files
@@ -47,12 +47,12 @@ class HeaderCache:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def unchanged(self, path: str, size: int, mtime_ns: int) -> _Scanned | None:
-        """Returns what was found then of a file of this size in bytes; None if it has changed."""
+    def lookup(self, path: str, size: int, mtime_ns: int) -> _ScannedFile | None:
+        """Returns the earlier result; None for a file that is new, or of another size or time."""
         files, row = self._files, self._rows.get(path)
         if row is None or (files.sizes[row], files.mtimes_ns[row]) != (size, mtime_ns):
             return None
-        return _Scanned(
+        return _ScannedFile(
             size=size,
             mtime_ns=mtime_ns,
             offset=int(files.offsets[row]),
@@ -73,42 +73,44 @@ def scan_files(
     """Reads the headers of files.
 
     Args:
-      found: the files, and folders that could not be looked into.
-      cache: files that are in it and unchanged (same size, same time of change) are not read.
+      found: the files, and folders that could not be listed.
+      cache: files in it that are unchanged (same size and modification time) are not read.
       progress: shows how many files are done.
-      num_threads: files scanned at a time; what matters for remote files is latency.
+      num_threads: files scanned in parallel.
 
     Returns:
-      Those that can be used, then the others, each in their order.
+      The usable files, then the others, each in the order of `found`.
     """
     notes: dict[int, str] = {}
 
+    # Row by row into a NumPy array: 10^8 Python tuples take tens of GB.
     def numbers() -> Iterator[tuple]:
         for row, scanned in enumerate(_scan(found, cache, progress, num_threads)):
             if scanned.note:
                 notes[row] = scanned.note
             yield scanned[:-1]
 
-    table = np.fromiter(numbers(), _NUMBERS, len(found))
+    table = np.fromiter(numbers(), _NUMBERS_DTYPE, len(found))
     order = np.argsort(table["encoding"] < 0, kind="stable")
     table = table[order]
     rows = order.tolist()
     path_blob, path_bounds = join(found[row].path for row in rows)
     note_blob, note_bounds = join(notes.get(row, "") for row in rows)
-    roots = (len(os.fsencode(found[row].path)) - len(os.fsencode(found[row].name)) for row in rows)
+    # A name is the end of its path, so the blob of paths holds both.
+    starts = (len(os.fsencode(found[row].path)) - len(os.fsencode(found[row].name)) for row in rows)
     return FileTable(
         path_blob=path_blob,
         path_bounds=path_bounds,
-        name_starts=smallest(np.fromiter(roots, np.int64, len(found))),
+        name_starts=downcast(np.fromiter(starts, np.int64, len(found))),
         note_blob=note_blob,
         note_bounds=note_bounds,
-        sizes=smallest(table["size"]),
-        mtimes_ns=smallest(table["mtime_ns"]),
-        offsets=smallest(table["offset"]),
-        frames=smallest(table["frames"]),
-        channels=smallest(table["channels"]),
-        sample_rates=smallest(table["sample_rate"]),
-        encodings=smallest(table["encoding"]),
+        sizes=downcast(table["size"]),
+        mtimes_ns=downcast(table["mtime_ns"]),
+        offsets=downcast(table["offset"]),
+        frames=downcast(table["frames"]),
+        channels=downcast(table["channels"]),
+        sample_rates=downcast(table["sample_rate"]),
+        encodings=downcast(table["encoding"]),
     )
 
 
@@ -117,39 +119,40 @@ def _scan(
     cache: HeaderCache | None,
     progress: Progress | None,
     num_threads: int,
-) -> Iterator[_Scanned]:
+) -> Iterator[_ScannedFile]:
     """Scans files in a pool of threads; yields the results in their order."""
     size = max(1, min(_FILES_PER_TASK, len(found) // (4 * num_threads)))
     tasks = (found[start : start + size] for start in range(0, len(found), size))
     pool = ThreadPoolExecutor(num_threads)
     try:
-        results: Iterable[_Scanned] = itertools.chain.from_iterable(
+        results: Iterable[_ScannedFile] = itertools.chain.from_iterable(
             pool.map(lambda task: [_scan_file(file, cache) for file in task], tasks)
         )
         yield from progress(results, len(found)) if progress else results
     finally:
-        pool.shutdown(cancel_futures=True)  # on Ctrl-C, do not scan the rest first
+        pool.shutdown(cancel_futures=True)  # on Ctrl-C, drop the queued files
 
 
-def _scan_file(file: FoundFile, cache: HeaderCache | None) -> _Scanned:
-    """Returns what the cache holds of a file if it is unchanged, else what its header says."""
+def _scan_file(file: FoundFile, cache: HeaderCache | None) -> _ScannedFile:
+    """Returns the cached result of an unchanged file, else reads its header."""
     if file.error:
-        return _Scanned(note=file.error)
+        return _ScannedFile(note=file.error)
     size = mtime_ns = -1
     try:
         size, mtime_ns = filesystem.stat(file.path)
-        if cache and (unchanged := cache.unchanged(file.path, size, mtime_ns)):
-            return unchanged
+        if cache and (cached := cache.lookup(file.path, size, mtime_ns)):
+            return cached
         with filesystem.open_for_reads(file.path) as read_at:
             header = read_header(read_at, size)
             if header.encoding.is_float:
                 _check_finite(read_at, header)
     except WavError as error:
-        return _Scanned(size=size, mtime_ns=mtime_ns, note=str(error))
+        return _ScannedFile(size=size, mtime_ns=mtime_ns, note=str(error))
     except OSError as error:
-        # It may pass and leave size and time as they are: without these the file is read again.
-        return _Scanned(note=error.strerror or str(error))
-    return _Scanned(
+        # It may be transient and leave size and time unchanged: not stored, so that the next scan
+        # reads the file again.
+        return _ScannedFile(note=error.strerror or str(error))
+    return _ScannedFile(
         size=size,
         mtime_ns=mtime_ns,
         offset=header.payload_offset,
@@ -162,7 +165,7 @@ def _scan_file(file: FoundFile, cache: HeaderCache | None) -> _Scanned:
 
 
 def _check_finite(read_at: filesystem.ReadAt, header: WavHeader) -> None:
-    """Refuses float samples that have no integer near them, in bounded memory.
+    """Checks in bounded memory that all float samples can be rounded to integers.
 
     Raises:
       WavError: a sample is NaN or infinite.

@@ -1,4 +1,4 @@
-"""Many short strings in few bytes: one array of characters in place of a Python object each.
+"""Many short strings in little memory: one array of bytes in place of a Python object each.
 
 N strings.
 """
@@ -9,17 +9,17 @@ from typing import Self, overload
 
 import numpy as np
 
-from pipeline.catalogue.column_file import smallest
+from pipeline.catalogue.column_file import downcast
 
-_BLOCK = 2**16  # strings whose bounds are Python objects at a time
-_SHOWN = 20  # strings in a repr
+_BLOCK = 2**16  # strings decoded at a time, to bound the Python integers alive
+_REPR_STRINGS = 20
 
 
 class StringArray(Sequence[str]):
     """An immutable sequence of strings, such as paths, as `os.fsdecode` returns them.
 
     Attributes:
-      blob: uint8, their bytes in UTF-8, other bytes as "surrogateescape" has them.
+      blob: uint8, their bytes: UTF-8, where other bytes are kept by "surrogateescape".
       starts: integers [N], where each string begins in the blob, in bytes.
       ends: integers [N], where it ends.
     """
@@ -60,29 +60,29 @@ class StringArray(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"{tuple(self[:_SHOWN])!r}{' and more' * (len(self) > _SHOWN)}"
+        return f"{tuple(self[:_REPR_STRINGS])!r}{' and more' * (len(self) > _REPR_STRINGS)}"
 
     def encoded(self) -> Iterator[bytes]:
         """Yields the bytes of each string."""
         content = self.blob.data
         for block in range(0, len(self), _BLOCK):
-            some = slice(block, block + _BLOCK)
-            starts, ends = self.starts[some].tolist(), self.ends[some].tolist()
+            part = slice(block, block + _BLOCK)
+            starts, ends = self.starts[part].tolist(), self.ends[part].tolist()
             yield from (content[a:b].tobytes() for a, b in zip(starts, ends, strict=True))
 
     def lengths(self) -> np.ndarray:  # integers [N]
-        """Returns how many bytes each string has."""
+        """Returns the length of each string in bytes."""
         return self.ends - self.starts
 
 
 def join(strings: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:  # uint8, integers [N + 1]
-    """Returns the bytes of all strings, and where each begins in there and the last ends."""
+    """Returns the concatenated bytes, and where each string begins; last, where the last ends."""
     blob = bytearray()
     bounds = array("q", [0])
     for string in strings:
         blob += string.encode("utf-8", "surrogateescape")
         bounds.append(len(blob))
-    return np.frombuffer(bytes(blob), np.uint8), smallest(np.frombuffer(bounds, np.int64))
+    return np.frombuffer(bytes(blob), np.uint8), downcast(np.frombuffer(bounds, np.int64))
 
 
 def _decode(content: bytes) -> str:

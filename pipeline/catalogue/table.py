@@ -1,4 +1,4 @@
-"""The table of the files of a corpus, and the file that keeps it.
+"""The table of the files of a corpus, and how it is stored.
 
 N files.
 """
@@ -13,30 +13,30 @@ from pipeline.catalogue import column_file
 from pipeline.catalogue.column_file import ColumnFileError
 from pipeline.catalogue.string_array import StringArray
 
-_VERSION = 4  # of the columns; `column_file` has one of its own
+_VERSION = 4  # of the columns; `column_file` has its own for the container
 _SPLIT_HASHES = "split hashes of seed "
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class FileTable:
-    """Columns over N files: first those that can be used, then those that cannot.
+    """Columns over N files: first the usable ones, then the others.
 
-    Integers are of any type that holds them; see `catalogue.Catalogue` for what they mean.
+    Integers are of the narrowest type that holds them; see `catalogue.Catalogue`.
 
     Attributes:
-      path_blob: uint8, the paths, one after the other; see `string_array.StringArray`.
-      path_bounds: [N + 1], in bytes, where each begins in there, and where the last one ends.
+      path_blob: uint8, the concatenated paths; see `string_array.StringArray`.
+      path_bounds: [N + 1], byte offset in there where each begins, and where the last one ends.
       name_starts: [N], bytes of each path before the name, relative to its folder.
-      note_blob: uint8, what is wrong with each file, one after the other; mostly empty.
-      note_bounds: [N + 1], in bytes, likewise.
+      note_blob: uint8, likewise what is wrong with each file; mostly empty.
+      note_bounds: [N + 1], likewise.
       sizes: [N], bytes in each file, -1 where it cannot be read.
-      mtimes_ns: [N], likewise the time of the last change in nanoseconds.
+      mtimes_ns: [N], modification times in nanoseconds; -1 likewise.
       offsets: [N], where the samples begin in each file, in bytes.
-      frames: [N].
-      channels: [N].
+      frames: [N], per file.
+      channels: [N], per file.
       sample_rates: [N], in Hz.
       encodings: [N], values of `wav.encoding.Encoding`, -1 where a file cannot be used.
-      split_hashes: float64 [N] by seed: `split.hash_to_unit` of the names, where it is kept.
+      split_hashes: float64 [N] by seed: `split.hash_to_unit` of the names, where they are stored.
     """
 
     path_blob: np.ndarray
@@ -58,7 +58,7 @@ class FileTable:
 
     @property
     def num_usable(self) -> int:
-        """How many can be used."""
+        """Files that can be used."""
         return int(np.count_nonzero(self.encodings >= 0))
 
     @property
@@ -82,27 +82,28 @@ class FileTable:
         names = (field.name for field in dataclasses.fields(self) if field.name != "split_hashes")
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
 
-    def save(self, path: str, about: Mapping[str, Any]) -> None:
-        """Replaces a file by one of this table and JSON values about it. Raises OSError."""
+    def save(self, path: str, metadata: Mapping[str, Any]) -> None:
+        """Writes the table and JSON metadata to a file, replaced as a whole. Raises OSError."""
         arrays = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         for seed, hashes in arrays.pop("split_hashes").items():
             arrays[f"{_SPLIT_HASHES}{seed}"] = hashes
-        column_file.save(path, {**about, "version": _VERSION}, arrays)
+        column_file.save(path, {**metadata, "version": _VERSION}, arrays)
 
     @classmethod
     def load(cls, path: str) -> tuple[Self, dict[str, Any]]:
-        """Returns the table and the JSON values that were saved.
+        """Returns the table and the metadata that `save` wrote.
 
         Raises:
           OSError: the file cannot be read.
-          ColumnFileError: it is something else, damaged, or of another version.
+          ColumnFileError: it has another format or version, or is damaged.
         """
-        about, arrays = column_file.load(path)
-        if about.get("version") != _VERSION:
-            raise ColumnFileError(f"it is of version {about.get('version')}, expected {_VERSION}")
+        metadata, arrays = column_file.load(path)
+        version = metadata.get("version")
+        if version != _VERSION:
+            raise ColumnFileError(f"it is of version {version}, expected {_VERSION}")
         hashes = {
             int(name.removeprefix(_SPLIT_HASHES)): arrays.pop(name)
             for name in list(arrays)
             if name.startswith(_SPLIT_HASHES)
         }
-        return cls(**arrays, split_hashes=hashes), about
+        return cls(**arrays, split_hashes=hashes), metadata

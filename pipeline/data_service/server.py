@@ -1,7 +1,7 @@
-"""Reading on other machines: the servers of a tf.data service, and whether there are any.
+"""Reading on other machines: the dispatcher and the workers of a tf.data service.
 
-A dispatcher hands out windows of batches, workers read them. `client.py` is the trainer's side.
-TensorFlow is imported where it is needed only, so that a mistake answers at once.
+The dispatcher assigns shuffle windows to workers, which read them; `client.py` is the trainer's
+side. TensorFlow, slow to import, is imported only where needed, so that bad flags fail immediately.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class ServiceConfig:
     Attributes:
       role: one of ROLES.
       dispatcher: a worker's dispatcher, grpc://host:port; None for a dispatcher.
-      port: to listen at; 0: any that is free.
+      port: to listen on; 0: any free one.
 
     Raises:
       ConfigError: a field is missing, superfluous or out of bounds.
@@ -53,7 +53,7 @@ class ServiceConfig:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Takes an address, grpc://host:port, apart. Raises ConfigError."""
+    """Parses an address, grpc://host:port. Raises ConfigError."""
     match = re.fullmatch(_ADDRESS, address)
     if not match or not 0 < int(match[2]) < 2**16:
         raise ConfigError(f"expected grpc://host:port, such as grpc://10.0.0.2:5050, got {address}")
@@ -61,19 +61,19 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def require_dispatcher(flag: str, address: str, seconds: float = 15.0) -> str:
-    """Waits until something listens at an address; TensorFlow itself would wait for an hour.
+    """Waits until a server listens at an address; TensorFlow itself would wait for an hour.
 
     Args:
       flag: name of the flag that the address comes from.
       address: grpc://host:port.
-      seconds: to wait; a dispatcher that is started at the same moment may come a little later.
+      seconds: how long to wait for a dispatcher that is being started at the same time.
 
     Returns:
-      This machine's own address, as it is seen from there.
+      The address of this machine as that server sees it.
 
     Raises:
       ConfigError: see `host_and_port`.
-      ConnectionError: nothing listens there.
+      ConnectionError: no server listens there.
     """
     host, port = host_and_port(address)
     deadline = time.monotonic() + seconds
@@ -95,35 +95,35 @@ def serve(config: ServiceConfig) -> None:
     """Serves until SIGINT or SIGTERM, which end the process with status 130 or 143.
 
     Raises:
-      ConnectionError: nothing listens at the dispatcher's address.
-      OSError: the port is taken, or may not be used.
+      ConnectionError: no server listens at the dispatcher's address.
+      OSError: the port is in use or not permitted.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
-    server = _dispatcher(config) if config.role == "dispatcher" else _worker(config)
-    while server:
-        time.sleep(1)  # In Python, where signals are seen; server.join() would never be.
+        signal.signal(number, _exit)
+    server = _start_dispatcher(config) if config.role == "dispatcher" else _start_worker(config)
+    while server:  # Keeps the reference: a server stops when it is collected.
+        time.sleep(1)  # Not server.join(): it blocks in C++, where Python handles no signal.
 
 
-def _end(number: int, frame: object) -> None:
-    logger.info("%s: ended; trainers read what is missing", signal.Signals(number).name)
-    # Not sys.exit: it waits for threads of the graph that wait for Python (see `dataset`).
+def _exit(number: int, frame: object) -> None:
+    logger.info("%s: exiting; trainers read missing batches locally", signal.Signals(number).name)
+    # Not sys.exit, which joins threads of the graph that wait for the interpreter (see `iterate`).
     os._exit(128 + number)
 
 
-def _dispatcher(config: ServiceConfig) -> object:
+def _start_dispatcher(config: ServiceConfig) -> object:
     import tensorflow as tf
 
     service = tf.data.experimental.service
     _check_port(config.port)
-    # A worker that is silent for so long is gone: its trainers need not ask it any more.
+    # A worker without a heartbeat for so long is dropped, and trainers stop polling it.
     server = service.DispatchServer(
         service.DispatcherConfig(port=config.port, worker_timeout_ms=30_000)
     )
     port = server.target.rsplit(":", 1)[1]
     logger.info(
-        "dispatcher ready at port %s; workers take --dispatcher=grpc://%s:%s and trainers "
-        "--data_service with the same address",
+        "dispatcher ready on port %s; start workers with --dispatcher=grpc://%s:%s and trainers "
+        "with --data_service= and the same address",
         port,
         socket.gethostname(),
         port,
@@ -131,7 +131,7 @@ def _dispatcher(config: ServiceConfig) -> object:
     return server
 
 
-def _worker(config: ServiceConfig) -> object:
+def _start_worker(config: ServiceConfig) -> object:
     assert config.dispatcher is not None
     host = require_dispatcher("--dispatcher", config.dispatcher)
     _check_port(config.port)
@@ -156,12 +156,12 @@ def _worker(config: ServiceConfig) -> object:
 
 
 def _check_port(port: int) -> None:
-    """Raises OSError, naming the flag, where nobody may listen at a port."""
+    """Raises OSError, naming the flag, if a port cannot be listened on: gRPC's error names none."""
     try:
         with socket.create_server(("", port)):
             pass
     except OSError as error:
-        raise OSError(f"--port={port} cannot be listened at: {error}") from error
+        raise OSError(f"--port={port} cannot be listened on: {error}") from error
 
 
 def _log_unreadable(path: str, reason: str) -> None:

@@ -13,13 +13,13 @@ _PROGRESSION = np.array([[0, 7, 12, 15], [-4, 3, 8, 12], [3, 10, 15, 19], [-2, 5
 class Track:
     """A stereo recording [F, 2] in the making, to which sounds are added."""
 
-    def __init__(self, rng: np.random.Generator, rate: int, seconds: float):
-        self.rng, self.rate, self.seconds = rng, rate, seconds
-        self.frames = np.zeros((int(rate * seconds), 2))
+    def __init__(self, rng: np.random.Generator, sample_rate: int, seconds: float):
+        self.rng, self.sample_rate, self.seconds = rng, sample_rate, seconds
+        self.frames = np.zeros((int(sample_rate * seconds), 2))
 
     def add(self, sound: Sound, at: float, gain: float = 1.0, pan: float = 0.0) -> None:
         """Adds `sound` [F] at second `at`; `pan` goes from -1, left, to 1, right."""
-        start = int(at * self.rate)
+        start = int(at * self.sample_rate)
         target = self.frames[start : start + len(sound)]
         left_right = np.sqrt([0.5 * (1 - pan), 0.5 * (1 + pan)])
         target += gain * sound[: len(target), None] * left_right
@@ -28,7 +28,7 @@ class Track:
         """The track [F, 2] with the echoes of three walls, each from the other side."""
         wet = self.frames.copy()
         for seconds, gain in ((0.031, 0.22), (0.047, 0.16), (0.089, 0.1)):
-            delay = int(seconds * self.rate)
+            delay = int(seconds * self.sample_rate)
             wet[delay:] += gain * self.frames[:-delay, ::-1]
         return wet
 
@@ -38,7 +38,7 @@ def arpeggio(track: Track, root: int = 45, beat: float = 0.24) -> None:
     for step in range(int(track.seconds / beat)):
         chord = _PROGRESSION[step // 8 % 4]
         note = chord[(0, 1, 2, 3, 2, 1, 3, 2)[step % 8]]
-        sound = instruments.pluck(track.rng, track.rate, _frequency(root + note), 2.0)
+        sound = instruments.pluck(track.rng, track.sample_rate, _frequency(root + note), 2.0)
         at = step * beat + track.rng.uniform(0, 0.01)
         track.add(sound, at, gain=1.0 if step % 8 == 0 else 0.6, pan=0.15 * (step % 4) - 0.2)
 
@@ -53,29 +53,29 @@ def melody(track: Track, root: int = 57, beat: float = 0.4) -> None:
             degrees = 3 + np.cumsum(rng.integers(-2, 3, 16)) % 9
         start = phrase * phrase_beats * beat
         for drone in range(0, phrase_beats, 4):
-            sound = instruments.pluck(rng, track.rate, _frequency(root - 12), 4 * beat)
+            sound = instruments.pluck(rng, track.sample_rate, _frequency(root - 12), 4 * beat)
             track.add(sound, start + drone * beat, 0.5, pan=-0.3)
         onsets = np.cumsum(lengths) - lengths
         for onset, degree in zip(onsets[onsets < phrase_beats], degrees, strict=False):
             note = root + 12 * (degree // 5) + _PENTATONIC[degree % 5]
-            sound = instruments.pluck(rng, track.rate, _frequency(note), 1.6)
+            sound = instruments.pluck(rng, track.sample_rate, _frequency(note), 1.6)
             track.add(sound, start + onset * beat, 0.8, pan=0.3)
 
 
 def drums(track: Track, beat: float = 0.24) -> None:
     """A shuffled beat with ghost notes on the snare."""
-    rng, rate = track.rng, track.rate
+    rng, sample_rate = track.rng, track.sample_rate
     for step in range(int(track.seconds / (beat / 2))):
         at = (step + 0.18 * (step % 2)) * beat / 2
         place = step % 16
         if place in (0, 7, 10):
-            track.add(instruments.kick(rate), at, 1.0)
+            track.add(instruments.kick(sample_rate), at, 1.0)
         if place in (4, 12):
-            track.add(instruments.snare(rng, rate), at, 0.8, pan=0.1)
+            track.add(instruments.snare(rng, sample_rate), at, 0.8, pan=0.1)
         elif rng.random() < 0.12:
-            track.add(instruments.snare(rng, rate), at, 0.12, pan=0.1)
+            track.add(instruments.snare(rng, sample_rate), at, 0.12, pan=0.1)
         length = 0.3 if place == 14 else 0.06
-        track.add(instruments.hat(rng, rate, length), at, rng.uniform(0.12, 0.25), pan=-0.4)
+        track.add(instruments.hat(rng, sample_rate, length), at, rng.uniform(0.12, 0.25), pan=-0.4)
 
 
 def marimba(track: Track, root: int = 57, beat: float = 0.17) -> None:
@@ -85,9 +85,11 @@ def marimba(track: Track, root: int = 57, beat: float = 0.17) -> None:
         degree, shift = pattern[step % 12], _PROGRESSION[step // 24 % 4][0]
         note = root + shift + 12 * (degree // 5) + _PENTATONIC[degree % 5]
         gain = 0.5 * track.rng.uniform(0.8, 1.1)
-        track.add(instruments.bar(track.rate, _frequency(note), 0.9), step * beat, gain, pan=0.35)
+        track.add(
+            instruments.bar(track.sample_rate, _frequency(note), 0.9), step * beat, gain, pan=0.35
+        )
         if step % 6 == 0:
-            low = instruments.bar(track.rate, _frequency(root + shift - 12), 1.2)
+            low = instruments.bar(track.sample_rate, _frequency(root + shift - 12), 1.2)
             track.add(low, step * beat, 0.8, pan=-0.35)
 
 
@@ -108,7 +110,7 @@ def talk(track: Track, *voices: tuple[float, float]) -> None:
     while now < track.seconds - 1:
         hz, pan = voices[turn % len(voices)]
         length = track.rng.uniform(1.5, 3.5)
-        track.add(instruments.speak(track.rng, track.rate, length, hz), now, 0.8, pan)
+        track.add(instruments.speak(track.rng, track.sample_rate, length, hz), now, 0.8, pan)
         now, turn = now + length + track.rng.uniform(0.0, 0.3), turn + 1
 
 

@@ -1,1 +1,1 @@
-"""From the numbers of chunks to their samples."""
+"""From chunk numbers to samples."""

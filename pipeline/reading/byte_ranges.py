@@ -1,9 +1,9 @@
 """Reads byte ranges of files into one buffer.
 
-The only Python in the graph: one call fetches half a second to a minute of work, a few microseconds
-of it under the interpreter's lock. TensorFlow has no op for it. `FixedLengthRecordDataset`, which
-has the arguments, reads and throws away all that comes before the range (70 ms a read at the end of
-1 GB, against 0.04 ms here; over a network, the whole download), and `read_file` reads all of it.
+The only Python in the graph: one call fetches half a second to a minute of audio and holds the GIL
+for a few microseconds. TensorFlow has no op for it: `FixedLengthRecordDataset`, which has the
+arguments, reads and discards all bytes before the range (70 ms per read at the end of 1 GB, against
+0.04 ms here; over a network, a download of them), and `read_file` reads the whole file.
 """
 
 import os
@@ -14,32 +14,42 @@ import numpy as np
 from runtime import filesystem
 
 OnUnreadable = Callable[[str, str], None]
-"""(path, reason): called from a thread of the graph for a file that cannot be read any more."""
+"""(path, reason): called from a thread of the graph for a file that can no longer be read."""
 
 
 def read_ranges(
     paths: np.ndarray,  # bytes [P]
     begins: np.ndarray,  # int64 [P]
     lengths: np.ndarray,  # int64 [P]
-    rooms: np.ndarray,  # int64 [P], at least the length
+    slot_bytes: np.ndarray,  # int64 [P], at least the length
     sizes: np.ndarray,  # int64 [P]
     mtimes_ns: np.ndarray,  # int64 [P]
-    fill: np.ndarray,  # uint8 []
+    fill: np.uint8,
     on_unreadable: OnUnreadable,
-) -> tuple[np.ndarray, np.ndarray]:  # uint8 [sum of rooms], bool [P]
-    """Reads `lengths` bytes from `begins` of each file, each to the start of its own room.
+) -> tuple[np.ndarray, np.ndarray]:  # uint8 [sum of slot_bytes], bool [P]
+    """Reads a range of bytes of each file into the start of its own slot of one buffer.
+
+    Args:
+      paths: the files, as `os.fsencode` encodes them.
+      begins: offset of each range in its file, in bytes.
+      lengths: of each range, in bytes.
+      slot_bytes: size of each slot in the buffer.
+      sizes: size of each file when it was catalogued, in bytes.
+      mtimes_ns: modification time of each file likewise, in nanoseconds.
+      fill: the byte that fills the buffer where nothing is read.
+      on_unreadable: called for each range that cannot be read.
 
     Returns:
-      The buffer, `fill` where nothing was read to; and which of the ranges could be read. A file
-      whose size or modification time is not the catalogued one counts as unreadable.
+      The buffer, and which of the ranges could be read. A local file whose size or modification
+      time has changed counts as unreadable; for remote files it would cost a request per read.
     """
-    buffer = np.zeros(int(rooms.sum()), np.uint8)
+    buffer = np.zeros(int(slot_bytes.sum()), np.uint8)  # Untouched pages cost nothing.
     if fill:
         buffer[:] = fill
     readable = np.zeros(len(paths), bool)
-    ends = np.cumsum(rooms)
+    ends = np.cumsum(slot_bytes)
     for i, path in enumerate(map(os.fsdecode, paths)):
-        start = ends[i] - rooms[i]
+        start = ends[i] - slot_bytes[i]
         target = buffer[start : start + lengths[i]]
         try:
             if filesystem.is_remote(path):
@@ -47,7 +57,7 @@ def read_ranges(
             else:
                 _read_local(path, int(begins[i]), target, sizes[i], mtimes_ns[i])
             readable[i] = True
-        except Exception as error:  # Each remote file system has errors of its own.
+        except Exception as error:  # Every remote file system raises errors of its own.
             target[:] = fill
             on_unreadable(path, getattr(error, "strerror", None) or str(error))
     return buffer, readable
@@ -58,12 +68,12 @@ def _read_local(path: str, begin: int, target: np.ndarray, size: int, mtime_ns: 
     try:
         _check_unchanged(descriptor, size, mtime_ns)
         view = memoryview(target.data)
-        while view:  # A signal, or more than 2 GiB, makes a read shorter.
+        while view:  # A signal, or more than 2 GiB, cuts a read short.
             count = os.preadv(descriptor, [view], begin)
             if not count:
-                raise OSError("it was cut off while it was read")
+                raise OSError("it was truncated while it was read")
             view, begin = view[count:], begin + count
-        _check_unchanged(descriptor, size, mtime_ns)  # It may have been written to meanwhile.
+        _check_unchanged(descriptor, size, mtime_ns)  # It may have been modified meanwhile.
     finally:
         os.close(descriptor)
 

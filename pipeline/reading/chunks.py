@@ -1,4 +1,4 @@
-"""The chunks of a catalogue, numbered through all its files. N files."""
+"""The chunks of a catalogue and their numbers. N files."""
 
 import dataclasses
 import functools
@@ -12,11 +12,13 @@ from pipeline.config import PipelineConfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chunks:
-    """The chunks of a catalogue, numbered through all its files.
+    """The chunks of a catalogue, numbered consecutively over all its files.
+
+    Only the number of each file's first chunk is stored: 8 bytes a file, not an entry a chunk.
 
     Attributes:
       catalogue: the files.
-      config: how they are cut.
+      config: how they are divided into chunks.
       limit: use only the first `limit` chunks.
     """
 
@@ -43,9 +45,9 @@ class Chunks:
 
     @functools.cached_property
     def num_samples(self) -> int:
-        """Samples in all chunks, padding not counted."""
+        """Samples in all chunks, without padding."""
         count = len(self)
-        file = int(self.files_of(np.array(count)))  # The file that the limit cuts, if any.
+        file = int(self.files_of(np.array(count)))  # The file that the limit divides, if any.
         return (
             int(self._samples()[:file].sum())
             + (count - int(self.first[file])) * self.config.chunk_size

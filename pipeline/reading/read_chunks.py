@@ -1,4 +1,4 @@
-"""Performing reads: bytes in, chunks out.
+"""Performs reads: bytes in, chunks out.
 
 P reads, n chunks, L chunk size, F frames, C channels.
 """
@@ -19,7 +19,7 @@ UNREADABLE = -1
 """The `stop` of a chunk whose file could not be read: none of its samples is scored."""
 
 READS_TOKEN = "wavestream_read_ranges_2"
-"""Name of `read_ranges` in graphs for other processes; the number changes with its contract."""
+"""Name of `read_ranges` in graphs for other processes; it ends in the version of the signature."""
 
 Reads = dict[str, tf.Tensor]
 Batch = dict[str, tf.Tensor]
@@ -28,7 +28,7 @@ Batch = dict[str, tf.Tensor]
 def is_scored(
     batch: Mapping[str, np.ndarray],  # see `read_chunks`
 ) -> np.ndarray:  # bool [..., n, L]
-    """Returns which samples of chunks are scored; none of a chunk that is UNREADABLE."""
+    """Returns which samples are scored; none of a chunk that is UNREADABLE."""
     index = np.arange(batch["samples"].shape[-1])
     return (index >= batch["first"][..., np.newaxis]) & (index < batch["stop"][..., np.newaxis])
 
@@ -38,62 +38,66 @@ def read_chunks(
     config: PipelineConfig,
     on_unreadable: OnUnreadable | None,
 ) -> Batch:  # each [n, ...]
-    """Performs some reads that have one encoding and one number of channels.
+    """Performs reads that share one encoding and one number of channels.
 
     Args:
       reads: what to read.
-      config: how bytes become chunks.
+      config: how frames become chunks.
       on_unreadable: see `byte_ranges.OnUnreadable`; None makes a graph for another process, see
         `serve_reads`.
 
     Returns:
       `samples`, signed integers [n, L] of type `transforms.sample_dtype`, padded with silence;
-      `first` and `stop`, int32 [n]: those at [first, stop) are scored; and of each chunk's first
-      sample the `channel` of the `channels` in its stream, int32 [n], and its `position` there,
-      int64 [n].
+      `first` and `stop`, int32 [n]: the samples at [first, stop) are scored; `channels`, int32 [n],
+      in the chunk's stream; `channel`, int32 [n], and `position` in the stream, int64 [n], of the
+      chunk's first sample.
     """
     encoding, channels = reads["encoding"][0], reads["channels"][0]
     payload, readable = _read_bytes(reads, tf.gather(SILENCE, encoding), on_unreadable)
     frames, depth = decode(payload, encoding, channels)
+    # At full depth, so that the average is rounded once, not twice.
     if config.downmix:
         frames = downmix(frames, depth)
     frames = requantize(frames, depth, to=config.depth)
     return {
-        "samples": cut_chunks(frames, reads, config),
-        **_describe(reads, readable, config),
+        "samples": _split_into_chunks(frames, reads, config),
+        **_chunk_metadata(reads, readable, config),
     }
 
 
-def cut_chunks(
-    frames: tf.Tensor,  # [sum of reads["room_frames"], C]
+def _split_into_chunks(
+    frames: tf.Tensor,  # [sum of reads["slot_frames"], C]
     reads: Reads,
     config: PipelineConfig,
 ) -> tf.Tensor:  # [n, L]
-    """Blocks the channels of each read and cuts it into chunks, the last one padded."""
+    """Interleaves channels in blocks and splits each read into chunks; pads the last chunk."""
 
-    def one_channel() -> tf.Tensor:  # The room of each read is whole chunks of silence already.
+    def one_channel() -> tf.Tensor:  # A slot is whole chunks, filled with silence.
         return tf.reshape(frames, [-1, config.chunk_size])
 
     def many_channels() -> tf.Tensor:
-        def cut(end: tf.Tensor, room: tf.Tensor, skip: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
-            stream = block(frames[end - room : end], config.stereo_blocking_n)
+        def split(
+            end: tf.Tensor, size: tf.Tensor, skip: tf.Tensor, samples: tf.Tensor
+        ) -> tf.Tensor:
+            stream = block(frames[end - size : end], config.stereo_blocking_n)
             stream = pad(stream[skip : skip + samples], config.chunk_size)
             return tf.reshape(stream, [-1, config.chunk_size])
 
-        names = ("room_frames", "skip", "samples")
-        rooms = (tf.cumsum(reads["room_frames"]), *(reads[name] for name in names))
-        cuts = tf.data.Dataset.from_tensor_slices(rooms).map(cut)
-        return cuts.rebatch(tf.reduce_sum(reads["chunks"])).get_single_element()
+        names = ("slot_frames", "skip", "samples")
+        slots = (tf.cumsum(reads["slot_frames"]), *(reads[name] for name in names))
+        # A dataset, since reads fill different numbers of chunks, which tf.map_fn cannot stack.
+        chunked = tf.data.Dataset.from_tensor_slices(slots).map(split)
+        return chunked.rebatch(tf.reduce_sum(reads["chunks"])).get_single_element()
 
     samples = tf.cond(tf.equal(tf.shape(frames)[1], 1), one_channel, many_channels)
     return tf.ensure_shape(samples, [None, config.chunk_size])
 
 
 def serve_reads(on_unreadable: OnUnreadable) -> None:
-    """Lets graphs that another process made with `on_unreadable=None` read here.
+    """Registers `read_ranges` for graphs of other processes, made with `on_unreadable=None`.
 
-    A graph holds no Python, but the token of a function in a registry of its process: both sides
-    agree on one.
+    A graph does not contain Python functions, but their tokens in a registry of the process that
+    runs it: READS_TOKEN is the one that both sides agree on.
     """
     register_py_func(READS_TOKEN, functools.partial(read_ranges, on_unreadable=on_unreadable))
 
@@ -101,7 +105,7 @@ def serve_reads(on_unreadable: OnUnreadable) -> None:
 def _read_bytes(
     reads: Reads, fill: tf.Tensor, on_unreadable: OnUnreadable | None
 ) -> tuple[tf.Tensor, tf.Tensor]:  # uint8 [bytes], bool [P]
-    names = ("path", "begin", "length", "room", "size", "mtime_ns")
+    names = ("path", "begin", "length", "slot_bytes", "size", "mtime_ns")
     inputs, outputs = [*(reads[name] for name in names), fill], [tf.uint8, tf.bool]
     if on_unreadable is None:
         payload, readable = tf.raw_ops.PyFuncStateless(
@@ -113,18 +117,20 @@ def _read_bytes(
     return tf.ensure_shape(payload, [None]), tf.ensure_shape(readable, [None])
 
 
-def _describe(reads: Reads, readable: tf.Tensor, config: PipelineConfig) -> Batch:  # each [n]
-    """Returns what is known of each chunk besides its samples; see `read_chunks`."""
+def _chunk_metadata(reads: Reads, readable: tf.Tensor, config: PipelineConfig) -> Batch:  # each [n]
+    """Returns the arrays of a batch other than `samples`; see `read_chunks`."""
     ends = tf.cumsum(reads["chunks"])
     number = tf.range(ends[-1])
     read = tf.searchsorted(ends, number, side="right")
-    of_read = {name: tf.gather(reads[name], read) for name in ("chunks", "position", "frames")}
-    before = (number - tf.gather(ends, read) + of_read["chunks"]) * config.chunk_size
-    position = of_read["position"] + before
-    length = tf.minimum(tf.gather(reads["samples"], read) - before, config.chunk_size)
+    per_chunk = {
+        name: tf.gather(reads[name], read) for name in ("chunks", "position", "frames", "samples")
+    }
+    before = (number - tf.gather(ends, read) + per_chunk["chunks"]) * config.chunk_size
+    position = per_chunk["position"] + before
+    length = tf.minimum(per_chunk["samples"] - before, config.chunk_size)
     stop = tf.where(tf.gather(readable, read), tf.cast(length, tf.int32), UNREADABLE)
     channels = tf.constant(1) if config.downmix else reads["channels"][0]
-    channel = channel_of(position, of_read["frames"], channels, config.stereo_blocking_n)
+    channel = channel_of(position, per_chunk["frames"], channels, config.stereo_blocking_n)
     return {
         "first": tf.zeros_like(stop),
         "stop": stop,

@@ -1,7 +1,7 @@
-"""Which bytes of which files hold some chunks.
+"""Which bytes of which files hold given chunks.
 
-A *read* is a run of consecutive chunks of one file that is read at once. N files, M occurrences of
-chunks, P reads.
+A *read* fetches consecutive chunks of one file in one operation. N files, M occurrences of chunks,
+P reads.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ _COLUMNS = {
     "channels": "channels",
     "encoding": "encodings",
 }
-"""What a read needs to know of its file, and the column of the table that has it."""
+"""What a read needs to know about its file, and the column of the table that holds it."""
 
 
 def file_columns(chunks: Chunks) -> dict[str, tf.Tensor]:
@@ -34,7 +34,7 @@ def file_columns(chunks: Chunks) -> dict[str, tf.Tensor]:
 
 
 def _tensor(column: np.ndarray) -> tf.Tensor:
-    """Returns a tensor that shares the memory of a column, if that can be."""
+    """Returns a tensor that shares the memory of a column, if it is aligned and writable."""
     if len(column) and column.flags.writeable and column.ctypes.data % ALIGNMENT == 0:
         return tf.experimental.dlpack.from_dlpack(column.__dlpack__())
     return tf.constant(column)
@@ -47,55 +47,54 @@ def plan_reads(
     config: PipelineConfig,
     max_read_bytes: int = 2**20,
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:  # {name: [P]}, int64 [P]
-    """Joins sorted occurrences of chunks to reads.
+    """Merges sorted occurrences of chunks into reads.
 
     Args:
       columns: see `file_columns`.
       occurrences: which chunks to read.
-      num_chunks: in an epoch.
-      config: how files are cut into chunks.
-      max_read_bytes: bounds the memory of one read, however many channels a file has; one chunk is
-        always read whole.
+      num_chunks: chunks in an epoch.
+      config: how files are divided into chunks.
+      max_read_bytes: bounds the memory of a read, however many channels a file has; but a read
+        holds at least one chunk.
 
     Returns:
       For each read: `path`, `size`, `mtime_ns`, `encoding`, `channels`, `frames` of its file;
-      `begin` and `length`, the bytes to read; `room` and `room_frames`, the space they get in
-      memory, in bytes and frames: for one channel that is whole chunks; `skip`, samples read before
-      the first that is wanted (blocks must be read whole), `samples`, wanted, and `chunks`, that
-      hold them; `position`, of the first wanted sample in the file's stream of blocks. And the
-      index of each read's first occurrence.
+      `begin` and `length`, the bytes to read; `slot_bytes` and `slot_frames`, the size of its slot
+      in the buffer: whole chunks for one channel; `skip`, samples to drop at the beginning (blocks
+      are read whole), `samples`, to keep after these, and `chunks`, that they fill; `position` of
+      the first kept sample in the file's stream. And the index of each read's first occurrence.
     """
     chunk = occurrences % num_chunks
     file = tf.searchsorted(columns["first"], chunk, side="right", out_type=tf.int64) - 1
     local = chunk - tf.gather(columns["first"], file)
     row = tf.cast(tf.gather(columns["rows"], file), tf.int64) if "rows" in columns else file
-    of_file = _file_facts(columns, row, config)
-    chunks_per_read = tf.maximum(max_read_bytes // of_file["chunk_bytes"], 1)
+    file_info = _file_info(columns, row, config)
+    chunks_per_read = tf.maximum(max_read_bytes // file_info["chunk_bytes"], 1)
     starts, counts = _join_runs(occurrences, file, local, chunks_per_read)
 
     local, row = tf.gather(local, starts), tf.gather(row, starts)
-    of_file = {name: tf.gather(column, starts) for name, column in of_file.items()}
+    file_info = {name: tf.gather(column, starts) for name, column in file_info.items()}
     first_sample = local * config.chunk_size
     last_sample = tf.minimum(
-        first_sample + counts * config.chunk_size, of_file["frames"] * of_file["kept_channels"]
+        first_sample + counts * config.chunk_size, file_info["frames"] * file_info["kept_channels"]
     )
-    # Blocks can be undone only whole: read from the first block's beginning to the last one's end.
-    is_blocked = of_file["kept_channels"] > 1
+    # Only whole blocks can be interleaved: read from the start of the first to the end of the last.
+    is_blocked = file_info["kept_channels"] > 1
     block = tf.where(is_blocked, tf.constant(config.stereo_blocking_n, tf.int64), 1)
-    stride = block * of_file["kept_channels"]
+    stride = block * file_info["kept_channels"]
     first_frame = first_sample // stride * block
-    last_frame = tf.minimum(-(-last_sample // stride) * block, of_file["frames"])
+    last_frame = tf.minimum(-(-last_sample // stride) * block, file_info["frames"])
     read_frames = last_frame - first_frame
-    room_frames = tf.where(is_blocked, read_frames, counts * config.chunk_size)
+    slot_frames = tf.where(is_blocked, read_frames, counts * config.chunk_size)
     return {
-        **{name: of_file[name] for name in ("size", "mtime_ns", "frames")},
-        **{name: tf.cast(of_file[name], tf.int32) for name in ("encoding", "channels")},
+        **{name: file_info[name] for name in ("size", "mtime_ns", "frames")},
+        **{name: tf.cast(file_info[name], tf.int32) for name in ("encoding", "channels")},
         "path": _paths(columns, row),
-        "begin": of_file["offset"] + first_frame * of_file["frame_bytes"],
-        "length": read_frames * of_file["frame_bytes"],
-        "room": room_frames * of_file["frame_bytes"],
-        "room_frames": room_frames,
-        "skip": first_sample - first_frame * of_file["kept_channels"],
+        "begin": file_info["offset"] + first_frame * file_info["frame_bytes"],
+        "length": read_frames * file_info["frame_bytes"],
+        "slot_bytes": slot_frames * file_info["frame_bytes"],
+        "slot_frames": slot_frames,
+        "skip": first_sample - first_frame * file_info["kept_channels"],
         "samples": last_sample - first_sample,
         "chunks": counts,
         "position": first_sample,
@@ -108,13 +107,13 @@ def _join_runs(
     local: tf.Tensor,  # int64 [M], number of the chunk within its file
     chunks_per_read: tf.Tensor,  # int64 [M], at most
 ) -> tuple[tf.Tensor, tf.Tensor]:  # int64 [P] each
-    """Returns the index of each read's first occurrence, and how many it has."""
+    """Returns the index of each read's first occurrence, and its number of occurrences."""
     is_new = tf.concat(
         [
             [True],
             (occurrences[1:] != occurrences[:-1] + 1)
             | (file[1:] != file[:-1])
-            | (local[1:] <= local[:-1]),  # A file that ends an epoch and begins the next one.
+            | (local[1:] <= local[:-1]),  # A file that ends one epoch and begins the next.
         ],
         axis=0,
     )
@@ -125,24 +124,24 @@ def _join_runs(
     return starts, ends - starts
 
 
-def _file_facts(
+def _file_info(
     columns: dict[str, tf.Tensor],
     row: tf.Tensor,  # integers [M]
     config: PipelineConfig,
 ) -> dict[str, tf.Tensor]:  # int64 [M] each
-    """Returns the numbers of each row's file, and what follows from them."""
-    facts = {
+    """Returns the columns of _COLUMNS for each row's file, and what follows from them."""
+    info = {
         name: tf.cast(tf.gather(columns[column], row), tf.int64)
         for name, column in _COLUMNS.items()
     }
-    kept_channels = tf.ones_like(facts["channels"]) if config.downmix else facts["channels"]
+    kept_channels = tf.ones_like(info["channels"]) if config.downmix else info["channels"]
     sample_bytes = tf.constant([encoding.bytes_per_sample for encoding in Encoding], tf.int64)
-    frame_bytes = tf.gather(sample_bytes, facts["encoding"]) * facts["channels"]
+    frame_bytes = tf.gather(sample_bytes, info["encoding"]) * info["channels"]
     return {
-        **facts,
+        **info,
         "kept_channels": kept_channels,
         "frame_bytes": frame_bytes,
-        # Frames of one chunk at most, and so the bytes to read for it.
+        # Bytes of one chunk: its frames, rounded up.
         "chunk_bytes": -(-config.chunk_size // kept_channels) * frame_bytes,
     }
 
@@ -151,7 +150,7 @@ def _paths(
     columns: dict[str, tf.Tensor],
     row: tf.Tensor,  # integers [P]
 ) -> tf.Tensor:  # string [P]
-    """Slices paths out of the blob, which is half the size of a tensor of strings."""
+    """Extracts paths from the blob, which takes half the memory of a tensor of strings."""
     bounds = [tf.cast(tf.gather(columns["path_bounds"], row + i), tf.int64) for i in (0, 1)]
     indices = tf.ragged.range(*bounds)
     characters = tf.constant([bytes([code]) for code in range(256)])

@@ -1,4 +1,4 @@
-"""The samples of one file, in order: what other codecs are given.
+"""The samples of one file, in order: the input of other codecs.
 
 F frames, C channels.
 """
@@ -31,10 +31,10 @@ def read_samples(
       file: which of them, an index.
       config: downmix and requantize, as for the model. None: the file's own samples, at their own
         depth (32 bits for floats).
-      block_bytes: of the file that are read at once.
+      block_bytes: bytes of the file in one read, about.
 
     Raises:
-      OSError: the file cannot be read any more, or has changed since it was catalogued.
+      OSError: the file can no longer be read, or has changed since it was catalogued.
     """
     path = catalogue.paths[file]
     encoding, channels = Encoding(catalogue.encodings[file]), int(catalogue.channels[file])
@@ -56,7 +56,7 @@ def read_samples(
             lambda _, reason: errors.append(reason),
         )
         if not readable[0]:
-            raise OSError(f"{path!r} cannot be read any more: {errors[0]}")
+            raise OSError(f"{path!r} can no longer be read: {errors[0]}")
         yield _decode(payload, encoding, channels, config).numpy()
 
 

@@ -7,10 +7,10 @@ F frames, C channels.
 
 import tensorflow as tf
 
-from pipeline.wav.encoding import Encoding
+from pipeline.wav.encoding import U8_OFFSET, Encoding
 
-SILENCE = tuple(128 if encoding is Encoding.U8 else 0 for encoding in Encoding)
-"""By encoding: the byte that silence consists of."""
+SILENCE = tuple(U8_OFFSET if encoding is Encoding.U8 else 0 for encoding in Encoding)
+"""By encoding: the value of each byte of silence."""
 
 
 def decode(
@@ -20,15 +20,15 @@ def decode(
 ) -> tuple[tf.Tensor, tf.Tensor]:  # int32 [F, C], int32 []
     """Decodes frames; returns them and their depth in bits (8, 16, 24 or 32)."""
 
-    # All branches are traced, with payloads that are not theirs as well: of those, whole rows.
+    # Every branch is traced for every payload, of other encodings, too: each takes whole rows only.
     def rows(size: int) -> tf.Tensor:
         return tf.reshape(payload[: tf.size(payload) // size * size], [-1, size])
 
-    def view(dtype: tf.DType) -> tf.Tensor:  # The same bytes, without a copy.
+    def view(dtype: tf.DType) -> tf.Tensor:  # Reinterprets the bytes without a copy.
         return tf.bitcast(rows(dtype.size), dtype)
 
     decoders = {
-        Encoding.U8: lambda: tf.cast(payload, tf.int32) - 128,
+        Encoding.U8: lambda: tf.cast(payload, tf.int32) - U8_OFFSET,
         Encoding.S16: lambda: tf.cast(view(tf.int16), tf.int32),
         Encoding.S24: lambda: _from_24_bits(rows(3)),
         Encoding.S32: lambda: view(tf.int32),
@@ -41,9 +41,9 @@ def decode(
 
 
 def _from_24_bits(triples: tf.Tensor) -> tf.Tensor:
-    low, middle, high = (tf.cast(triples[:, byte], tf.int32) for byte in range(3))
-    signed = tf.bitwise.bitwise_xor(high, 128) - 128
-    return low + middle * 2**8 + signed * 2**16
+    low, middle = (tf.cast(triples[:, byte], tf.int32) for byte in range(2))
+    high = tf.cast(tf.bitcast(triples[:, 2], tf.int8), tf.int32)  # It holds the sign.
+    return low + middle * 2**8 + high * 2**16
 
 
 def _from_float(samples: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""How a WAV file stores its samples: what the 'fmt ' chunk of RIFF says.
+"""How a WAV file stores its samples, which the RIFF chunk 'fmt ' describes.
 
 The format is described in Microsoft's "Multiple Channel Audio Data and WAVE Files".
 """
@@ -8,7 +8,10 @@ import struct
 
 from pipeline.wav.riff import WavError
 
-_MAX_CHANNELS = 1024  # as libsndfile: more is damage, and bounds the memory that a frame takes
+U8_OFFSET = 128
+"""What is added to an 8-bit sample, the only unsigned ones, to store it; the byte of silence."""
+
+_MAX_CHANNELS = 1024  # as in libsndfile: more is damage; bounds the memory of a frame
 
 _TAG_PCM = 0x0001
 _TAG_FLOAT = 0x0003
@@ -61,7 +64,7 @@ class Encoding(enum.IntEnum):
 
     @property
     def depth(self) -> int:
-        """Bits of a sample once it is decoded: 8, 16, 24 or 32; floats become 32-bit integers."""
+        """Bits of a decoded sample: 8, 16, 24 or 32; floats become 32-bit integers."""
         return (8, 16, 24, 32, 32, 32)[self]
 
     @property
@@ -71,7 +74,7 @@ class Encoding(enum.IntEnum):
 
     @property
     def label(self) -> str:
-        """A name for people."""
+        """A human-readable name."""
         return (
             "8-bit unsigned",
             "16-bit",
@@ -90,21 +93,21 @@ def parse_fmt(fmt: bytes) -> tuple[Encoding, int, int]:
     """Reads the 'fmt ' chunk of RIFF.
 
     Args:
-      fmt: its first 40 bytes, or fewer where it is shorter.
+      fmt: its first 40 bytes, or fewer if it is shorter.
 
     Returns:
       The encoding, the number of channels and the sample rate in Hz.
 
     Raises:
-      WavError: it is cut short, contradicts itself, or declares what is not supported.
+      WavError: it is truncated, contradicts itself, or declares an unsupported format.
     """
     if len(fmt) < 16:
-        raise WavError(f"the 'fmt ' chunk is cut short: {len(fmt)} of 16 bytes")
+        raise WavError(f"the 'fmt ' chunk is truncated: {len(fmt)} of 16 bytes")
     tag, channels, sample_rate, _, block_align, bits = struct.unpack("<HHIIHH", fmt[:16])
     if tag == _TAG_EXTENSIBLE:
         if len(fmt) < 40:
             raise WavError(
-                f"the 'fmt ' chunk is cut short: WAVE_FORMAT_EXTENSIBLE needs 40 bytes, "
+                f"the 'fmt ' chunk is truncated: WAVE_FORMAT_EXTENSIBLE needs 40 bytes, "
                 f"{len(fmt)} are there"
             )
         if fmt[26:40] not in _GUID_TAILS:
@@ -123,7 +126,7 @@ def parse_fmt(fmt: bytes) -> tuple[Encoding, int, int]:
 
 
 def _encoding(tag: int, channels: int, block_align: int, bits: int) -> Encoding:
-    """The encoding of a container; 12 or 20 bits are left-justified in theirs by the standard."""
+    """The encoding of a container; the standard left-justifies 12 or 20 bits in theirs."""
     if tag == _TAG_FLOAT:
         encoding = _FLOAT_ENCODINGS.get(bits)
     else:

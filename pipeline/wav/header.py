@@ -17,11 +17,11 @@ class WavHeader:
     Attributes:
       encoding: how a sample is stored.
       channels: samples in a frame, interleaved.
-      sample_rate: frames a second.
+      sample_rate: in Hz.
       payload_offset: where the first frame begins, in bytes from the beginning of the file.
-      frames: whole frames that are in the file.
-      note: what is wrong with the file although it can be used, such as a payload that is cut
-        off; empty when all is well.
+      frames: whole frames in the file.
+      note: what is wrong with a file that can be used nevertheless, such as a truncated payload;
+        else empty.
     """
 
     encoding: Encoding
@@ -49,23 +49,25 @@ def read_header(read_at: ReadAt, file_size: int) -> WavHeader:
     """
     riff = walk_riff(read_at, file_size)
     if riff.fmt is None:
-        raise WavError("there is no 'fmt ' chunk: the header is damaged or cut short")
+        raise WavError("there is no 'fmt ' chunk: the header is damaged or truncated")
     encoding, channels, sample_rate = parse_fmt(riff.fmt)
     if riff.data is None:
-        raise WavError("there is no 'data' chunk: the file is cut short or holds no samples")
+        raise WavError("there is no 'data' chunk: the file is truncated or holds no samples")
 
     offset, declared = riff.data
     available = max(file_size - offset, 0)
     excess = file_size - 8 - riff.riff_size
     note = ""
+    # Sizes are declared when a recording begins, and corrected, if at all, at its end: trust the
+    # size of the file where the header shows that this did not happen.
     if declared == 0 and 8 + riff.riff_size <= offset and riff.fmt_is_first:
         declared = available
         note = "the recording was not completed: the header gives no sizes"
     elif excess > 0 and excess % 2**32 == 0:
         declared += excess
-        note = "larger than the sizes in its header can say: they are taken modulo 4 GiB"
+        note = "larger than the 32-bit sizes in its header: they are taken modulo 4 GiB"
     elif available < declared != UNKNOWN_SIZE:
-        note = f"cut off: {available} of {declared} bytes of samples are there"
+        note = f"truncated: {available} of {declared} bytes of samples are there"
     frames = min(declared, available) // (channels * encoding.bytes_per_sample)
     if frames == 0:
         raise WavError("it holds no audio (0 frames)")

@@ -1,6 +1,6 @@
-"""The RIFF chunks of a WAV file: walked over until those that matter were seen.
+"""The RIFF chunks of a WAV file, read until the two that matter are found.
 
-A RIFF chunk is four letters, a size in 32 bits and so many bytes; it has nothing to do with the
+A RIFF chunk is a four-letter id, a size in 32 bits and as many bytes; it has nothing to do with the
 chunks that a model is trained on. RF64 (EBU Tech 3306) and BW64 (ITU-R BS.2088) keep sizes beyond
 4 GiB in a RIFF chunk of their own, 'ds64'.
 """
@@ -13,12 +13,12 @@ ReadAt = Callable[[int, int], bytes]
 """(offset, size) -> the bytes there; fewer than `size` only at the end of the file."""
 
 UNKNOWN_SIZE = 0xFFFFFFFF
-"""Written by programs that stream, and by RF64 to point to 'ds64'."""
+"""Declared by programs that stream, and in RF64, where the real size is in 'ds64'."""
 
-_BLOCK_BYTES = 4096  # what one read fetches: enough for the whole header of nearly every file
-_MAX_RIFF_CHUNKS = 1000  # real files have a handful; the cap bounds the work on a hostile one
+_BLOCK_BYTES = 4096  # one read: enough for the whole header of nearly every file
+_MAX_RIFF_CHUNKS = 1000  # real files have a handful; bounds the work on a malicious one
 
-_FOREIGN_BEGINNINGS = (
+_FOREIGN_MAGICS = (
     (b"RIFX", "a big-endian WAV (RIFX)"),
     (b"FFIR", "a big-endian WAV (FFIR)"),
     (b"FORM", "an AIFF file"),
@@ -50,7 +50,7 @@ _KNOWN_IDS = frozenset(
 
 
 class WavError(ValueError):
-    """Why a file is skipped, in words, without its path; never raised beyond the scan."""
+    """Why a file is skipped, without its path; never raised beyond the scan."""
 
 
 class RiffChunks(NamedTuple):
@@ -59,8 +59,8 @@ class RiffChunks(NamedTuple):
     Attributes:
       fmt: the first 40 bytes, or fewer, of what 'fmt ' holds.
       data: where the content of 'data' begins in the file, and its declared size, in bytes.
-      riff_size: bytes that the file declares to hold behind its first 8.
-      fmt_is_first: 'fmt ' comes before 'data', as the standard demands.
+      riff_size: declared bytes of the file after its first 8.
+      fmt_is_first: 'fmt ' comes before 'data', as the standard requires.
     """
 
     fmt: bytes | None
@@ -70,17 +70,17 @@ class RiffChunks(NamedTuple):
 
 
 def walk_riff(read_at: ReadAt, file_size: int) -> RiffChunks:
-    """Walks over RIFF chunks until 'fmt ' and 'data' were seen, in any order, or the file ends.
+    """Walks over RIFF chunks until 'fmt ' and 'data' are found, in any order, or the file ends.
 
     Args:
       read_at: reads bytes of the file; called once for most files.
       file_size: bytes in the file.
 
     Raises:
-      WavError: the file is no RIFF, RF64 or BW64 file of type WAVE, or its samples are too far.
+      WavError: not a RIFF, RF64 or BW64 file of type WAVE, or no samples in _MAX_RIFF_CHUNKS.
     """
     read = _buffered(read_at, file_size)
-    riff_size = _check_beginning(read(0, 24), file_size)
+    riff_size = _check_magic(read(0, 24), file_size)
     fmt: bytes | None = None
     data: tuple[int, int] | None = None
     data_size_64: int | None = None  # of RF64 and BW64
@@ -95,7 +95,7 @@ def walk_riff(read_at: ReadAt, file_size: int) -> RiffChunks:
         if riff_id == b"ds64":
             sizes = read(body, min(size, 16))
             if len(sizes) < 16:
-                raise WavError(f"the 'ds64' chunk is cut short: {len(sizes)} of 16 bytes")
+                raise WavError(f"the 'ds64' chunk is truncated: {len(sizes)} of 16 bytes")
             riff_size, data_size_64 = struct.unpack("<QQ", sizes)
         elif riff_id == b"fmt " and fmt is None:
             fmt = read(body, min(size, 40))
@@ -105,13 +105,13 @@ def walk_riff(read_at: ReadAt, file_size: int) -> RiffChunks:
                 size = data_size_64
             data = body, size
         position = _next_riff_chunk(read, body + size) if size % 2 else body + size
-    raise WavError(f"there are no samples behind its first {_MAX_RIFF_CHUNKS} RIFF chunks")
+    raise WavError(f"there are no samples in its first {_MAX_RIFF_CHUNKS} RIFF chunks")
 
 
 def _buffered(read_at: ReadAt, file_size: int) -> ReadAt:
     """Serves small reads from the last block fetched, so that a header costs one read.
 
-    What lies beyond the end of the file is not asked for: declared sizes lead anywhere.
+    Never reads beyond the end of the file: the sizes in a damaged header may be anything.
     """
     start, block = 0, b""
 
@@ -125,19 +125,19 @@ def _buffered(read_at: ReadAt, file_size: int) -> ReadAt:
     return read
 
 
-def _check_beginning(head: bytes, file_size: int) -> int:
+def _check_magic(head: bytes, file_size: int) -> int:
     """Returns the size that the RIFF header declares."""
     if file_size == 0:
         raise WavError("the file is empty")
-    for beginning, description in _FOREIGN_BEGINNINGS:
-        if head.lstrip().startswith(beginning):
+    for magic, description in _FOREIGN_MAGICS:
+        if head.lstrip().startswith(magic):
             raise WavError(f"it is {description}, not a WAV")
     if not any(head):
         raise WavError("it begins with zeros: the recording or download was never completed")
     if head[:4] not in (b"RIFF", b"RF64", b"BW64"):
         raise WavError(f"it is not a WAV: it begins with {head[:4]!r} in place of b'RIFF'")
     if len(head) < 12:
-        raise WavError(f"the header is cut short: the file has only {file_size} bytes")
+        raise WavError(f"the header is truncated: the file has only {file_size} bytes")
     if head[8:12] != b"WAVE":
         raise WavError(f"it is a RIFF file of type {head[8:12]!r}, not b'WAVE'")
     return int.from_bytes(head[4:8], "little")
@@ -146,7 +146,7 @@ def _check_beginning(head: bytes, file_size: int) -> int:
 def _next_riff_chunk(read: ReadAt, end: int) -> int:
     """Returns where the next RIFF chunk begins, after one of odd size that ends at `end`.
 
-    A pad byte belongs there, but some programs leave it out.
+    A pad byte belongs there, but some programs omit it: a known id shows where the chunk begins.
     """
     peek = read(end, 5)
     padded = peek[1:5] in _KNOWN_IDS or peek[:4] not in _KNOWN_IDS

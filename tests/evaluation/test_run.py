@@ -104,13 +104,13 @@ def test_a_file_that_is_none_is_named(evaluate, folder, caplog):
 
 
 def test_a_file_that_is_used_although_it_is_cut_off_is_named(evaluate, folder, caplog):
-    assert "used, but" not in evaluate(split="all").settings
+    assert "warnings" not in evaluate(split="all").settings
     for number in (3, 7):
         os.truncate(folder / f"{number}.wav", (folder / f"{number}.wav").stat().st_size - 10)
-    told = evaluate(split="all").settings["used, but"]
-    note = "cut off: 80 of 90 bytes of samples are there"
-    assert told == f"2, such as '{folder}/3.wav' ({note})"
-    assert caplog.messages.count(f"used, but        {told}") == 1
+    warning = evaluate(split="all").settings["warnings"]
+    note = "truncated: 80 of 90 bytes of samples are there"
+    assert warning == f"2, such as '{folder}/3.wav' ({note})"
+    assert caplog.messages.count(f"warnings         {warning}") == 1
 
 
 @pytest.mark.parametrize(
@@ -165,9 +165,9 @@ def test_too_many_files_that_vanish_are_an_error(without, numbers, fields, messa
         without(*numbers, **fields)
 
 
-def test_a_folder_for_the_report_that_cannot_be_made_is_told_before_the_work(evaluate, tmp_path):
+def test_a_folder_for_the_report_that_cannot_be_made_is_warning_before_the_work(evaluate, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"--report_dir=.*file/report cannot be made"):
+    with pytest.raises(OSError, match=r"--report_dir=.*file/report cannot be created"):
         evaluate(report_dir=os.fspath(tmp_path / "file" / "report"))
 
 

@@ -63,7 +63,7 @@ def test_the_seed_alone_decides():
     bits, samples = _files(50)
     whole = bootstrap(bits, samples, seed=3)
     assert whole != bootstrap(bits, samples, seed=4)
-    two_draws_at_a_time = bootstrap(bits, samples, seed=3, indices_at_once=120)
+    two_draws_at_a_time = bootstrap(bits, samples, seed=3, max_indices=120)
     assert two_draws_at_a_time == pytest.approx(whole, rel=0.01)
     assert bootstrap(bits, samples, seed=3) == whole
 

@@ -9,20 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from models.build import build_model
+from models.autoregressive import AutoregressiveModel
 from models.config import DEPTHS, ModelConfig, TransformerConfig
 from models.distributions.logistic_mixture import mixture_log_prob
-from models.interface import Model, Params
+from models.interface import Params
 
 LENGTH = 10
 
 
 @functools.cache
-def small_model(depth: int, platform: str = "cpu", **fields: Any) -> tuple[Model, Params]:
+def small_model(
+    depth: int, platform: str = "cpu", **fields: Any
+) -> tuple[AutoregressiveModel, Params]:
     """Returns a model and parameters far enough from their start that everything matters."""
     small: dict[str, Any] = {"embedding_dim": 12, "num_layers": 1, "num_heads": 4}
     config = ModelConfig(depth=depth, network=TransformerConfig(**{**small, **fields}))
-    model = build_model(config, platform=platform)
+    model = AutoregressiveModel(config, platform=platform)
     leaves, tree = jax.tree.flatten(model.init(jax.random.key(0)))
     keys = jax.random.split(jax.random.key(1), len(leaves))
     noisy = [x + 0.1 * jax.random.normal(key, x.shape) for x, key in zip(leaves, keys, strict=True)]
@@ -47,7 +49,7 @@ def signals(depth: int) -> dict[str, np.ndarray]:
 
 
 @functools.cache
-def log_likelihood(model: Model) -> Callable[[Params, np.ndarray], jax.Array]:
+def log_likelihood(model: AutoregressiveModel) -> Callable[[Params, np.ndarray], jax.Array]:
     return jax.jit(lambda params, samples: model.log_likelihood(params, {"samples": samples}))
 
 
@@ -65,7 +67,7 @@ def log_probs(model: Any) -> Callable[[Params, np.ndarray], jax.Array]:
 
 
 @functools.cache
-def gradients(model: Model) -> Callable[[Params, np.ndarray], Params]:
+def gradients(model: AutoregressiveModel) -> Callable[[Params, np.ndarray], Params]:
     def total(params: Params, samples: np.ndarray) -> jax.Array:
         return model.log_likelihood(params, {"samples": samples}).sum()
 
@@ -143,7 +145,8 @@ def test_gradients_are_finite_on_any_signal(depth: int, kind: str) -> None:
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_silence_is_cheap_and_noise_not_dear_before_training(depth: int) -> None:
-    model = build_model(ModelConfig(depth=depth, network=TransformerConfig(num_layers=1)))
+    config = ModelConfig(depth=depth, network=TransformerConfig(num_layers=1))
+    model = AutoregressiveModel(config, platform="cpu")
     params = model.init(jax.random.key(0))
     bits = {
         kind: -log_likelihood(model)(params, np.tile(x, 20))[:, 1:].mean() / np.log(2)

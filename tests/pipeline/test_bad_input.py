@@ -147,11 +147,11 @@ USED = {
     "20 bits in 24": (*wide(20, Encoding.S24), ""),
     "20 bits in 32": (*wide_extensible(20), ""),
     "24 bits in 32": (*wide_extensible(24), ""),
-    "data shorter than declared": (plain()[:-11], FRAMES[:-6], "cut off: 69 of 80 bytes"),
+    "data shorter than declared": (plain()[:-11], FRAMES[:-6], "truncated: 69 of 80 bytes"),
     "data longer than declared": (plain() + b"not samples", FRAMES, ""),
     "size 0": (plain(0, 0), FRAMES, "the recording was not completed"),
     "size 0xFFFFFFFF": (plain(0xFFFFFFFF, 0xFFFFFFFF), FRAMES, ""),
-    "size 0x7FFFFFFF": (plain(0x7FFFFFFF, 0x7FFFFFFF), FRAMES, "cut off: 80 of 2147483647"),
+    "size 0x7FFFFFFF": (plain(0x7FFFFFFF, 0x7FFFFFFF), FRAMES, "truncated: 80 of 2147483647"),
     "odd size": (plain(data=79), FRAMES[:-1], ""),
     "RIFF size too small": (plain(riff=1), FRAMES, ""),
 }
@@ -188,7 +188,7 @@ SKIPPED = {
     ),
     "RF64, ds64 cut": (
         wav_bytes([(b"ds64", bytes(8)), FMT, DATA]).replace(b"RIFF", b"RF64"),
-        "the 'ds64' chunk is cut short: 8 of 16 bytes",
+        "the 'ds64' chunk is truncated: 8 of 16 bytes",
     ),
     "NaN": (
         wav_bytes(

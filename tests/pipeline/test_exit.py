@@ -10,19 +10,17 @@ from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 
 PROGRAM = """
-import sys, time
-from pipeline.reading import read_chunks as read
+import os, sys, time
 from pipeline.reading.chunks import Chunks
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import iterate, make_dataset
 
-read_ranges = read.read_ranges
-def slowly(*arguments, **keywords):
-    result = read_ranges(*arguments, **keywords)
-    time.sleep(0.05)  # So that the program's end finds a thread in here.
-    return result
-read.read_ranges = slowly
+preadv = os.preadv
+def slow_preadv(*arguments):
+    time.sleep(0.05)  # So that the program ends while a thread of the graph is in Python.
+    return preadv(*arguments)
+os.preadv = slow_preadv
 catalogue = build_catalogue([sys.argv[1]])
 chunks = Chunks(catalogue=catalogue, config=PipelineConfig(chunk_size=64, batch_size=2))
 iterator = iterate(make_dataset(chunks))  # Lives until the interpreter is taken down.

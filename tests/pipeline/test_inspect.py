@@ -36,8 +36,8 @@ def test_files(folder):
     assert rows["sample rates"] == "8,000 Hz (2), 44,100 Hz (2)"
     assert rows["channels"] == "3 channels (2), mono (1), stereo (1)"
     assert rows["encodings"] == "16-bit (2), 32-bit float (2)"
-    assert rows["used, but"].startswith("1, such as ")
-    assert "d.wav' (cut off: 528200 of 529200 bytes of samples are there)" in rows["used, but"]
+    assert rows["warnings"].startswith("1, such as ")
+    assert "d.wav' (truncated: 528200 of 529200 bytes of samples are there)" in rows["warnings"]
     assert rows["skipped"].startswith("1: ")
     assert "e.wav' (the file is empty)" in rows["skipped"]
 
@@ -49,7 +49,7 @@ def test_files_that_are_all_alike_and_well(tmp_path):
     assert rows["channels"] == "all stereo"
     assert rows["encodings"] == "all 8-bit unsigned"
     assert rows["skipped"] == "none"
-    assert "used, but" not in rows
+    assert "warnings" not in rows
 
 
 def test_chunks(tmp_path):

@@ -1,4 +1,4 @@
-"""What each codec is given, and that nothing it cannot take is lost without a word."""
+"""Which samples each codec encodes, and that every file it cannot encode is reported."""
 
 import dataclasses
 import os
@@ -59,7 +59,7 @@ def config(**changes) -> PipelineConfig:
     return PipelineConfig(**{"chunk_size": 256, "batch_size": 3, **changes})
 
 
-def test_a_file_is_given_its_own_samples(folder):
+def test_native_samples_are_encoded(folder):
     spy = Spy()
     (score,) = score_files(build_catalogue([str(folder)]), [spy])
     given = {(pcm.sample_rate, pcm.channels): (pcm, samples) for pcm, samples in spy.given}
@@ -80,7 +80,7 @@ def test_a_file_is_given_its_own_samples(folder):
 
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("downmix", [False, True])
-def test_a_file_is_given_the_models_samples(folder, depth, downmix):
+def test_the_models_samples_are_encoded(folder, depth, downmix):
     spy = Spy()
     catalogue = build_catalogue([str(folder)]).select([0])
     (score,) = score_files(catalogue, [spy], config(depth=depth, downmix=downmix))
@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_read_any_more_is_named(folder, chunked):
     for score in scores:
         assert np.isnan(score.bits).tolist() == [False, True, False]
         assert score.remark.startswith("1 of 3 files: ")
-        assert "b.wav' cannot be read any more: No such file" in score.remark
+        assert "b.wav' can no longer be read: No such file" in score.remark
         assert score.samples.tolist() == [5000, 999, 20]
 
 
@@ -202,7 +202,7 @@ def test_programs_are_left_out_of_chunks(folder):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_threads_do_not_matter_and_progress_is_told(folder, chunked):
+def test_threads_do_not_matter_and_progress_is_reported(folder, chunked):
     catalogue = build_catalogue([str(folder)])
     codecs = [Flac(level=5), GZIP]
     seen = []

@@ -59,9 +59,12 @@ def test_it_gets_its_arguments(install):
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        (f"{ENCODE}; echo one; echo 'two\rbad WAV'; exit 3", "fake ended with code 3: 'bad WAV'"),
-        (f"{ENCODE}; echo >&2 oh; kill -SEGV $$", "fake ended with code -11: 'oh'"),
-        ("exit 1", "fake ended with code 1: ''"),
+        (
+            f"{ENCODE}; echo 1; echo '2\rbad WAV'; exit 3",
+            "fake exited with status 3: 'bad WAV'",
+        ),
+        (f"{ENCODE}; echo >&2 oh; kill -SEGV $$", "fake exited with status -11: 'oh'"),
+        ("exit 1", "fake exited with status 1: ''"),
         ("true", "fake reported no error, but wrote nothing"),
         ("touch out.fake", "fake reported no error, but wrote nothing"),
     ],
@@ -74,7 +77,7 @@ def test_a_failure_says_why(install, script, reason):
 
 def test_a_program_that_hangs_is_ended(install):
     program = install("fake", "echo $$ > ../pid; exec sleep 60")
-    with pytest.raises(CodecError, match=r"fake was ended: it took longer than"):
+    with pytest.raises(CodecError, match=r"fake was killed: it took longer than"):
         dataclasses.replace(program, timeout=0.3).encode(*stream(SAMPLES, 16))
     pid_file = os.path.join(os.environ["TMPDIR"], "pid")
     with open(pid_file) as file:

@@ -144,7 +144,7 @@ def _part(part, name):
 CELLS = {
     "bits per sample": _part("cost", "bits_per_sample"),
     "of raw": _part("cost", "ratio"),
-    "model less codec": _part("against_model", "difference"),
+    "model minus codec": _part("against_model", "difference"),
     "with container": _part("cost", "with_container"),
     "chunk alone": _part("chunked", "bits_per_sample"),
     "native": _part("native", "bits_per_sample"),
@@ -190,7 +190,7 @@ def test_files_where_the_model_is_best_and_worst(case, count, written):
     model = next(coder for coder in content["coders"] if coder["kind"] == "model")
     shown = []
     for header, *rows in tables:
-        assert header == ["", "samples", "model", "FLAC -8", "model less codec"]
+        assert header == ["", "samples", "model", "FLAC -8", "model minus codec"]
         for name, *cells in rows:
             i = content["names"].index(name)
             expected = [content["samples"], model["cost"]["per_file"]]
@@ -227,7 +227,7 @@ def test_the_parts_a_reader_looks_for(written):
     assert page.terms["codec FLAC -8"] == "made up 1.0"
     assert page.terms["time for the model"] == "83 s"
     assert "FLAC -5: it is not on the PATH" in "".join(page.texts)
-    assert '<span class="name">FLAC -8</span> could take 12 of the files' in text
+    assert '<span class="name">FLAC -8</span> could encode 12 of the files' in text
     assert "upper byte" not in text
     assert content["settings"] == CASES["usual"].settings
 

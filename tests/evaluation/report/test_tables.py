@@ -67,7 +67,7 @@ def test_what_is_to_be_known_of_single_codecs():
     table = format_table(summarize(dataclasses.replace(found, codecs=(partial, lost))))
     kept = np.delete(np.arange(13), [2, 5])
     rate = found.model_bits[kept].sum() / found.samples[kept].sum()
-    assert f"‡ FLAC -5 could take 11 of 13 files; on these the model needs {rate:.3f}." in table
+    assert f"‡ FLAC -5 could encode 11 of 13 files; on these the model needs {rate:.3f}." in table
     assert "WavPack -hh -x: not on the\\x1b[31m PATH" in table
 
 

@@ -10,7 +10,7 @@ from evaluation.report.verdict import verdict
 from tests.evaluation.report.made_up import evaluation, without
 
 
-def _said(found):
+def _verdict(found):
     return verdict(summarize(found))
 
 
@@ -23,48 +23,48 @@ def _with(found, name, rate_more, files=None):
 
 def test_the_model_wins():
     found = evaluation(13, codecs=("FLAC -8",))
-    said = _said(_with(found, "FLAC -8", 0.1 * found.bits_per_sample))
+    text = _verdict(_with(found, "FLAC -8", 0.1 * found.bits_per_sample))
     rate = found.bits_per_sample
-    assert said.startswith(f"On 13 files of held-out audio the model needs {rate:.3f} bits per ")
-    assert f": 9.1% fewer than FLAC -8's {1.1 * rate:.3f}." in said
-    assert "(95% interval over files " in said
+    assert text.startswith(f"On 13 files of held-out audio the model needs {rate:.3f} bits per ")
+    assert f": 9.1% fewer than FLAC -8's {1.1 * rate:.3f}." in text
+    assert "(95% interval over files " in text
 
 
 def test_the_model_loses():
     found = evaluation(13, codecs=("FLAC -8",))
-    said = _said(_with(found, "FLAC -8", -0.5 * found.bits_per_sample))
-    assert f": 100% more than FLAC -8's {0.5 * found.bits_per_sample:.3f}." in said
-    assert "clear" not in said
+    text = _verdict(_with(found, "FLAC -8", -0.5 * found.bits_per_sample))
+    assert f": 100% more than FLAC -8's {0.5 * found.bits_per_sample:.3f}." in text
+    assert "clear" not in text
 
 
 def test_a_tie_within_the_interval():
     found = evaluation(12, codecs=("FLAC -8",))
-    said = _said(_with(found, "FLAC -8", np.tile([0.5, -0.5], 6)))
-    assert "which is no clear difference: its interval, \N{MINUS SIGN}0." in said
-    assert " to +0." in said and said.endswith(", includes zero.")
+    text = _verdict(_with(found, "FLAC -8", np.tile([0.5, -0.5], 6)))
+    assert "which is no clear difference: its interval, \N{MINUS SIGN}0." in text
+    assert " to +0." in text and text.endswith(", includes zero.")
 
 
 def test_exactly_as_many():
-    assert ": as many as FLAC -8's " in _said(_with(evaluation(3), "FLAC -8", 0.0))
+    assert ": as many as FLAC -8's " in _verdict(_with(evaluation(3), "FLAC -8", 0.0))
 
 
 def test_one_file():
-    said = _said(_with(evaluation(1), "FLAC -8", 1.0))
-    assert said.startswith("On one file of held-out audio ")
-    assert "interval" not in said and said.endswith(" One file says little about others.")
+    text = _verdict(_with(evaluation(1), "FLAC -8", 1.0))
+    assert text.startswith("On one file of held-out audio ")
+    assert "interval" not in text and text.endswith(" One file is not representative of others.")
 
 
 def test_a_codec_that_cannot_take_all_files():
     found = _with(evaluation(4), "FLAC -8", 1.0, files=[0])
     rate = found.model_bits[1:].sum() / found.samples[1:].sum()
-    said = _said(found)
-    assert f"FLAC -8 could take 3 of the files; on these the model needs {rate:.3f}, " in said
-    assert f" fewer than FLAC -8's {rate + 1:.3f}." in said
+    text = _verdict(found)
+    assert f"FLAC -8 could encode 3 of the files; on these the model needs {rate:.3f}, " in text
+    assert f" fewer than FLAC -8's {rate + 1:.3f}." in text
 
 
 def test_no_codec():
-    said = _said(evaluation(3, codecs=()))
-    assert said.endswith(" of the 8 bits of a raw sample. No other codec was measured.")
+    text = _verdict(evaluation(3, codecs=()))
+    assert text.endswith(" of the 8 bits of a raw sample. No other codec was measured.")
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_no_codec():
     ],
 )
 def test_flac_is_what_people_know(codecs, held_against):
-    assert f" than {held_against}'s " in _said(evaluation(20, codecs=codecs))
+    assert f" than {held_against}'s " in _verdict(evaluation(20, codecs=codecs))
 
 
 def test_the_best_codec_is_named_where_it_is_another():
-    said = _said(evaluation(20, codecs=("FLAC -8", "OptimFROG")))
-    assert " The best of the codecs, OptimFROG, needs " in said
-    assert "best" not in _said(evaluation(20, codecs=("FLAC -8", "xz -9")))
+    text = _verdict(evaluation(20, codecs=("FLAC -8", "OptimFROG")))
+    assert " The best of the codecs, OptimFROG, needs " in text
+    assert "best" not in _verdict(evaluation(20, codecs=("FLAC -8", "xz -9")))
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_the_best_codec_is_named_where_it_is_another():
     [("valid", "held-out audio"), ("train", "the audio it was trained on"), ("all", "audio")],
 )
 def test_it_says_what_audio(split, audio):
-    said = _said(evaluation(3, settings={"split": split}))
-    assert said.startswith(f"On 3 files of {audio} the model needs ")
+    text = _verdict(evaluation(3, settings={"split": split}))
+    assert text.startswith(f"On 3 files of {audio} the model needs ")
 
 
 def test_nothing_to_evaluate():
     nothing = evaluation(2, samples=np.zeros(2, np.int64), model_bits=np.zeros(2), codecs=())
-    assert _said(nothing) == "There was no audio to evaluate the model on."
+    assert _verdict(nothing) == "There was no audio to evaluate the model on."

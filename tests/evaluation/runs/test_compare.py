@@ -36,7 +36,7 @@ def test_settings_that_differ(two_runs):
         "learning_rate": ("8", "9"),
     }
     # The whole split is validated, so batches do not matter.
-    assert comparison.of_other_samples == ("demo",)
+    assert comparison.validation_settings == ("demo",)
 
 
 def test_batches_matter_where_a_part_of_the_split_is_validated(tmp_path):
@@ -44,13 +44,13 @@ def test_batches_matter_where_a_part_of_the_split_is_validated(tmp_path):
         write_run(tmp_path / size, flags=f"--eval_steps=5\n--batch_size={size}\n")
         for size in ("8", "16")
     ]
-    assert compare(runs).of_other_samples == ("batch_size",)
+    assert compare(runs).validation_settings == ("batch_size",)
 
 
 def test_the_table(two_runs):
     text = format_comparison(compare(two_runs))
     lines = text.splitlines()
-    header = "run steps time train valid best FLAC -8 to FLAC model"
+    header = "run steps time train valid best FLAC -8 vs FLAC model"
     assert " ".join(lines[0].split()) == header
     minus, dash = "\N{MINUS SIGN}", "\N{EN DASH}"
     figures = ["200", "1:02:06", "2.0000", "2.2500", "2.2500", "2.5000", f"{minus}10.0%", dash]
@@ -74,7 +74,7 @@ def test_one_run_is_fine(two_runs):
 
 
 def test_runs_that_are_alike(two_runs):
-    assert "all settings are alike" in format_comparison(compare([two_runs[0], two_runs[0]]))
+    assert "all settings are equal" in format_comparison(compare([two_runs[0], two_runs[0]]))
 
 
 def test_many_runs_with_long_names_fit_the_console(tmp_path):
@@ -107,7 +107,7 @@ def test_what_is_no_run_is_named_and_the_others_are_compared(two_runs, tmp_path,
     assert [run.name for run in comparison.runs] == [str(run) for run in two_runs]
     assert comparison.settings == compare(two_runs).settings
     assert [text.split(":")[:2] for text in caplog.messages] == [
-        ["left out", f" {path}"] for path in none
+        ["skipped", f" {path}"] for path in none
     ]
     caplog.clear()
     with pytest.raises(DataError, match=r"missing: no such folder.*; .*: no \.flags file in it"):

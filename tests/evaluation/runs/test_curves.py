@@ -65,7 +65,7 @@ def test_closing_draws_what_is_new(drawn, clock):
 
 
 def test_a_long_run_is_thinned_evenly(drawn, clock):
-    writer = _writer(drawn, clock, most_points=64)
+    writer = _writer(drawn, clock, max_points=64)
     for step in range(1, 10_001):
         writer.write(step, {TRAIN: float(step)})
     writer.close()

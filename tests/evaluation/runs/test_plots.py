@@ -10,11 +10,11 @@ from PIL import Image
 
 from evaluation.runs.metrics_log import Curve, make_curve
 from evaluation.runs.plots import (
-    apart,
     bits_limits,
     comparison_figure,
     curves_figure,
     save_png,
+    spread_apart,
     time_unit,
 )
 from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run
@@ -58,7 +58,7 @@ def test_bits_per_sample_and_what_they_are_held_against():
         assert lines["training"].get_xdata().tolist() == [1, 2, 3]
         flac = lines["FLAC -8: 2.600"]
         assert set(flac.get_ydata()) == {2.6}
-        order0 = lines["order-0 entropy: 6.000, above the picture"]
+        order0 = lines["order-0 entropy: 6.000, above the plot"]
         styles = [line.get_linestyle() for line in (lines["validation"], flac, order0)]
         assert len(set(styles)) == 3
         assert lines["validation"].get_linewidth() > lines["training"].get_linewidth()
@@ -162,8 +162,8 @@ def test_labels_of_levels_do_not_overlap():
         ([0.0, 1.0, 2.5], [-0.833, 1.167, 3.167]),
     ],
 )
-def test_places_are_kept_apart(places, expected):
-    assert apart(places, 2.0) == pytest.approx(expected, abs=1e-3)
+def test_labels_are_spread_apart(places, expected):
+    assert spread_apart(places, 2.0) == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_run_without_validation_shows_its_training():

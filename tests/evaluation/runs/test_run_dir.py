@@ -60,7 +60,7 @@ def test_of_several_runs_in_a_folder_one_is_named(tmp_path):
     with pytest.raises(DataError, match=r"several runs; expected one of .*/one, .*/two$"):
         read_run(str(folder))
     write_model(folder, "two", {TRAIN: 9.0})
-    with pytest.raises(DataError, match=r"two\.npz: none of the metrics.*jsonl beside it"):
+    with pytest.raises(DataError, match=r"two\.npz: none of the metrics.*jsonl in its folder"):
         read_run(str(folder / "two"))
     (folder / "two.npz").unlink()
     with pytest.raises(FileNotFoundError, match=r"two\.npz: no such file; where a folder holds"):

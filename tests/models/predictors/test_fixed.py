@@ -15,7 +15,7 @@ def test_windows_hold_the_samples_before_each_position() -> None:
     for t in (WINDOW + 1, 39):
         nearest_first = samples.astype(np.float32)[:, t - WINDOW - 1 : t][:, ::-1]
         np.testing.assert_array_equal(features.amplitudes[:, t], nearest_first[:, :-1])
-        np.testing.assert_array_equal(features.steps[:, t], -np.diff(nearest_first))
+        np.testing.assert_array_equal(features.differences[:, t], -np.diff(nearest_first))
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2])
@@ -50,4 +50,4 @@ def test_the_beginning_knows_nothing() -> None:
 def test_the_second_position_sees_no_jump_from_silence() -> None:
     features = extract_features(jnp.array([[72, -125]], jnp.int8), CONFIG)
     np.testing.assert_array_equal(features.predictions[0, 1], [0, 72, 72, 72])
-    np.testing.assert_array_equal(features.steps[0, 1], 0)
+    np.testing.assert_array_equal(features.differences[0, 1], 0)

@@ -145,12 +145,12 @@ def test_unusable_files_are_skipped_with_their_reason(tmp_path):
     )
 
 
-def test_cut_off_files_are_used_and_noted(tmp_path):
+def test_truncated_files_are_used_and_noted(tmp_path):
     path = put(tmp_path / "a.wav")
     os.truncate(path, 60)
     catalogue = build_catalogue([str(tmp_path)])
     assert catalogue.frames.tolist() == [4]
-    assert catalogue.notes == ("cut off: 16 of 40 bytes of samples are there",)
+    assert catalogue.notes == ("truncated: 16 of 40 bytes of samples are there",)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -211,7 +211,7 @@ def test_files_that_vanish_during_the_scan_are_skipped(tmp_path):
     path = put(tmp_path / "b.wav")
     found = list(find_files(str(tmp_path), ".wav", set()))
     os.unlink(path)
-    catalogue = Catalogue.of_usable(scan_files(found))
+    catalogue = Catalogue.from_table(scan_files(found))
     assert catalogue.names == ("a.wav",)
     assert catalogue.skipped == (Skipped(path, "No such file or directory"),)
 
@@ -341,7 +341,7 @@ def test_remote_folders():
         assert catalogue.names == ("b.wav",)
         assert catalogue.frames.tolist() == [10]
         assert catalogue.skipped == (
-            Skipped(f"{root}/sub/a.WAV", "the header is cut short: the file has only 4 bytes"),
+            Skipped(f"{root}/sub/a.WAV", "the header is truncated: the file has only 4 bytes"),
         )
     falsify(cache)
     assert build_catalogue([root], cache_path=cache).frames.tolist() == [7]

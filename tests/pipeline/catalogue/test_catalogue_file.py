@@ -21,7 +21,7 @@ CONFIG = PipelineConfig(chunk_size=16, batch_size=4)
 
 @pytest.fixture
 def folder(tmp_path):
-    """Twenty files, one that is cut off, one that is broken."""
+    """Twenty files, one that is truncated, one that is broken."""
     folder = tmp_path / "audio"
     folder.mkdir()
     for number in range(20):
@@ -97,7 +97,7 @@ def damage(path):
     [
         (lambda path: path.write_bytes(b"PK\x03\x04" * 100), "not a file of columns"),
         (lambda path: path.write_bytes(b""), "not a file of columns"),
-        (lambda path: os.truncate(path, path.stat().st_size - 100), "is cut off"),
+        (lambda path: os.truncate(path, path.stat().st_size - 100), "is truncated"),
         (damage, "its column split hashes of seed 42 is damaged"),
     ],
 )

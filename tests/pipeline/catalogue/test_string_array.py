@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.catalogue.column_file import smallest
+from pipeline.catalogue.column_file import downcast
 from pipeline.catalogue.string_array import StringArray, join
 
 ANY_BYTES = st.binary(max_size=9).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
@@ -55,6 +55,6 @@ def test_empty_strings_take_a_byte_each():
     ],
 )
 def test_the_smallest_type(column, dtype):
-    small = smallest(np.array(column, np.int64))
+    small = downcast(np.array(column, np.int64))
     assert small.dtype == dtype
     assert small.tolist() == column

@@ -15,7 +15,7 @@ class Service:
     """Delivers steps from a list, each of which it names; None is a moment without any."""
 
     def __init__(self, *lives):
-        self.lives, self.connected_at, self.read_here = list(lives), [], []
+        self.lives, self.connected_at, self.read_locally = list(lives), [], []
         self.max_held = 0
 
     def connect(self, step):
@@ -24,18 +24,18 @@ class Service:
 
     def here(self, first):
         for step in itertools.count(first):
-            self.read_here.append(step)
+            self.read_locally.append(step)
             yield {"here": step}
 
-    def batches(self, count, first=0, max_held=1000, max_late=10, connect_after=1e9, **options):
+    def batches(self, count, first=0, max_held=1000, max_lag=10, connect_after=1e9, **options):
         """Takes that many batches, which must be in order."""
         stream = ReorderBuffer(
             self.connect,
             self.here,
             first,
             max_held=max_held,
-            max_late=max_late,
-            patience=0.01,
+            max_lag=max_lag,
+            timeout_s=0.01,
             seconds_between_connections=connect_after,
             **options,
         )
@@ -78,61 +78,61 @@ def test_any_delivery_becomes_the_sequence(steps, first, max_held):
     assert service.max_held <= max_held
 
 
-def test_nothing_is_read_here_that_comes(log):
+def test_nothing_is_read_locally_that_arrives(log):
     service = Service([2, 0, 1, 5, 5, 4, 3, 0, 7, 6])
     service.batches(8)
-    assert service.read_here == []
+    assert service.read_locally == []
     assert log.messages == []
 
 
-def test_what_is_lost_is_read_here_after_one_wait(log):
+def test_what_is_lost_is_read_locally_after_one_timeout(log):
     service = Service([0, 1, 4, 5, 7, 8, None])  # 2, 3 and 6 are lost.
     service.batches(9)
-    assert service.read_here == [2, 3, 6]
+    assert service.read_locally == [2, 3, 6]
     assert [message.split(": ", 1)[1] for message in log.messages] == [
-        "batch 2 is read here, and so are the next until the service has them: it has not come, "
-        "but 4 batches behind it; has a worker ended?",
-        "has batch 4; 2 were read here",
-        "batch 6 is read here, and so are the next until the service has them: it has not come, "
-        "but 2 batches behind it; has a worker ended?",
-        "has batch 7; 1 were read here",
+        "reading batch 2 and those after it locally, until the service delivers them: batch "
+        "missing, 4 later ones received; has a worker died?",
+        "delivered batch 4 again, after 2 batches that were read locally",
+        "reading batch 6 and those after it locally, until the service delivers them: batch "
+        "missing, 2 later ones received; has a worker died?",
+        "delivered batch 7 again, after 1 batches that were read locally",
     ]
 
 
 def test_a_service_without_workers(log):
     service = Service([None] * 5 + [0, 3, 4, 5, 6, 7, 8])
     service.batches(9)
-    assert service.read_here[:4] == [0, 1, 2, 3]
-    assert "none has come for 0 s; do its dispatcher and workers run?" in log.messages[0]
-    assert len(service.read_here) < 9
+    assert service.read_locally[:4] == [0, 1, 2, 3]
+    assert "no batch for 0 s; are its dispatcher and workers running?" in log.messages[0]
+    assert len(service.read_locally) < 9
     assert len(log.messages) == 2
 
 
-def test_a_service_that_fails_is_asked_anew(log):
+def test_a_service_that_fails_is_reconnected(log):
     service = Service([0, 1, ConnectionError("went\naway")], [4, 5, 6, 7])
     service.batches(8, connect_after=0)
     assert service.connected_at == [0, 2]
-    assert service.read_here == [2, 3]
-    assert "it failed: went away" in log.messages[0]
+    assert service.read_locally == [2, 3]
+    assert "the connection failed: went away" in log.messages[0]
 
 
-def test_a_service_that_fails_is_not_asked_at_once():
+def test_a_service_that_fails_is_not_reconnected_at_once():
     service = Service([2, 3, ConnectionError()], [0, 1, 2])
     service.batches(8)
-    assert service.read_here == [0, 1, 4, 5, 6, 7]
+    assert service.read_locally == [0, 1, 4, 5, 6, 7]
     assert service.connected_at == [0]
 
 
-def test_a_service_that_is_far_behind_is_asked_anew():
+def test_a_service_that_is_far_behind_is_reconnected():
     service = Service([None] * 30 + [0, 1, 2, None], range(33, 40))
-    service.batches(40, max_late=20, connect_after=0)
+    service.batches(40, max_lag=20, connect_after=0)
     assert service.connected_at == [0, 30]
-    assert service.read_here[-1] < 34
+    assert service.read_locally[-1] < 34
 
 
 def test_a_service_a_little_behind_catches_up():
     service = Service([None] * 10 + list(range(40)))
-    service.batches(40, max_late=20, connect_after=0)
+    service.batches(40, max_lag=20, connect_after=0)
     assert service.connected_at == [0]
 
 
@@ -142,7 +142,7 @@ def test_another_version_is_named(log):
     assert "a worker runs another version of wavestream" in log.messages[0]
 
 
-def test_only_what_was_read_there_is_told():
-    told = []
-    Service([1, 3, None]).batches(4, on_received=lambda step, batch: told.append((step, batch)))
-    assert told == [(1, {"there": 1}), (3, {"there": 3})]
+def test_only_batches_of_the_service_are_reported():
+    received = []
+    Service([1, 3, None]).batches(4, on_received=lambda step, batch: received.append((step, batch)))
+    assert received == [(1, {"there": 1}), (3, {"there": 3})]

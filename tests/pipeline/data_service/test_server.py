@@ -56,7 +56,7 @@ def make_chunks(folder, **changes):
 
 
 def assert_same(there, chunks, count, **options):
-    """Takes `count` batches and compares them, byte for byte, with those that are read here."""
+    """Takes `count` batches and compares them, byte for byte, with those that are read locally."""
     here = iterate(make_dataset(chunks, **options))
     taken = 0
     for one, other in zip(itertools.islice(there, count), here, strict=False):
@@ -72,7 +72,7 @@ def assert_same(there, chunks, count, **options):
     "changes",
     [{}, {"depth": 16, "downmix": False, "stereo_blocking_n": 5, "seed": 7}],
 )
-def test_the_batches_are_those_that_are_read_here(service, stereo, caplog, changes):
+def test_the_batches_are_those_that_are_read_locally(service, stereo, caplog, changes):
     chunks = make_chunks(stereo, **changes)
     there = distributed_batches(chunks, service=service)
     assert_same(there, chunks, count=3 * len(chunks) // B)
@@ -104,7 +104,7 @@ def test_a_host_reads_its_rows_for_its_devices(service, stereo):
     assert_same(there, chunks, 30, **options)
 
 
-def test_a_file_that_a_worker_cannot_read_is_told(service, tmp_path):
+def test_a_file_that_a_worker_cannot_read_is_reported(service, tmp_path):
     for number in range(7):
         frames = random_frames(Encoding.S16, 200, 1, number)
         write_wav(tmp_path / f"{number}.wav", frames, Encoding.S16)
@@ -127,7 +127,7 @@ def test_a_worker_of_another_version(stereo, caplog):
     worker = servers.WorkerServer(servers.WorkerConfig(dispatcher_address=address))
     assert worker  # It knows no function by the name that the graph asks for.
     chunks = make_chunks(stereo)
-    there = distributed_batches(chunks, service=dispatcher.target, patience=20)
+    there = distributed_batches(chunks, service=dispatcher.target, timeout_s=20)
     assert_same(there, chunks, 10)
     assert "a worker runs another version of wavestream" in caplog.messages[0]
 
@@ -143,7 +143,7 @@ def test_more_files_than_a_graph_holds(stereo):
 def test_workers_are_killed_one_after_the_other(stereo, caplog):
     chunks = make_chunks(stereo)
     with servers(num_workers=2) as (address, workers, dispatcher):
-        there = distributed_batches(chunks, service=address, patience=2)
+        there = distributed_batches(chunks, service=address, timeout_s=2)
         here = iterate(make_dataset(chunks))
 
         def take(until, most=50_000):
@@ -158,10 +158,10 @@ def test_workers_are_killed_one_after_the_other(stereo, caplog):
         both_read = time.monotonic() + 8
         take(lambda: time.monotonic() > both_read, most=10**6)
         end(workers[0])  # Windows that it was given are lost, the others go on.
-        take(lambda: any("; has a worker ended?" in text for text in caplog.messages))
-        take(lambda: "were read here" in caplog.messages[-1])
+        take(lambda: any("; has a worker died?" in text for text in caplog.messages))
+        take(lambda: "were read locally" in caplog.messages[-1])
         end(workers[1])
-        take(lambda: "is read here" in caplog.messages[-1])
+        take(lambda: "those after it locally" in caplog.messages[-1])
         end(dispatcher)
         for _ in range(20):
             take(lambda: True)
@@ -176,7 +176,7 @@ from pipeline.data_service.client import distributed_batches
 
 config = PipelineConfig(chunk_size=16, batch_size=8, shuffle_window=8)
 chunks = Chunks(catalogue=build_catalogue([sys.argv[1]]), config=config)
-batches = distributed_batches(chunks, service=sys.argv[2], patience=float(sys.argv[3]))
+batches = distributed_batches(chunks, service=sys.argv[2], timeout_s=float(sys.argv[3]))
 for _ in range(3):
     next(batches)
 """
@@ -185,9 +185,9 @@ for _ in range(3):
 @pytest.mark.parametrize("alive", [True, False])
 def test_a_program_ends_although_it_waits_for_the_service(service, stereo, alive):
     idle = tf.data.experimental.service.DispatchServer()  # Without workers.
-    address, patience = (service, "20") if alive else (idle.target, "0.5")
-    command = [sys.executable, "-c", PROGRAM, str(stereo), address, patience]
+    address, timeout_s = (service, "20") if alive else (idle.target, "0.5")
+    command = [sys.executable, "-c", PROGRAM, str(stereo), address, timeout_s]
     done = subprocess.run(command, cwd=ROOT, timeout=60, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert ("do its dispatcher and workers run?" in done.stderr) != alive
+    assert ("are its dispatcher and workers running?" in done.stderr) != alive

@@ -18,7 +18,9 @@ def path(tmp_path):
     return str(path)
 
 
-def read(path, begins, lengths, rooms, on_unreadable=pytest.fail, size=255, mtime_ns=None, fill=0):
+def read(
+    path, begins, lengths, slot_bytes, on_unreadable=pytest.fail, size=255, mtime_ns=None, fill=0
+):
     """Reads ranges of one file, of which `size` and `mtime_ns` were catalogued."""
     if mtime_ns is None:
         mtime_ns = os.stat(path).st_mtime_ns
@@ -27,7 +29,7 @@ def read(path, begins, lengths, rooms, on_unreadable=pytest.fail, size=255, mtim
         np.array([os.fsencode(path)] * count, object),
         np.array(begins, np.int64),
         np.array(lengths, np.int64),
-        np.array(rooms, np.int64),
+        np.array(slot_bytes, np.int64),
         np.full(count, size, np.int64),
         np.full(count, mtime_ns, np.int64),
         np.uint8(fill),
@@ -77,7 +79,7 @@ def test_a_file_that_is_cut_while_it_is_read_leaves_nothing_behind(path):
     buffer, ok = read(path, [250, 0], [10, 2], [10, 2], lambda *report: reports.append(report))
     assert ok.tolist() == [False, True]
     assert buffer.tobytes() == bytes(10) + CONTENT[:2]
-    assert reports == [(path, "it was cut off while it was read")]
+    assert reports == [(path, "it was truncated while it was read")]
 
 
 @pytest.mark.parametrize("make", [lambda path: None, os.mkdir])

@@ -73,7 +73,7 @@ def test_consecutive_chunks_of_a_file_are_one_read():
     assert reads["path"] == [b"/root/0.wav", b"/root/1.wav", b"/root/1.wav"]
     assert reads["begin"] == [44 + 10 * 2, 44, 44 + 20 * 4]
     assert reads["length"] == [25 * 2, 10 * 4, 5 * 4]
-    assert reads["room"] == [30 * 2, 10 * 4, 10 * 4]
+    assert reads["slot_bytes"] == [30 * 2, 10 * 4, 10 * 4]
     assert reads["samples"] == [25, 10, 5]
     assert reads["chunks"] == [3, 1, 1]
 
@@ -99,7 +99,7 @@ def test_the_memory_of_a_read_is_bounded(downmix):
     chunks = Chunks(catalogue=files, config=config(downmix=downmix, chunk_size=1000))
     reads, _ = plan(chunks, list(range(1000)))
     assert sum(reads["chunks"]) == 1000
-    assert max(reads["room"]) <= 2**20 + 2 * 4 * 64 * 8  # And a block at each end.
+    assert max(reads["slot_bytes"]) <= 2**20 + 2 * 4 * 64 * 8  # And a block at each end.
 
 
 def test_a_run_is_one_read_wherever_in_its_file_it_begins():

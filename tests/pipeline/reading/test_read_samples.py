@@ -56,5 +56,5 @@ def test_samples_are_those_of_the_models_batches(stereo, depth, downmix):
 def test_a_file_that_has_gone_is_named(stereo):
     catalogue, _, _ = stereo
     os.remove(catalogue.paths[0])
-    with pytest.raises(OSError, match=r"a\.wav' cannot be read any more: No such file"):
+    with pytest.raises(OSError, match=r"a\.wav' can no longer be read: No such file"):
         next(read_samples(catalogue, 0))

@@ -162,10 +162,10 @@ def test_streamed_files_without_sizes_are_read_to_the_end():
     assert parse(content).note == ""
 
 
-def test_files_that_are_cut_off_are_used_and_said_to_be():
+def test_truncated_files_are_used_with_a_note():
     content = with_sizes(pcm16(), 1036, 1000) + b"12345"
     assert payload(content) == b"1234"
-    assert parse(content).note == "cut off: 5 of 1000 bytes of samples are there"
+    assert parse(content).note == "truncated: 5 of 1000 bytes of samples are there"
 
 
 @pytest.mark.parametrize("riff_size", [0, 36])
@@ -180,7 +180,7 @@ def test_rf64_sizes():
     assert payload(content) == b"1234"
     huge = content.replace((4).to_bytes(8, "little"), b"\xff" * 8)
     assert payload(huge) == b"1234not samp" + b"les"[:2]
-    assert "cut off" in parse(huge).note
+    assert "truncated" in parse(huge).note
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ EXTENSIBLE = wav_files.fmt_chunk(Encoding.S16, 1, extensible=True)
     "content, reason",
     [
         (b"", "the file is empty"),
-        (b"RIFF", "cut short: the file has only 4 bytes"),
+        (b"RIFF", "truncated: the file has only 4 bytes"),
         (b"\0" * 100, "begins with zeros"),
         (b"hello world!", "begins with b'hell'"),
         (b"RIFX" + pcm16()[4:], "big-endian WAV"),
@@ -223,14 +223,14 @@ EXTENSIBLE = wav_files.fmt_chunk(Encoding.S16, 1, extensible=True)
         (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
         (b"RIFF\0\0\0\0AVI LIST", "of type b'AVI '"),
         (b"RIFF\0\0\0\0WAVE", "no 'fmt ' chunk"),
-        (pcm16()[:30], "'fmt ' chunk is cut short: 10 of 16 bytes"),
-        (pcm16(b"\1\0\1\0"), "'fmt ' chunk is cut short: 4 of 16 bytes"),
+        (pcm16()[:30], "'fmt ' chunk is truncated: 10 of 16 bytes"),
+        (pcm16(b"\1\0\1\0"), "'fmt ' chunk is truncated: 4 of 16 bytes"),
         (pcm16(EXTENSIBLE[:18]), "WAVE_FORMAT_EXTENSIBLE needs 40 bytes, 18 are there"),
         (pcm16()[:36], "no 'data' chunk"),
         (pcm16()[:44], "0 frames"),
         (pcm16(data=b""), "0 frames"),
         (pcm16(data=b"1"), "0 frames"),
-        (pcm16(container="RF64")[:30], "'ds64' chunk is cut short: 10 of 16 bytes"),
+        (pcm16(container="RF64")[:30], "'ds64' chunk is truncated: 10 of 16 bytes"),
         (pcm16(wav_files.raw_fmt(0x11, 1, 8000, 256, 4)), "IMA ADPCM (format tag 0x0011)"),
         (pcm16(wav_files.raw_fmt(0x02, 1, 8000, 256, 4)), "Microsoft ADPCM (format tag 0x0002)"),
         (pcm16(wav_files.raw_fmt(0x06, 1, 8000, 1, 8)), "A-law"),
