@@ -27,6 +27,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     from pipeline.corpus import open_corpus
     from pipeline.demo import synthesize_demo_corpus
     from pipeline.inspect import describe_batch, describe_chunks, describe_files
+    from runtime.formatting import format_row
     from runtime.logging import start_logging
     from runtime.progress import progress_bar
 
@@ -46,7 +47,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     )
     for describe in (describe_files, describe_chunks, describe_batch):
         for label, text in describe(corpus):
-            print(f"{label:<17}{text}", flush=True)
+            print(format_row(label, text), flush=True)
 
 
 COMMAND = Command(

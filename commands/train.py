@@ -171,7 +171,7 @@ def check_devices(batch_size: int, num_devices: int) -> None:
 def as_flagfile(values: FlagValues) -> str:
     """Returns a flag file that repeats this run, wherever it is started from."""
     lines = []
-    for name in sorted(set(flags.define(GROUPS)) - _START_ONLY):
+    for name in sorted(set(values) - _START_ONLY):
         flag = values[name]
         if name == "audio_dir":
             lines += [f"--audio_dir={absolute(path)}" for path in startup.audio_dirs(values)]
