@@ -9,7 +9,7 @@ from absl.flags import Flag
 import flags
 from commands.interface import Command, Commands
 
-_COLUMN = 28  # Where the meanings of flags begin.
+_COLUMN = 30  # Where the descriptions of flags begin.
 
 
 def overview(commands: Commands) -> str:
@@ -20,7 +20,7 @@ def overview(commands: Commands) -> str:
 
 
 def describe(name: str, command: Command) -> str:
-    """Returns what a command does, and its flags by group, each with its default."""
+    """Returns the description of a command, and its flags by group, each with its default."""
     usage = " ".join(filter(None, ("Usage: python main.py", name, "[FLAGS]", command.arguments)))
     width = max(60, min(100, shutil.get_terminal_size().columns))
     lines = [usage, "", command.doc.strip()]

@@ -2,7 +2,7 @@
 
     python main.py inspect --audio_dir=~/music
 
-With the --flagfile of a training, it passes over the flags that are not listed here.
+The --flagfile of a training run works, too: flags that are not listed here are ignored.
 """
 
 import os
@@ -17,7 +17,7 @@ from runtime import devices
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
-    """Prints descriptions of the files, of the chunks and of one batch."""
+    """Prints rows that describe the files, the chunks and one batch."""
     folders, config = startup.corpus_dirs(values), startup.pipeline_config(values)
     startup.check_audio_dirs(folders)
     output_dir = os.path.expanduser(values.output_dir)

@@ -28,14 +28,14 @@ Argument = str | os.PathLike
 
 def parsed(*args: Argument) -> FlagValues:
     """Returns the flags of a command line, as its command is given them."""
-    return command_line.parse(["main.py", *map(os.fspath, args)], COMMANDS)[1]
+    return command_line.parse(["main.py", *(os.fspath(arg) for arg in args)], COMMANDS)[1]
 
 
 def run_main(*args: Argument, table: Mapping[str, str] = COMMANDS) -> int:
     """Runs main.py; returns its exit status."""
     try:
         with readable_errors():
-            argv = ["main.py", *map(os.fspath, args)]
+            argv = ["main.py", *(os.fspath(arg) for arg in args)]
             command, values, rest = command_line.parse(argv, table)
             return command.run(values, rest) or 0
     except SystemExit as end:

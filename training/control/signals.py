@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run, and what was trained is kept."""
+"""SIGINT (Ctrl-C) and SIGTERM end a run in order: the model is saved."""
 
 import logging
 import signal
@@ -9,7 +9,7 @@ logger = logging.getLogger("wavestream")
 
 
 class SignalHandler:
-    """Records the first SIGINT or SIGTERM, to stop after the step; the second one ends at once.
+    """Records the first SIGINT or SIGTERM, to stop after the step; a second one stops at once.
 
     Attributes:
       signal: the number of the signal that was received, or None.
