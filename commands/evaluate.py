@@ -25,6 +25,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     startup.check_audio_dirs(config.audio_dirs)
     if os.path.isdir(config.model):
         raise IsADirectoryError(f"--model={config.model} is a folder: expected the .npz file in it")
+    # Before TensorFlow, which takes seconds to import: a wrong file is reported at once.
     from models.model_file import load_model
 
     file = load_model(config.model)

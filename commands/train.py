@@ -38,7 +38,7 @@ _START_ONLY = {
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Trains; returns the exit status, 128 + n if signal n ended the run, as in shells."""
-    model_config = make_model_config(values)
+    model_config = make_model_config(values)  # First, because it may raise ConfigError.
     config = start(values)
     from models.build import build_model
     from training.run import run as train
@@ -78,6 +78,7 @@ def _connect(config: RunConfig) -> bool:
     from runtime.logging import start_logging
 
     start_logging(None)  # `initialize` logs why another host has failed.
+    # Here, too: connecting the hosts initializes the backends, with this number of devices.
     devices.share_cores(config.pipeline.batch_size // (config.distributed.num_processes or 1))
     distributed.initialize(config.distributed)
     return distributed.is_primary()

@@ -45,10 +45,11 @@ def find_corpus(config: RunConfig) -> Corpus:
         config.pipeline,
         valid_fraction=config.valid_fraction,
         num_chunks=config.num_chunks,
+        # One writer: hosts may share the folder.
         cache_path=config.path(".catalogue") if is_primary() else None,
         catalogue_path=config.catalogue,
         progress=progress_bar("WAV headers"),
-        num_threads=max(16, config.parallel_reads),
+        num_threads=max(16, config.parallel_reads),  # They mostly wait for a disk or a network.
     )
 
 

@@ -135,10 +135,12 @@ class _Run:
             self._state = init_state(self.model.init(key), self.config)
         else:
             self._progress = LoopState.from_json(start.metadata["loop"])
+            # Shapes only: the checkpoint replaces what `init` would compute.
             shapes = jax.eval_shape(self.model.init, key)
             self._state = restore_state(start.arrays, shapes, self.config)
         if next_batch is not None:
             self._progress.skipped_batches = next_batch - self._progress.step
+        # Not the iterator of before: batch k is a function of k, so that nothing is replayed.
         first = self._progress.step + self._progress.skipped_batches
         self._batches = TimedIterator(device_batches(self.model, lambda: self.train_data(first)))
         self._accumulator = MetricAccumulator(self.depth, self._batches, self._progress.pending)
@@ -162,9 +164,11 @@ class _Run:
                 self._log_metrics()
             self.checkpoints.check()
             must_save = self._reduce_flags()
+            # Saved last: a checkpoint holds the position of the metrics files after this step.
             is_best = self._is_due(self.config.eval_every) and self._validate()
             if must_save or is_best or self._is_last or self.checkpoints.is_due(self._step):
                 self._save()
+        # A signal came. (The last step is saved in the loop, with its validation.)
         if not self._is_last:
             self._save()
             self._show_unlogged()

@@ -74,9 +74,11 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
     store = _open_store(config) if is_primary and config.checkpoint.enabled else None
     writer = MultiWriter([])
     try:
+        # Read by the primary alone: the hosts need not share a disk.
         start = broadcast_checkpoint(lambda: _find_start(config, model, settings, store))
         flac = None
         if is_primary:
+            # Not before `_find_start`, which may refuse to replace the run that wrote this file.
             with open(config.path(".flags"), "w") as file:
                 file.write(flagfile)
             writer = _open_writers(config, model, start)
@@ -96,6 +98,7 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
             describe_batch=lambda number: describe_batch_files(corpus.train, number),
             profile_dir=os.path.join(config.output_dir, "profile"),
         )
+        # Each host has read other rows, and so met other unreadable files.
         for skipped in distributed.gather(budget.skipped):
             budget.merge(skipped)
         # A finished run that is started again leaves its model as it is.
@@ -108,6 +111,7 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
         if store is not None:
             store.close()
     logger.info("%s", format_table(summary(config, result, flac, len(budget))))
+    # Before the error: all hosts stop after the same step, and none of them fails by itself.
     distributed.finish()
     if result.failure:
         raise TrainingError(result.failure)

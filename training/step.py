@@ -101,4 +101,5 @@ def _nats(model: Model, params: Params, batch: DeviceBatch) -> jax.Array:  # flo
     log_likelihood = model.log_likelihood(params, batch["inputs"])  # [B / D, L]
     position = jnp.arange(log_likelihood.shape[-1])
     scored = (batch["first"][:, None] <= position) & (position < batch["stop"][:, None])
+    # Not a product: padding may be impossible, and 0 * inf is NaN.
     return -jnp.where(scored, log_likelihood, 0).sum()

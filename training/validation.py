@@ -67,11 +67,12 @@ def validate(
         histogram.add(batch["samples"][is_scored(batch)])
         if stop := reducer.all_reduce(reduced, control_flags()).stop:
             raise ValidationStopped(stop)
+    # After the loop, not within it: all hosts must run the same steps.
     if not math.isfinite(nats):
         raise TrainingError(f"the validation loss is not finite; {DIVERGED}")
     if not samples:
         return {}
-    total = SampleHistogram()
+    total = SampleHistogram()  # Each host has counted its own rows.
     for content in gather(histogram.to_json()):
         total.merge(SampleHistogram.from_json(content))
     return {

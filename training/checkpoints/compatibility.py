@@ -128,6 +128,7 @@ def fingerprint(chunks: Chunks) -> str:
     while block := list(itertools.islice(names, _NAMES_AT_ONCE)):
         digest.update(separator + b"\0".join(block))
         separator = b"\0"
+    # Cast, so that the digest does not depend on how a catalogue stores its columns.
     for column in (files.sizes, files.offsets, files.frames):
         digest.update(catalogue.take(column).astype(np.int64).data)
     digest.update(catalogue.take(files.encodings).astype(np.int8).data)

@@ -60,6 +60,8 @@ class CheckpointSchedule:
         seconds = 60 * self.config.checkpoint_minutes
         if self._store is None or not seconds or self._clock() - self._last_save < seconds:
             return False
+        # Now, not when it is saved: the flag reaches all hosts some steps later, and must not be
+        # set again at each of them.
         self._last_save = self._clock()
         return True
 
@@ -76,11 +78,13 @@ class CheckpointSchedule:
         Raises:
           TrainingError: the parameters are not finite.
         """
+        # A step may be due by time, by steps and as the best.
         if self._store is None or loop.step == self._saved_step:
             return
         self.check(wait=True)  # The last save may have failed: this one is still tried.
         self._last_save = self._clock()
         arrays = state_arrays(state)
+        # A finite loss does not imply finite parameters, and a rollback would restore these.
         for path, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise TrainingError(f"{path} is not finite after step {loop.step}")
@@ -112,7 +116,7 @@ class CheckpointSchedule:
         """Returns the last undamaged checkpoint, and rewinds the metrics to it, or to the start."""
         self.check(wait=True)
         checkpoint = broadcast_checkpoint(self._store.restore if self._store else lambda: None)
-        self._saved_step = -1
+        self._saved_step = -1  # The same step will come again, trained on other batches.
         self._writer.rewind(checkpoint.metadata["outputs"] if checkpoint else self._start)
         return checkpoint
 

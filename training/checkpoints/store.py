@@ -96,7 +96,7 @@ class CheckpointStore:
 
     def wait(self) -> None:
         """Waits for the save in progress. Raises OSError if it fails."""
-        saving, self._saving = self._saving, None
+        saving, self._saving = self._saving, None  # Cleared first: a failure is raised once.
         if saving is not None:
             try:
                 saving.result()

@@ -61,6 +61,7 @@ class ControlFlagReducer:
         """
         if jax.process_count() == 1:
             return own
+        # Mostly no flag is set, so that array is made once.
         self.outgoing = own.to_devices() if any(own) else self._none
         self._reduced.append(reduced)
         if len(self._reduced) < self._max_in_flight:

@@ -20,6 +20,7 @@ class SignalHandler:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
+        # Python allows handlers in the main thread only.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._receive)

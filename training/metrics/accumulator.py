@@ -82,6 +82,7 @@ class MetricAccumulator:
         """Adds the metrics of a step; waits if too many steps are in flight."""
         self._pending.append(metrics)
         if len(self._pending) >= self._max_in_flight:
+            # JAX dispatches asynchronously, without a bound on the steps that it queues.
             jax.block_until_ready(self._pending[-self._max_in_flight])
         if self._begin is None:  # The first step compiles, so it is not timed.
             jax.block_until_ready(metrics)
