@@ -1,7 +1,7 @@
-"""Every flag, defined once: its default, bounds and help, in groups that commands take.
+"""Every flag, defined once: its default, bounds and help, in groups that commands list.
 
-Nothing here is global: a command's flags live in a `FlagValues` of its own, made by `define`.
-Neither TensorFlow nor JAX is imported: --help and a mistyped flag answer at once.
+Nothing is registered in absl's global FLAGS: `define` returns a `FlagValues` of its own. Neither
+TensorFlow nor JAX is imported, so that --help and a mistyped flag answer at once.
 """
 
 import functools
@@ -18,7 +18,7 @@ from pipeline.data_service.server import ROLES, host_and_port
 from training.config import ON_NAN, ON_SAVE_ERROR, SCHEDULES
 
 Definition = Callable[..., object]
-"""Defines a flag, or a validator of one, on the FlagValues `flag_values`."""
+"""Called with `flag_values=...`: defines a flag, or a validator of one, there."""
 
 
 class Group:
@@ -30,7 +30,7 @@ class Group:
 
 
 def define(groups: Iterable[Group]) -> FlagValues:
-    """Returns the flags of some groups, in their order."""
+    """Returns a FlagValues with the flags of some groups, in their order."""
     values = FlagValues()
     for group in groups:
         for definition in group.definitions:
@@ -39,7 +39,7 @@ def define(groups: Iterable[Group]) -> FlagValues:
 
 
 def _deferred(function: Definition) -> Callable[..., Definition]:
-    """Returns absl's function, but for the FlagValues on which it is to define something."""
+    """Makes a function of absl return a Definition: it is called once `flag_values` is known."""
     return functools.partial(functools.partial, function)
 
 
@@ -66,7 +66,7 @@ def _float(
 ) -> Definition:
     def definition(flag_values: FlagValues) -> None:
         absl_flags.DEFINE_float(name, default, text, at_least, at_most, flag_values)
-        # NaN is within all bounds.
+        # NaN passes bounds, and infinity those with one side open.
         message = "expected a finite number"
         absl_flags.register_validator(name, math.isfinite, message, flag_values)
 
@@ -98,8 +98,8 @@ AUDIO_FILES = Group(
     _string(
         "catalogue",
         None,
-        "Headers of all WAV files, for buckets that take hours to list: a file that is used as it "
-        "is, without listing --audio_dir, and created if missing.",
+        "File with the headers of all WAV files, for buckets that take hours to list: used instead "
+        "of listing --audio_dir if it exists, else created.",
     ),
 )
 
@@ -183,7 +183,7 @@ CHECKPOINTS = Group(
     _list(
         "allow_change",
         [],
-        "Flags that may differ from the run to resume, comma-separated; audio for other files.",
+        "Flags that may differ from the run to resume, comma-separated; audio: the files.",
     ),
     _enum(
         "on_nan",
@@ -201,11 +201,11 @@ DISTRIBUTED = Group(
     _string(
         "coordinator_address",
         None,
-        "HOST:PORT of process 0; auto: detect these three on TPU VMs, Slurm and Open MPI.",
+        "HOST:PORT of process 0; auto: detect all three on TPU VMs, Slurm and Open MPI.",
     ),
     _positive("num_processes", None, "Number of hosts."),
     _integer("process_id", None, "Index of this host, from 0."),
-    _string("data_service", None, "Let a data service read: grpc://host:port of its dispatcher."),
+    _string("data_service", None, "Data service that reads: grpc://host:port of its dispatcher."),
     _validator("data_service", _is_address, "expected grpc://host:port"),
 )
 
@@ -220,7 +220,7 @@ OUTPUT = Group(
 WANDB = Group(
     "Weights & Biases",
     _string("wandb_project", None, "Project to log to; without it, wandb is not used."),
-    _string("wandb_run_name", None, "Name of the run; by default made from the settings."),
+    _string("wandb_run_name", None, "Name of the run; default: made from the settings."),
 )
 
 EVALUATION = Group(
@@ -230,7 +230,7 @@ EVALUATION = Group(
         "split",
         None,
         SPLITS,
-        "Split of the files in training; default: valid, or all if --audio_dir has others.",
+        "Split of the training run to evaluate; default: valid, or all for another --audio_dir.",
     ),
     _integer("eval_files", 0, "Maximum number of files, sampled by their names; 0: all."),
     _list(
@@ -238,7 +238,7 @@ EVALUATION = Group(
         None,
         "Codecs to compare with, such as flac,wavpack; default: all installed; empty: none.",
     ),
-    _boolean("chunked", False, "Let codecs also encode each chunk as a stream of its own."),
+    _boolean("chunked", False, "Also encode each chunk as a separate stream with the codecs."),
 )
 
 REPORT = Group("Report", _string("report_dir", None, "Folder for the report; created if missing."))

@@ -1,1 +1,1 @@
-"""The commands of main.py: what flags each takes, the config made of them, what it calls."""
+"""The commands of main.py: each builds a config from its flags and calls a package."""

@@ -16,7 +16,8 @@ from runtime.errors import ConfigError
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
-    """Prints the comparison and writes the plot, into the current folder by default."""
+    """Prints the comparison and writes the plot."""
+    # Checked here, before NumPy and Matplotlib are imported.
     if not arguments:
         raise ConfigError("expected the folders of runs, as in: compare runs/one runs/two")
     from evaluation.runs.compare import compare, format_comparison, write_comparison

@@ -3,7 +3,7 @@
     python main.py evaluate --model=runs/quickstart/audio_model.npz --report_dir=report
     python main.py evaluate --model=audio_model.npz --audio_dir=~/music
 
-By default on the files that were held out when the model was trained.
+The default is the files that were held out when the model was trained.
 """
 
 import os
@@ -20,11 +20,12 @@ from runtime.errors import ConfigError
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
-    """Evaluates, prints the table, and writes the report where one is wanted."""
+    """Evaluates, prints the table, and writes the report to --report_dir."""
     config = evaluation_config(values)
     startup.check_audio_dirs(config.audio_dirs)
     if os.path.isdir(config.model):
         raise IsADirectoryError(f"--model={config.model} is a folder: expected the .npz file in it")
+    # Before TensorFlow, which takes seconds to import: a wrong file is reported at once.
     from models.model_file import load_model
 
     file = load_model(config.model)
@@ -41,7 +42,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     file.check_params(model)
     steps = file.training.get("steps")
     summary = summarize(evaluate(config, model, file.params, file.data, trained_steps=steps))
-    print(format_table(summary), flush=True)  # Whatever becomes of the report.
+    print(format_table(summary), flush=True)  # Before the report, which may fail.
     if config.report_dir:
         print(f"report: {write_report(summary, config.report_dir)}")
 

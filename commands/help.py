@@ -1,4 +1,4 @@
-"""What --help prints, and the README's tables: both from the definitions of the flags."""
+"""What --help prints, from the definitions of the flags."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ from absl.flags import Flag
 import flags
 from commands.interface import Command, Commands
 
-_COLUMN = 28  # Where the meanings of flags begin.
+_COLUMN = 30  # Where the descriptions of flags begin.
 
 
 def overview(commands: Commands) -> str:
@@ -20,18 +20,18 @@ def overview(commands: Commands) -> str:
 
 
 def describe(name: str, command: Command) -> str:
-    """Returns what a command does, and its flags by group, each with its default."""
+    """Returns the description of a command, and its flags by group, each with its default."""
     usage = " ".join(filter(None, ("Usage: python main.py", name, "[FLAGS]", command.arguments)))
     width = max(60, min(100, shutil.get_terminal_size().columns))
     lines = [usage, "", command.doc.strip()]
     for group in command.groups:
         lines += ["", f"{group.heading}:"]
-        for flag in _flags(group):
-            shown = f"  --{flag.name}={_default(flag) or '...'}"
+        for flag in flags_of(group):
+            shown = f"  --{flag.name}={default_of(flag) or '...'}"
             if flag.boolean:
                 shown = f"  --{'[no]' if flag.default else ''}{flag.name}"
             lines += textwrap.wrap(
-                f"{shown:<{_COLUMN - 1}} {_meaning(flag)}",
+                f"{shown:<{_COLUMN - 1}} {meaning(flag)}",
                 width,
                 subsequent_indent=" " * _COLUMN,
                 break_long_words=False,
@@ -41,39 +41,22 @@ def describe(name: str, command: Command) -> str:
     return "\n".join(lines)
 
 
-def markdown(commands: Commands) -> str:
-    """Returns a table for each command of the flags that no command before it takes."""
-    parts: list[str] = []
-    known: set[flags.Group] = set()
-    for name, command in commands.items():
-        shared = ", ".join(group.heading for group in command.groups if group in known)
-        added = [group for group in command.groups if group not in known]
-        text = f"**{name}** takes " + (f"the flags of *{shared}*" if shared else "")
-        text += (" and these:" if shared else "these:") if added else ", and no others."
-        rows = ["", "| flag | default | meaning |", "|---|---|---|"] if added else []
-        for group in added:
-            rows.append(f"| *{group.heading}* | | |")
-            for flag in _flags(group):
-                default = f"`{_default(flag)}`" if _default(flag) else ""
-                rows.append(f"| `{flag.name}` | {default} | {_meaning(flag)} |")
-        parts.append("\n".join([text, *rows]))
-        known.update(added)
-    return "\n\n".join(parts)
-
-
-def _flags(group: flags.Group) -> list[Flag]:
+def flags_of(group: flags.Group) -> list[Flag]:
+    """Returns the flags of a group, in their order."""
     values = flags.define([group])
     return [values[name] for name in values]
 
 
-def _meaning(flag: Flag) -> str:
-    """Returns a flag's help; of the choices that absl adds, a table would make tags and cells."""
+def meaning(flag: Flag) -> str:
+    """Returns the help of a flag, and its choices in words."""
+    # absl puts them before it, as in <a|b>, which tables of Markdown take for a tag and two cells.
     text = re.sub(r"^<.+?>: ", "", flag.help.splitlines()[0].rstrip(";"))
     choices = getattr(flag.parser, "enum_values", None)
     return f"{text} One of {', '.join(choices)}." if choices else text
 
 
-def _default(flag: Flag) -> str:
+def default_of(flag: Flag) -> str:
+    """Returns the default of a flag; empty where that is nothing."""
     if flag.boolean:
         return str(flag.default).lower()
     return "" if flag.default in (None, []) else str(flag.default)

@@ -2,7 +2,7 @@
 
     python main.py inspect --audio_dir=~/music
 
-With the --flagfile of a training, it passes over the flags that are not listed here.
+The --flagfile of a training run works, too: flags that are not listed here are ignored.
 """
 
 import os
@@ -17,7 +17,7 @@ from runtime import devices
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
-    """Prints descriptions of the files, of the chunks and of one batch."""
+    """Prints rows that describe the files, the chunks and one batch."""
     folders, config = startup.corpus_dirs(values), startup.pipeline_config(values)
     startup.check_audio_dirs(folders)
     output_dir = os.path.expanduser(values.output_dir)
@@ -27,6 +27,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     from pipeline.corpus import open_corpus
     from pipeline.demo import synthesize_demo_corpus
     from pipeline.inspect import describe_batch, describe_chunks, describe_files
+    from runtime.formatting import format_row
     from runtime.logging import start_logging
     from runtime.progress import progress_bar
 
@@ -46,7 +47,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     )
     for describe in (describe_files, describe_chunks, describe_batch):
         for label, text in describe(corpus):
-            print(f"{label:<17}{text}", flush=True)
+            print(format_row(label, text), flush=True)
 
 
 COMMAND = Command(

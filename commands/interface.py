@@ -1,4 +1,4 @@
-"""What main.py asks of a command."""
+"""What a command is to the command line."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +16,12 @@ class Command:
     """A command: each module that main.py's table names has one, called COMMAND.
 
     Attributes:
-      doc: what --help says of it above its flags; the first line is its entry in the list of
+      doc: description in --help, above the flags; its first line is the entry in the list of
         commands.
-      groups: the flags that it takes.
-      run: carries it out. What takes seconds to import, TensorFlow or JAX, is imported within it.
-      arguments: what it takes besides flags, such as "RUN_DIR ..."; empty for nothing.
+      groups: the groups of flags that the command has.
+      run: the function to call. It imports TensorFlow, JAX and NumPy itself: importing the module
+        must stay fast, because every command line, --help included, imports all commands.
+      arguments: usage of the arguments besides flags, such as "RUN_DIR ..."; empty: none allowed.
     """
 
     doc: str
@@ -30,4 +31,4 @@ class Command:
 
 
 Commands = Mapping[str, Command]
-"""The commands by their names. The first is meant where none is named."""
+"""Commands by name; the first is the default."""

@@ -4,7 +4,7 @@
     python main.py serve_input --role=worker --dispatcher=grpc://host:5050
     python main.py --audio_dir=... --data_service=grpc://host:5050
 
-The trainer reads what does not come, so that workers may come and go.
+The trainer itself reads batches that do not arrive: workers may start and stop at any time.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What several commands do with flags, and the checks that come before anything slow."""
+"""What commands share: settings from flags, and checks that come before anything slow."""
 
 import os
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ def corpus_dirs(values: FlagValues) -> tuple[str, ...]:
 
 
 def catalogue(values: FlagValues) -> str | None:
-    """Returns the path of --catalogue, wherever it is used."""
+    """Returns the absolute path of --catalogue, None without that flag."""
     return absolute(values.catalogue) if values.catalogue else None
 
 
 def depth(values: FlagValues) -> int:
-    """Returns the bits of a sample."""
+    """Returns the depth of a sample, in bits."""
     return 16 if values.use_16bit else 8
 
 
@@ -61,7 +61,7 @@ def check_audio_dirs(folders: Sequence[str]) -> None:
 
 
 def make_output_dir(output_dir: str) -> None:
-    """Raises OSError where nothing can be written."""
+    """Creates the output folder if missing. Raises OSError if nothing can be written there."""
     try:
         os.makedirs(output_dir, exist_ok=True)
     except OSError as error:
@@ -71,15 +71,15 @@ def make_output_dir(output_dir: str) -> None:
 
 
 def check_memory(pipeline: PipelineConfig, num_processes: int = 1) -> None:
-    """Raises ResourceError for batches that would take the machine down.
+    """Raises ResourceError if the shuffle windows need more memory than this machine has.
 
-    A shuffle window is read while the one before it is used, so there are two of them.
+    One window is read while the one before it is used, so there are two of them.
     """
     chunks = pipeline.window * pipeline.batch_size // num_processes
     needed = 2 * chunks * pipeline.chunk_size * pipeline.depth // 8
     if needed > (available := available_memory()):
         raise ResourceError(
-            f"{chunks:,} chunks of --chunk_size={pipeline.chunk_size:,}, those that are shuffled "
-            f"together, take {needed / 2**30:,.0f} GiB of {available / 2**30:,.0f}: expected a "
-            "smaller --batch_size, --chunk_size or --shuffle_window"
+            f"two shuffle windows of {chunks:,} chunks of --chunk_size={pipeline.chunk_size:,} "
+            f"need {needed / 2**30:,.0f} GiB, and this machine has {available / 2**30:,.0f} GiB: "
+            "expected a smaller --batch_size, --chunk_size or --shuffle_window"
         )

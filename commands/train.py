@@ -29,7 +29,7 @@ GROUPS = (
     *(flags.OUTPUT, flags.WANDB),
 )
 
-# They are about one start of a run, or one host of it, and not in the flag file that repeats it.
+# Flags of one start of a run, or of one host: not written to the flag file that repeats the run.
 _START_ONLY = {
     *("fresh", "allow_change", "data_service"),
     *("coordinator_address", "num_processes", "process_id"),
@@ -37,8 +37,8 @@ _START_ONLY = {
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
-    """Trains; returns the status 128 + n where signal n has ended it, as shells do."""
-    model_config = make_model_config(values)
+    """Trains; returns the exit status, 128 + n if signal n ended the run, as in shells."""
+    model_config = make_model_config(values)  # First, because it may raise ConfigError.
     config = start(values)
     from models.build import build_model
     from training.run import run as train
@@ -49,13 +49,13 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
 
 def start(values: FlagValues) -> RunConfig:
-    """Joins the other hosts, checks what can be checked at once, and makes devices ready.
+    """Returns the config of the run, once the hosts are connected and the devices set up.
 
     Raises:
       ConfigError, ResourceError, OSError, TrainingError: with a message for the user.
     """
     config = run_config(values)
-    # First of all: the other hosts are to learn of whatever fails on this one.
+    # Before the checks: when one fails here, the other hosts must learn of it, or they would wait.
     is_primary = _connect(config)
     startup.check_audio_dirs(config.audio_dirs)
     if is_primary:
@@ -77,7 +77,8 @@ def _connect(config: RunConfig) -> bool:
         return True
     from runtime.logging import start_logging
 
-    start_logging(None)  # For the reason why another host has failed.
+    start_logging(None)  # `initialize` logs why another host has failed.
+    # Here, too: connecting the hosts initializes the backends, with this number of devices.
     devices.share_cores(config.pipeline.batch_size // (config.distributed.num_processes or 1))
     distributed.initialize(config.distributed)
     return distributed.is_primary()
@@ -145,7 +146,7 @@ def run_config(values: FlagValues) -> RunConfig:
 
 
 def _found_coordinator() -> str | None:
-    """Returns "auto" on one of the several hosts of a TPU slice, which their environment names."""
+    """Returns "auto" where the environment lists several hosts of a TPU slice."""
     return "auto" if "," in os.environ.get("TPU_WORKER_HOSTNAMES", "") else None
 
 
@@ -157,7 +158,7 @@ def _run_name(values: FlagValues) -> str:
 
 
 def check_devices(batch_size: int, num_devices: int) -> None:
-    """Raises ConfigError, naming the nearest sizes that fit, if devices cannot share a batch."""
+    """Raises ConfigError, with the nearest valid sizes, if devices cannot share a batch evenly."""
     if batch_size % num_devices:
         below = batch_size // num_devices * num_devices
         fitting = [size for size in (below, below + num_devices) if size]
@@ -169,9 +170,9 @@ def check_devices(batch_size: int, num_devices: int) -> None:
 
 
 def as_flagfile(values: FlagValues) -> str:
-    """Returns a flag file that repeats this run, wherever it is started from."""
+    """Returns a flag file that repeats this run from any working directory."""
     lines = []
-    for name in sorted(set(flags.define(GROUPS)) - _START_ONLY):
+    for name in sorted(set(values) - _START_ONLY):
         flag = values[name]
         if name == "audio_dir":
             lines += [f"--audio_dir={absolute(path)}" for path in startup.audio_dirs(values)]

@@ -1,6 +1,7 @@
-"""What this machine has for us: cores, memory, accelerators.
+"""The hardware of this machine: cores, memory, accelerators.
 
-JAX and TensorFlow are imported where they are used, so that a mistake in a flag answers at once.
+JAX and TensorFlow are imported where they are used: commands import this module before they know
+whether the flags are valid.
 """
 
 import contextlib
@@ -12,44 +13,43 @@ from runtime.logging import quieten_libraries
 
 _MAX_CPU_DEVICES = 16  # Each holds a copy of the state, and the activations of a chunk.
 _COUNT_FLAG = "--xla_force_host_platform_device_count"
-# A device that has waited 20 seconds for the others is reported as stuck, and then as dead, which
-# ends the process; some steps take longer. XLA can be told to be patient, and refuses flags that
-# it does not know, from this version of JAX on.
-_PATIENT_JAX = (0, 8)
-_PATIENCE_FLAGS = (
+# XLA reports a CPU device that has waited 20 seconds in a collective as stuck, and then ends the
+# process; some steps take longer. XLA aborts at flags that it does not know, hence the version.
+_JAX_WITH_TIMEOUTS = (0, 8)
+_TIMEOUTS = (
     "--xla_cpu_collective_call_terminate_timeout_seconds=1000000 "
     "--xla_cpu_collective_call_warn_stuck_timeout_seconds=1000000"
 )
 
 
 def share_cores(batch_size: int, cores: int | None = None) -> None:
-    """Makes JAX see several CPU devices, as many as can share a batch, a core each at most.
+    """Splits the CPU into several JAX devices, one per core at most, that share a batch evenly.
 
     XLA spreads each operation of a device over all cores, and at the sizes of a training step the
     cores mostly wait for each other: with a device a core, each working on chunks of its own, two
     cores train 1.7 times as fast (`benchmarks/training_speed.py`). Accelerators stay as they are.
 
-    To be called before JAX first looks for devices; later, or where XLA_FLAGS has a number of
-    devices already, it does nothing.
+    Call it before JAX initializes its backends; later, or where XLA_FLAGS sets a number of devices
+    already, it does nothing.
 
     Args:
-      batch_size: chunks that this host trains on at once.
-      cores: the most devices; those that are available if None.
+      batch_size: chunks per batch of this host.
+      cores: maximum number of devices; None: the available cores.
     """
     import jax
 
     given = os.environ.get("XLA_FLAGS", "")
-    if jax.__version_info__[:2] < _PATIENT_JAX or _COUNT_FLAG in given or _PATIENCE_FLAGS in given:
+    if jax.__version_info__[:2] < _JAX_WITH_TIMEOUTS or _COUNT_FLAG in given or _TIMEOUTS in given:
         return
     most = min(cores or available_cores(), _MAX_CPU_DEVICES)
     count = max(n for n in range(1, most + 1) if batch_size % n == 0)
-    with contextlib.suppress(RuntimeError):  # JAX has looked already.
+    with contextlib.suppress(RuntimeError):  # The backends are initialized already.
         jax.config.update("jax_num_cpu_devices", count)
-        os.environ["XLA_FLAGS"] = f"{_PATIENCE_FLAGS} {given}"
+        os.environ["XLA_FLAGS"] = f"{_TIMEOUTS} {given}"
 
 
 def available_cores() -> int:
-    """Returns how many cores this process may use: a container's share, not the whole machine."""
+    """Returns the number of cores that this process may use, within the limits of a container."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     with contextlib.suppress(OSError, ValueError):
@@ -59,7 +59,7 @@ def available_cores() -> int:
 
 
 def available_memory() -> int:
-    """Returns how many bytes of memory there are, free or not: a container's share of them."""
+    """Returns the memory of this machine or container in bytes, free or not."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with contextlib.suppress(OSError, ValueError):
         memory = min(memory, int(_cgroup_limit("memory.max")))
@@ -67,12 +67,12 @@ def available_memory() -> int:
 
 
 def _cgroup_limit(name: str) -> str:
-    """Returns a limit of the control group; no number, but "max", where there is none."""
+    """Returns a limit of the control group as text; "max" where there is none."""
     return pathlib.Path("/sys/fs/cgroup", name).read_text()
 
 
 def keep_tensorflow_off_accelerators() -> None:
-    """Leaves the GPU or TPU to JAX; TensorFlow would take all of its memory."""
+    """Hides GPUs and TPUs from TensorFlow, which would allocate all of their memory."""
     quieten_libraries()
     import tensorflow as tf
 
@@ -81,14 +81,14 @@ def keep_tensorflow_off_accelerators() -> None:
 
 
 def platform() -> str:
-    """Returns what JAX computes on: "cpu", "gpu" or "tpu"."""
+    """Returns the platform of JAX's default backend: "cpu", "gpu" or "tpu"."""
     import jax
 
     return jax.default_backend()
 
 
 def steps_in_flight() -> int:
-    """Returns how many training steps may be queued on the devices at once."""
-    # Queued pmapped steps can deadlock in the all-reduce of forced CPU devices. On others a few in
-    # flight hide the latency of starting them.
+    """Returns the maximum number of steps that may be queued on the devices."""
+    # Steps queued on forced CPU devices can deadlock in the all-reduce, where there are fewer cores
+    # than devices. On accelerators a few in flight hide the latency of dispatch.
     return 1 if platform() == "cpu" else 4

@@ -1,8 +1,8 @@
 """Several hosts, one run: how they find each other, exchange values, and end.
 
-Each host runs the same command on devices of its own, and JAX's collectives join them. The primary,
-host 0, is the one that writes: the log, metrics, checkpoints and the model. A run on one host calls
-these functions, too, and they do nothing.
+Each host runs the same command on its own devices; JAX's collectives reduce over all of them. The
+primary, host 0, is the only one that writes: the log, metrics, checkpoints and the model. A run on
+one host calls these functions as well, and they do nothing.
 """
 
 import dataclasses
@@ -23,9 +23,9 @@ from runtime.failure_detector import FailureDetector
 
 T = TypeVar("T")
 
-# JAX ends a process with a stack trace when another has been silent for so long; the failure
-# detector, with a sentence, when it has for half as long.
-_SILENCE_SECONDS = 90
+# Without heartbeats from another process for this long, JAX ends this one with a C++ stack trace.
+# Twice the timeout of our failure detector, which ends it with a readable error before that.
+_JAX_HEARTBEAT_TIMEOUT_SECONDS = 90
 _WARN_SECONDS, _CONNECT_SECONDS = 20, 300
 _DETECTOR_SECONDS = 10
 
@@ -37,16 +37,16 @@ logger = logging.getLogger("wavestream")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistributedConfig:
-    """The hosts that train together; by default this one alone.
+    """The hosts of a run; by default this one alone.
 
     Attributes:
-      coordinator_address: HOST:PORT of the primary; "auto" to find all of this in the environment
-        of a TPU VM, Slurm or Open MPI.
-      num_processes: how many hosts there are.
-      process_id: which one this is, from 0 on.
+      coordinator_address: HOST:PORT of the primary; "auto": JAX detects all three in the
+        environment of a TPU VM, Slurm or Open MPI.
+      num_processes: number of hosts, one process each.
+      process_id: index of this host, from 0.
 
     Raises:
-      ConfigError: some of it is missing, or out of bounds.
+      ConfigError: a field is missing or out of bounds.
     """
 
     coordinator_address: str | None = None
@@ -69,7 +69,7 @@ class DistributedConfig:
             raise ConfigError(f"--coordinator_address={address}: expected HOST:PORT, or auto")
         if not 0 <= number < count:
             raise ConfigError(
-                f"--process_id={number}: expected a number below --num_processes={count}, from 0 on"
+                f"--process_id={number}: expected 0 to --num_processes={count} minus 1"
             )
 
     @property
@@ -79,12 +79,12 @@ class DistributedConfig:
 
 
 def initialize(config: DistributedConfig) -> None:
-    """Joins the other hosts, if there are any. To be called before JAX looks for devices.
+    """Connects the hosts, if there are several. Call it before JAX initializes its backends.
 
-    From then on the process ends when another host fails, and the others when this one does.
+    From then on this process ends when another host fails, and the others when this one does.
 
     Raises:
-      TrainingError: they cannot be reached, or have not as many devices each.
+      TrainingError: hosts cannot be reached, or differ in their number of devices.
     """
     global _process_id, _detector
     if not config.enabled:
@@ -113,9 +113,9 @@ def initialize(config: DistributedConfig) -> None:
         return
     if jax.device_count() != jax.local_device_count() * count:
         raise TrainingError(
-            f"of {jax.device_count()} devices on {count} hosts this one has "
-            f"{jax.local_device_count()}: expected as many on each (of CPUs "
-            "XLA_FLAGS=--xla_force_host_platform_device_count=N makes N)"
+            f"this host has {jax.local_device_count()} of the {jax.device_count()} devices of "
+            f"{count} hosts: expected the same number on each (on CPUs, "
+            "XLA_FLAGS=--xla_force_host_platform_device_count=N sets it)"
         )
     host = private_apis.coordinator_host()
     try:
@@ -124,8 +124,8 @@ def initialize(config: DistributedConfig) -> None:
         )
     except OSError as error:
         _give_up(
-            f"the hosts and the first one, {host}, cannot connect ({error}): besides the "
-            "coordinator's port it listens at one that its system chooses; expected both to be open"
+            f"cannot connect with host 0, {host} ({error}): besides the coordinator's port it "
+            "listens on a port that its system chooses; expected both to be open in a firewall"
         )
     _process_id, _detector = number, detector
     sys.excepthook = _abort_after_exception
@@ -134,19 +134,19 @@ def initialize(config: DistributedConfig) -> None:
 def _initialize_jax(config: DistributedConfig) -> None:
     import jax
 
-    for name in ("jax", private_apis.JAX_DISTRIBUTED_LOGGER):  # They log every step of it.
+    for name in ("jax", private_apis.JAX_DISTRIBUTED_LOGGER):  # They log each step of connecting.
         logging.getLogger(name).setLevel(logging.WARNING)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     options: dict[str, Any] = {"initialization_timeout": 2 * _CONNECT_SECONDS}
     if config.coordinator_address != "auto":
         options |= dataclasses.asdict(config)
     if "heartbeat_timeout_seconds" in inspect.signature(jax.distributed.initialize).parameters:
-        options["heartbeat_timeout_seconds"] = _SILENCE_SECONDS  # Else the default, 100.
+        options["heartbeat_timeout_seconds"] = _JAX_HEARTBEAT_TIMEOUT_SECONDS  # Default: 100.
     jax.distributed.initialize(**options)
 
 
 def _give_up(message: str) -> NoReturn:
-    """Ends the process; JAX would, too, but with a stack trace."""
+    """Exits without clean-up: that of JAX waits for the hosts, and prints a stack trace."""
     logger.error(message)
     os._exit(2)
 
@@ -157,10 +157,13 @@ def is_primary() -> bool:
 
 
 def abort(status: int, reason: str) -> None:
-    """Ends this process at once if there are other hosts, which learn the reason and end, too.
+    """Exits at once if there are other hosts, which log the reason and exit as well.
 
-    They would wait for it, and it for them, were it to end as a program does. Returns where there
-    are none.
+    A normal exit would wait for the other hosts, and they for this one. Returns if there are none.
+
+    Args:
+      status: exit status of this process.
+      reason: the error, for the logs of the other hosts.
     """
     if _detector is not None:
         _detector.broadcast_error(reason)
@@ -168,7 +171,7 @@ def abort(status: int, reason: str) -> None:
 
 
 def finish() -> None:
-    """A barrier: waits until all hosts have finished; then each may end as it likes."""
+    """A barrier: waits until all hosts have finished; from then on the end of one is no failure."""
     global _detector
     if _detector is not None:
         from jax.experimental import multihost_utils
@@ -179,19 +182,19 @@ def finish() -> None:
 
 
 def broadcast_from_primary(action: Callable[[], T]) -> T:
-    """Returns on all hosts what an action returns on the primary, which alone runs it.
+    """Runs an action on the primary, and returns its result on all hosts.
 
     Args:
-      action: returns JSON values, NumPy arrays among them; with other hosts, tuples become lists.
+      action: returns JSON values and NumPy arrays. On several hosts, tuples become lists.
 
     Raises:
-      TrainingError: the action has failed; on the primary, its own exception.
+      TrainingError: the action has failed on the primary, where its own exception is raised.
     """
     return action() if _detector is None else _broadcast(action, is_primary())
 
 
 def gather(value: Any) -> list[Any]:
-    """Returns the values of all hosts, by their number, on all of them.
+    """Returns the values of all hosts, by process id, on all of them.
 
     Args:
       value: JSON values, as in `broadcast_from_primary`.
@@ -215,15 +218,15 @@ def _broadcast(action: Callable[[], T], is_primary: bool) -> T:
             raise
     result, failure = messages.decode(messages.broadcast(content))
     if failure:
-        raise TrainingError(f"on the first host: {failure}")
+        raise TrainingError(f"on host 0: {failure}")
     return result
 
 
 def _abort_after_exception(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    # A collective fails at once where a peer has died, of gloo's with a ValueError: the failure
-    # detector knows the reason a moment later, and ends this process with that.
+    # Where a peer has died, collectives fail within milliseconds (those of gloo with a ValueError).
+    # The failure detector finds the reason a moment later, and ends this process with that instead.
     time.sleep(_DETECTOR_SECONDS)
     sys.__excepthook__(kind, error, trace)
     abort(1, repr(error))

@@ -1,13 +1,13 @@
-"""What is a user's to mend: such errors are shown as one line, and all others with a traceback.
+"""Errors that a user can fix: they are shown as one line, and all others with a traceback.
 
-A bug of ours must never look like a mistake of the user's, so commands catch these classes (and
-`OSError`, of a disk or a network) and nothing wider. A message says what was got, what was
-expected and what to do, and names the file or the flag.
+A bug must never look like a mistake of the user, so commands catch these classes, and `OSError`
+(disks and networks), and nothing wider. A message says what was got, what was expected and what to
+do, and names the file or the flag.
 """
 
 
 class UserError(Exception):
-    """Something that the user can mend; the message says how."""
+    """An error that the user can fix; the message says how."""
 
 
 class ConfigError(UserError, ValueError):
@@ -19,7 +19,7 @@ class DataError(UserError, ValueError):
 
 
 class TrainingError(UserError, RuntimeError):
-    """Training cannot go on; what was trained so far is kept."""
+    """Training cannot continue; what was trained so far is kept."""
 
 
 class MissingDependencyError(UserError, ImportError):
@@ -27,4 +27,4 @@ class MissingDependencyError(UserError, ImportError):
 
 
 class ResourceError(UserError, MemoryError):
-    """This machine does not have what was asked for."""
+    """This machine has not enough memory."""

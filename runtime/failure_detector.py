@@ -1,10 +1,10 @@
-"""How a host learns that another one has failed: its connection closes, or its heartbeats stop.
+"""Detects that another host has failed: its connection closes, or its heartbeats stop.
 
-A collective does not say why it fails. Where the process of a peer has ended, gloo raises a bare
-ValueError within 20 ms; where its machine has vanished, the others wait until JAX ends them, with a
-stack trace, after a minute and more. Here every host holds a connection to the primary. The kernel
-closes it the moment a process ends, however it does; a machine that vanishes exceeds the silence
-timeout. Then all hosts end, and say why.
+A collective does not report why it fails. When the process of a peer ends, gloo raises a bare
+ValueError within 20 ms; when its machine vanishes, the others wait until JAX ends them, with a
+stack trace, after more than a minute. Here every host holds a connection to the primary. The kernel
+closes it when a process ends, for whatever reason; for a machine that vanishes there is a timeout.
+Then all hosts log the reason and exit.
 
 A line is a message: empty (a heartbeat), "bye" (finished) or the error that ends the sender.
 """
@@ -22,13 +22,13 @@ from typing import Any, NamedTuple, Self, TextIO
 
 logger = logging.getLogger("wavestream")
 
-STATUS = 3
+EXIT_STATUS = 3
 """The exit status of a host that ends because another one has failed."""
 
 _BYE = "bye"
 
-writing = threading.Lock()
-"""Held while something is written that must be whole; this process does not end meanwhile."""
+write_lock = threading.Lock()
+"""Held while a checkpoint or a model is written: this process does not exit in the middle of it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,17 +37,17 @@ class Timeouts:
 
     Attributes:
       heartbeat: between two heartbeats.
-      silence: without any heartbeat, after which a host counts as failed.
+      silence: without a heartbeat, until a host counts as failed.
       connect: for a host to connect to the primary.
-      grace: for a host to report an error of its own, where that may be the same on all hosts.
-      writing: for the lock `writing` to be released.
+      grace: for a host to report an error of its own, which may be the same on all hosts.
+      write: for `write_lock` to be released.
     """
 
     heartbeat: float = 5.0
     silence: float = 45.0
     connect: float = 60.0
     grace: float = 2.0
-    writing: float = 60.0
+    write: float = 60.0
 
 
 class _Peer(NamedTuple):
@@ -74,7 +74,7 @@ class FailureDetector:
         timeouts: Timeouts,
         end_process: Callable[[int], object],
     ) -> None:
-        """Starts to listen and to send heartbeats; `connect` says what the arguments are.
+        """Starts to listen and to send heartbeats; see `connect` for the arguments.
 
         The connections are those of the primary to all other hosts, or of another host to it.
         """
@@ -122,16 +122,16 @@ class FailureDetector:
         return cls(process_id, peers, timeouts, end_process)
 
     def close(self) -> None:
-        """Tells the other hosts that this one has finished: its end is no failure."""
+        """Reports that this host has finished, so that its end is no failure."""
         self._send(_BYE)
 
     def broadcast_error(self, error: str) -> None:
-        """Tells the other hosts why this one ends before it has finished."""
+        """Reports the error that ends this host to the other hosts."""
         self._send(f"host {self._process_id}: {' '.join(error.split())}")
 
     def _send(self, line: str) -> None:
         for peer in self._peers.values():
-            with contextlib.suppress(OSError):  # Its own thread listens, and learns of that.
+            with contextlib.suppress(OSError):  # The thread that listens to this peer sees it, too.
                 peer.send(line)
 
     def _send_heartbeats(self) -> None:
@@ -140,14 +140,14 @@ class FailureDetector:
             self._send("")
 
     def _listen(self, number: int, peer: _Peer) -> None:
-        error = f"host {number}: its process has ended, or cannot be reached any more"
+        error = f"host {number}: its process has ended, or is no longer reachable"
         try:
             for line in peer.lines:
                 if line.strip() == _BYE:
                     return
                 if line.strip():
                     error = line.strip()
-                    # An error that all hosts have, such as a wrong flag, each reports itself.
+                    # All hosts may have the same error, such as a wrong flag: each logs its own.
                     time.sleep(self._timeouts.grace)
                     break
         except TimeoutError:
@@ -159,14 +159,15 @@ class FailureDetector:
     def _end(self, error: str) -> None:
         if self._process_id == 0:
             self._send(error)  # The others are connected with the primary alone.
-        if not writing.acquire(blocking=False) and writing.acquire(timeout=self._timeouts.writing):
+        is_idle = write_lock.acquire(blocking=False)
+        if not is_idle and write_lock.acquire(timeout=self._timeouts.write):
             time.sleep(self._timeouts.grace)  # Whoever held the lock may have an error to report.
         logger.error(
-            "%s. A run needs all of its hosts: it ends here, too. The same command on all of them "
-            "goes on from the last checkpoint",
+            "%s. A run needs all of its hosts, so it ends on this one as well. The same command on "
+            "all of them resumes from the last checkpoint",
             error,
         )
-        self._end_process(STATUS)
+        self._end_process(EXIT_STATUS)
 
 
 def _listen_at_any_port(num_processes: int) -> socket.socket:
@@ -177,12 +178,12 @@ def _listen_at_any_port(num_processes: int) -> socket.socket:
 
 
 def _accept(server: socket.socket, count: int, secret: str, timeouts: Timeouts) -> dict[int, _Peer]:
-    """Waits for `count` hosts, by number; whoever does not know the secret is turned away."""
+    """Waits for `count` hosts, by process id; closes connections that do not send the secret."""
     server.settimeout(timeouts.connect)
     peers: dict[int, _Peer] = {}
     while len(peers) < count:
         connection, _ = server.accept()
-        connection.settimeout(timeouts.heartbeat)  # A stranger may say nothing, too.
+        connection.settimeout(timeouts.heartbeat)  # A stranger may connect and send nothing.
         peer = _Peer.of(connection)
         known, number = "", ""
         with contextlib.suppress(OSError):

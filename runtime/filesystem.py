@@ -29,7 +29,7 @@ def is_remote(path: str) -> bool:
 
 
 def absolute(path: str) -> str:
-    """Returns a path that means the same wherever it is used."""
+    """Returns a path that is valid in any working directory; remote paths as they are."""
     return path if is_remote(path) else os.path.abspath(os.path.expanduser(path))
 
 
@@ -39,7 +39,7 @@ def require_filesystem(path: str) -> None:
     Raises:
       MissingDependencyError: the scheme needs tensorflow-io, which is missing or does not fit this
         TensorFlow.
-      DataError: nothing knows the scheme.
+      DataError: the scheme is unknown.
     """
     if not is_remote(path):
         return
@@ -51,7 +51,7 @@ def require_filesystem(path: str) -> None:
             return
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # About what the second error below says in full.
+                warnings.simplefilter("ignore")  # The second error below says the same in full.
                 import tensorflow_io as tfio
         except ImportError as error:
             raise MissingDependencyError(
@@ -72,10 +72,10 @@ def require_filesystem(path: str) -> None:
 
 
 def _survive_exit() -> None:
-    """Keeps the exit status of a process that has used tensorflow-io's s3://.
+    """Keeps the exit status of a process that has used s3:// of tensorflow-io.
 
-    Its AWS library's destructors call into a dead object and abort (tensorflow-io issue 2039), so
-    on Linux the process ends after Python's own clean-up, before them.
+    The destructors of its AWS library call into a dead object and abort (tensorflow-io issue 2039),
+    so on Linux the process exits after the clean-up of Python and before these destructors.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
@@ -83,7 +83,7 @@ def _survive_exit() -> None:
 
 
 def stat(path: str) -> tuple[int, int]:
-    """Returns the size in bytes and the time of the last change in nanoseconds.
+    """Returns the size of a file in bytes and the time of its last change in nanoseconds.
 
     Raises:
       OSError: there is no such file, or it cannot be reached.
@@ -97,7 +97,7 @@ def stat(path: str) -> tuple[int, int]:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file, as far as can be seen."""
+    """Whether there is a file; False also where it cannot be reached."""
     try:
         stat(path)
     except OSError:
@@ -130,7 +130,7 @@ def open_for_reads(path: str) -> Iterator[ReadAt]:
 
 def open_descriptor(path: str) -> int:
     """Opens a local file to be read; the caller closes it. Raises OSError."""
-    # Nonblocking, so that a FIFO that has taken the file's place holds nothing up.
+    # Nonblocking: opening a FIFO that has replaced the file would wait for a writer.
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
@@ -144,12 +144,12 @@ def read_bytes(path: str) -> bytes:
 
 
 def write_bytes_atomically(path: str, content: bytes) -> None:
-    """Replaces a file; its readers see the old content or the new, never a part. Raises OSError."""
+    """Replaces a file: readers see the old or the new content, never a part. Raises OSError."""
     write_atomically(path, [content])
 
 
 def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
-    """Replaces a file likewise, by a content that is given part after part. Raises OSError."""
+    """Like `write_bytes_atomically`, with the content in parts. Raises OSError."""
     # Not tempfile: its files are private to the user, and the result would stay so.
     temporary = f"{path}.{os.getpid()}.tmp"
     if is_remote(path):
@@ -175,7 +175,7 @@ def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
 
 @contextlib.contextmanager
 def open_gfile(path: str) -> Iterator[Any]:
-    """`tf.io.gfile`, its errors turned into OSErrors."""
+    """Yields `tf.io.gfile`; within the block its errors become OSErrors."""
     import tensorflow as tf
 
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from runtime.filesystem import is_remote, open_gfile, require_filesystem
 
-_LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_DANGLING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,14 +29,14 @@ class FoundFile:
 def find_files(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
     """Finds the files below a folder whose names end with `suffix` in any case, in any order.
 
-    Folders, FIFOs, dangling links and names that begin with "._" (macOS resource forks) do not
-    count. Links are followed.
+    Folders, FIFOs, dangling links and names that begin with "._" (macOS resource forks) are left
+    out. Links are followed.
 
     Args:
       root: a folder, or one file, which is found whatever its name.
       suffix: such as ".wav".
-      seen: the real paths of the folders and files found before; what is in there is not found
-        again, so that a loop of links ends and overlapping roots list each file once. Grows.
+      seen: real paths of the folders and files found before, which are not found again: a loop of
+        links ends, and overlapping roots list each file once. Those found now are added.
 
     Raises:
       FileNotFoundError: there is no such root.
@@ -56,10 +56,10 @@ def _find_local(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
     if not os.path.isdir(root):
         raise FileNotFoundError(f"there is no folder or file {root!r}")
 
-    folders = [("", root)]  # what precedes its names relative to the root, and its path
+    folders = [("", root)]  # prefix of names relative to the root, and path
     links: list[tuple[str, str]] = []  # a heap of names relative to the root, and paths
     while folders or links:
-        # Links come last, so that a file that is also linked to goes by its own name.
+        # Links come last, so that a file that is also linked to keeps its own name.
         if not folders:
             name, path = heapq.heappop(links)
             if os.path.isdir(path):
@@ -93,11 +93,11 @@ def _find_local(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
 
 
 def _why_unreachable(link: str) -> str:
-    """Why what a link leads to cannot be looked at; empty if it can, or if there is nothing."""
+    """Returns why the target of a link cannot be read; empty if it can, or if there is none."""
     try:
         os.stat(link)
     except OSError as error:
-        if error.errno not in _LEADS_NOWHERE:
+        if error.errno not in _DANGLING:
             return error.strerror or str(error)
     return ""
 
@@ -130,8 +130,8 @@ def _find_remote(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
 
 
 def _is_remote_folder(path: str, entry: str, suffix: str) -> bool:
-    """Asks the store only where the name leaves it open: each question is a round trip."""
-    if entry.endswith("/"):  # gs:// lists all its folders so
+    """Whether an entry is a folder, from its name where possible: a request is a round trip."""
+    if entry.endswith("/"):  # gs:// lists all folders with a slash.
         return True
     if path.startswith("gs://") or _matches(entry, suffix):
         return False
@@ -144,7 +144,7 @@ def _matches(name: str, suffix: str) -> bool:
 
 
 def _is_new(path: str, seen: set[str]) -> bool:
-    """Whether the path was not seen before; from now on it was."""
+    """Adds a path to `seen`; returns whether it is new."""
     count = len(seen)
     seen.add(path)
     return len(seen) > count

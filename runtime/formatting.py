@@ -1,4 +1,4 @@
-"""How figures read wherever a person reads them: durations, counts, rows of label and value."""
+"""Text for people: durations, counts, rows of label and value."""
 
 import math
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ def format_count(value: float) -> str:
 
 
 def format_row(label: str, value: str, width: int = 16) -> str:
-    """Returns a line of the log or the console; the values of all such lines are aligned."""
+    """Returns a line of label and value; the values of all such lines are aligned."""
     return f"{label:<{width}} {value}"
 
 
 def format_table(rows: Sequence[tuple[str, str]]) -> str:
-    """Returns a table: a label and its value a row, between two rules."""
+    """Returns rows of label and value as lines between two rules."""
     width = max(len(label) for label, _ in rows) + 1
     lines = [format_row(label, value, width) for label, value in rows]
     rule = "-" * max(map(len, lines))

@@ -1,4 +1,4 @@
-"""The log: everything a person reads goes through one logger to stderr, and to a run's log file.
+"""The logger "wavestream", which writes to stderr and to the log file of a run.
 
 While a progress bar is drawn, lines are written above it.
 """
@@ -21,43 +21,43 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         label = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
-        with contextlib.suppress(OSError):  # The terminal may be gone; the run goes on.
+        with contextlib.suppress(OSError):  # The terminal may be closed; the run continues.
             tqdm.write(label + self.format(record), file=sys.stderr)
 
 
 class _LogFileHandler(logging.FileHandler):
-    """A log file that, when it cannot be written, says so once and stops."""
+    """A log file that, once it cannot be written, logs one warning and is closed."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         logger.removeHandler(self)
         reason = sys.exc_info()[1]
-        logger.warning("%s: %s: from here on the console only", self.baseFilename, reason)
+        logger.warning("%s: %s: no further lines in this file", self.baseFilename, reason)
 
 
 def start_logging(log_path: str | None, level: int = logging.INFO) -> logging.Logger:
     """Sends the logger "wavestream" to the console and appends it to a file.
 
-    Calling it again closes what the last call opened. A log file that cannot be written is a
-    warning: a run does not end for it.
+    A second call replaces the handlers of the first. A log file that cannot be written is no more
+    than a warning.
 
     Args:
       log_path: a local file, or None for the console only (all hosts but the primary).
-      level: what is less than this is left out.
+      level: minimum level of what is logged.
 
     Returns:
-      The logger: not passed on to the root logger, where absl would repeat it.
+      The logger.
     """
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
     logger.setLevel(level)
-    logger.propagate = False
+    logger.propagate = False  # The handler of absl on the root logger would print it again.
     logger.addHandler(_ConsoleHandler())
     if log_path is not None:
         try:
             log_file = _LogFileHandler(log_path, encoding="utf-8")
         except OSError as error:
-            logger.warning("%s: no log file, the console only: %s", log_path, error)
+            logger.warning("%s: no log file: %s", log_path, error)
         else:
             log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
             logger.addHandler(log_file)
@@ -72,11 +72,11 @@ def log_once(key: str, message: str, *args: object) -> None:
 
 
 def quieten_libraries() -> None:
-    """Keeps what TensorFlow, JAX and Orbax log at length out of the console.
+    """Silences the informational logs of TensorFlow, JAX and Orbax.
 
-    To be called before TensorFlow is imported.
+    Call it before TensorFlow is imported, which reads its level from the environment then.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # Unused here, and announces itself.
-    logging.getLogger("jax").setLevel(logging.WARNING)  # It names every backend that it lacks.
-    absl.logging.set_verbosity(absl.logging.WARNING)  # Orbax names every file that it writes.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # Unused here, and logs a notice.
+    logging.getLogger("jax").setLevel(logging.WARNING)  # It lists every missing backend.
+    absl.logging.set_verbosity(absl.logging.WARNING)  # Orbax logs every file it writes.

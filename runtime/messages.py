@@ -1,4 +1,4 @@
-"""What hosts send each other: JSON values, and NumPy arrays anywhere among them."""
+"""Messages between hosts: JSON values, with NumPy arrays anywhere among them."""
 
 import json
 from typing import Any
@@ -30,10 +30,10 @@ def encode(value: Any) -> bytes:
 
 
 def decode(content: bytes) -> Any:
-    """Returns the value of `encode`: tuples are lists, keys are strings, arrays are read-only."""
+    """Inverse of `encode`, but tuples become lists, keys strings, and arrays are read-only."""
     offset = 8 + int.from_bytes(content[:8], "little")
 
-    def restore(found: dict) -> Any:  # Called in the order of `describe`.
+    def restore(found: dict) -> Any:  # Called in the same order as `describe`.
         nonlocal offset
         if found.keys() != {_ARRAY}:
             return found
@@ -46,7 +46,7 @@ def decode(content: bytes) -> Any:
 
 
 def broadcast(content: bytes) -> bytes:
-    """Returns the primary's content on all hosts; that of the others does not matter."""
+    """Returns the content of the primary on all hosts; that of the others is ignored."""
     send = multihost_utils.broadcast_one_to_all
     pieces, rest = divmod(len(content), _PIECE_BYTES)
     pieces, rest = send(np.array([pieces, rest], np.int32)).tolist()
@@ -60,9 +60,9 @@ def broadcast(content: bytes) -> bytes:
 
 
 def all_gather(content: bytes) -> list[bytes]:
-    """Returns the contents of all hosts, by their number, on all of them."""
+    """Returns the contents of all hosts, by process id, on all of them."""
     sizes = multihost_utils.process_allgather(np.int32(len(content))).tolist()
-    padded = np.zeros(max(sizes), np.uint8)
+    padded = np.zeros(max(sizes), np.uint8)  # Gathered arrays must be of one shape.
     padded[: len(content)] = np.frombuffer(content, np.uint8)
     rows = np.asarray(multihost_utils.process_allgather(padded)).astype(np.uint8)
     return [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]

@@ -1,8 +1,8 @@
-"""Data parallelism: the one module that knows of `jax.pmap`.
+"""Data parallelism: the one module that uses `jax.pmap`.
 
-D local devices. State is the same on every device, [D, ...] with equal entries; batches are split
-over them. On several hosts each calls a function with its own rows, and reductions are over all
-devices of all hosts.
+D local devices. State is replicated, [D, ...] with equal entries; batches are split over devices.
+On several hosts each calls a function with its own rows, and reductions are over all devices of all
+hosts.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,23 +18,29 @@ _AXIS = "devices"
 
 
 def pmap(function: Callable, *, donate_argnums: int | tuple[int, ...] = ()) -> Callable:
-    """Returns a function that runs on every device at once; all arguments are [D, ...]."""
+    """Returns a function that runs on every device; all arguments and results are [D, ...].
+
+    Args:
+      function: of one device's entries, without the axis D.
+      donate_argnums: arguments whose memory the results may reuse; they are invalid afterwards.
+    """
     return jax.pmap(function, axis_name=_AXIS, donate_argnums=donate_argnums)
 
 
 def all_reduce_sum(tree: Tree) -> Tree:
-    """Within `pmap`: the sum over all devices of all hosts."""
+    """Returns the sum over all devices of all hosts, within `pmap`."""
     return jax.lax.psum(tree, _AXIS)
 
 
 def all_reduce_max(tree: Tree) -> Tree:
-    """Within `pmap`: the maximum over all devices of all hosts."""
+    """Returns the maximum over all devices of all hosts, within `pmap`."""
     return jax.lax.pmax(tree, _AXIS)
 
 
 def replicate(tree: Tree) -> Tree:
     """Returns a tree on every local device: each leaf [D, ...]."""
-    # By pmap itself: with the sharding of flax's replicate the second step would compile once more.
+    # By pmap itself: flax's replicate gives another sharding, with which the second step compiles
+    # once more.
     devices = np.zeros(jax.local_device_count())
     return jax.pmap(lambda tree, _: tree, axis_name=_AXIS, in_axes=(None, 0))(tree, devices)
 
@@ -45,18 +51,23 @@ def unreplicate(tree: Any) -> Any:
 
 
 def tile(array: np.ndarray) -> np.ndarray:  # [...] -> [D, ...]
-    """Returns a host array once for every local device.
+    """Returns copies of a host array, one for every local device.
 
-    It stays on the host: no host may start a computation that the others do not.
+    By NumPy, not on the devices: on several hosts a computation must be started by all of them.
     """
     return np.tile(array, (jax.local_device_count(), *(1 for _ in np.shape(array))))
 
 
 def prefetch_to_devices(batches: Iterable[Tree], size: int = 2) -> Iterator[Tree]:
-    """Puts each batch, [D, ...], on the devices while the steps before it run."""
+    """Copies batches to the devices ahead of their use, while earlier steps run.
+
+    Args:
+      batches: trees of host arrays [D, ...].
+      size: number of batches to keep on the devices.
+    """
     return flax.jax_utils.prefetch_to_device(iter(batches), size)
 
 
 def _first_shard(array: jax.Array) -> np.ndarray:
-    # Indexing a sharded array starts a computation, and takes ten times as long.
+    # `array[0]` of a sharded array starts a computation, and takes ten times as long.
     return np.asarray(array.addressable_shards[0].data)[0]

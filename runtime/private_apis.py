@@ -1,20 +1,20 @@
-"""Every private name of TensorFlow and JAX that is used here, each where nothing public will do.
+"""Every private name of TensorFlow and JAX that this project uses, where no public one would do.
 
-A new version may move any of them: `tests/runtime/test_private_apis.py` tries them one by one. The
-libraries are imported where they are used, for a command that needs none of this to start at once.
+A new version may move any of them: `tests/runtime/test_private_apis.py` tests each by name. The
+libraries are imported where they are used, so that commands without them start at once.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 JAX_DISTRIBUTED_LOGGER = "jax._src.distributed"
-"""Name of the logger of `jax.distributed`, to set its level; for all of JAX's it is "jax"."""
+"""Logger of `jax.distributed`; it has a level of its own, whatever that of the logger "jax"."""
 
 
 def coordinator_host() -> str:
     """Returns the coordinator's host name or address, once `jax.distributed` is initialized.
 
-    Where JAX has found it in the environment ("auto"), it is nowhere else.
+    Where JAX has detected it ("auto"), no public API returns it.
     """
     from jax._src import distributed
 
@@ -22,7 +22,7 @@ def coordinator_host() -> str:
 
 
 def worker_port(server: Any) -> int:
-    """Returns the port of a tf.data WorkerServer, which may have chosen it."""
+    """Returns the port of a tf.data WorkerServer, chosen by the system if 0 was requested."""
     return int(server._address.rsplit(":", 1)[1])
 
 
@@ -30,10 +30,10 @@ _registered: dict[str, Callable] = {}  # TensorFlow's own references are weak.
 
 
 def register_py_func(token: str, function: Callable) -> None:
-    """Makes a function what `tf.raw_ops.PyFuncStateless` calls by the name of `token`.
+    """Registers the function that `tf.raw_ops.PyFuncStateless` calls for a token.
 
-    `tf.numpy_function` makes up a token, which no other process knows. The op that takes one is
-    public; the registry is not.
+    `tf.numpy_function` generates a token that no other process has. The op with a token is public;
+    the registry is not.
     """
     from tensorflow.python.ops import script_ops
 

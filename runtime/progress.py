@@ -1,4 +1,4 @@
-"""How far something is: a bar on a terminal, elsewhere a line of the log now and then."""
+"""Progress: a bar on a terminal, or a line in the log every minute."""
 
 import logging
 import sys
@@ -36,7 +36,7 @@ class ProgressBar:
         )
 
     def set(self, done: int) -> None:
-        """Moves to `done` steps, which tell nothing of how long the others take."""
+        """Moves to `done` steps, which do not count in the estimate of the time left."""
         self._bar.initial = self._bar.n = done
         self._bar.refresh()
 
@@ -52,7 +52,7 @@ class ProgressBar:
 
 
 class _LoggingBar(ProgressBar):
-    """Such a bar that goes away at its end; elsewhere a line of the log every minute."""
+    """A bar that is cleared at its end; without a terminal, a line in the log every minute."""
 
     def __init__(self, total: int, label: str, clock: Callable[[], float]) -> None:
         super().__init__(total, "it", desc=label, leave=False)
@@ -72,13 +72,13 @@ class _LoggingBar(ProgressBar):
 
 
 def progress_bar(label: str, clock: Callable[[], float] = time.monotonic) -> Progress:
-    """Returns what wraps an iterable of known length in a bar that goes away at its end.
+    """Returns a function that wraps an iterable of known length in a bar, cleared at its end.
 
-    Where stderr is no terminal, it is a line of the log every minute.
+    Where stderr is no terminal, there is a line in the log every minute instead.
 
     Args:
-      label: what it is that takes the time.
-      clock: seconds since any moment.
+      label: what the items are, in front of the bar.
+      clock: returns the time in seconds.
     """
 
     def progress(items: Iterable, total: int) -> Iterator:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import pytest
 from absl.flags import FlagValues
 
-import main
+from commands import command_line
+from commands.errors import readable_errors
+from main import COMMANDS
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -26,16 +28,15 @@ Argument = str | os.PathLike
 
 def parsed(*args: Argument) -> FlagValues:
     """Returns the flags of a command line, as its command is given them."""
-    return main.parse(["main.py", *(os.fspath(arg) for arg in args)])[1]
+    return command_line.parse(["main.py", *(os.fspath(arg) for arg in args)], COMMANDS)[1]
 
 
-def run_main(*args: Argument, table: Mapping[str, str] = main.COMMANDS) -> int:
+def run_main(*args: Argument, table: Mapping[str, str] = COMMANDS) -> int:
     """Runs main.py; returns its exit status."""
     try:
-        with main.readable_errors():
-            command, values, rest = main.parse(
-                ["main.py", *(os.fspath(arg) for arg in args)], table
-            )
+        with readable_errors():
+            argv = ["main.py", *(os.fspath(arg) for arg in args)]
+            command, values, rest = command_line.parse(argv, table)
             return command.run(values, rest) or 0
     except SystemExit as end:
         return int(end.code or 0)

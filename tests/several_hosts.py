@@ -14,8 +14,7 @@ from collections.abc import Sequence
 import jax
 from absl.flags import FlagValues
 
-import main
-from commands import startup, train
+from commands import command_line, startup, train
 from commands.interface import Command
 from models.interface import Batch
 from runtime import distributed
@@ -53,4 +52,4 @@ COMMAND = Command(doc="Trains.", groups=train.GROUPS, run=run, arguments="RECORD
 
 if __name__ == "__main__":
     sys.argv.insert(1, "host")
-    main.run({"host": "tests.several_hosts"})
+    command_line.run({"host": "tests.several_hosts"})

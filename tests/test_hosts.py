@@ -16,7 +16,7 @@ import pytest
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus
 from pipeline.dataset import make_dataset
-from runtime.failure_detector import STATUS
+from runtime.failure_detector import EXIT_STATUS
 from tests.command_line import ROOT
 from tests.several_hosts import digests
 from tests.wav_files import write_walks
@@ -187,16 +187,16 @@ def test_a_host_that_dies_ends_the_others(audio, tmp_path, victim):
     if victim == 0 and statuses[1] == -signal.SIGABRT:  # JAX was quicker, as 0.5 mostly is.
         assert "This most likely indicates that another task died" in said[1]
         return
-    assert statuses[1 - victim] == STATUS, said
+    assert statuses[1 - victim] == EXIT_STATUS, said
     assert f"error: host {victim}: its process has ended" in said[1 - victim]
-    assert "goes on from the last checkpoint" in said[1 - victim]
+    assert "resumes from the last checkpoint" in said[1 - victim]
 
 
 def test_a_mistake_on_one_host_ends_the_others(audio, tmp_path):
     statuses, said = _finish(
         _start(audio, tmp_path, 2, 1, "--training_steps=9", others=("--audio_dir=/no/such",))
     )
-    assert statuses == [STATUS, 2], said
+    assert statuses == [EXIT_STATUS, 2], said
     assert "error: host 1: --audio_dir=/no/such: there is no such folder" in said[0]
 
 
@@ -208,6 +208,6 @@ def test_hosts_that_see_other_files_are_refused(audio, tmp_path):
     # The flag may be repeated: the second host has the first one's files, and more.
     others = (f"--audio_dir={audio}", "--eval_every=45")
     statuses, said = _finish(_start(fewer, out, 2, 1, "--training_steps=9", others=others))
-    assert 2 in statuses and set(statuses) <= {2, STATUS}, said
+    assert 2 in statuses and set(statuses) <= {2, EXIT_STATUS}, said
     message = next(text for text in said if "hosts 0 and 1 differ: audio is 3 files" in text)
     assert "; eval_every is 90 and 45; held-out audio is 1 files" in message

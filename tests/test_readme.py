@@ -2,17 +2,40 @@
 
 import pathlib
 
-import main
-from commands import help as help_text
+from commands import command_line
+from commands.help import default_of, flags_of, meaning
+from commands.interface import Commands
+from flags import Group
+from main import COMMANDS
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BEGIN, END = "<!-- flags -->\n", "\n<!-- end of flags -->"
 
 
+def _markdown(commands: Commands) -> str:
+    """Returns a table for each command of the flags that no command before it takes."""
+    parts: list[str] = []
+    known: set[Group] = set()
+    for name, command in commands.items():
+        shared = ", ".join(group.heading for group in command.groups if group in known)
+        added = [group for group in command.groups if group not in known]
+        text = f"**{name}** takes " + (f"the flags of *{shared}*" if shared else "")
+        text += (" and these:" if shared else "these:") if added else ", and no others."
+        rows = ["", "| flag | default | meaning |", "|---|---|---|"] if added else []
+        for group in added:
+            rows.append(f"| *{group.heading}* | | |")
+            for flag in flags_of(group):
+                default = f"`{default_of(flag)}`" if default_of(flag) else ""
+                rows.append(f"| `{flag.name}` | {default} | {meaning(flag)} |")
+        parts.append("\n".join([text, *rows]))
+        known.update(added)
+    return "\n\n".join(parts)
+
+
 def test_the_tables_are_those_of_the_flags():
     # `python -m tests.test_readme` puts them there.
-    assert README.split(BEGIN)[1].split(END)[0] == help_text.markdown(main.load(main.COMMANDS))
+    assert README.split(BEGIN)[1].split(END)[0] == _markdown(command_line.load(COMMANDS))
 
 
 def test_every_preset_is_listed_and_names_its_command_and_result():
@@ -27,5 +50,5 @@ def test_every_preset_is_listed_and_names_its_command_and_result():
 
 if __name__ == "__main__":
     before, after = README.split(BEGIN)[0], README.split(END)[1]
-    tables = help_text.markdown(main.load(main.COMMANDS))
+    tables = _markdown(command_line.load(COMMANDS))
     (ROOT / "README.md").write_text(f"{before}{BEGIN}{tables}{END}{after}")

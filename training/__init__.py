@@ -1,1 +1,1 @@
-"""Batches in, a trained model out: the pmapped step, the loop, metrics and the model file."""
+"""Batches in, a trained model out: the steps, the loop, checkpoints and metrics."""

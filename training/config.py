@@ -1,4 +1,4 @@
-"""What a run is, but for its model: its data, its training, and where it writes."""
+"""Configuration of a run, without its model: data, training, checkpoints, output."""
 
 import dataclasses
 import os
@@ -18,17 +18,17 @@ class TrainingConfig:
     """The optimizer, its schedule, and how often a run logs and validates.
 
     Attributes:
-      training_steps: batches to train on.
-      learning_rate: peak learning rate, of Adam.
-      lr_schedule: how the learning rate decays from its peak to 1% of it, or stays; see SCHEDULES.
-      warmup_steps: steps over which the learning rate rises from 0 to its peak.
-      weight_decay: decoupled (AdamW), on matrices alone.
-      grad_clip_norm: gradients of a larger norm are scaled down to this one.
-      log_every: steps between two records of metrics.
-      eval_every: steps between two validations; there is one at the end in any case.
-      eval_steps: batches of a validation at most; 0: the whole split.
+      training_steps: number of steps, one batch each.
+      learning_rate: peak learning rate of Adam.
+      lr_schedule: decay from the peak to 1% of it, or none; one of SCHEDULES.
+      warmup_steps: steps of linear warmup to the peak; at most half of `training_steps`.
+      weight_decay: decoupled weight decay (AdamW), of matrices only.
+      grad_clip_norm: maximum global norm of the gradient.
+      log_every: steps between logged metrics.
+      eval_every: steps between validations; the last step is always validated.
+      eval_steps: maximum number of batches per validation; 0: the whole split.
       seed: random seed of the initial parameters.
-      profile: trace ten steps for TensorBoard's profiler.
+      profile: whether to trace ten steps for TensorBoard's profiler.
 
     Raises:
       ConfigError: a field is out of bounds.
@@ -57,16 +57,16 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
-    """When a run is saved, and what it does where something fails.
+    """When a run is saved, and what happens after a failure.
 
     Attributes:
-      checkpoint_every: steps between two checkpoints; 0: by the clock alone.
-      checkpoint_minutes: minutes between two checkpoints; 0: by the steps alone. At 0 both, none.
-      keep_checkpoints: how many of the last to keep; the best by validation is kept besides.
-      fresh: begin anew where there is a run to resume; what that left is backed up.
-      allow_change: names of settings that may differ from those of the run that is resumed.
-      on_nan: what to do about a loss that is not finite, one of ON_NAN.
-      on_save_error: what to do where a checkpoint cannot be saved, one of ON_SAVE_ERROR.
+      checkpoint_every: steps between checkpoints; 0: by time only.
+      checkpoint_minutes: minutes between checkpoints; 0: by steps only. Both 0: no checkpoints.
+      keep_checkpoints: number of latest checkpoints to keep, in addition to the best by validation.
+      fresh: start from step 0 even if there is a run to resume, whose files are backed up.
+      allow_change: names of settings that may differ from those of the resumed run.
+      on_nan: what to do after a loss that is not finite; one of ON_NAN.
+      on_save_error: what to do if a checkpoint cannot be saved; one of ON_SAVE_ERROR.
 
     Raises:
       ConfigError: a field is out of bounds.
@@ -94,26 +94,27 @@ class CheckpointConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """A whole run, but for the model.
+    """A run, without its model.
 
     Attributes:
       audio_dirs: folders of WAV files.
-      demo: use the demo corpus in their place.
-      catalogue: file of their catalogue, used as it stands; None: the folders are scanned.
-      valid_fraction: share of the files held out.
-      num_chunks: the most chunks to train on.
-      parallel_reads: concurrent reads; 0: by the number of cores.
-      strict: one file that cannot be used ends the run.
-      max_skipped_fraction: more than this share of all files ends it.
-      data_service: the dispatcher of the machines that read, grpc://host:port; None: this one does.
+      demo: use the demo corpus instead.
+      catalogue: file with the headers of all WAV files, used without listing the folders, and
+        created if missing; None: the folders are scanned.
+      valid_fraction: fraction of the files held out for validation.
+      num_chunks: maximum number of training chunks.
+      parallel_reads: number of parallel reads; 0: by the number of cores.
+      strict: whether the first unusable file ends the run.
+      max_skipped_fraction: the run ends if more than this fraction of the files is unusable.
+      data_service: dispatcher of a tf.data service, grpc://host:port; None: this host reads.
       pipeline: from files to batches.
-      training: how the model is trained.
-      checkpoint: how the run is saved.
-      distributed: on which hosts.
-      output_dir: where the run writes.
-      model_name: beginning of the names of its files.
-      wandb_project: None for no wandb.
-      wandb_run_name: the run's name in wandb.
+      training: the optimizer, and how often to log and validate.
+      checkpoint: how the run is saved and resumed.
+      distributed: the hosts of the run.
+      output_dir: local folder for the files of the run.
+      model_name: prefix of the names of these files.
+      wandb_project: project in Weights & Biases; None: it is not used.
+      wandb_run_name: name of the run there.
     """
 
     audio_dirs: tuple[str, ...]

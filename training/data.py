@@ -1,4 +1,4 @@
-"""What a run trains on: its corpus, and batches on their way from files to devices."""
+"""The input of a run: its corpus, and batches from files to devices."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -26,34 +26,35 @@ logger = logging.getLogger("wavestream")
 
 
 def find_corpus(config: RunConfig) -> Corpus:
-    """Opens the corpus of a run, writing the demo corpus first where it is asked for."""
+    """Opens the corpus of a run; the demo corpus is synthesized first."""
     audio_dirs = config.audio_dirs
     if config.demo:
         text = f"{config.demo_dir} (synthesized here; listen to it)"
         logger.info("%s", format_row("demo corpus", text))
-        # The first host first: the folder may be one for all of them.
+        # On the primary first: all hosts may share the folder, and the others then find its files.
         broadcast_from_primary(lambda: synthesize_demo_corpus(config.demo_dir))
         synthesize_demo_corpus(config.demo_dir)
         audio_dirs = (config.demo_dir,)
     if jax.process_count() > 1 and config.catalogue and not exists(config.catalogue):
         raise TrainingError(
-            f"--catalogue={config.catalogue} is not there: expected it where all hosts see it; "
-            "python main.py inspect, with the same flag and the same folders, makes it"
+            f"--catalogue={config.catalogue} is missing: expected a path that all hosts can read; "
+            "python main.py inspect, with the same flag and folders, creates it"
         )
     return open_corpus(
         audio_dirs,
         config.pipeline,
         valid_fraction=config.valid_fraction,
         num_chunks=config.num_chunks,
+        # One writer: hosts may share the folder.
         cache_path=config.path(".catalogue") if is_primary() else None,
         catalogue_path=config.catalogue,
         progress=progress_bar("WAV headers"),
-        num_threads=max(16, config.parallel_reads),
+        num_threads=max(16, config.parallel_reads),  # They mostly wait for a disk or a network.
     )
 
 
 def error_budget(corpus: Corpus, config: RunConfig) -> ErrorBudget:
-    """Begins to count the files that cannot be used. Raises TrainingError if there are too many."""
+    """Returns the budget of unusable files. Raises TrainingError if it is exceeded already."""
     skipped = corpus.catalogue.skipped
     budget = ErrorBudget(
         len(corpus.catalogue) + len(skipped),
@@ -66,8 +67,8 @@ def error_budget(corpus: Corpus, config: RunConfig) -> ErrorBudget:
     return budget
 
 
-def warn_of_blocks(corpus: Corpus, config: RunConfig) -> None:
-    """Warns where blocks of channels do not fit chunks."""
+def warn_of_block_size(corpus: Corpus, config: RunConfig) -> None:
+    """Warns if a chunk does not hold one pair of left and right blocks."""
     block, chunk = config.pipeline.stereo_blocking_n, config.pipeline.chunk_size
     stereo = (corpus.catalogue.files.channels > 1).any()
     if config.pipeline.downmix or not stereo or 2 * block == chunk:
@@ -79,7 +80,7 @@ def warn_of_blocks(corpus: Corpus, config: RunConfig) -> None:
         *(
             ("more", chunk, "chunks hold no complete left/right pair of blocks")
             if 2 * block > chunk
-            else ("less", chunk, "chunks hold several pairs of blocks, the last maybe in part")
+            else ("less", chunk, "chunks hold several pairs of blocks, the last one maybe in part")
         ),
         max(1, chunk // 2),
     )
@@ -88,15 +89,15 @@ def warn_of_blocks(corpus: Corpus, config: RunConfig) -> None:
 def train_batches(
     config: RunConfig, corpus: Corpus, on_unreadable: OnUnreadable
 ) -> Callable[[int], Iterator[Batch]]:
-    """Returns a function from a number to the endless batches of training from that one on."""
-    reading = _reading(config, on_unreadable)
+    """Returns a function from a step to the endless training batches from that step on."""
+    options = _dataset_options(config, on_unreadable)
 
     def batches(first_step: int) -> Iterator[Batch]:
         if config.data_service:
             return distributed_batches(
-                corpus.train, service=config.data_service, first_step=first_step, **reading
+                corpus.train, service=config.data_service, first_step=first_step, **options
             )
-        return iterate(make_dataset(corpus.train, first_step=first_step, **reading))
+        return iterate(make_dataset(corpus.train, first_step=first_step, **options))
 
     return batches
 
@@ -104,21 +105,26 @@ def train_batches(
 def valid_batches(
     config: RunConfig, corpus: Corpus, on_unreadable: OnUnreadable
 ) -> Callable[[], Iterator[Batch]] | None:
-    """Returns a function to one pass over the held-out split; None where that has no file."""
+    """Returns a function to the batches of the held-out split; None if no file is held out."""
     if not len(corpus.valid):
         return None
-    reading = _reading(config, on_unreadable)
-    dataset = make_dataset(corpus.valid, one_pass=True, **reading)
+    options = _dataset_options(config, on_unreadable)
+    dataset = make_dataset(corpus.valid, one_pass=True, **options)
     return lambda: iterate(dataset)
 
 
 def device_batch(model: Model, batch: Batch) -> DeviceBatch:
-    """Returns what the steps read of a batch, on the host still."""
+    """Returns the input of a step from a batch, still on the host."""
     return {"inputs": model.prepare(batch), "first": batch["first"], "stop": batch["stop"]}
 
 
 def device_batches(model: Model, batches: Callable[[], Iterable[Batch]]) -> Iterator[DeviceBatch]:
-    """Prepares batches and puts them on the devices ahead of the steps; opens them when asked."""
+    """Prepares batches and copies them to the devices ahead of the steps.
+
+    Args:
+      model: prepares them.
+      batches: called at the first batch.
+    """
 
     def prepared() -> Iterator[DeviceBatch]:
         for batch in batches():
@@ -127,15 +133,15 @@ def device_batches(model: Model, batches: Callable[[], Iterable[Batch]]) -> Iter
     return prefetch_to_devices(prepared())
 
 
-def _reading(config: RunConfig, on_unreadable: OnUnreadable) -> dict[str, Any]:
-    """Returns how this host reads: its rows of each batch."""
+def _dataset_options(config: RunConfig, on_unreadable: OnUnreadable) -> dict[str, Any]:
+    """Returns arguments of `make_dataset`: among them which rows of each batch this host reads."""
     rows = config.pipeline.batch_size // jax.process_count()
     first_row = jax.process_index() * rows
-    reading: dict[str, Any] = {
+    options: dict[str, Any] = {
         "rows": (first_row, first_row + rows),
         "num_devices": jax.local_device_count(),
         "on_unreadable": on_unreadable,
     }
     if config.parallel_reads:
-        reading["parallel_reads"] = config.parallel_reads
-    return reading
+        options["parallel_reads"] = config.parallel_reads
+    return options

@@ -1,4 +1,4 @@
-"""What FLAC needs for the held-out files: the line that a model has to get below."""
+"""The baseline of a run: bits per sample of FLAC on the held-out files."""
 
 import logging
 import math
@@ -16,13 +16,14 @@ logger = logging.getLogger("wavestream")
 
 CODEC = Flac(level=8)
 
-_MAX_SAMPLES = 2**26  # Some seconds of work; of a larger split, a part drawn by a hash of names.
+_MAX_SAMPLES = 2**26  # Takes some seconds; a larger split is sampled by a hash of file names.
 
 
 def flac_bits_per_sample(valid: Chunks) -> float | None:
-    """Returns FLAC's bits per sample on whole held-out files, container left out.
+    """Returns bits per sample of FLAC on whole held-out files, without the container.
 
-    It gets the very samples that the model sees. None where it can take none of the files.
+    FLAC encodes the same samples that the model sees, after downmix and quantization. None if it
+    can encode none of the files.
     """
     share = min(1.0, _MAX_SAMPLES / max(valid.num_samples, 1))
     count = math.ceil(len(valid.catalogue) * share)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import jax
 
 from models.interface import Batch, Model
+from runtime.devices import steps_in_flight
 from runtime.distributed import is_primary
 from runtime.errors import TrainingError
 from runtime.parallel import unreplicate
@@ -29,12 +30,12 @@ from training.metrics.writers import MetricWriter
 from training.profiler import Profiler
 from training.result import Result
 from training.state import LoopState, init_state, restore_state
-from training.step import make_eval_step, make_train_step, max_steps_in_flight
+from training.step import make_eval_step, make_train_step
 from training.validation import ValidationStopped, validate
 
 logger = logging.getLogger("wavestream")
 
-_MAX_ROLLBACKS = 10  # Of one run: after so many it is the model, not the data.
+_MAX_ROLLBACKS = 10  # Per process: after so many the model is at fault, not a few batches.
 
 
 def train(
@@ -54,24 +55,24 @@ def train(
     """Trains a model.
 
     Args:
-      model: what to train.
-      config: how.
-      train_data: from a number to the endless batches from that one on, the rows of this host.
-      valid_data: returns one pass over the held-out split; None where nothing is held out.
-      depth: bits of a raw sample, which the compression ratio is relative to.
-      writer: takes the metrics.
+      model: the model to train.
+      config: the optimizer, and how often to log and validate.
+      train_data: from the number of a batch to the endless batches from there on, this host's rows.
+      valid_data: returns one pass over the held-out split; None: no validation.
+      depth: bits per raw sample, for the compression ratio.
+      writer: receives the metrics.
       checkpoints: saves the run.
-      start: where to resume; None begins anew.
+      start: checkpoint to resume from; None: start at step 0.
       problem: called after each step; returns why the run must end, or None.
-      describe_batch: from a number to what that batch of training holds.
-      profile_dir: where `config.profile` writes its trace.
+      describe_batch: from the number of a training batch to a description for error messages.
+      profile_dir: folder for the trace of `config.profile`.
 
     Returns:
       The trained parameters and their metrics, also after SIGINT or SIGTERM.
 
     Raises:
-      TrainingError: the loss is not finite, no audio can be read any more, or `start` is of another
-        model.
+      TrainingError: the loss is not finite, no audio can be read any more, or `start` does not fit
+        the model.
     """
     with SignalHandler() as signals, ProgressBar(config.training_steps) as bar:
         run = _Run(
@@ -101,7 +102,7 @@ def train(
 
 @dataclasses.dataclass(kw_only=True)
 class _Run:
-    """A run between its first and its last step; the fields are the arguments of `train`."""
+    """The state of `train`; the fields are its arguments."""
 
     model: Model
     config: TrainingConfig
@@ -122,11 +123,11 @@ class _Run:
         self._rollbacks = 0
 
     def restore(self, start: Checkpoint | None, next_batch: int | None = None) -> None:
-        """Goes to where a checkpoint was saved, or before the first step.
+        """Sets the state to that of a checkpoint.
 
         Args:
-          start: the checkpoint; None for the first step.
-          next_batch: the number of the batch to go on with, where some are to be left out.
+          start: the checkpoint; None: before step 0.
+          next_batch: number of the next batch, where batches are to be skipped.
         """
         key = jax.random.key(self.config.seed)
         if start is None:
@@ -134,14 +135,16 @@ class _Run:
             self._state = init_state(self.model.init(key), self.config)
         else:
             self._progress = LoopState.from_json(start.metadata["loop"])
+            # Shapes only: the checkpoint replaces what `init` would compute.
             shapes = jax.eval_shape(self.model.init, key)
             self._state = restore_state(start.arrays, shapes, self.config)
         if next_batch is not None:
             self._progress.skipped_batches = next_batch - self._progress.step
+        # Not the iterator of before: batch k is a function of k, so that nothing is replayed.
         first = self._progress.step + self._progress.skipped_batches
         self._batches = TimedIterator(device_batches(self.model, lambda: self.train_data(first)))
         self._accumulator = MetricAccumulator(self.depth, self._batches, self._progress.pending)
-        self._reducer = ControlFlagReducer(max_steps_in_flight())
+        self._reducer = ControlFlagReducer(steps_in_flight())
         self._stop = 0
         self._begin = time.perf_counter() - self._progress.wall_time_s
         self.bar.set(self._progress.step)
@@ -156,25 +159,27 @@ class _Run:
             self._validate()
         while not (self._stop or self._is_last):
             self._train_one_step()
-            # The first step, too: a sign of life where a hundred take an hour.
+            # Also after the first step: a hundred may take an hour.
             if self._progress.step == 1 or self._is_due(self.config.log_every):
                 self._log_metrics()
             self.checkpoints.check()
-            must_save = self._exchange_flags()
+            must_save = self._reduce_flags()
+            # Saved last: a checkpoint holds the position of the metrics files after this step.
             is_best = self._is_due(self.config.eval_every) and self._validate()
             if must_save or is_best or self._is_last or self.checkpoints.is_due(self._step):
                 self._save()
+        # A signal came. (The last step is saved in the loop, with its validation.)
         if not self._is_last:
             self._save()
             self._show_unlogged()
 
     def roll_back(self, error: NotFiniteError) -> None:
-        """Restores the last checkpoint, and leaves out the batches since.
+        """Restores the last checkpoint, and skips the batches since then.
 
-        The checkpoint stays as it is, and what is trained from it on meets other batches.
+        With the same batches, the run would diverge again.
 
         Raises:
-          TrainingError: it is not to be rolled back, or was too often.
+          TrainingError: `on_nan` is "stop", or there were too many rollbacks.
         """
         batch = error.step - 1 + self._progress.skipped_batches
         where = f"{error}; it saw {self.describe_batch(batch)}"
@@ -187,18 +192,18 @@ class _Run:
             raise TrainingError(message) from error
         self.restore(self.checkpoints.restore_last(), next_batch=batch + 1)
         logger.warning(
-            "%s: rolling back to step %d, and leaving out the batches up to this one",
+            "%s: rolling back to step %d, and skipping the batches up to this one",
             where,
             self._step,
         )
 
     def result(self) -> Result:
-        """Returns what came out."""
+        """Returns the result of the run."""
         self.profiler.stop()
-        signal, failure = None, self._failure()  # Also of the last step, or the last validation.
+        signal, failure = None, self._failure()  # Maybe since the last flags.
         if not self._is_last:
             if self._stop == FAILED:
-                failure = failure or "another host has failed: its own log says why"
+                failure = failure or "another host has failed: see its log"
             else:
                 signal = self._stop
         return Result(
@@ -231,13 +236,13 @@ class _Run:
         self._progress.step += 1
         self.bar.update()
 
-    def _exchange_flags(self) -> bool:
-        """Learns whether a host must stop; returns whether to save."""
+    def _reduce_flags(self) -> bool:
+        """Updates `_stop` from the flags of all hosts; returns whether to save."""
         own = ControlFlags(stop=self._own_stop(), save=self.checkpoints.poll_clock())
         flags = self._reducer.all_reduce(self._reduced, own)
         self._stop = flags.stop
         if self._stop and not self._own_stop():
-            logger.warning("another host must stop: its own log says why")
+            logger.warning("stopping with another host: see its log")
         return bool(flags.save)
 
     def _own_stop(self) -> int:
@@ -251,7 +256,7 @@ class _Run:
         progress = self._progress
         if self.valid_data is None:
             return False
-        progress.must_validate = True  # Until it is done: else the resumed run begins with it.
+        progress.must_validate = True  # If interrupted, the resumed run begins with the validation.
         if self._stop:
             return False
         try:
@@ -293,7 +298,7 @@ class _Run:
             self._report(metrics)
 
     def _show_unlogged(self) -> None:
-        """Shows the last steps; when the run is resumed, they are written in a line once more."""
+        """Shows the last steps; a resumed run logs them again, so they are not written."""
         if metrics := self._accumulator.read(self._step):
             self._progress.train = metrics
             self._show(metrics)

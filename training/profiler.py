@@ -7,12 +7,12 @@ import jax
 
 logger = logging.getLogger("wavestream")
 
-# After compilation, and few: the files are large.
+# Few, because the files are large; not the first, which compile.
 _TRACED_STEPS = range(10, 20)
 
 
 class Profiler:
-    """Traces a few steps into a folder; nothing where that is None."""
+    """Traces a few steps into a folder; does nothing if that is None."""
 
     def __init__(self, directory: str | None) -> None:
         self._directory = directory

@@ -1,4 +1,4 @@
-"""What comes out of training."""
+"""The result of training."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,16 +7,16 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came out of a run.
+    """The result of a run.
 
     Attributes:
-      params: the model's parameters, NumPy arrays.
-      steps: how many were done.
-      train: the metrics of the last steps.
-      valid: those of the last validation; empty where there is no held-out split.
-      signal: the number of the signal that ended it before its last step, or None.
-      failure: why it must end, if not for a signal.
-      wall_time_s: time from its first batch to its end, over all its processes, in seconds.
+      params: parameters of the model, a tree of NumPy arrays.
+      steps: number of steps done.
+      train: the last logged training metrics.
+      valid: metrics of the last validation; empty without a held-out split.
+      signal: number of the signal that ended the run before its last step, or None.
+      failure: the error that ended the run, or None.
+      wall_time_s: seconds of training, summed over the processes that resumed the run.
     """
 
     params: Any
@@ -29,5 +29,5 @@ class Result:
 
     @property
     def interrupted(self) -> bool:
-        """Whether something other than its last step has ended it."""
+        """Whether a signal or an error has ended the run."""
         return self.signal is not None or self.failure is not None

@@ -24,13 +24,19 @@ from training.checkpoints.compatibility import (
     check_hosts_agree,
     check_resumable,
     differing_settings,
+    host_settings,
     run_settings,
-    settings_of_all_hosts,
 )
 from training.checkpoints.schedule import CheckpointSchedule, broadcast_checkpoint
 from training.checkpoints.store import Checkpoint, CheckpointStore
 from training.config import RunConfig
-from training.data import error_budget, find_corpus, train_batches, valid_batches, warn_of_blocks
+from training.data import (
+    error_budget,
+    find_corpus,
+    train_batches,
+    valid_batches,
+    warn_of_block_size,
+)
 from training.flac_baseline import flac_bits_per_sample
 from training.loop import train
 from training.metrics.writers import MultiWriter, make_writers
@@ -43,12 +49,15 @@ logger = logging.getLogger("wavestream")
 def run(config: RunConfig, model: Model, flagfile: str) -> Result:
     """Trains a model, or resumes its training, and writes the files of a run into `output_dir`.
 
-    On several hosts each reads its own rows of every batch, and the first one alone writes.
+    On several hosts each reads its own rows of every batch, and the primary alone writes.
 
     Args:
-      config: the run.
-      model: what to train.
-      flagfile: the text of a flag file that repeats the run.
+      config: the run, without its model.
+      model: the model to train.
+      flagfile: text of a flag file that repeats the run, to be written beside the model.
+
+    Returns:
+      The result, also after SIGINT or SIGTERM.
 
     Raises:
       UserError, OSError: with a message for the user.
@@ -60,15 +69,16 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
     budget = error_budget(corpus, config)
     settings = run_settings(config, model.config, corpus.train)
     if jax.process_count() > 1:
-        of_all_hosts = settings_of_all_hosts(config, settings, corpus.valid)
-        check_hosts_agree(distributed.gather(of_all_hosts))
+        check_hosts_agree(distributed.gather(host_settings(config, settings, corpus.valid)))
 
     store = _open_store(config) if is_primary and config.checkpoint.enabled else None
     writer = MultiWriter([])
     try:
+        # Read by the primary alone: the hosts need not share a disk.
         start = broadcast_checkpoint(lambda: _find_start(config, model, settings, store))
         flac = None
         if is_primary:
+            # Not before `_find_start`, which may refuse to replace the run that wrote this file.
             with open(config.path(".flags"), "w") as file:
                 file.write(flagfile)
             writer = _open_writers(config, model, start)
@@ -88,18 +98,20 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
             describe_batch=lambda number: describe_batch_files(corpus.train, number),
             profile_dir=os.path.join(config.output_dir, "profile"),
         )
+        # Each host has read other rows, and so met other unreadable files.
         for skipped in distributed.gather(budget.skipped):
             budget.merge(skipped)
-        # Not again where a finished run was started once more.
+        # A finished run that is started again leaves its model as it is.
         was_finished = start is not None and start.step >= result.steps
         if is_primary and not (was_finished and os.path.exists(config.path(".npz"))):
-            with failure_detector.writing:
+            with failure_detector.write_lock:
                 _save_model(config, model, result)
     finally:
         writer.close()
         if store is not None:
             store.close()
     logger.info("%s", format_table(summary(config, result, flac, len(budget))))
+    # Before the error: all hosts stop after the same step, and none of them fails by itself.
     distributed.finish()
     if result.failure:
         raise TrainingError(result.failure)
@@ -118,7 +130,7 @@ def _describe(corpus: Corpus, config: RunConfig, is_primary: bool) -> None:
     for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
         logger.info("%s", format_row(label, text))
     if is_primary:
-        warn_of_blocks(corpus, config)
+        warn_of_block_size(corpus, config)
     hosts = f" on {jax.process_count()} hosts" if jax.process_count() > 1 else ""
     devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}{hosts}"
     chunks = config.pipeline.batch_size // jax.device_count()
@@ -149,9 +161,10 @@ def _open_writers(config: RunConfig, model: Model, start: Checkpoint | None) -> 
 def _find_start(
     config: RunConfig, model: Model, settings: Mapping[str, Any], store: CheckpointStore | None
 ) -> Checkpoint | None:
-    """Returns where to resume; None to begin anew, with what is there backed up.
+    """Returns the checkpoint to resume from, or None, with the files of an earlier run backed up.
 
-    Raises TrainingError where there is an unfinished run that is not this one.
+    Raises:
+      TrainingError: there is an unfinished run with other settings.
     """
     start = None
     if store is not None and not config.checkpoint.fresh:
@@ -168,7 +181,7 @@ def _find_start(
                 row = format_row("resuming", f"after step {start.step} of {steps}")
             logger.info("%s", row)
             return start
-    # Not before there is something to train on: a mistyped folder leaves an earlier run as it was.
+    # Only now, when there is audio to train on: a mistyped folder leaves an earlier run untouched.
     for name in ("metrics.jsonl", "timing.jsonl"):
         _back_up(os.path.join(config.output_dir, name))
     _back_up(config.path("_checkpoints"))
@@ -176,7 +189,7 @@ def _find_start(
 
 
 def _measure_flac(corpus: Corpus, start: Checkpoint | None, writer: MultiWriter) -> float | None:
-    """Returns FLAC's bits per sample on the held-out split; None where there is none."""
+    """Returns and logs FLAC's bits per sample on the held-out split; None without one."""
     if start is not None:
         return start.metadata["run"]["flac"]
     flac = flac_bits_per_sample(corpus.valid) if len(corpus.valid) else None
@@ -186,7 +199,7 @@ def _measure_flac(corpus: Corpus, start: Checkpoint | None, writer: MultiWriter)
 
 
 def _save_model(config: RunConfig, model: Model, result: Result) -> None:
-    """Saves the model: in the temporary directory if need be, for it may have taken days."""
+    """Saves the model; if that fails, in the temporary directory: it may have taken days."""
     path = config.path(".npz")
     content: dict[str, Any] = {
         "model": dataclasses.asdict(model.config),
@@ -212,10 +225,10 @@ def _save_model(config: RunConfig, model: Model, result: Result) -> None:
 
 def _back_up(path: str) -> None:
     if kept := back_up(path):
-        logger.info("%s of an earlier run is kept as %s", path, kept)
+        logger.info("%s of an earlier run is renamed to %s", path, kept)
 
 
 def _audio_dirs(config: RunConfig) -> list[str]:
-    """Returns the folders of audio, such that any other working directory finds them."""
+    """Returns the folders of audio as absolute paths."""
     folders = (config.demo_dir,) if config.demo else config.audio_dirs
     return [absolute(folder) for folder in folders]

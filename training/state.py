@@ -1,4 +1,4 @@
-"""What training changes, and how checkpoints name it.
+"""The state of training: on the devices, of the loop, and as arrays in checkpoints.
 
 D local devices.
 """
@@ -21,7 +21,7 @@ from training.optimizer import make_optimizer
 
 @flax.struct.dataclass
 class TrainState:
-    """What a step changes; on every local device, so each leaf is [D, ...]."""
+    """What a step updates, replicated: each leaf is [D, ...]."""
 
     step: jax.Array  # int32 []
     params: Any
@@ -30,18 +30,18 @@ class TrainState:
 
 @dataclasses.dataclass(kw_only=True)
 class LoopState:
-    """Where the training loop is, in JSON values.
+    """Progress of the training loop: what a checkpoint holds besides arrays, as JSON values.
 
     Attributes:
       step: steps done.
-      skipped_batches: batches that were left out, see `CheckpointConfig.on_nan`.
-      wall_time_s: time that the run has taken, in seconds.
-      pending: metrics of the steps that are not logged yet.
-      train: the last logged metrics.
-      valid: those of the last validation.
+      skipped_batches: batches skipped by rollbacks, see `CheckpointConfig.on_nan`.
+      wall_time_s: seconds that the run has taken.
+      pending: metrics of each step that is not logged yet.
+      train: the last logged training metrics.
+      valid: metrics of the last validation.
       valid_step: the step of that validation, or -1.
       best_bits_per_sample: the lowest of all validations.
-      must_validate: whether a validation is due that a signal has interrupted.
+      must_validate: whether a validation is due, because a signal has interrupted it.
     """
 
     step: int = 0
@@ -56,7 +56,7 @@ class LoopState:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Returns the state that `dataclasses.asdict` took apart."""
+        """Inverse of `dataclasses.asdict`."""
         return cls(**values)
 
 
@@ -72,22 +72,22 @@ def state_arrays(state: TrainState) -> dict[str, np.ndarray]:
     "opt_state/..." and "step" besides.
     """
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
-    # Copies: the next step is given the memory of these.
+    # Copies, because the next step overwrites the memory: its state is donated.
     return {_join(path): np.array(unreplicate(leaf)) for path, leaf in leaves}
 
 
 def restore_state(
     arrays: Mapping[str, np.ndarray], params: Any, config: TrainingConfig
 ) -> TrainState:
-    """Returns the state that `state_arrays` took apart, on every local device.
+    """Inverse of `state_arrays`: returns the state, on every local device.
 
     Args:
       arrays: the arrays by their paths.
       params: parameters of the model, or their shapes and types.
-      config: gives the optimizer.
+      config: of the optimizer.
 
     Raises:
-      TrainingError: the arrays are those of another model or optimizer.
+      TrainingError: the arrays do not fit the model and the optimizer.
     """
     shapes = jax.eval_shape(lambda params: _initial_state(params, config), params)
     leaves, tree = jax.tree_util.tree_flatten_with_path(shapes)
@@ -97,7 +97,7 @@ def restore_state(
         if expected.get(name) != found.get(name):
             raise TrainingError(
                 f"the checkpoint does not fit the model: {name} is {found.get(name, 'missing')}, "
-                f"expected {expected.get(name, 'nothing')}; --fresh begins anew"
+                f"expected {expected.get(name, 'nothing')}; --fresh starts from step 0"
             )
     return replicate(jax.tree.unflatten(tree, [arrays[name] for name in expected]))
 

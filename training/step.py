@@ -18,10 +18,10 @@ from training.optimizer import make_optimizer, make_schedule
 from training.state import TrainState
 
 DeviceBatch = Mapping[str, Any]
-"""`inputs`: what the model reads; `first`, `stop`: int32 [D, B / D], which samples are scored."""
+"""`inputs`: those of the model; `first`, `stop`: int32 [D, B / D], the range of scored samples."""
 
 Metrics = Mapping[str, jax.Array | float]
-"""Sums over the global batch, so that several batches are divided once, at the end."""
+"""Sums over the global batch: means are formed once, over all batches that are logged together."""
 
 
 def make_train_step(
@@ -29,20 +29,27 @@ def make_train_step(
 ) -> Callable[[TrainState, DeviceBatch, np.ndarray], tuple[TrainState, Metrics, jax.Array]]:
     """Returns a step of gradient descent: (state, batch, flags) -> (state, metrics, flags).
 
-    The state is donated. The loss is the mean nats of all scored samples of the global batch, so it
-    does not depend on how many devices of how many hosts share the batch. Metrics: `nats` and
-    `samples` (their sums), `grad_norm` (before clipping) and `learning_rate`. The flags that come
-    out are the highest of all hosts, see `training.control.control_flags`.
+    The state is donated. The loss is the mean of the nats per scored sample of the global batch,
+    whatever the number of devices and hosts. Metrics: `nats` and `samples`, sums; `grad_norm`,
+    before clipping; `learning_rate`. The returned flags are the maximum over all hosts, see
+    `training.control.control_flags`.
+
+    Args:
+      model: gives the log-likelihood.
+      config: of the optimizer.
     """
     optimizer, schedule = make_optimizer(config), make_schedule(config)
 
     def train_step(
         state: TrainState, batch: DeviceBatch, flags: jax.Array
     ) -> tuple[TrainState, Metrics, jax.Array]:
+        # Devices may hold different numbers of scored samples, so a mean over devices would be
+        # wrong: each divides by the global number, and the gradients are summed.
         samples = all_reduce_sum(_num_scored(batch))
 
         def loss(params: Params) -> tuple[jax.Array, jax.Array]:
             nats = _nats(model, params, batch)
+            # Where no file of the batch could be read, the gradient is 0, not NaN.
             return nats / jnp.maximum(samples, 1), nats
 
         gradients, nats = all_reduce_sum(jax.grad(loss, has_aux=True)(state.params))
@@ -63,9 +70,9 @@ def make_train_step(
 def make_eval_step(
     model: Model,
 ) -> Callable[[Params, DeviceBatch, np.ndarray], tuple[Metrics, jax.Array]]:
-    """Returns (replicated params, batch, flags) -> (metrics, flags), as of a train step.
+    """Returns a step of validation: (replicated params, batch, flags) -> (metrics, flags).
 
-    Metrics: `nats` and `samples`, their sums over the global batch.
+    Metrics: `nats` and `samples`, sums over the global batch. Flags as in `make_train_step`.
     """
 
     def eval_step(
@@ -78,22 +85,15 @@ def make_eval_step(
 
 
 def fetch(metrics: Metrics) -> dict[str, float]:
-    """Returns metrics as plain numbers: one device's copy, they are all the same."""
+    """Returns metrics as Python floats, from the copy of the first device; waits for the step."""
     return {
         name: value if isinstance(value, float) else float(unreplicate(value))
         for name, value in metrics.items()
     }
 
 
-def max_steps_in_flight() -> int:
-    """Returns how many steps may be under way at once."""
-    # Queued steps can deadlock in the all-reduce of forced CPU devices. On others a few in flight
-    # hide the latency of starting them.
-    return 1 if jax.default_backend() == "cpu" else 4
-
-
 def _num_scored(batch: DeviceBatch) -> jax.Array:  # int32 []
-    # A row that could not be read has a negative `stop`.
+    # `stop` is -1 for a row that could not be read.
     return jnp.maximum(batch["stop"] - batch["first"], 0).sum()
 
 
@@ -101,4 +101,5 @@ def _nats(model: Model, params: Params, batch: DeviceBatch) -> jax.Array:  # flo
     log_likelihood = model.log_likelihood(params, batch["inputs"])  # [B / D, L]
     position = jnp.arange(log_likelihood.shape[-1])
     scored = (batch["first"][:, None] <= position) & (position < batch["stop"][:, None])
+    # Not a product: padding may be impossible, and 0 * inf is NaN.
     return -jnp.where(scored, log_likelihood, 0).sum()

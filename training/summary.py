@@ -15,13 +15,13 @@ def summary(
     flac: float | None,
     skipped: int,
 ) -> list[tuple[str, str]]:
-    """Returns what came out of a run, as rows of label and text.
+    """Returns a summary of a run, as rows of label and text.
 
     Args:
       config: the run.
-      result: what came out.
-      flac: FLAC's bits per sample on the held-out split, if it is known.
-      skipped: how many files could not be used.
+      result: its result.
+      flac: bits per sample of FLAC on the held-out split, or None.
+      skipped: number of unusable files.
     """
     rows = [("steps", _steps(config, result))]
     if result.train:

@@ -1,4 +1,4 @@
-"""How a model does on held-out batches, while it is trained."""
+"""Validation: metrics of the held-out split during training."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ from training.step import fetch
 
 
 class ValidationStopped(Exception):  # noqa: N818
-    """A host must stop.
+    """A host must stop, before the validation is complete.
 
     Attributes:
       stop: see `ControlFlags.stop`.
@@ -38,20 +38,19 @@ def validate(
     depth: int,
     control_flags: Callable[[], ControlFlags] = ControlFlags,
 ) -> dict[str, float]:
-    """Returns the metrics of the held-out split, or of its first batches.
+    """Returns the metrics of the held-out split, or of its first batches; empty if all unreadable.
 
-    Among them is `valid/order0_bits_per_sample`, what a coder needs that knows how often each
-    sample comes, and no more: what a model must beat to have learned anything of time. Empty where
-    no file could be read.
+    `valid/order0_bits_per_sample` is the entropy of the histogram of samples. Only a model below it
+    has learned anything from context.
 
     Args:
       eval_step: see `step.make_eval_step`.
       model: prepares the batches.
-      params: replicated.
-      batches: the held-out split, the rows of this host.
-      max_batches: 0: all.
-      depth: bits of a raw sample.
-      control_flags: called after each batch for the flags of this host.
+      params: replicated parameters.
+      batches: one pass over the held-out split, the rows of this host.
+      max_batches: maximum number of batches; 0: all.
+      depth: bits per raw sample, for the compression ratio.
+      control_flags: returns the flags of this host; called after each batch.
 
     Raises:
       ValidationStopped: a host must stop.
@@ -59,6 +58,7 @@ def validate(
     """
     nats, samples = 0.0, 0.0
     histogram = SampleHistogram()
+    # The metrics of each step are fetched at once, so none is in flight.
     reducer = ControlFlagReducer(max_in_flight=1)
     for batch in itertools.islice(batches, max_batches or None):
         metrics, reduced = eval_step(params, device_batch(model, batch), reducer.outgoing)
@@ -67,11 +67,12 @@ def validate(
         histogram.add(batch["samples"][is_scored(batch)])
         if stop := reducer.all_reduce(reduced, control_flags()).stop:
             raise ValidationStopped(stop)
+    # After the loop, not within it: all hosts must run the same steps.
     if not math.isfinite(nats):
         raise TrainingError(f"the validation loss is not finite; {DIVERGED}")
     if not samples:
         return {}
-    total = SampleHistogram()
+    total = SampleHistogram()  # Each host has counted its own rows.
     for content in gather(histogram.to_json()):
         total.merge(SampleHistogram.from_json(content))
     return {

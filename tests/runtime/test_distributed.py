@@ -12,7 +12,7 @@ import pytest
 from runtime import distributed
 from runtime.distributed import DistributedConfig
 from runtime.errors import ConfigError
-from runtime.failure_detector import STATUS
+from runtime.failure_detector import EXIT_STATUS
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -98,21 +98,21 @@ def test_values_reach_all_hosts():
 
 def test_a_peer_that_dies_within_a_collective_is_named():
     statuses, logs = _run(_DIE)
-    assert statuses == [STATUS, -signal.SIGKILL], logs
-    assert "error: host 1: its process has ended, or cannot be reached any more. A run" in logs[0]
+    assert statuses == [EXIT_STATUS, -signal.SIGKILL], logs
+    assert "error: host 1: its process has ended, or is no longer reachable. A run" in logs[0]
     assert "Traceback" not in logs[0]
 
 
 def test_a_bug_of_one_host_ends_the_others():
     statuses, logs = _run(_BUG)
-    assert statuses == [STATUS, 1], logs
+    assert statuses == [EXIT_STATUS, 1], logs
     assert "error: host 1: KeyError('a bug'). A run needs all of its hosts" in logs[0]
     assert "KeyError: 'a bug'" in logs[1] and "Traceback" in logs[1]
 
 
 def test_a_mistake_on_one_host_ends_the_others():
     statuses, logs = _run(_ABORT)
-    assert statuses == [STATUS, 2], logs
+    assert statuses == [EXIT_STATUS, 2], logs
     assert "error: host 1: a mistake. A run needs all of its hosts" in logs[0]
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from runtime import failure_detector
-from runtime.failure_detector import STATUS, FailureDetector, Timeouts
+from runtime.failure_detector import EXIT_STATUS, FailureDetector, Timeouts
 
 
 class _Hosts:
@@ -19,7 +19,7 @@ class _Hosts:
 
     def _end_process(self, status):
         self.ends.put((status, self._caplog.messages[-1]))
-        failure_detector.writing.release()  # Here all processes share it.
+        failure_detector.write_lock.release()  # Here all processes share it.
         threading.Event().wait()  # As if the process had ended.
 
     def connect(self, num_processes, on_listening=lambda port: None, **timeouts):
@@ -67,7 +67,7 @@ def hosts(caplog):
 def test_an_error_reaches_all_the_others(hosts):
     hosts.connect(3)[2].broadcast_error("the disk\nis full")
     for status, said in hosts.wait(3):
-        assert status == STATUS
+        assert status == EXIT_STATUS
         assert said.startswith("host 2: the disk is full. A run needs all of its hosts")
 
 
@@ -86,7 +86,7 @@ def test_a_connection_that_breaks(hosts):
     detectors = hosts.connect(2)
     detectors[1]._peers[0].connection.shutdown(socket.SHUT_RDWR)
     for _, said in hosts.wait(2):
-        assert "its process has ended, or cannot be reached any more" in said
+        assert "its process has ended, or is no longer reachable" in said
 
 
 def test_a_host_that_falls_silent(hosts):
@@ -110,8 +110,8 @@ def test_strangers_at_the_port_are_let_alone(hosts):
 
 def test_what_is_being_written_is_finished_first(hosts):
     detectors = hosts.connect(2)
-    with failure_detector.writing:
+    with failure_detector.write_lock:
         detectors[1].broadcast_error("over")
         with pytest.raises(queue.Empty):
             hosts.ends.get(timeout=0.5)
-    assert [status for status, _ in hosts.wait(2)] == [STATUS, STATUS]
+    assert [status for status, _ in hosts.wait(2)] == [EXIT_STATUS, EXIT_STATUS]

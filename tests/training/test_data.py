@@ -10,7 +10,7 @@ from runtime.errors import TrainingError
 from tests.command_line import parsed
 from tests.toy_model import Unigram
 from tests.wav_files import random_frames, write_wav
-from training.data import device_batches, error_budget, find_corpus, warn_of_blocks
+from training.data import device_batches, error_budget, find_corpus, warn_of_block_size
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_catalogue_that_is_given_is_used_in_place_of_the_runs_own(audio):
 )
 def test_blocks_that_do_not_fit_a_chunk(audio, caplog, args, warning):
     write_wav(audio / "stereo.wav", random_frames(Encoding.U8, 5000, 2), Encoding.U8)
-    warn_of_blocks(*_open(audio, "--nodownmix", *args))
+    warn_of_block_size(*_open(audio, "--nodownmix", *args))
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == (warning is not None)
     for message in warnings:
@@ -62,7 +62,7 @@ def test_blocks_that_do_not_fit_a_chunk(audio, caplog, args, warning):
 
 
 def test_no_warning_of_blocks_where_all_is_mono(audio, caplog):
-    warn_of_blocks(*_open(audio, "--nodownmix", "--stereo_blocking_n=1"))
+    warn_of_block_size(*_open(audio, "--nodownmix", "--stereo_blocking_n=1"))
     assert "stereo_blocking_n" not in caplog.text
 
 

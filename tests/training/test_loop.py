@@ -398,7 +398,7 @@ def test_a_checkpoint_that_cannot_be_saved(tmp_path, caplog, policy, steps):
         assert result.interrupted and "No space left on device" in result.failure
     else:
         assert not result.interrupted
-        assert "No space left on device; training goes on" in caplog.text
+        assert "No space left on device; training continues" in caplog.text
     assert _steps(tmp_path) == []
 
 
@@ -434,7 +434,7 @@ def test_a_save_after_one_that_failed_is_not_lost(tmp_path, caplog):
     store = ChecksLate(str(tmp_path), keep=100, write_bytes=fails_once)
     checkpoints = _schedule(tmp_path, records, store, checkpoint_every=3)
     _train(records, SAMPLES, checkpoints=checkpoints, training_steps=6)
-    assert "No space left on device; training goes on" in caplog.text
+    assert "No space left on device; training continues" in caplog.text
     assert _steps(tmp_path) == [6]
 
 

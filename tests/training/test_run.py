@@ -110,7 +110,7 @@ def test_nothing_of_an_earlier_run_is_lost(audio):
     assert (out / "audio_model.1.npz").read_bytes() == before
     assert (out / "metrics.1.jsonl").read_text() == "earlier"
     assert (out / "audio_model.npz").read_bytes() != before
-    kept = f"{out}/audio_model.npz of an earlier run is kept as {out}/audio_model.1.npz"
+    kept = f"{out}/audio_model.npz of an earlier run is renamed to {out}/audio_model.1.npz"
     assert kept in _log(out, "INFO")
     assert (out / "audio_model_training.log").read_text().count("3 of 3") == 2
 

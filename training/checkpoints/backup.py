@@ -1,4 +1,4 @@
-"""Keeps what an earlier run left: nothing is overwritten."""
+"""Backs up files of an earlier run, so that nothing is overwritten."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Whether a run may be resumed from a checkpoint: the same data, model and optimizer."""
+"""Whether a run may resume from a checkpoint: the same data, model and optimizer."""
 
 import dataclasses
 import hashlib
@@ -12,25 +12,25 @@ from pipeline.reading.chunks import Chunks
 from runtime.errors import TrainingError
 from training.config import RunConfig
 
-_FREE = frozenset({"log_every", "eval_every", "eval_steps", "profile"})
-"""Settings that change nothing of what is trained."""
+_NOT_COMPARED = frozenset({"log_every", "eval_every", "eval_steps", "profile"})
+"""Settings of training that do not affect the parameters: a resumed run may have others."""
 
 _NAMES_AT_ONCE = 2**16  # Bounds the memory of their digest.
 
 
 def run_settings(config: RunConfig, model_config: Any, train: Chunks) -> dict[str, Any]:
-    """Returns what a resumed run must have in common with its beginning, by flag.
+    """Returns the settings that a resumed run must share with its checkpoint, by name of flag.
 
     Args:
       config: the run.
       model_config: a dataclass, see `Model.config`.
-      train: the chunks to train on; `audio` stands for their files.
+      train: the training chunks; the setting `audio` is a fingerprint of their files.
     """
     training = dataclasses.asdict(config.training)
     return {
         **dataclasses.asdict(config.pipeline),
         **model_settings(model_config),
-        **{name: value for name, value in training.items() if name not in _FREE},
+        **{name: value for name, value in training.items() if name not in _NOT_COMPARED},
         "valid_fraction": config.valid_fraction,
         "num_chunks": config.num_chunks,
         "audio": fingerprint(train),
@@ -38,7 +38,7 @@ def run_settings(config: RunConfig, model_config: Any, train: Chunks) -> dict[st
 
 
 def model_settings(model_config: Any) -> dict[str, Any]:
-    """Returns the settings of a model without its levels; `network` is the kind of its network."""
+    """Returns the settings of a model without nesting; `network` is the kind of its network."""
     return dict(_leaves(dataclasses.asdict(model_config), parent="model"))
 
 
@@ -48,14 +48,14 @@ def check_resumable(
     allowed: Collection[str],
     model_config: Any,
 ) -> None:
-    """Raises TrainingError, with old and new of each setting that differs and may not.
+    """Raises TrainingError if settings differ that must not, with the old and new value of each.
 
     Args:
       saved: the `run_settings` of the checkpoint.
       now: those of this run.
-      allowed: the settings that may differ. Those of the model may not but for its `dtype`: its
-        parameters are of one shape.
-      model_config: of this run.
+      allowed: names of settings that may differ. Of the model only `dtype` may: the others decide
+        the shapes of its parameters, or what they mean.
+      model_config: the model's config in this run.
     """
     if unknown := sorted(set(allowed) - now.keys()):
         raise TrainingError(
@@ -70,15 +70,13 @@ def check_resumable(
         )
         raise TrainingError(
             f"there is an unfinished run here, with other settings: {changes}. Expected the same "
-            f"ones to resume it{hint}; or --fresh, another "
-            "--output_dir or another --model_name to begin anew"
+            f"settings to resume it{hint}; or --fresh, another --output_dir or another "
+            "--model_name for a new run"
         )
 
 
-def settings_of_all_hosts(
-    config: RunConfig, settings: Mapping[str, Any], valid: Chunks
-) -> dict[str, Any]:
-    """Returns what all hosts of a run must have in common, or they would wait for each other.
+def host_settings(config: RunConfig, settings: Mapping[str, Any], valid: Chunks) -> dict[str, Any]:
+    """Returns the settings that must be equal on all hosts, or they would wait for each other.
 
     Args:
       config: the run.
@@ -86,8 +84,8 @@ def settings_of_all_hosts(
       valid: the held-out chunks.
     """
     checkpoint = dataclasses.asdict(config.checkpoint)
-    for of_the_first_alone in ("fresh", "allow_change"):
-        del checkpoint[of_the_first_alone]
+    for primary_only in ("fresh", "allow_change"):
+        del checkpoint[primary_only]
     return {
         **settings,
         **dataclasses.asdict(config.training),
@@ -97,7 +95,7 @@ def settings_of_all_hosts(
 
 
 def check_hosts_agree(settings: Sequence[Mapping[str, Any]]) -> None:
-    """Raises TrainingError where the settings of the hosts, one mapping each, differ."""
+    """Raises TrainingError if the settings of the hosts, one mapping each, differ."""
     first = settings[0]
     for number, other in enumerate(settings):
         if differing := differing_settings(first, other):
@@ -111,7 +109,7 @@ def check_hosts_agree(settings: Sequence[Mapping[str, Any]]) -> None:
 def differing_settings(
     saved: Mapping[str, Any], now: Mapping[str, Any], allowed: Collection[str] = ()
 ) -> list[str]:
-    """Returns the names of the settings that differ, but for those that may."""
+    """Returns the names of the settings that differ, without those that may."""
     return sorted(
         name
         for name in saved.keys() | now.keys()
@@ -120,13 +118,17 @@ def differing_settings(
 
 
 def fingerprint(chunks: Chunks) -> str:
-    """Returns what the files are: names, lengths and formats, not where they lie or how old."""
+    """Returns a digest of the names, lengths and formats of files, not of folders or times.
+
+    So a run may resume after its audio has moved to another folder.
+    """
     catalogue, files = chunks.catalogue.without_cached_columns(), chunks.catalogue.files
     digest = hashlib.blake2b(digest_size=6)
     names, separator = catalogue.names.encoded(), b""
     while block := list(itertools.islice(names, _NAMES_AT_ONCE)):
         digest.update(separator + b"\0".join(block))
         separator = b"\0"
+    # Cast, so that the digest does not depend on how a catalogue stores its columns.
     for column in (files.sizes, files.offsets, files.frames):
         digest.update(catalogue.take(column).astype(np.int64).data)
     digest.update(catalogue.take(files.encodings).astype(np.int8).data)

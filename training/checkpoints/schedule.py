@@ -1,4 +1,4 @@
-"""When a run is saved, and what happens where that fails."""
+"""When a run is saved, and what happens if that fails."""
 
 import dataclasses
 import logging
@@ -19,11 +19,11 @@ logger = logging.getLogger("wavestream")
 
 
 class CheckpointSchedule:
-    """Saves a run now and then.
+    """Saves a run every so many steps or minutes.
 
     Attributes:
-      config: how often, and what to do where it fails.
-      failure: why the run must end; None where it need not.
+      config: how often, and what to do after a failure.
+      failure: why the run must end, or None.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class CheckpointSchedule:
         """Makes a schedule.
 
         Args:
-          store: where to; None saves nothing, as on all hosts but the first.
-          config: how often.
-          writer: whose position is saved, too.
-          run: JSON values that are saved with every checkpoint, and say whose it is.
-          clock: tells seconds.
+          store: the checkpoints of the run; None: nothing is saved, as on hosts but the primary.
+          config: how often, and what to do after a failure.
+          writer: metrics, whose position is saved as well.
+          run: JSON values that identify the run, saved with every checkpoint.
+          clock: returns the time in seconds.
         """
         self.config = config
         self.failure: str | None = None
@@ -51,36 +51,40 @@ class CheckpointSchedule:
         self._start = writer.position()
 
     def is_due(self, step: int) -> bool:
-        """Whether to save after this step, by the number of steps."""
+        """Whether to save after this step, by `checkpoint_every`."""
         every = self.config.checkpoint_every
         return bool(every) and step % every == 0
 
     def poll_clock(self) -> bool:
-        """Whether to save, by the clock; that is True once, and the clock starts anew."""
+        """Whether to save, by `checkpoint_minutes`; if so, the minutes are counted from now."""
         seconds = 60 * self.config.checkpoint_minutes
         if self._store is None or not seconds or self._clock() - self._last_save < seconds:
             return False
+        # Now, not when it is saved: the flag reaches all hosts some steps later, and must not be
+        # set again at each of them.
         self._last_save = self._clock()
         return True
 
     def save(
         self, state: TrainState, loop: LoopState, *, bits_per_sample: float | None = None
     ) -> None:
-        """Begins to save.
+        """Starts saving in the background.
 
         Args:
           state: after the step.
           loop: after the step.
-          bits_per_sample: in validation, if this step has been validated.
+          bits_per_sample: of validation, if this step has been validated.
 
         Raises:
           TrainingError: the parameters are not finite.
         """
+        # A step may be due by time, by steps and as the best.
         if self._store is None or loop.step == self._saved_step:
             return
-        self.check(wait=True)  # The failure of the save before must not keep this one from disk.
+        self.check(wait=True)  # The last save may have failed: this one is still tried.
         self._last_save = self._clock()
         arrays = state_arrays(state)
+        # A finite loss does not imply finite parameters, and a rollback would restore these.
         for path, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise TrainingError(f"{path} is not finite after step {loop.step}")
@@ -97,7 +101,11 @@ class CheckpointSchedule:
             self._fail(error)
 
     def check(self, *, wait: bool = False) -> None:
-        """Finds out whether a save has failed, and reports it."""
+        """Handles the failure of a save, if there was one.
+
+        Args:
+          wait: whether to wait for the save in progress.
+        """
         if self._store is not None:
             try:
                 self._store.wait() if wait else self._store.check()
@@ -105,15 +113,15 @@ class CheckpointSchedule:
                 self._fail(error)
 
     def restore_last(self) -> Checkpoint | None:
-        """Returns the last good checkpoint, and rewinds the writer to it, or to its start."""
+        """Returns the last undamaged checkpoint, and rewinds the metrics to it, or to the start."""
         self.check(wait=True)
         checkpoint = broadcast_checkpoint(self._store.restore if self._store else lambda: None)
-        self._saved_step = -1
+        self._saved_step = -1  # The same step will come again, trained on other batches.
         self._writer.rewind(checkpoint.metadata["outputs"] if checkpoint else self._start)
         return checkpoint
 
     def describe_last(self) -> str:
-        """Returns what the run can be resumed from, to end a message of its failure."""
+        """Returns the end of an error message: which checkpoint the run can resume from."""
         self.check(wait=True)
         if self._store is None or not (steps := self._store.steps()):
             return ""
@@ -128,10 +136,10 @@ class CheckpointSchedule:
             self.failure = f"{error} (--on_save_error=stop)"
             logger.error("%s", self.failure)
         else:
-            logger.warning("%s; training goes on, and the earlier checkpoints stay", error)
+            logger.warning("%s; training continues, and earlier checkpoints are kept", error)
 
 
 def broadcast_checkpoint(restore: Callable[[], Checkpoint | None]) -> Checkpoint | None:
-    """Returns on all hosts what a function returns on the first, which alone reads checkpoints."""
+    """Returns on all hosts the checkpoint that the primary, and only it, restores."""
     fields = broadcast_from_primary(restore)
     return None if fields is None else Checkpoint(*fields)

@@ -1,11 +1,11 @@
-"""Checkpoints: whole or not at all, and never trusted unseen.
+"""Checkpoints on disk: written atomically, and verified by checksums when they are read.
 
     {directory}/{step}/state/          the arrays, written by Orbax
     {directory}/{step}/manifest.json   what else a run needs to resume, and a checksum of every file
                                        and array; written last: without it there is no checkpoint
 
-Orbax alone restores most single-bit flips in silence, hence checksums of our own. Saving happens in
-a thread of its own, on copies; the run learns of its failures at its next step.
+Orbax restores most single-bit flips without an error, hence these checksums. Saving runs in a
+thread, on copies of the arrays; a failure is reported at the next step.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from runtime.failure_detector import writing
+from runtime.failure_detector import write_lock
 from runtime.filesystem import write_bytes_atomically
 from training.checkpoints.backup import back_up
 
@@ -40,7 +40,7 @@ class Checkpoint(NamedTuple):
     Attributes:
       step: steps done.
       arrays: parameters, optimizer state and the like, by their paths, with "/" between the parts.
-      metadata: the rest of what the run needs to resume, as JSON values.
+      metadata: what else the run needs to resume, as JSON values.
     """
 
     step: int
@@ -49,7 +49,7 @@ class Checkpoint(NamedTuple):
 
 
 class DamagedError(ValueError):
-    """What is on disk is not what was saved; the message names the file."""
+    """A checkpoint on disk is not what was saved; the message names the file."""
 
 
 class CheckpointStore:
@@ -62,11 +62,11 @@ class CheckpointStore:
         keep: int,
         write_bytes: Callable[[str, bytes], None] = write_bytes_atomically,
     ) -> None:
-        """Opens a folder of checkpoints; it is made when the first one is saved.
+        """Opens a folder of checkpoints, which is created by the first save.
 
         Args:
           directory: a local folder.
-          keep: how many of the last to keep; the best is kept besides.
+          keep: number of latest checkpoints to keep, in addition to the best.
           write_bytes: writes the manifest.
         """
         self._directory = os.path.abspath(directory)
@@ -76,12 +76,12 @@ class CheckpointStore:
         self._saving: futures.Future[None] | None = None
 
     def save(self, checkpoint: Checkpoint, *, bits_per_sample: float | None = None) -> None:
-        """Begins to save; the arrays must not change any more. Waits for the last save to end.
+        """Starts saving in the background, once an earlier save has ended.
 
         Args:
-          checkpoint: what to save.
-          bits_per_sample: in validation, if this step has been validated; of these checkpoints the
-            one with the lowest is kept.
+          checkpoint: what to save; its arrays must not change afterwards.
+          bits_per_sample: of validation, if this step has been validated; the checkpoint with the
+            lowest is kept.
 
         Raises:
           OSError: an earlier save has failed.
@@ -95,17 +95,17 @@ class CheckpointStore:
             self.wait()
 
     def wait(self) -> None:
-        """Waits for the save that is under way. Raises OSError if it fails."""
-        saving, self._saving = self._saving, None
+        """Waits for the save in progress. Raises OSError if it fails."""
+        saving, self._saving = self._saving, None  # Cleared first: a failure is raised once.
         if saving is not None:
             try:
                 saving.result()
             except Exception as error:  # Orbax and TensorStore have errors of their own.
                 reason = " ".join(str(error).split())[:300]
-                raise OSError(f"no checkpoint in {self._directory}: {reason}") from error
+                raise OSError(f"no checkpoint saved in {self._directory}: {reason}") from error
 
     def close(self) -> None:
-        """Waits; what fails then is a warning."""
+        """Waits for the save in progress; its failure is a warning."""
         try:
             self.wait()
         except OSError as error:
@@ -113,7 +113,7 @@ class CheckpointStore:
         self._writer.shutdown()
 
     def restore(self) -> Checkpoint | None:
-        """Returns the last checkpoint that is whole; a damaged one is named and renamed."""
+        """Returns the last undamaged checkpoint, or None; renames damaged ones, with a warning."""
         for step in sorted(self.steps(), reverse=True):
             path = self._path(step)
             try:
@@ -121,12 +121,12 @@ class CheckpointStore:
             except (DamagedError, OSError) as error:
                 logger.warning("damaged checkpoint, using the one before it: %s", error)
                 damaged = f"{path}.damaged"
-                back_up(damaged)  # One that was found before.
+                back_up(damaged)  # A damaged checkpoint of the same step, found earlier.
                 os.rename(path, damaged)
         return None
 
     def steps(self) -> list[int]:
-        """Returns the steps of the checkpoints that were written to their end."""
+        """Returns the steps of all complete checkpoints, in any order."""
         if not os.path.isdir(self._directory):
             return []
         return [
@@ -140,12 +140,12 @@ class CheckpointStore:
 
     def _save(self, checkpoint: Checkpoint, bits_per_sample: float | None) -> None:
         path = self._path(checkpoint.step)
-        with writing:
-            _remove(path)  # What an earlier process did not finish.
+        with write_lock:
+            _remove(path)  # Left incomplete by an earlier process.
             try:
                 _write(path, checkpoint, bits_per_sample, self._write_bytes)
             except BaseException:
-                shutil.rmtree(path, ignore_errors=True)  # A full disk gets its room back.
+                shutil.rmtree(path, ignore_errors=True)  # Frees the space, if the disk is full.
                 raise
             self._remove_old()
 
@@ -169,7 +169,7 @@ def _write(
     write_bytes: Callable[[str, bytes], None],
 ) -> None:
     os.makedirs(path)
-    with _checkpointer() as checkpointer:  # Its names may hold no "/".
+    with _checkpointer() as checkpointer:  # Orbax allows no "/" in names.
         checkpointer.save(os.path.join(path, _STATE), unflatten_dict(checkpoint.arrays, sep="/"))
     manifest = {
         "step": checkpoint.step,
@@ -192,7 +192,7 @@ def read_checkpoint(path: str) -> Checkpoint:
         raise DamagedError(f"{path}: {unexpected[0]} is missing or does not belong there")
     for name, digest in manifest["files"].items():
         if _file_digest(os.path.join(path, name)) != digest:
-            raise DamagedError(f"{os.path.join(path, name)}: it is not what was written")
+            raise DamagedError(f"{os.path.join(path, name)}: wrong checksum")
     try:
         with _checkpointer() as checkpointer:
             arrays = flatten_dict(checkpointer.restore(os.path.join(path, _STATE)), sep="/")
@@ -201,7 +201,7 @@ def read_checkpoint(path: str) -> Checkpoint:
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     found = {name: _array_digest(array) for name, array in arrays.items()}
     if found != manifest["arrays"]:
-        raise DamagedError(f"{path}: its arrays are not those that were saved")
+        raise DamagedError(f"{path}: wrong checksum of an array")
     return Checkpoint(manifest["step"], arrays, manifest["metadata"])
 
 
@@ -209,14 +209,14 @@ def _checkpointer() -> Any:
     import orbax.checkpoint as ocp  # Takes a second, and not every run saves.
 
     threading.excepthook = _hide_threads_of_orbax
-    # The first of several hosts saves alone; Orbax would wait for the others.
+    # The primary saves alone; by default Orbax would wait in a barrier for the other hosts.
     alone = ocp.options.MultiprocessingOptions(active_processes={0}, barrier_sync_key_prefix="0")
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
     return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def _hide_threads_of_orbax(args: threading.ExceptHookArgs) -> None:
-    """Keeps Orbax's threads from printing dozens of stack traces of what a save raises, too."""
+    """Silences the threads of Orbax: dozens of stack traces for an error that the save raises."""
     if not type(args.thread).__module__.startswith("orbax"):
         threading.__excepthook__(args)
 
@@ -226,7 +226,7 @@ def _read_manifest(path: str) -> dict[str, Any]:
     with open(name, "rb") as file:
         body, _, digest = file.read().partition(b"\n")
     if digest != f"{_digest(body)}\n".encode():
-        raise DamagedError(f"{name}: it is not what was written")
+        raise DamagedError(f"{name}: wrong checksum")
     return json.loads(body)
 
 
@@ -244,7 +244,7 @@ def _files(path: str) -> Iterator[str]:
 
 
 def _remove(path: str) -> None:
-    """Removes a checkpoint, in an order that leaves none that looks whole."""
+    """Removes a checkpoint, the manifest first: without it, what is left does not count."""
     if os.path.isdir(path):
         manifest = os.path.join(path, _MANIFEST)
         if os.path.exists(manifest):
@@ -254,7 +254,7 @@ def _remove(path: str) -> None:
 
 def _file_digest(path: str) -> str:
     with open(path, "rb") as file:
-        os.fsync(file.fileno())  # The manifest must not be there before the content is.
+        os.fsync(file.fileno())  # On disk before the manifest, which says that it is.
         return hashlib.file_digest(
             file, lambda: hashlib.blake2b(digest_size=_DIGEST_BYTES)
         ).hexdigest()

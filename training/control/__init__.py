@@ -1,1 +1,1 @@
-"""What stops or saves a run from outside: signals, and flags that all hosts share."""
+"""What stops or saves a run from outside: signals, and flags reduced over all hosts."""

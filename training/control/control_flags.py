@@ -1,9 +1,9 @@
-"""What one host must do, all hosts do after the same step.
+"""Control flags, reduced over all hosts, so that they stop or save after the same step.
 
-A signal reaches one host, a clock is another's, a file cannot be read on a third; but if one leaves
-the loop or fetches its parameters while the others step on, all of them hang. So each host's flags
-go with its next step, over the same network as the gradients: the step returns the maximum over all
-hosts, and every host reads that as many steps later as may be under way.
+A signal reaches one host, and a file cannot be read on another; but if one host leaves the loop
+while the others run the next step, they all hang in its collectives. So the flags of each host are
+inputs of its next step, which returns their maximum over all hosts. The hosts read that as many
+steps later as may be in flight, so that no step waits for it.
 """
 
 import collections
@@ -19,48 +19,49 @@ class ControlFlags(NamedTuple):
     """What to do after a step.
 
     Attributes:
-      stop: 0 to go on; the number of a signal, or FAILED.
-      save: 1 to save a checkpoint.
+      stop: 0 to continue; the number of a signal, or FAILED, to stop.
+      save: 1 to save a checkpoint, else 0.
     """
 
     stop: int = 0
     save: int = 0
 
     def to_devices(self) -> np.ndarray:  # int32 [D, 2]
-        """Returns the flags as a step takes them."""
+        """Returns the flags as input of a step."""
         return tile(np.array(self, np.int32))
 
 
 FAILED = 1
-"""To stop for another reason than a signal. (The number of no signal that is handled.)"""
+"""To stop for another reason than a signal; SIGINT and SIGTERM have other numbers."""
 
 
 class ControlFlagReducer:
-    """All-reduces the flags of all hosts, along with the steps.
+    """Reduces the flags of all hosts, together with the steps.
 
     Attributes:
-      outgoing: int32 [D, 2], what the next step takes of this host.
+      outgoing: int32 [D, 2], flags of this host for the next step.
     """
 
     def __init__(self, max_in_flight: int) -> None:
-        """Begins with no flag raised.
+        """Starts with no flag set.
 
         Args:
-          max_in_flight: after how many steps their results can be read without a wait; 1: at once.
+          max_in_flight: number of steps in flight; flags are read from the oldest of them.
         """
         self._max_in_flight = max_in_flight
         self._reduced: collections.deque[jax.Array] = collections.deque()
         self._none = self.outgoing = ControlFlags().to_devices()
 
     def all_reduce(self, reduced: jax.Array, own: ControlFlags) -> ControlFlags:
-        """Returns what all hosts do now.
+        """Returns the flags that all hosts follow after this step.
 
         Args:
-          reduced: what the step that took `outgoing` has returned for it.
-          own: the flags of this host after that step. Where it is alone they hold at once.
+          reduced: flags returned by the step that was given `outgoing`.
+          own: flags of this host after that step; if it is the only host, they apply at once.
         """
         if jax.process_count() == 1:
             return own
+        # Mostly no flag is set, so that array is made once.
         self.outgoing = own.to_devices() if any(own) else self._none
         self._reduced.append(reduced)
         if len(self._reduced) < self._max_in_flight:

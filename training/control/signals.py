@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run, and what was trained is kept."""
+"""SIGINT (Ctrl-C) and SIGTERM end a run in order: the model is saved."""
 
 import logging
 import signal
@@ -9,7 +9,7 @@ logger = logging.getLogger("wavestream")
 
 
 class SignalHandler:
-    """Records the first SIGINT or SIGTERM, to stop after the step; the second one ends at once.
+    """Records the first SIGINT or SIGTERM, to stop after the step; a second one stops at once.
 
     Attributes:
       signal: the number of the signal that was received, or None.
@@ -20,6 +20,7 @@ class SignalHandler:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
+        # Python allows handlers in the main thread only.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._receive)

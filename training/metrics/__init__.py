@@ -1,1 +1,1 @@
-"""What a run measures of itself, and where that is written."""
+"""Metrics of a run: accumulated over steps, formatted, and written."""

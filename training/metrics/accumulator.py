@@ -1,4 +1,4 @@
-"""The metrics of steps, until they are logged, and how long the steps waited for data."""
+"""Metrics accumulated over the steps between two logs, and the time spent waiting for input."""
 
 import math
 import time
@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 
 import jax
 
+from runtime.devices import steps_in_flight
 from runtime.errors import TrainingError
-from training.step import Metrics, fetch, max_steps_in_flight
+from training.step import Metrics, fetch
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -18,7 +19,7 @@ DIVERGED = (
     "the model has diverged. Try a lower --learning_rate or --grad_clip_norm, or --dtype=float32"
 )
 
-# Steps without any audio after which a run ends: one file may have gone, or all of them.
+# Consecutive steps without any readable audio after which a run ends.
 _MAX_EMPTY_STEPS = 100
 
 
@@ -35,10 +36,10 @@ class NotFiniteError(TrainingError):
 
 
 class TimedIterator(Generic[T]):
-    """An iterator that measures how long it is waited for.
+    """An iterator that measures the time spent in `next`.
 
     Attributes:
-      waited_s: the time in `next` so far, in seconds.
+      waited_s: that time so far, in seconds.
     """
 
     def __init__(self, iterator: Iterator[T], clock: Clock = time.perf_counter) -> None:
@@ -53,7 +54,7 @@ class TimedIterator(Generic[T]):
 
 
 class MetricAccumulator:
-    """Collects the metrics of steps, on the devices until they are read."""
+    """Accumulates the metrics of steps, which stay on the devices until they are read."""
 
     def __init__(
         self,
@@ -62,40 +63,44 @@ class MetricAccumulator:
         pending: Iterable[Metrics] = (),
         clock: Clock = time.perf_counter,
     ) -> None:
-        """Makes an accumulator.
+        """Starts without steps.
 
         Args:
-          depth: bits of a raw sample, which the compression ratio is relative to.
-          batches: where the steps' batches come from.
-          pending: steps that another accumulator has not read, as its `pending` returned them.
-          clock: tells seconds.
+          depth: bits per raw sample, for the compression ratio.
+          batches: input of the steps.
+          pending: steps that an earlier accumulator has not read, returned by its `pending`.
+          clock: returns the time in seconds.
         """
         self._depth, self._batches, self._clock = depth, batches, clock
         self._pending: deque[Metrics] = deque(pending)
-        self._max_in_flight = max_steps_in_flight()
-        self._begin: float | None = None  # The steps from the `untimed`-th on began here.
+        self._max_in_flight = steps_in_flight()
+        self._begin: float | None = None  # Start of the first timed step, the `untimed`-th pending.
         self._waited_s = 0.0
         self._untimed = 0
 
     def add(self, metrics: Metrics) -> None:
-        """Takes a step's metrics; waits where too many steps are in flight."""
+        """Adds the metrics of a step; waits if too many steps are in flight."""
         self._pending.append(metrics)
         if len(self._pending) >= self._max_in_flight:
+            # JAX dispatches asynchronously, without a bound on the steps that it queues.
             jax.block_until_ready(self._pending[-self._max_in_flight])
-        if self._begin is None:  # The first step compiles: its time says nothing of the others.
+        if self._begin is None:  # The first step compiles, so it is not timed.
             jax.block_until_ready(metrics)
             self._start_clock()
 
     def restart_clock(self) -> None:
-        """Leaves out the time until now, not all of it spent on training, and its steps with it."""
+        """Restarts the measurement of the speed, after something else than training."""
         if self._begin is not None:
             self._start_clock()
 
     def pending(self, step: int) -> list[dict[str, float]]:
-        """Returns the metrics of each step since the last reading, plain numbers.
+        """Returns the metrics of each step since the last `read`, as Python floats.
+
+        Args:
+          step: number of the last of these steps.
 
         Raises:
-          NotFiniteError: they are not all finite.
+          NotFiniteError: the loss or the gradient of a step is not finite.
         """
         steps = [fetch(metrics) for metrics in self._pending]
         for number, metrics in enumerate(steps, step - len(steps) + 1):
@@ -104,11 +109,14 @@ class MetricAccumulator:
         return steps
 
     def read(self, step: int) -> dict[str, float]:
-        """Returns the metrics of the steps since the last reading; empty if there was no audio.
+        """Returns the metrics over the steps since the last `read`; empty if there was no audio.
+
+        Args:
+          step: number of the last of these steps.
 
         Raises:
-          NotFiniteError: the loss of a step is not finite.
-          TrainingError: there has been no audio for too long.
+          NotFiniteError: the loss or the gradient of a step is not finite.
+          TrainingError: there has been no audio for too many steps.
         """
         steps = self.pending(step)
         nats = sum(metrics["nats"] for metrics in steps)
@@ -118,7 +126,7 @@ class MetricAccumulator:
                 return {}
             raise TrainingError(
                 f"no audio could be read in the {len(steps)} steps up to {step}; "
-                "is its folder still there?"
+                "expected the files of --audio_dir to stay readable"
             )
         metrics = {
             **loss_metrics("train", nats, samples, self._depth),
@@ -146,7 +154,14 @@ class MetricAccumulator:
 
 
 def loss_metrics(split: str, nats: float, samples: float, depth: int) -> dict[str, float]:
-    """Returns the metrics of a split, from the sum of nats over its samples."""
+    """Returns the metrics of a split.
+
+    Args:
+      split: "train" or "valid".
+      nats: sum over the scored samples.
+      samples: their number.
+      depth: bits per raw sample.
+    """
     loss = nats / samples
     return {
         f"{split}/loss": loss,

@@ -1,10 +1,10 @@
-"""How metrics read on the console and in the log."""
+"""Metrics as lines of the log."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 from runtime.formatting import format_count
 
-_FIGURES: Sequence[tuple[str, Callable[[float], str]]] = (
+_FIELDS: Sequence[tuple[str, Callable[[float], str]]] = (
     ("train/loss", lambda x: f"loss {x:7.4f} nats/sample"),
     ("train/bits_per_sample", lambda x: f"{x:7.4f} bits/sample"),
     ("train/compression_ratio", lambda x: f"ratio {x:6.4f} of raw"),
@@ -19,14 +19,12 @@ _FIGURES: Sequence[tuple[str, Callable[[float], str]]] = (
 
 
 def format_metrics(step: int, total: int, metrics: Mapping[str, float]) -> str:
-    """Returns one line of a run, its columns aligned with those of the other lines.
+    """Returns one line, its columns aligned with those of other lines.
 
     Args:
       step: steps done.
       total: steps of the whole run.
-      metrics: the figures there are, by metric name; others than those in _FIGURES are left out.
-        `*/compression_ratio` is compressed over raw bits, `train/input_wait_fraction` a fraction of
-        the time.
+      metrics: values by name; names that are not in _FIELDS are left out.
     """
-    figures = [show(float(metrics[name])) for name, show in _FIGURES if name in metrics]
-    return " | ".join([f"step {step:>{len(str(total))}}/{total}", *figures])
+    fields = [show(float(metrics[name])) for name, show in _FIELDS if name in metrics]
+    return " | ".join([f"step {step:>{len(str(total))}}/{total}", *fields])

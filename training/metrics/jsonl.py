@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Position(NamedTuple):
-    """How far a file was written, and a digest of it up to there."""
+    """The size of a file in bytes, and a digest of its content up to there."""
 
     size: int
     digest: str
@@ -18,44 +18,47 @@ class Position(NamedTuple):
 class JsonlWriter:
     """Appends one JSON object a line: `{"step": 100, "train/loss": 3.1}`.
 
-    A line is one write to the file, so that a killed run leaves whole lines. JSON has no NaN and no
-    infinity: they are the strings "NaN", "Infinity" and "-Infinity", which `float()` reads back.
+    A line is a single write, so that a killed run leaves whole lines. JSON has neither NaN nor
+    infinity: they are written as the strings "NaN", "Infinity" and "-Infinity", which `float()`
+    reads back.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], takes: Callable[[str], bool] = lambda name: True
+        self,
+        path: str | os.PathLike[str],
+        is_included: Callable[[str], bool] = lambda name: True,
     ) -> None:
         """Opens a file to append to.
 
         Args:
-          path: the file; made if missing.
-          takes: which metrics to write, by their names; where none is left there is no line.
+          path: the file; created if missing.
+          is_included: from the name of a metric to whether to write it.
         """
         self._file = open(path, "a+b", buffering=0)  # noqa: SIM115
-        self._takes = takes
+        self._is_included = is_included
         self.path = os.fspath(path)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Appends a line. Raises OSError, with no part of the line left behind."""
-        taken = {name: _json_number(x) for name, x in metrics.items() if self._takes(name)}
-        if not taken:
+        """Appends a line, unless it would be empty. Raises OSError, without a partial line."""
+        included = {k: _json_number(x) for k, x in metrics.items() if self._is_included(k)}
+        if not included:
             return
-        line = json.dumps({"step": int(step), **taken}, allow_nan=False).encode() + b"\n"
+        line = json.dumps({"step": int(step), **included}, allow_nan=False).encode() + b"\n"
         end = os.fstat(self._file.fileno()).st_size
         if self._file.write(line) != len(line):
-            self._file.truncate(end)  # or the next line would continue this torn one
+            self._file.truncate(end)  # Else the next line would continue this partial one.
             raise OSError(f"{self._file.name}: only part of a line could be written: disk full?")
 
     def position(self) -> Position:
-        """Returns where the next line goes, once all before it is on the disk."""
+        """Flushes the file to disk, and returns its end."""
         os.fsync(self._file.fileno())
         size = os.fstat(self._file.fileno()).st_size
         return Position(size, self._digest(size))
 
     def rewind(self, position: Position) -> None:
-        """Drops what was written behind a position. Raises ValueError if the file is another's."""
+        """Truncates the file to a position. Raises ValueError if it has another content there."""
         if self._digest(position.size) != position.digest:
-            raise ValueError(f"{self._file.name} is not the file of this run any more")
+            raise ValueError(f"{self._file.name} was changed by someone else")
         self._file.truncate(position.size)
 
     def close(self) -> None:

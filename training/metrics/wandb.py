@@ -1,9 +1,9 @@
 """Metrics to Weights & Biases, from a process of its own.
 
 wandb waits for the network when it starts, when it finishes and when Python exits, not always
-within its own time limits (0.28 without a network holds up the exit for more than ten minutes), and
-it asks for a key on a terminal. So it runs in a child process that has no terminal and can be
-ended: this file, run as a script. The child reads lines of JSON, the arguments of `wandb.init` and
+within its own timeouts (0.28 without a network delays the exit for more than ten minutes), and it
+prompts for a key on a terminal. So it runs in a child process without a terminal, which can be
+killed: this file, run as a script. The child reads lines of JSON, the arguments of `wandb.init` and
 then `[step, metrics]` until its input ends; it writes `{"run": place}` when wandb has started, and
 `{"finished": true}` or `{"error": reason}` at the end.
 """
@@ -23,10 +23,10 @@ logger = logging.getLogger("wavestream")
 
 
 class WandbWriter:
-    """Hands metrics to wandb and waits for it in `close` only, for a bounded time.
+    """Passes metrics to wandb, and waits for it in `close` only, for a bounded time.
 
-    Where wandb cannot start online, one warning says so and it records offline; where that fails
-    too, or wandb breaks later, one warning says that it is off.
+    If wandb cannot start online, it records offline, with a warning; if that fails as well, or if
+    wandb fails later, a warning says that it is off.
     """
 
     def __init__(
@@ -42,19 +42,19 @@ class WandbWriter:
         """Starts wandb in the background.
 
         Args:
-            project: The wandb project.
-            run_name: The name of the run in it.
-            config: The settings to show with the run, JSON values.
-            directory: Local; wandb keeps its files in `wandb/` below it.
-            start_seconds: How long wandb may take to start online, and then offline.
-            close_seconds: How long `close` waits for what is not yet sent.
+          project: the wandb project.
+          run_name: name of the run.
+          config: settings of the run, JSON values.
+          directory: a local folder; wandb writes to `wandb/` in it.
+          start_seconds: timeout for wandb to start online, and again offline.
+          close_seconds: timeout of `close`, for what is not yet sent.
         """
         self._arguments = {
             "project": project,
             "name": run_name,
             "config": dict(config),
             "dir": os.fspath(directory),
-            # Of start_seconds, so that wandb itself has time to say what is wrong.
+            # Below start_seconds, so that wandb itself can report what is wrong.
             "settings": {"init_timeout": start_seconds / 2},
         }
         self._start_seconds = start_seconds
@@ -66,13 +66,13 @@ class WandbWriter:
         self._thread.start()
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Queues the metrics of one step; returns at once."""
+        """Queues the metrics of one step without waiting."""
         if self._thread.is_alive():
             values = {name: float(value) for name, value in metrics.items()}
             self._records.put(json.dumps([int(step), values]))
 
     def close(self) -> None:
-        """Waits until wandb has everything, or ends it when the time is over."""
+        """Waits until wandb has sent everything, or kills it after `close_seconds`."""
         self._records.put(None)
         self._thread.join(self._close_seconds)
         if self._thread.is_alive() and self._child is not None:
@@ -87,7 +87,7 @@ class WandbWriter:
                 while (record := self._records.get()) is not None:
                     print(record, file=child.stdin, flush=True)
             except BrokenPipeError:
-                pass  # the child has said why
+                pass  # The child has exited; its reply below has the reason.
             reply, _ = child.communicate()
             if '"finished"' not in reply:
                 raise RuntimeError(_error(reply) or self._end_reason)
@@ -100,7 +100,7 @@ class WandbWriter:
         except RuntimeError as error:
             child, place = self._start({**self._arguments, "mode": "offline"})
             logger.warning(
-                "wandb cannot start (%s): it records offline; to send that: wandb sync %s",
+                "wandb cannot start (%s) and records offline; to upload: wandb sync %s",
                 error,
                 place,
             )
@@ -110,21 +110,21 @@ class WandbWriter:
 
     def _start(self, arguments: Mapping[str, Any]) -> tuple[subprocess.Popen[str], str]:
         """Returns the child and the URL or directory of its run."""
-        # -P: the modules beside this file must not stand in for those of the standard library.
+        # -P: this folder is not on the path, or `import wandb` would find this file.
         child = subprocess.Popen(
             [sys.executable, "-P", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            start_new_session=True,  # out of the reach of Ctrl-C and of the terminal
+            start_new_session=True,  # Ctrl-C and a closed terminal must not reach it.
         )
         self._child = child
         deadline = threading.Timer(self._start_seconds, child.kill)
         deadline.start()
         assert child.stdout is not None
         try:
-            with contextlib.suppress(BrokenPipeError):  # It has ended, and said why.
+            with contextlib.suppress(BrokenPipeError):  # The reply has the reason.
                 print(json.dumps(arguments), file=child.stdin, flush=True)
             reply = child.stdout.readline()
         finally:
@@ -141,8 +141,8 @@ def _error(reply: str) -> str:
 
 
 def _serve() -> None:
-    """The child: wandb between the two pipes."""
-    # Copies, which wandb's own processes do not inherit and its messages do not reach.
+    """The main function of the child: from records on stdin to replies on stdout."""
+    # Copies: the processes of wandb do not inherit them, and its own output goes to /dev/null.
     records, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -160,7 +160,7 @@ def _serve() -> None:
     except BaseException as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         print(json.dumps({"error": reason}), file=replies, flush=True)
-        os._exit(1)  # wandb's exit handlers may wait for the network without end
+        os._exit(1)  # Exit handlers of wandb may wait for the network forever.
 
 
 if __name__ == "__main__":

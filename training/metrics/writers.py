@@ -1,6 +1,6 @@
-"""Where the metrics of a run go: metrics.jsonl, TensorBoard, a picture, Weights & Biases.
+"""Writers of metrics: metrics.jsonl, TensorBoard, a plot of the curves, Weights & Biases.
 
-No writer ends or holds up a run: what cannot be written is one warning, and training goes on.
+No writer ends or delays a run: a failure is logged once, and training continues.
 """
 
 import logging
@@ -16,35 +16,35 @@ from training.metrics.wandb import WandbWriter
 
 logger = logging.getLogger("wavestream")
 
-# What the clock decides has a file of its own, so that the other is the same in every run.
+# Written to timing.jsonl, so that metrics.jsonl is the same whenever a run is repeated.
 _TIMING = frozenset({"wall_time_s", "train/samples_per_second", "train/input_wait_fraction"})
 
 
 class MetricWriter(Protocol):
-    """Takes the metrics of one step at a time."""
+    """Receives the metrics of one step at a time."""
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Writes the metrics of one step: plain numbers by name."""
+        """Writes the metrics of one step: Python floats by name."""
 
     def close(self) -> None:
-        """Writes out what is still held; the writer is not used again."""
+        """Flushes and closes; the writer is not used again."""
 
 
 class RewindableWriter(MetricWriter, Protocol):
-    """A writer that can be taken back to an earlier step."""
+    """A writer that can return to an earlier position, when a run resumes from a checkpoint."""
 
     def position(self) -> Mapping[str, Sequence]:
-        """Returns where it is, as JSON values."""
+        """Returns the current position, as JSON values."""
 
     def rewind(self, positions: Mapping[str, Sequence]) -> None:
-        """Takes it back there."""
+        """Removes what was written after a position."""
 
 
 class MultiWriter:
-    """Writes to several writers, and goes on where one fails.
+    """Writes to several writers, and continues if one of them fails.
 
-    A failing writer is named once, and tried again with every record: a full disk or a share that
-    is away may come back.
+    A failing writer is logged once, and tried again with every record: a full disk or an
+    unreachable share may recover.
     """
 
     def __init__(self, writers: Sequence[MetricWriter]) -> None:
@@ -57,16 +57,20 @@ class MultiWriter:
             self._attempt(type(writer).__name__, writer.write, step, metrics)
 
     def position(self) -> dict[str, Position]:
-        """Returns how far the metrics files are. Raises OSError."""
+        """Returns the positions of the metrics files by name. Raises OSError."""
         return {name: file.position() for name, file in self._files().items()}
 
     def rewind(self, positions: Mapping[str, Sequence]) -> None:
-        """Takes the metrics files back to where they were; one that is another's is a warning."""
+        """Rewinds the metrics files; one that was changed by someone else is a warning."""
         for name, file in self._files().items():
             try:
                 file.rewind(Position(*positions[name]))
             except (KeyError, OSError, ValueError) as error:
-                logger.warning("%s: what this run wrote before is not taken back: %s", name, error)
+                logger.warning(
+                    "%s: not rewound to the checkpoint, its steps since then appear twice: %s",
+                    name,
+                    error,
+                )
 
     def close(self) -> None:
         """Closes every writer."""
@@ -83,7 +87,7 @@ class MultiWriter:
         except Exception as error:
             if name not in self._failed:
                 self._failed.add(name)
-                logger.warning("%s: metrics are being lost: %s", name, error)
+                logger.warning("%s: metrics are not written: %s", name, error)
 
 
 def make_writers(
@@ -95,17 +99,17 @@ def make_writers(
     config: Mapping[str, Any],
     resume_at: Mapping[str, Sequence] | None = None,
 ) -> MultiWriter:
-    """Opens the metrics files, TensorBoard's events, the picture of the curves, and maybe wandb.
+    """Opens the metrics files, the TensorBoard events, the plot of the curves, and wandb.
 
-    One that cannot be opened is a warning.
+    A writer that cannot be opened is a warning.
 
     Args:
-      output_dir: a folder that exists.
-      model_name: names the run in TensorBoard, and its picture `{model_name}_curves.png`.
-      wandb_project: None for no wandb.
-      wandb_run_name: the run's name in wandb.
-      config: the settings that wandb shows with the run.
-      resume_at: the `position` of an earlier writer of the same run, to go on from.
+      output_dir: an existing folder.
+      model_name: name of the run in TensorBoard, and prefix of the plot `{model_name}_curves.png`.
+      wandb_project: project in wandb; None: it is not used.
+      wandb_run_name: name of the run in wandb.
+      config: settings of the run, for wandb.
+      resume_at: `position` of an earlier writer of the same run, to resume from.
     """
     metrics_path = os.path.join(output_dir, "metrics.jsonl")
     files: list[Callable[[], MetricWriter]] = [

@@ -53,7 +53,7 @@ def test_a_trained_model_does_not_change_its_shape(allowed):
     with pytest.raises(TrainingError, match="embedding_dim was 8, is 16") as error:
         check_resumable(SAVED, {**SAVED, "embedding_dim": 16}, allowed, CONFIG)
     assert "--allow_change" not in str(error.value)
-    assert "the same ones to resume it; or --fresh" in str(error.value)
+    assert "the same settings to resume it; or --fresh" in str(error.value)
 
 
 def test_a_trained_model_may_compute_in_another_dtype():

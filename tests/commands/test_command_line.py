@@ -1,4 +1,4 @@
-"""The command line: which command is meant, its help, and how errors end the process."""
+"""The command line: which command is meant, its help, and what is said of mistakes."""
 
 import json
 import os
@@ -9,13 +9,12 @@ import xml.etree.ElementTree
 
 import pytest
 
-import main
-from runtime.errors import ConfigError, UserError
-from runtime.logging import start_logging
+from commands import command_line
+from main import COMMANDS
 from tests.command_line import ROOT, error_of, parsed, run_main
 from tests.evaluation.runs.test_run_dir import write_run
 
-WITH_TOY = {**main.COMMANDS, "toy": "tests.commands.toy"}
+WITH_TOY = {**COMMANDS, "toy": "tests.commands.toy"}
 
 
 def _run(*args, **kwargs):
@@ -52,9 +51,9 @@ def test_where_the_name_of_a_command_may_be(capsys, args, status_and_output):
 
 
 def test_no_name_is_train():
-    assert [main.parse(["main.py", *args])[0] for args in ((), ("train",), ("--seed", "1"))] == [
-        main.load(main.COMMANDS)["train"]
-    ] * 3
+    for args in ((), ("train",), ("--seed", "1")):
+        command = command_line.parse(["main.py", *args], COMMANDS)[0]
+        assert command is command_line.load(COMMANDS)["train"]
     assert parsed("--wandb_run_name", "inspect").wandb_run_name == "inspect"
 
 
@@ -81,7 +80,7 @@ def test_help_without_a_command():
     assert max(map(len, shown.stdout.splitlines())) <= 100
 
 
-@pytest.mark.parametrize("command", [name for name in main.COMMANDS if name != "train"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
 @pytest.mark.parametrize("flag", ["--help", "-helpshort", "-?"])
 def test_help_of_a_command_is_its_own(capsys, command, flag):
     assert run_main(flag, command) == 0
@@ -112,7 +111,7 @@ MISTAKES = [
     (("--audio_dir=,",), "--audio_dir is missing"),
     (("--demo", "--audio_dir=/tmp"), "--demo and --audio_dir exclude each other"),
     (("inspect",), "--audio_dir is missing"),
-    (("trian", "--demo"), "unexpected 'trian --demo'; "),
+    (("trian", "--demo"), "unexpected 'trian'; "),
     (("train", "now"), "unexpected 'now'; "),
     (("audio_dir=/tmp",), "unexpected 'audio_dir=/tmp'; a folder is given as --audio_dir=FOLD"),
     (("--use_16bit", "true"), "unexpected 'true'; "),
@@ -169,57 +168,6 @@ assert not slow, slow
         [sys.executable, "-c", script], cwd=ROOT, input=json.dumps(lines), text=True, timeout=60
     )
     assert done.returncode == 0
-
-
-def _failing(error):
-    with main.readable_errors():
-        raise error
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "message"),
-    [
-        (ConfigError("a\n  b"), 2, "error: a b\n"),
-        (PermissionError(13, "not yours", "f"), 2, "error: [Errno 13] not yours: 'f'\n"),
-        (UserError(), 2, "error: UserError\n"),
-        (KeyboardInterrupt(), 130, "error: interrupted\n"),
-        (
-            RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nbuffers: ..."),
-            2,
-            "error: out of memory, try a smaller --batch_size: RESOURCE_EXHAUSTED: Out of memory "
-            "allocating 9 bytes.\n",
-        ),
-    ],
-)
-def test_what_the_user_can_mend_is_one_line(capsys, error, status, message):
-    with pytest.raises(SystemExit) as end:
-        _failing(error)
-    assert (end.value.code, capsys.readouterr().err) == (status, message)
-
-
-@pytest.mark.parametrize(
-    "error", [ValueError("x"), RuntimeError("x"), KeyError("x"), MemoryError()]
-)
-def test_a_bug_of_ours_is_not(capsys, error):
-    with pytest.raises(type(error)):
-        _failing(error)
-    assert capsys.readouterr().err == ""
-
-
-def test_an_error_is_logged_once_there_is_a_log(tmp_path, capsys):
-    start_logging(str(tmp_path / "log"))
-    with pytest.raises(SystemExit):
-        _failing(ConfigError("no"))
-    assert capsys.readouterr().err == "error: no\n"
-    assert (tmp_path / "log").read_text().endswith(" ERROR no\n")
-
-
-def test_a_traceback_on_demand(capsys, monkeypatch):
-    monkeypatch.setenv("WAVESTREAM_TRACEBACK", "1")
-    with pytest.raises(SystemExit):
-        _failing(ConfigError("no"))
-    err = capsys.readouterr().err
-    assert err.startswith("Traceback ") and err.endswith("\nerror: no\n")
 
 
 @pytest.mark.parametrize("arg", ["--help", "--helpfull", "compare"])

@@ -1,0 +1,135 @@
+"""From the arguments of the process to a command, its flags, and its exit status."""
+
+import importlib
+import io
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+
+from absl import app
+from absl.flags import FLAGS as ABSL_FLAGS
+from absl.flags import Error, FlagValues
+
+import flags
+from commands import help as help_text
+from commands.errors import readable_errors
+from commands.interface import Command, Commands
+from runtime.errors import ConfigError
+
+_HELP_FLAGS = {"help", "?", "helpshort", "helpfull", "helpxml"}
+
+
+def run(table: Mapping[str, str]) -> None:
+    """Runs the command that the arguments of this process name.
+
+    Args:
+      table: names of commands, and of the modules they are in; the first is the default.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # Not every terminal has every character.
+    try:
+        try:
+            with readable_errors():
+                app.run(
+                    lambda parsed: parsed[0].run(*parsed[1:]),
+                    flags_parser=lambda argv: parse(argv, table),
+                )
+        finally:
+            print(end="", flush=True)  # Here, not at exit, where an error cannot be caught.
+    except BrokenPipeError:  # inspect | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def load(table: Mapping[str, str]) -> Commands:
+    """Imports commands, given the modules that they are in."""
+    return {name: importlib.import_module(module).COMMAND for name, module in table.items()}
+
+
+def parse(
+    argv: Sequence[str], table: Mapping[str, str]
+) -> tuple[Command, FlagValues, Sequence[str]]:
+    """Parses a command line.
+
+    Args:
+      argv: the name of the program, then flags and other arguments in any order; the first that is
+        not a flag names the command.
+      table: as in `run`.
+
+    Returns:
+      The command, the values of its flags and of no others, and its other arguments.
+
+    Raises:
+      ConfigError: an unknown command, an unknown or invalid flag, or one of another command.
+      SystemExit: help was asked for, and has been printed.
+    """
+    commands = load(table)
+    # The flags of all commands: they decide which argument is a command and which is the value of a
+    # flag, and a flag file may serve several commands, each of which ignores the others' flags.
+    groups = dict.fromkeys(group for command in commands.values() for group in command.groups)
+    known = flags.define(groups)
+    known.append_flag_values(ABSL_FLAGS)
+    # Not by absl's own help flags, which know no commands and exit with status 1.
+    asked = {arg for arg in argv[1:] if arg.startswith("-") and arg.lstrip("-") in _HELP_FLAGS}
+    try:
+        rest = known([arg for arg in argv if arg not in asked])[1:]
+    except (Error, ValueError) as error:  # ValueError: --nodemo=1
+        raise ConfigError(f"{_plain(str(error))} (--help lists the flags)") from error
+    ABSL_FLAGS.mark_as_parsed()  # Its flags are in `known`, too, but absl reads them there.
+    name = rest[0] if rest else next(iter(commands))
+    if name not in commands or (rest[1:] and not commands[name].arguments):
+        unexpected = " ".join(rest[name in commands :])
+        raise ConfigError(
+            f"unexpected {unexpected!r}; a folder is given as --audio_dir=FOLDER, a switch as "
+            f"--use_16bit or --nouse_16bit; commands are {', '.join(commands)}"
+        )
+    if asked:
+        if not rest:
+            print(help_text.overview(commands), end="\n\n")
+        _print_help({arg.lstrip("-") for arg in asked}, name, commands[name])
+        sys.exit(0)
+    _check_flags(argv[1:], name, commands)
+    values = FlagValues()
+    for flag in flags.define(commands[name].groups):
+        values[flag] = known[flag]
+    values.mark_as_parsed()
+    return commands[name], values, rest[1:]
+
+
+def _print_help(asked: set[str], name: str, command: Command) -> None:
+    if "helpxml" in asked:
+        flags.define(command.groups).write_help_in_xml_format(sys.stdout)
+        return
+    print(help_text.describe(name, command))
+    if "helpfull" in asked:
+        print(ABSL_FLAGS.get_help())
+
+
+def _check_flags(arguments: Sequence[str], name: str, commands: Commands) -> None:
+    """Raises ConfigError for a flag of other commands, except in a flag file or --undefok."""
+    flags_of = {owner: set(flags.define(command.groups)) for owner, command in commands.items()}
+    undefok = re.findall(r"\w+", " ".join(arg for arg in arguments if "undefok=" in arg))
+    for argument in arguments:
+        given = argument.lstrip("-").partition("=")[0]
+        for flag in {given, given.removeprefix("no")} - flags_of[name] - {*undefok}:
+            owners = [owner for owner in commands if flag in flags_of[owner]]
+            if owners and argument.startswith("-"):
+                raise ConfigError(
+                    f"--{given} is not a flag of {name}, but of {' and '.join(owners)} "
+                    f"(python main.py {owners[0]} --help)"
+                )
+
+
+def _plain(message: str) -> str:
+    """Returns a message of absl in words for a user who does not know Python."""
+    for pattern, words in (
+        (r"\s+", " "),
+        (r"^ERROR:: ", ""),
+        (r"^Unknown command line flag '(\w*)'\.?", r"unknown flag --\1."),
+        (r"Did you mean: (.*) \?", r"Did you mean --\1?"),
+        (r"invalid literal for int.*", "expected a whole number"),
+        (r"could not convert string to float.*", "expected a number"),
+        (r"\('Non-boolean argument.*", "expected true or false"),
+    ):
+        message = re.sub(pattern, words, message)
+    return message
