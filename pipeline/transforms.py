@@ -88,11 +88,17 @@ def unblock(
 
 
 def pad(
-    stream: tf.Tensor,  # any type, [n]
-    chunk_size: int,
-) -> tf.Tensor:  # the same type, [ceil(n / L) * L]
-    """Pads the last chunk with silence; no figure may depend on the value, `stop` excludes it."""
-    return tf.pad(stream, [[0, -tf.size(stream) % chunk_size]])
+    chunks: tf.Tensor,  # any type, [n, L]
+    stop: tf.Tensor,  # int32 [n]
+) -> tf.Tensor:  # the same type, [n, L]
+    """Puts silence behind the last sample of each chunk; no figure may depend on the value."""
+
+    def padded() -> tf.Tensor:
+        mask = tf.sequence_mask(stop, chunks.shape[1])
+        return tf.where(mask, chunks, tf.zeros_like(chunks))
+
+    # Most reads end within a file: then there is nothing to do.
+    return tf.cond(tf.reduce_any(stop < chunks.shape[1]), padded, lambda: chunks)
 
 
 def channel_of(

@@ -24,7 +24,6 @@ def read_ranges(
     slot_bytes: np.ndarray,  # int64 [P], at least the length
     sizes: np.ndarray,  # int64 [P]
     mtimes_ns: np.ndarray,  # int64 [P]
-    fill: np.uint8,
     on_unreadable: OnUnreadable,
 ) -> tuple[np.ndarray, np.ndarray]:  # uint8 [sum of slot_bytes], bool [P]
     """Reads a range of bytes of each file into the start of its own slot of one buffer.
@@ -36,16 +35,14 @@ def read_ranges(
       slot_bytes: size of each slot in the buffer.
       sizes: size of each file when it was catalogued, in bytes.
       mtimes_ns: modification time of each file likewise, in nanoseconds.
-      fill: the byte that fills the buffer where nothing is read.
       on_unreadable: called for each range that cannot be read.
 
     Returns:
-      The buffer, and which of the ranges could be read. A local file whose size or modification
+      The buffer, zero where nothing is read, and which of the ranges could be read. A local file
+      whose size or modification
       time has changed counts as unreadable; for remote files it would cost a request per read.
     """
     buffer = np.zeros(int(slot_bytes.sum()), np.uint8)  # Untouched pages cost nothing.
-    if fill:
-        buffer[:] = fill
     readable = np.zeros(len(paths), bool)
     ends = np.cumsum(slot_bytes)
     for i, path in enumerate(map(os.fsdecode, paths)):
@@ -58,7 +55,7 @@ def read_ranges(
                 _read_local(path, int(begins[i]), target, sizes[i], mtimes_ns[i])
             readable[i] = True
         except Exception as error:  # Every remote file system raises errors of its own.
-            target[:] = fill
+            target[:] = 0
             on_unreadable(path, getattr(error, "strerror", None) or str(error))
     return buffer, readable
 

@@ -12,13 +12,13 @@ import tensorflow as tf
 from pipeline.config import PipelineConfig
 from pipeline.reading.byte_ranges import OnUnreadable, read_ranges
 from pipeline.transforms import block, channel_of, downmix, pad, requantize
-from pipeline.wav.decode import SILENCE, decode
+from pipeline.wav.decode import decode
 from runtime.private_apis import register_py_func
 
 UNREADABLE = -1
 """The `stop` of a chunk whose file could not be read: none of its samples is scored."""
 
-READS_TOKEN = "wavestream_read_ranges_2"
+READS_TOKEN = "wavestream_read_ranges_1"
 """Name of `read_ranges` in graphs for other processes; it ends in the version of the signature."""
 
 Reads = dict[str, tf.Tensor]
@@ -53,16 +53,15 @@ def read_chunks(
       chunk's first sample.
     """
     encoding, channels = reads["encoding"][0], reads["channels"][0]
-    payload, readable = _read_bytes(reads, tf.gather(SILENCE, encoding), on_unreadable)
+    payload, readable = _read_bytes(reads, on_unreadable)
     frames, depth = decode(payload, encoding, channels)
     # At full depth, so that the average is rounded once, not twice.
     if config.downmix:
         frames = downmix(frames, depth)
     frames = requantize(frames, depth, to=config.depth)
-    return {
-        "samples": _split_into_chunks(frames, reads, config),
-        **_chunk_metadata(reads, readable, config),
-    }
+    metadata = _chunk_metadata(reads, readable, config)
+    chunks = _split_into_chunks(frames, reads, config)
+    return {"samples": pad(chunks, metadata["stop"]), **metadata}
 
 
 def _split_into_chunks(
@@ -70,9 +69,9 @@ def _split_into_chunks(
     reads: Reads,
     config: PipelineConfig,
 ) -> tf.Tensor:  # [n, L]
-    """Interleaves channels in blocks and splits each read into chunks; pads the last chunk."""
+    """Interleaves channels in blocks and splits each read into chunks, the last one filled up."""
 
-    def one_channel() -> tf.Tensor:  # A slot is whole chunks, filled with silence.
+    def one_channel() -> tf.Tensor:  # A slot is whole chunks.
         return tf.reshape(frames, [-1, config.chunk_size])
 
     def many_channels() -> tf.Tensor:
@@ -80,7 +79,7 @@ def _split_into_chunks(
             end: tf.Tensor, size: tf.Tensor, skip: tf.Tensor, samples: tf.Tensor
         ) -> tf.Tensor:
             stream = block(frames[end - size : end], config.stereo_blocking_n)
-            stream = pad(stream[skip : skip + samples], config.chunk_size)
+            stream = tf.pad(stream[skip : skip + samples], [[0, -samples % config.chunk_size]])
             return tf.reshape(stream, [-1, config.chunk_size])
 
         names = ("slot_frames", "skip", "samples")
@@ -103,10 +102,10 @@ def serve_reads(on_unreadable: OnUnreadable) -> None:
 
 
 def _read_bytes(
-    reads: Reads, fill: tf.Tensor, on_unreadable: OnUnreadable | None
+    reads: Reads, on_unreadable: OnUnreadable | None
 ) -> tuple[tf.Tensor, tf.Tensor]:  # uint8 [bytes], bool [P]
     names = ("path", "begin", "length", "slot_bytes", "size", "mtime_ns")
-    inputs, outputs = [*(reads[name] for name in names), fill], [tf.uint8, tf.bool]
+    inputs, outputs = [reads[name] for name in names], [tf.uint8, tf.bool]
     if on_unreadable is None:
         payload, readable = tf.raw_ops.PyFuncStateless(
             input=inputs, token=READS_TOKEN, Tout=outputs

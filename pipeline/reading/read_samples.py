@@ -52,7 +52,6 @@ def read_samples(
             size,
             catalogue.sizes[file : file + 1],
             catalogue.mtimes_ns[file : file + 1],
-            np.uint8(0),
             lambda _, reason: errors.append(reason),
         )
         if not readable[0]:

@@ -9,9 +9,6 @@ import tensorflow as tf
 
 from pipeline.wav.encoding import U8_OFFSET, Encoding
 
-SILENCE = tuple(U8_OFFSET if encoding is Encoding.U8 else 0 for encoding in Encoding)
-"""By encoding: the value of each byte of silence."""
-
 
 def decode(
     payload: tf.Tensor,  # uint8 [bytes], whole frames

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from pipeline.transforms import block, channel_of, downmix, requantize, unblock
+from pipeline.transforms import block, channel_of, downmix, pad, requantize, unblock
 
 INT32 = np.iinfo(np.int32)
 
@@ -119,3 +119,13 @@ def test_the_channel_of_a_position_is_that_of_the_blocks(apply, channels, count,
 
     actual = apply(channel, position, np.full(len(position), count), np.int32(channels))
     assert actual.tolist() == blocks(frames, length)
+
+
+@pytest.mark.parametrize("stop", [[4, 4], [4, 1], [-1, 0]])
+def test_padding_is_silence_behind_the_last_sample(apply, stop):
+    chunks = np.full((2, 4), -128, np.int8)
+    padded = apply(
+        lambda chunks, stop: pad(tf.ensure_shape(chunks, [None, 4]), stop), chunks, np.int32(stop)
+    )
+    assert padded.dtype == np.int8
+    assert padded.tolist() == [[-128] * max(n, 0) + [0] * (4 - max(n, 0)) for n in stop]

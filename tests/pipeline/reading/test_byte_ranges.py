@@ -18,9 +18,7 @@ def path(tmp_path):
     return str(path)
 
 
-def read(
-    path, begins, lengths, slot_bytes, on_unreadable=pytest.fail, size=255, mtime_ns=None, fill=0
-):
+def read(path, begins, lengths, slot_bytes, on_unreadable=pytest.fail, size=255, mtime_ns=None):
     """Reads ranges of one file, of which `size` and `mtime_ns` were catalogued."""
     if mtime_ns is None:
         mtime_ns = os.stat(path).st_mtime_ns
@@ -32,7 +30,6 @@ def read(
         np.array(slot_bytes, np.int64),
         np.full(count, size, np.int64),
         np.full(count, mtime_ns, np.int64),
-        np.uint8(fill),
         on_unreadable,
     )
 
@@ -42,12 +39,6 @@ def test_each_range_is_read_to_the_start_of_its_room(path):
     expected = CONTENT[:3] + bytes(2) + CONTENT[200:] + bytes(2) + CONTENT[7:8]
     assert buffer.tobytes() == expected
     assert ok.tolist() == [True] * 4
-
-
-def test_the_rest_of_a_room_is_filled(path):
-    buffer, ok = read(path, [250, 0], [10, 2], [11, 3], lambda *report: None, fill=128)
-    assert ok.tolist() == [False, True]
-    assert buffer.tobytes() == b"\x80" * 11 + CONTENT[:2] + b"\x80"
 
 
 def test_a_short_read_goes_on(path, monkeypatch):
@@ -93,7 +84,6 @@ def test_a_file_that_is_gone_harms_no_other(path, tmp_path, make):
         *(np.array(column, np.int64) for column in ([0, 0, 9], [2, 2, 2], [2, 2, 2])),
         np.full(3, status.st_size, np.int64),
         np.full(3, status.st_mtime_ns, np.int64),
-        np.uint8(0),
         lambda *report: reports.append(report),
     )
     assert ok.tolist() == [True, False, True]
