@@ -31,7 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from models.autoregressive import AutoregressiveModel, Network
 from models.config import ModelConfig, TransformerConfig
 from models.distributions.logistic_mixture import LogisticMixture, Mixture
-from models.networks import attention
+from models.networks import attention, transformer
 from models.networks.feature_embedding import FeatureEmbedding
 from models.networks.transformer import Transformer, apply_rope, l2_normalize
 from models.predictors.fixed import PredictionFeatures, extract_features
@@ -49,11 +49,8 @@ from training.validation import validate
 _BYTE = 256
 
 
-class Block(nn.Module):
-    """`models.networks.transformer.Block`, in parts that a variant can replace one at a time."""
-
-    config: TransformerConfig
-    platform: str
+class Block(transformer.Block):
+    """The model's block, in parts that a variant can replace one at a time."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:  # [B, L, E] -> [B, L, E]
