@@ -39,7 +39,9 @@ from runtime import filesystem
 
 _SECONDS, _SAMPLE_RATE, _CHANNELS = 60, 44100, 2
 _LINKS = 4096
-_BITS = 15  # of the number of a file, written in dots and slashes; the rest is the link's name
+_NUMBER_BITS = (
+    15  # of the number of a file, written in dots and slashes; the rest is the link's name
+)
 _SEED = 42
 _BLOCK = 2**20
 _REQUEST_BYTES = 2**19  # what `tf.io.gfile` asks a bucket for, see `pipeline/__init__.py`.
@@ -96,14 +98,14 @@ def make(folder: str, path: str, num_files: int) -> None:
 def _make_up(folder: str, num_files: int) -> FileTable:
     size, mtime_ns = filesystem.stat(f"{folder}/000.wav")
     root = f"{folder}/".encode()
-    width = len(root) + 2 * _BITS + len("000.wav")
+    width = len(root) + 2 * _NUMBER_BITS + len("000.wav")
     path_blob = allocate(num_files * width, np.dtype(np.uint8))
     paths = path_blob.reshape(num_files, width)
     link_names = np.array([list(b"%03x.wav" % link) for link in range(_LINKS)], np.uint8)
     for start in range(0, num_files, _BLOCK):
         number = np.arange(start, min(start + _BLOCK, num_files))
         high, link = number // _LINKS, number % _LINKS
-        bits = high[:, np.newaxis] >> np.arange(_BITS - 1, -1, -1) & 1
+        bits = high[:, np.newaxis] >> np.arange(_NUMBER_BITS - 1, -1, -1) & 1
         block = paths[start : start + _BLOCK]
         block[:, : len(root)] = list(root)
         block[:, len(root) : -7 : 2] = np.where(bits, ord("."), ord("/"))
@@ -135,7 +137,7 @@ def resume(
 ) -> None:
     """Does what the first of so many hosts does when a run is resumed."""
     from pipeline.corpus import Corpus
-    from pipeline.dataset import make_dataset
+    from pipeline.dataset import iterate, make_dataset
     from pipeline.inspect import describe_files
     from pipeline.reading.chunks import Chunks
     from training.checkpoints.compatibility import fingerprint
@@ -154,7 +156,7 @@ def resume(
 
     def first_batch() -> Any:
         batches = make_dataset(chunks, first_step=step, rows=rows, on_unreadable=_fail)
-        return next(batches.as_numpy_iterator())
+        return next(iterate(batches))
 
     batch = clock.run(f"first batch, of step {step:,}", first_batch)
     assert (batch["stop"] > 0).all()
@@ -227,8 +229,8 @@ def main() -> None:
                 again = [sys.executable, *sys.argv, f"--data={data}", f"--part={part}"]
                 subprocess.run(again, check=True)
         return
-    if arguments.files > 2**_BITS * _LINKS:
-        parser.error(f"--files={arguments.files}: expected at most {2**_BITS * _LINKS}")
+    if arguments.files > 2**_NUMBER_BITS * _LINKS:
+        parser.error(f"--files={arguments.files}: expected at most {2**_NUMBER_BITS * _LINKS}")
     folder, path = arguments.data, f"{arguments.data}/the.catalogue"
     if arguments.part == "scan":
         scan(f"{arguments.data}/scanned")

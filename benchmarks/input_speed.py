@@ -4,11 +4,11 @@
     python benchmarks/input_speed.py --rounds=5 --data=/big/disk
 
 It writes 1.8 GB of noise, as 44.1 kHz stereo 16-bit WAVs, and reads it back from the page cache.
-All ways make batches of 128 chunks of 2048 samples, downmixed to mono and cut to 8 bits. Each runs
-in a process of its own, so that its peak memory is its own, and the ways take turns, so that a busy
-machine slows all of them alike: read the ratios. The time to the first batch counts from the names
-of the files on; wavestream's includes the scan of all headers. Grain and torch run where they are
-installed.
+All ways make batches of 128 chunks of 2048 samples, downmixed to mono and requantized to 8 bits.
+Each runs in a process of its own, so that its peak memory is its own, and the ways take turns, so
+that a busy machine slows all of them alike: read the ratios. The time to the first batch counts
+from the names of the files on; wavestream's includes the scan of all headers. Grain and torch run
+where they are installed.
 """
 
 import argparse
@@ -36,11 +36,11 @@ _BATCH = 128
 _FRAME_BYTES = 4
 _CHUNK_BYTES = _CHUNK * _FRAME_BYTES
 _HEADER_BYTES = 44
-_RATE = 44100
+_SAMPLE_RATE = 44100
 _SHUFFLE = 4096
 _MAX_SECONDS = 10.0  # The slow ways read no more than this lets them.
 
-# FileTable, and seconds of each.
+# Files, and seconds of each.
 _CORPORA = {"long": (64, 60.0), "short": (5000, 0.5), "minute": (6, 60.0), "tenfold": (6, 600.0)}
 
 
@@ -50,9 +50,9 @@ def decode_wav(paths: list[str]) -> Iterator[Any]:
 
     def chunks(path: tf.Tensor) -> tf.data.Dataset:
         audio, _ = tf.audio.decode_wav(tf.io.read_file(path))
-        symbols = tf.cast(tf.floor(tf.reduce_mean(audio, axis=1) * 128) + 128, tf.uint8)
-        whole = tf.size(symbols) // _CHUNK * _CHUNK
-        return tf.data.Dataset.from_tensor_slices(tf.reshape(symbols[:whole], [-1, _CHUNK]))
+        samples = tf.cast(tf.floor(tf.reduce_mean(audio, axis=1) * 128), tf.int8)
+        whole = tf.size(samples) // _CHUNK * _CHUNK
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(samples[:whole], [-1, _CHUNK]))
 
     files = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths)).repeat()
     dataset = files.interleave(chunks, cycle_length=16, num_parallel_calls=tf.data.AUTOTUNE)
@@ -72,7 +72,7 @@ def fixed_length_records(paths: list[str]) -> Iterator[Any]:
         frames = tf.reshape(tf.io.decode_raw(records, tf.int16), [-1, _CHUNK, 2])
         frames = tf.cast(frames, tf.int32)
         mono = tf.bitwise.right_shift(frames[..., 0] + frames[..., 1], 1)
-        return tf.cast(tf.bitwise.right_shift(mono, 8) + 128, tf.uint8)
+        return tf.cast(tf.bitwise.right_shift(mono, 8), tf.int8)
 
     files = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths)).repeat()
     dataset = files.interleave(records, cycle_length=16, num_parallel_calls=tf.data.AUTOTUNE)
@@ -84,12 +84,12 @@ def wavestream(paths: list[str]) -> Iterator[Any]:
     """This project."""
     from pipeline.catalogue.catalogue import build_catalogue
     from pipeline.config import PipelineConfig
-    from pipeline.dataset import make_dataset
+    from pipeline.dataset import iterate, make_dataset
     from pipeline.reading.chunks import Chunks
 
     catalogue = build_catalogue([os.path.dirname(paths[0])])
     config = PipelineConfig(chunk_size=_CHUNK, batch_size=_BATCH, shuffle_window=_SHUFFLE)
-    return make_dataset(Chunks(catalogue=catalogue, config=config)).as_numpy_iterator()
+    return iterate(make_dataset(Chunks(catalogue=catalogue, config=config)))
 
 
 class RandomChunks:
@@ -111,7 +111,7 @@ class RandomChunks:
             self._paths[file], frames=_CHUNK, start=chunk * _CHUNK, dtype="int16"
         )
         mono = (frames[:, 0].astype(np.int32) + frames[:, 1]) >> 1
-        return ((mono >> 8) + 128).astype(np.uint8)
+        return (mono >> 8).astype(np.int8)
 
 
 def grain(paths: list[str]) -> Iterator[Any]:
@@ -137,7 +137,7 @@ def torch(paths: list[str]) -> Iterator[Any]:
 
 
 def limit(paths: list[str]) -> Iterator[Any]:
-    """The same bytes in pieces of a segment from random places, by preadv and nothing else."""
+    """The same bytes in pieces of a run from random places, by preadv and nothing else."""
     payload = os.path.getsize(paths[0]) - _HEADER_BYTES
     piece = min(64 * _CHUNK_BYTES, payload // _CHUNK_BYTES * _CHUNK_BYTES)
     buffer = bytearray(piece)
@@ -236,12 +236,12 @@ def write_corpus(folder: str, files: int, seconds: float) -> None:
     if os.path.isdir(folder):
         return
     os.makedirs(folder)
-    frames = round(seconds * _RATE)
-    block = min(frames, 60 * _RATE)
+    frames = round(seconds * _SAMPLE_RATE)
+    block = min(frames, 60 * _SAMPLE_RATE)
     rng = np.random.default_rng(0)
     for number in range(files):
         with wave.open(f"{folder}/{number:04}.wav", "wb") as file:
-            file.setparams((2, 2, _RATE, 0, "NONE", ""))
+            file.setparams((2, 2, _SAMPLE_RATE, 0, "NONE", ""))
             noise = rng.integers(-(2**15), 2**15, (block, 2), np.int16).tobytes()
             for _ in range(frames // block):
                 file.writeframes(noise)

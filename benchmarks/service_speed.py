@@ -30,32 +30,30 @@ _WORKERS = (0, 1, 2)
 _WARM_UP = 100  # Batches: the service fills its buffers first.
 
 
-def measure(folder: str, address: str | None, chunks: int) -> dict[str, float]:
+def measure(folder: str, address: str | None, num_chunks: int) -> dict[str, float]:
     """Reads chunks as a trainer does; called in a process of its own."""
     from pipeline.catalogue.catalogue import build_catalogue
     from pipeline.config import PipelineConfig
     from pipeline.data_service.client import distributed_batches
-    from pipeline.dataset import make_dataset
+    from pipeline.dataset import iterate, make_dataset
     from pipeline.reading.chunks import Chunks
 
     config = PipelineConfig(batch_size=_BATCH)
-    corpus = Chunks(catalogue=build_catalogue([folder]), config=config)
+    chunks = Chunks(catalogue=build_catalogue([folder]), config=config)
     start = time.perf_counter()
     batches = (
-        distributed_batches(corpus, service=address)
-        if address
-        else make_dataset(corpus).as_numpy_iterator()
+        distributed_batches(chunks, service=address) if address else iterate(make_dataset(chunks))
     )
     next(batches)
     first = time.perf_counter() - start
     for _ in range(_WARM_UP):
         next(batches)
     start, cpu = time.perf_counter(), time.process_time()
-    for _ in range(chunks // _BATCH):
+    for _ in range(num_chunks // _BATCH):
         next(batches)
     return {
-        "rate": chunks / (time.perf_counter() - start),
-        "cpu": (time.process_time() - cpu) / chunks * 1e6,
+        "chunks_per_second": num_chunks / (time.perf_counter() - start),
+        "cpu": (time.process_time() - cpu) / num_chunks * 1e6,
         "first": first,
     }
 
@@ -119,13 +117,14 @@ def main() -> None:
             for workers in _WORKERS:
                 results[workers].append(run(folder, arguments.chunks, workers))
     print(f"{'way':12}{'chunks/s':>10}{'ratio':>8}{'trainer CPU us/chunk':>23}{'first batch':>14}")
+    speed = "chunks_per_second"
     for workers, measured in results.items():
         median = {key: statistics.median(row[key] for row in measured) for key in measured[0]}
         pairs = zip(measured, results[0], strict=True)
-        ratio = statistics.median(row["rate"] / base["rate"] for row, base in pairs)
+        ratio = statistics.median(row[speed] / base[speed] for row, base in pairs)
         way = f"{workers} worker{'s' * (workers > 1)}" if workers else "here"
         print(
-            f"{way:12}{median['rate']:10,.0f}{ratio:8.2f}{median['cpu']:23.1f}"
+            f"{way:12}{median[speed]:10,.0f}{ratio:8.2f}{median['cpu']:23.1f}"
             f"{median['first']:12.2f} s"
         )
 

@@ -1,17 +1,16 @@
 """Training speed and memory of the default model beside a plain transformer of the same shape.
 
-    python benchmarks/training_speed.py             # symbols a second, peak memory, matmul share
+    python benchmarks/training_speed.py             # samples per second, peak memory, matmul share
     python benchmarks/training_speed.py --memory    # peak memory of one step at batch 128
 
 Every variant runs in a process of its own, so that its peak memory is its own; the processes take
 turns, one step each, so that a busy machine slows all of them alike. Each is pmapped as training
 is, over one device and over a device a core, which is what main.py makes of a CPU.
 
-B batch, L symbols in a chunk, V vocabulary, E embedding, H heads, K head width.
+B batch, L samples in a chunk, V possible samples, E embedding, H heads, K head width.
 """
 
 import argparse
-import functools
 import pathlib
 import resource
 import statistics
@@ -21,22 +20,24 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO, cast
 
-import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from models.config import ModelConfig
-from models.networks.transformer import Transformer
-from runtime.devices import share_cores
+from models.build import build_model
+from models.config import DEPTHS, ModelConfig
+from models.interface import Batch, Inputs, Model, Params
+from runtime.devices import platform, share_cores
+from runtime.parallel import all_reduce_sum, pmap, replicate
 
 _MATMUL_SIZE = 4096
 
 
-class PlainTransformer(nn.Module):
+class PlainNetwork(nn.Module):
     """The textbook formulation: everything is materialised, [B, H, L, L] and [B, L, V].
 
     Post-layer-norm, sinusoidal positions, the input shifted right by one zero, as in
@@ -46,29 +47,51 @@ class PlainTransformer(nn.Module):
     config: ModelConfig
 
     @nn.compact
-    def log_likelihood(self, symbols: jax.Array) -> jax.Array:  # [B, L] -> [B, L]
-        config = self.config
+    def __call__(self, samples: jax.Array) -> jax.Array:  # [B, L] -> [B, L]
+        config, vocab_size = self.config.network, 2**self.config.depth
+        symbols = samples.astype(jnp.int32) + vocab_size // 2
         batch, length = symbols.shape
-        x = nn.Embed(config.vocab_size, config.embedding_dim)(jnp.pad(symbols, ((0, 0), (1, 0))))
+        x = nn.Embed(vocab_size, config.embedding_dim)(jnp.pad(symbols, ((0, 0), (1, 0))))
         x = x[:, :-1] * config.embedding_dim**0.5 + _sinusoids(length, config.embedding_dim)
         mask = jnp.broadcast_to(jnp.tri(length, dtype=bool), (batch, 1, length, length))
         for _ in range(config.num_layers):
             x = nn.LayerNorm()(x + self._attend(x, mask))
-            wide = nn.gelu(nn.Dense(config.widening_factor * config.embedding_dim)(x))
-            x = nn.LayerNorm()(x + nn.Dense(config.embedding_dim)(wide))
-        log_probs = jax.nn.log_softmax(nn.Dense(config.vocab_size)(x))
+            hidden = nn.gelu(nn.Dense(config.widening_factor * config.embedding_dim)(x))
+            x = nn.LayerNorm()(x + nn.Dense(config.embedding_dim)(hidden))
+        log_probs = jax.nn.log_softmax(nn.Dense(vocab_size)(x))
         return jnp.take_along_axis(log_probs, symbols[..., None], -1)[..., 0]
 
     def _attend(self, x: jax.Array, mask: jax.Array) -> jax.Array:
-        config = self.config
+        config = self.config.network
+        head_dim = config.embedding_dim // config.num_heads
         query, key, value = (
-            nn.DenseGeneral((config.num_heads, config.head_dim), use_bias=False)(x)
-            for _ in range(3)
+            nn.DenseGeneral((config.num_heads, head_dim), use_bias=False)(x) for _ in range(3)
         )
-        scores = jnp.einsum("bqhk,bjhk->bhqj", query, key) * config.head_dim**-0.5
+        scores = jnp.einsum("bqhk,bjhk->bhqj", query, key) * head_dim**-0.5
         weights = jax.nn.softmax(jnp.where(mask, scores, -1e30))
         attended = jnp.einsum("bhqj,bjhk->bqhk", weights, value)
         return nn.Dense(config.embedding_dim, use_bias=False)(attended.reshape(x.shape))
+
+
+class PlainModel:
+    """The plain network, as far as a training step knows of a model."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+        self._network = PlainNetwork(config)
+
+    def prepare(self, batch: Batch) -> Inputs:
+        return {"samples": batch["samples"]}
+
+    def init(self, key: jax.Array) -> Params:
+        return jax.jit(self._network.init)(key, jnp.zeros((1, 1), jnp.int32))["params"]
+
+    def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
+        log_likelihood: Any = self._network.apply({"params": params}, inputs["samples"])
+        return log_likelihood
+
+    def cost_parts(self, params: Params, inputs: Inputs) -> dict[str, jax.Array]:
+        return {"sample": -self.log_likelihood(params, inputs)}
 
 
 def _sinusoids(length: int, width: int) -> jax.Array:
@@ -77,32 +100,30 @@ def _sinusoids(length: int, width: int) -> jax.Array:
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], -1)
 
 
-def training_step(name: str, config: ModelConfig, batch: int, length: int) -> Callable[[], object]:
+def training_step(model: Model, batch: int, length: int) -> Callable[[], object]:
     """Returns a function that does one whole training step (loss, gradient, Adam), compiled."""
     key = jax.random.key(0)
-    devices = jax.local_device_count()
+    devices, depth = jax.local_device_count(), model.config.depth
     shape = (devices, batch // devices, length)
-    symbols = jax.random.randint(key, shape, 0, config.vocab_size)
-    model: nn.Module = Transformer(config) if name == "ours" else PlainTransformer(config)
-    init = functools.partial(model.init, method="log_likelihood")
-    params = jax.jit(init)(key, symbols[0, :1, :1])
+    samples = jax.random.randint(key, shape, -(2 ** (depth - 1)), 2 ** (depth - 1))
+    inputs = model.prepare({"samples": np.asarray(samples, f"int{depth}")})
+    params = model.init(key)
     optimizer = optax.adam(1e-4)
 
-    @functools.partial(jax.pmap, axis_name="devices", donate_argnums=(0, 1))
-    def step(params: Any, opt_state: Any, symbols: jax.Array) -> tuple[Any, Any]:
-        def loss(params: Any) -> jax.Array:
-            log_probs: Any = model.apply(params, symbols, method="log_likelihood")
-            return -log_probs.mean()
+    def step(params: Params, opt_state: Any, inputs: Inputs) -> tuple[Params, Any]:
+        def loss(params: Params) -> jax.Array:
+            return -model.log_likelihood(params, inputs).mean() / devices
 
-        gradients = jax.lax.pmean(jax.grad(loss)(params), "devices")
+        gradients = all_reduce_sum(jax.grad(loss)(params))
         updates, opt_state = optimizer.update(gradients, opt_state)
         return optax.apply_updates(params, updates), opt_state
 
-    state = flax.jax_utils.replicate((params, optimizer.init(params)))
+    pmapped = pmap(step, donate_argnums=(0, 1))
+    state = replicate((params, optimizer.init(params)))
 
     def run() -> None:
         nonlocal state
-        state = jax.block_until_ready(step(*state, symbols))
+        state = jax.block_until_ready(pmapped(*state, inputs))
 
     return run
 
@@ -117,13 +138,14 @@ def matmul() -> Callable[[], object]:
 def step_flops(config: ModelConfig, batch: int, length: int) -> float:
     """Returns the multiplications and additions that a training step cannot do without.
 
-    Forward, a symbol: 2 for each weight of a matrix, and 4 E for each of the (L + 1) / 2 symbols
+    Forward, a sample: 2 for each weight of a matrix, and 4 E for each of the (L + 1) / 2 samples
     that it sees on average, in every layer; backward twice that. Recomputation, the embedding and
     the output distribution do not count.
     """
-    width = config.embedding_dim
-    weights = config.num_layers * (4 + 1.5 * config.widening_factor) * width**2
-    attention = config.num_layers * 4 * width * (length + 1) / 2
+    network = config.network
+    width = network.embedding_dim
+    weights = network.num_layers * (4 + 1.5 * network.widening_factor) * width**2
+    attention = network.num_layers * 4 * width * (length + 1) / 2
     return 3 * batch * length * (2 * weights + attention)
 
 
@@ -144,9 +166,9 @@ class Worker:
     """A process that serves one variant."""
 
     def __init__(
-        self, name: str, vocab_size: int, batch: int, length: int, *, share: bool = False
+        self, name: str, depth: int, batch: int, length: int, *, share: bool = False
     ) -> None:
-        arguments = ["--serve", name, "--batch", batch, "--length", length, "--vocab", vocab_size]
+        arguments = ["--serve", name, "--batch", batch, "--length", length, "--depth", depth]
         arguments += ["--share"] * share
         self._process = subprocess.Popen(
             [sys.executable, __file__, *map(str, arguments)],
@@ -180,7 +202,7 @@ class Worker:
 def compare_speed(batch: int, length: int, rounds: int) -> None:
     """Prints speed and memory of ours and plain, and the share of the matmul rate."""
     config = ModelConfig()
-    size = config.vocab_size, batch, length
+    size = config.depth, batch, length
     workers = {
         "ours": Worker("ours", *size, share=True),
         "ours, 1 device": Worker("ours", *size),
@@ -195,9 +217,9 @@ def compare_speed(batch: int, length: int, rounds: int) -> None:
     for worker in workers.values():
         worker.close()
     print(
-        f"batch {batch}, chunk {length}, {rounds} rounds, medians; symbols of 8 bits;"
-        " ours and the shared one use a device a core\n"
-        f"{'':15}{'symbols/s':>11}{'to plain':>9}{'peak GB':>9}{'to plain':>9}"
+        f"batch {batch}, chunk {length}, {rounds} rounds, medians; samples of {config.depth} bits;"
+        " ours and plain, shared use a device a core\n"
+        f"{'':15}{'samples/s':>11}{'to plain':>9}{'peak GB':>9}{'to plain':>9}"
     )
     plain = workers["plain"]
     for name in [*workers][:-1]:
@@ -215,13 +237,13 @@ def compare_speed(batch: int, length: int, rounds: int) -> None:
 
 
 def measure_memory(batch: int, length: int) -> None:
-    """Prints the peak memory of a training step for both vocabularies."""
-    for vocab_size in (256, 65536):
-        worker = Worker("ours", vocab_size, batch, length)
+    """Prints the peak memory of a training step at every depth."""
+    for depth in DEPTHS:
+        worker = Worker("ours", depth, batch, length)
         worker.run()
         worker.close()
         print(
-            f"vocabulary {vocab_size:5d}, batch {batch}, chunk {length}:"
+            f"{depth:2d} bits, batch {batch}, chunk {length}:"
             f" {worker.peak / 1e9:.2f} GB peak, {worker.seconds[0]:.1f} s a step"
         )
 
@@ -233,10 +255,10 @@ def main() -> None:
     )
     parser.add_argument("--memory", action="store_true", help="measure memory at batch 128 instead")
     parser.add_argument("--batch", type=int, help="chunks a step (default 4, or 128 for --memory)")
-    parser.add_argument("--length", type=int, default=2048, help="symbols in a chunk")
+    parser.add_argument("--length", type=int, default=2048, help="samples in a chunk")
     parser.add_argument("--rounds", type=int, default=5, help="timed steps of each variant")
     parser.add_argument("--serve", choices=("ours", "plain", "matmul"), help=argparse.SUPPRESS)
-    parser.add_argument("--vocab", type=int, default=256, help=argparse.SUPPRESS)
+    parser.add_argument("--depth", type=int, default=8, help=argparse.SUPPRESS)
     parser.add_argument("--share", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     batch = args.batch or (128 if args.memory else 4)
@@ -245,8 +267,10 @@ def main() -> None:
     if args.serve == "matmul":
         serve(matmul())
     elif args.serve:
-        config = ModelConfig(vocab_size=args.vocab)
-        serve(training_step(args.serve, config, batch, args.length))
+        config = ModelConfig(depth=args.depth)
+        plain = args.serve == "plain"
+        model = PlainModel(config) if plain else build_model(config, platform=platform())
+        serve(training_step(model, batch, args.length))
     elif args.memory:
         measure_memory(batch, args.length)
     else:

@@ -23,11 +23,11 @@ _BYTE_VALUES = 256
 
 
 class AutoregressiveModel:
-    """The model that a config describes; see `interface.Model`, and `build.build_model`."""
+    """The model of a network; see `interface.Model`, and `build.build_model`."""
 
-    def __init__(self, config: ModelConfig, *, platform: str) -> None:
-        self.config = config
-        self._network = _Network(config, platform)
+    def __init__(self, network: "Network") -> None:
+        self.config = network.config
+        self._network = network
 
     def prepare(self, batch: Batch) -> Inputs:
         return {"samples": batch["samples"]}
@@ -57,7 +57,7 @@ class AutoregressiveModel:
         return log_likelihoods
 
 
-class _Network(nn.Module):
+class Network(nn.Module):
     """The Flax module: everything that has parameters."""
 
     config: ModelConfig
@@ -85,10 +85,8 @@ class _Network(nn.Module):
           float32 [B, L, G].
         """
 
-        def step(self: _Network, carry: tuple, samples: jax.Array) -> tuple:
-            mixture, depth = self.mixture(samples), self.config.depth
-            log_probs = [mixture_log_prob(mixture, samples, depth, size) for size in group_sizes]
-            return carry, jnp.stack(log_probs, -1)
+        def step(self: Network, carry: tuple, samples: jax.Array) -> tuple:
+            return carry, self.log_probs(samples, group_sizes)
 
         _check(samples)
         # A scan over slices of the batch bounds the memory of activations, forward and backward.
@@ -98,6 +96,12 @@ class _Network(nn.Module):
         slice_size = math.gcd(batch, 1 if self.platform == "cpu" else 16)
         slices = samples.astype(jnp.int32).reshape(-1, slice_size, length)
         return scan(self, (), slices)[1].reshape(batch, length, len(group_sizes))
+
+    def log_probs(self, samples: jax.Array, group_sizes: Sequence[int]) -> jax.Array:
+        """Returns what `__call__` does, of one slice."""
+        mixture, depth = self.mixture(samples), self.config.depth
+        log_probs = [mixture_log_prob(mixture, samples, depth, size) for size in group_sizes]
+        return jnp.stack(log_probs, -1)
 
     def mixture(self, samples: jax.Array) -> Mixture:
         """Returns the distribution of each sample: int [B, L] -> [B, L, P]."""

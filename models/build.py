@@ -13,6 +13,6 @@ def build_model(config: ModelConfig, *, platform: str = "cpu") -> Model:
         changes how the computation is laid out, and of the results only the rounding.
     """
     # Not at the top: `ModelFile` imports this module, and reading a model file needs no JAX.
-    from models.autoregressive import AutoregressiveModel
+    from models.autoregressive import AutoregressiveModel, Network
 
-    return AutoregressiveModel(config, platform=platform)
+    return AutoregressiveModel(Network(config, platform))

@@ -19,7 +19,7 @@ def test_a_step_of_the_default_batch_fits():
         text=True,
         timeout=900,
     )
-    found = re.findall(r"vocabulary +(\d+), batch 128, chunk 2048: ([\d.]+) GB", run.stdout)
-    peaks = {int(vocab_size): float(size) for vocab_size, size in found}
-    assert peaks[256] < 8
-    assert peaks[65536] < 12
+    found = re.findall(r"(\d+) bits, batch 128, chunk 2048: ([\d.]+) GB", run.stdout)
+    peaks = {int(depth): float(size) for depth, size in found}
+    assert peaks[8] < 8
+    assert peaks[16] < 12
