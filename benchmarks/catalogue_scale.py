@@ -139,7 +139,7 @@ def resume(
     from pipeline.corpus import Corpus
     from pipeline.dataset import iterate, make_dataset
     from pipeline.inspect import describe_files
-    from pipeline.reading.chunks import Chunks
+    from pipeline.reading.chunk_index import Chunks
     from training.checkpoints.compatibility import fingerprint
 
     clock = Clock(num_files)

@@ -85,7 +85,7 @@ def wavestream(paths: list[str]) -> Iterator[Any]:
     from pipeline.catalogue.catalogue import build_catalogue
     from pipeline.config import PipelineConfig
     from pipeline.dataset import iterate, make_dataset
-    from pipeline.reading.chunks import Chunks
+    from pipeline.reading.chunk_index import Chunks
 
     catalogue = build_catalogue([os.path.dirname(paths[0])])
     config = PipelineConfig(chunk_size=_CHUNK, batch_size=_BATCH, shuffle_window=_SHUFFLE)

@@ -36,7 +36,7 @@ def measure(folder: str, address: str | None, num_chunks: int) -> dict[str, floa
     from pipeline.config import PipelineConfig
     from pipeline.data_service.client import distributed_batches
     from pipeline.dataset import iterate, make_dataset
-    from pipeline.reading.chunks import Chunks
+    from pipeline.reading.chunk_index import Chunks
 
     config = PipelineConfig(batch_size=_BATCH)
     chunks = Chunks(catalogue=build_catalogue([folder]), config=config)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from absl.flags import FlagValues
 
 import flags
-from commands import startup
+from commands import shared
 from commands.interface import Command
 from evaluation.config import EvaluationConfig
 from runtime import devices
@@ -22,7 +22,7 @@ from runtime.errors import ConfigError
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
     """Evaluates, prints the table, and writes the report to --report_dir."""
     config = evaluation_config(values)
-    startup.check_audio_dirs(config.audio_dirs)
+    shared.check_audio_dirs(config.audio_dirs)
     if os.path.isdir(config.model):
         raise IsADirectoryError(f"--model={config.model} is a folder: expected the .npz file in it")
     # Before TensorFlow, which takes seconds to import: a wrong file is reported at once.
@@ -53,8 +53,8 @@ def evaluation_config(values: FlagValues) -> EvaluationConfig:
         raise ConfigError("--model is missing: the .npz file that training wrote")
     return EvaluationConfig(
         model=os.path.expanduser(values.model),
-        audio_dirs=startup.audio_dirs(values),
-        catalogue=startup.catalogue(values),
+        audio_dirs=shared.audio_dirs(values),
+        catalogue=shared.catalogue(values),
         split=values.split,
         eval_files=values.eval_files,
         batch_size=values.batch_size,

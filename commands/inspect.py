@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from absl.flags import FlagValues
 
 import flags
-from commands import startup
+from commands import shared
 from commands.interface import Command
 from runtime import devices
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
     """Prints rows that describe the files, the chunks and one batch."""
-    folders, config = startup.corpus_dirs(values), startup.pipeline_config(values)
-    startup.check_audio_dirs(folders)
+    folders, config = shared.corpus_dirs(values), shared.pipeline_config(values)
+    shared.check_audio_dirs(folders)
     output_dir = os.path.expanduser(values.output_dir)
-    startup.make_output_dir(output_dir)
-    startup.check_memory(config)
+    shared.make_output_dir(output_dir)
+    shared.check_memory(config)
     devices.keep_tensorflow_off_accelerators()
     from pipeline.corpus import open_corpus
     from pipeline.demo import synthesize_demo_corpus
@@ -41,7 +41,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
         valid_fraction=values.valid_fraction,
         num_chunks=values.num_chunks,
         cache_path=os.path.join(output_dir, f"{values.model_name}.catalogue"),
-        catalogue_path=startup.catalogue(values),
+        catalogue_path=shared.catalogue(values),
         progress=progress_bar("WAV headers"),
         num_threads=max(16, values.parallel_reads),
     )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from absl.flags import FlagValues
 
 import flags
-from commands import startup
+from commands import shared
 from commands.interface import Command
 from models.config import ModelConfig, TransformerConfig
 from pipeline.data_service.server import require_dispatcher
@@ -57,10 +57,10 @@ def start(values: FlagValues) -> RunConfig:
     config = run_config(values)
     # Before the checks: when one fails here, the other hosts must learn of it, or they would wait.
     is_primary = _connect(config)
-    startup.check_audio_dirs(config.audio_dirs)
+    shared.check_audio_dirs(config.audio_dirs)
     if is_primary:
-        startup.make_output_dir(config.output_dir)
-    startup.check_memory(config.pipeline, config.distributed.num_processes or 1)
+        shared.make_output_dir(config.output_dir)
+    shared.check_memory(config.pipeline, config.distributed.num_processes or 1)
     if config.data_service:
         require_dispatcher("--data_service", config.data_service)
     devices.keep_tensorflow_off_accelerators()
@@ -87,7 +87,7 @@ def _connect(config: RunConfig) -> bool:
 def make_model_config(values: FlagValues) -> ModelConfig:
     """Returns the model that the flags describe. Raises ConfigError."""
     return ModelConfig(
-        depth=startup.depth(values),
+        depth=shared.depth(values),
         network=TransformerConfig(
             embedding_dim=values.embedding_dim,
             num_layers=values.num_layers,
@@ -101,16 +101,16 @@ def make_model_config(values: FlagValues) -> ModelConfig:
 def run_config(values: FlagValues) -> RunConfig:
     """Returns the run that the flags describe. Raises ConfigError."""
     return RunConfig(
-        audio_dirs=startup.corpus_dirs(values),
+        audio_dirs=shared.corpus_dirs(values),
         demo=values.demo,
-        catalogue=startup.catalogue(values),
+        catalogue=shared.catalogue(values),
         valid_fraction=values.valid_fraction,
         num_chunks=values.num_chunks,
         parallel_reads=values.parallel_reads,
         strict=values.strict,
         max_skipped_fraction=values.max_skipped_fraction,
         data_service=values.data_service,
-        pipeline=startup.pipeline_config(values),
+        pipeline=shared.pipeline_config(values),
         training=TrainingConfig(
             training_steps=values.training_steps,
             learning_rate=values.learning_rate,
@@ -152,7 +152,7 @@ def _found_coordinator() -> str | None:
 
 def _run_name(values: FlagValues) -> str:
     return (
-        f"{startup.depth(values)}bit_block{values.stereo_blocking_n}_chunk{values.chunk_size}"
+        f"{shared.depth(values)}bit_block{values.stereo_blocking_n}_chunk{values.chunk_size}"
         f"_steps{values.training_steps}"
     )
 
@@ -175,7 +175,7 @@ def as_flagfile(values: FlagValues) -> str:
     for name in sorted(set(values) - _START_ONLY):
         flag = values[name]
         if name == "audio_dir":
-            lines += [f"--audio_dir={absolute(path)}" for path in startup.audio_dirs(values)]
+            lines += [f"--audio_dir={absolute(path)}" for path in shared.audio_dirs(values)]
         elif name in ("output_dir", "catalogue") and flag.value:
             lines.append(f"--{name}={absolute(flag.value)}")
         elif flag.value is not None:

@@ -16,7 +16,7 @@ from evaluation.score import evaluate
 from models.interface import Model
 from pipeline.config import PipelineConfig
 from pipeline.inspect import describe_noted
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from runtime.errors import ConfigError
 from runtime.filesystem import stat
 from runtime.formatting import format_row

@@ -21,7 +21,7 @@ from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import iterate, make_dataset
 from pipeline.error_budget import ErrorBudget
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import is_scored
 from runtime import parallel
 from runtime.errors import DataError

@@ -15,8 +15,8 @@ from flax import linen as nn
 from models.config import ModelConfig
 from models.distributions.logistic_mixture import LogisticMixture, Mixture, mixture_log_prob
 from models.interface import Batch, Inputs, Params
+from models.networks import make_network
 from models.networks.feature_embedding import FeatureEmbedding
-from models.networks.transformer import Transformer
 from models.predictors.fixed import extract_features
 
 _BYTE_VALUES = 256
@@ -68,7 +68,7 @@ class Network(nn.Module):
         self.feature_embedding = FeatureEmbedding(
             config.network.embedding_dim, config.depth, config.network.dtype
         )
-        self.network = Transformer(config.network, self.platform)
+        self.network = make_network(config.network, self.platform)
         self.distribution = LogisticMixture(config.distribution, config.depth)
 
     def __call__(self, samples: jax.Array, group_sizes: Sequence[int]) -> jax.Array:

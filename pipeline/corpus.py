@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.catalogue.catalogue import Catalogue, Skipped, build_catalogue
 from pipeline.catalogue.catalogue_file import open_catalogue
 from pipeline.config import PipelineConfig
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.split import split_catalogue
 from runtime.errors import DataError
 from runtime.progress import Progress

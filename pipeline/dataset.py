@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.reading.byte_ranges import OnUnreadable
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import Batch, read_chunks
 from pipeline.reading.read_plan import file_columns, plan_reads
 from pipeline.shuffle import SequentialOrder, ShuffledOrder

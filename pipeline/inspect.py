@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.corpus import Corpus, describe_skipped
 from pipeline.dataset import iterate, make_dataset
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import is_scored
 from pipeline.wav.encoding import Encoding
 from runtime.formatting import format_duration

@@ -7,7 +7,7 @@ import numpy as np
 
 from evaluation.baselines.encode import score_files
 from evaluation.baselines.libraries import Flac
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.split import draw_files
 from runtime.formatting import format_row
 from runtime.progress import progress_bar

@@ -16,7 +16,7 @@ from evaluation.results import CodecScore
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import iterate, make_dataset
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import UNREADABLE
 from pipeline.reading.read_samples import depth_of, read_samples
 from runtime.progress import Progress

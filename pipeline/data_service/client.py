@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from pipeline.dataset import NumpyBatch, batch_files, iterate, make_dataset
 from pipeline.reading.byte_ranges import OnUnreadable
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import READS_TOKEN, UNREADABLE
 from pipeline.reading.read_plan import file_columns
 from runtime.errors import DataError

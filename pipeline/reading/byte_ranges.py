@@ -39,8 +39,8 @@ def read_ranges(
 
     Returns:
       The buffer, zero where nothing is read, and which of the ranges could be read. A local file
-      whose size or modification
-      time has changed counts as unreadable; for remote files it would cost a request per read.
+      whose size or modification time has changed counts as unreadable; for remote files it would
+      cost a request per read.
     """
     buffer = np.zeros(int(slot_bytes.sum()), np.uint8)  # Untouched pages cost nothing.
     readable = np.zeros(len(paths), bool)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pipeline.catalogue.column_file import ALIGNMENT
 from pipeline.config import PipelineConfig
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.wav.encoding import Encoding
 
 _COLUMNS = {

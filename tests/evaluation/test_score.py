@@ -22,7 +22,7 @@ from models.interface import Model
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_samples import read_samples
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError

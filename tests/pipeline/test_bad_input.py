@@ -23,7 +23,7 @@ from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.dataset import make_dataset
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import UNREADABLE
 from pipeline.reading.read_samples import read_samples
 from pipeline.wav.encoding import Encoding

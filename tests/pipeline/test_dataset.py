@@ -11,7 +11,7 @@ import tensorflow as tf
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import UNREADABLE, is_scored
 from pipeline.split import split_catalogue
 from pipeline.wav.encoding import Encoding

@@ -11,7 +11,7 @@ from tests.wav_files import random_frames, write_wav
 
 PROGRAM = """
 import os, sys, time
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import iterate, make_dataset

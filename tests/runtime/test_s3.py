@@ -68,7 +68,7 @@ def test_a_bucket_is_catalogued_and_streamed(run):
     result = run(
         "import json\n"
         "from pipeline.catalogue.catalogue import build_catalogue\n"
-        "from pipeline.reading.chunks import Chunks\n"
+        "from pipeline.reading.chunk_index import Chunks\n"
         "from pipeline.config import PipelineConfig\n"
         "from pipeline.dataset import iterate, make_dataset\n"
         "found = build_catalogue(['s3://corpus/music'])\n"

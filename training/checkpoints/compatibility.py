@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from runtime.errors import TrainingError
 from training.config import RunConfig
 

@@ -12,7 +12,7 @@ from evaluation.baselines.libraries import GZIP, XZ, ZSTD, Flac
 from evaluation.baselines.pcm import CodecError, Encoded
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.wav.encoding import Encoding
 from tests.evaluation.baselines.signals import music, stream
 from tests.wav_files import random_frames, write_wav

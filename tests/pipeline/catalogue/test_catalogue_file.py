@@ -12,7 +12,7 @@ from pipeline.catalogue.table import FileTable
 from pipeline.config import PipelineConfig
 from pipeline.corpus import NoAudioError, open_corpus
 from pipeline.dataset import make_dataset
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 

@@ -16,7 +16,7 @@ from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.data_service.client import distributed_batches
 from pipeline.dataset import iterate, make_dataset
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_plan import file_columns
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
@@ -170,7 +170,7 @@ def test_workers_are_killed_one_after_the_other(stereo, caplog):
 PROGRAM = """
 import sys
 from pipeline.catalogue.catalogue import build_catalogue
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.config import PipelineConfig
 from pipeline.data_service.client import distributed_batches
 

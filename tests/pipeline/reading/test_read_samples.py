@@ -8,7 +8,7 @@ import pytest
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import is_scored
 from pipeline.reading.read_samples import depth_of, read_samples
 from pipeline.transforms import unblock

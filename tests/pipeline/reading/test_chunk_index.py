@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalogue.catalogue import Catalogue, build_catalogue
 from pipeline.config import PipelineConfig
-from pipeline.reading.chunks import Chunks
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import read_chunks
 from pipeline.reading.read_plan import file_columns, plan_reads
 from pipeline.wav.encoding import Encoding
