@@ -140,7 +140,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     "network": {"transformer": TransformerConfig},
     "distribution": {"logistic_mixture": LogisticMixtureConfig},
 }
-"""The classes of each part by their `kind`; a new network is added here and in `models.networks`."""
+"""The classes of each part by their `kind`; a new network is added here and in `networks`."""
 
 
 def _part(name: str, values: Mapping[str, Any]) -> Any:

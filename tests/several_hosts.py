@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import jax
 from absl.flags import FlagValues
 
-from commands import command_line, startup, train
+from commands import command_line, shared, train
 from commands.interface import Command
 from models.interface import Batch
 from runtime import distributed
@@ -37,7 +37,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     config = train.run_config(values)
     start_logging(None)
     distributed.initialize(config.distributed)
-    startup.check_audio_dirs(config.audio_dirs)
+    shared.check_audio_dirs(config.audio_dirs)
 
     def record(batch: Batch) -> None:
         with open(f"{records}.{jax.process_index()}", "a") as file:
