@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from models.autoregressive import AutoregressiveModel
+from models.autoregressive import AutoregressiveModel, Network
 from models.config import DEPTHS, ModelConfig, TransformerConfig
 from models.distributions.logistic_mixture import mixture_log_prob
 from models.interface import Params
@@ -24,7 +24,7 @@ def small_model(
     """Returns a model and parameters far enough from their start that everything matters."""
     small: dict[str, Any] = {"embedding_dim": 12, "num_layers": 1, "num_heads": 4}
     config = ModelConfig(depth=depth, network=TransformerConfig(**{**small, **fields}))
-    model = AutoregressiveModel(config, platform=platform)
+    model = AutoregressiveModel(Network(config, platform))
     leaves, tree = jax.tree.flatten(model.init(jax.random.key(0)))
     keys = jax.random.split(jax.random.key(1), len(leaves))
     noisy = [x + 0.1 * jax.random.normal(key, x.shape) for x, key in zip(leaves, keys, strict=True)]
@@ -146,7 +146,7 @@ def test_gradients_are_finite_on_any_signal(depth: int, kind: str) -> None:
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_silence_is_cheap_and_noise_not_dear_before_training(depth: int) -> None:
     config = ModelConfig(depth=depth, network=TransformerConfig(num_layers=1))
-    model = AutoregressiveModel(config, platform="cpu")
+    model = AutoregressiveModel(Network(config, "cpu"))
     params = model.init(jax.random.key(0))
     bits = {
         kind: -log_likelihood(model)(params, np.tile(x, 20))[:, 1:].mean() / np.log(2)
