@@ -63,7 +63,7 @@ def test_chunks(tmp_path):
     assert rows["training"] == "1 file, 3 chunks, 48 samples (limited by --num_chunks)"
     assert rows["validation"] == "no file is held out"
     rows = dict(describe_chunks(opened(str(tmp_path), num_chunks=47)))
-    assert "cap" not in rows["training"]
+    assert "limited" not in rows["training"]
 
 
 @pytest.mark.parametrize(
