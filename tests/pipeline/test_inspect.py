@@ -60,10 +60,10 @@ def test_chunks(tmp_path):
         ("steps per epoch", "11.8 of 4 chunks of 16 samples"),
     ]
     rows = dict(describe_chunks(opened(str(tmp_path), num_chunks=3, valid_fraction=0.0)))
-    assert rows["training"] == "1 file, 3 chunks, 48 samples (the cap of --num_chunks)"
-    assert rows["validation"] == "none is held out"
+    assert rows["training"] == "1 file, 3 chunks, 48 samples (limited by --num_chunks)"
+    assert rows["validation"] == "no file is held out"
     rows = dict(describe_chunks(opened(str(tmp_path), num_chunks=47)))
-    assert "cap" not in rows["training"]
+    assert "limited" not in rows["training"]
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_it_stands_on_its_own(written):
 def test_the_parts_a_reader_looks_for(written):
     page, content, text = written("not all files")
     assert text.count("<svg") == text.count("<figcaption>") == 4
-    for part in ("Rules", "Settings", "Skipped files", "under other rules", "Model and codecs"):
+    for part in ("Rules", "Settings", "Skipped files", "Under other rules", "Model and codecs"):
         assert re.search(f"<h2>.*{part}", text)
     model = next(coder["cost"] for coder in content["coders"] if coder["kind"] == "model")
     assert page.terms["files"] == "13" and page.terms["samples"] == f"{model['samples']:,}"
@@ -269,7 +269,7 @@ def test_names_from_outside_are_escaped(tmp_path):
 def test_of_many_skipped_files_the_first_are_shown(tmp_path):
     skipped = tuple(CASES["usual"].skipped[0]._replace(path=f"/{i}.wav") for i in range(51))
     page, content, _ = _write(dataclasses.replace(CASES["one codec"], skipped=skipped), tmp_path)
-    assert "51 could not be used; these are the first, report.json names all." in page.texts
+    assert "51 could not be used; these are the first; report.json lists all." in page.texts
     assert len(page.tables["Skipped files"]) == 1 + 50 and len(content["skipped"]) == 51
 
 

@@ -57,7 +57,7 @@ def test_the_table(two_runs):
     assert lines[2].split()[0] == "1" and lines[2].split()[-8:] == figures
     assert lines[2].split()[1].endswith("_a$x$") and lines[3].split()[1].endswith("/b")
     assert lines[3].split()[-2] == "+20.0%"
-    assert "on other samples (--demo)" in text
+    assert "on different samples (--demo)" in text
     rows = [line.split() for line in lines[lines.index("settings that differ") + 1 :]]
     assert rows == [
         ["1", "2"],
@@ -70,7 +70,7 @@ def test_the_table(two_runs):
 def test_one_run_is_fine(two_runs):
     comparison = compare(two_runs[:1])
     text = format_comparison(comparison)
-    assert comparison.settings == {} and "settings" not in text and "other samples" not in text
+    assert comparison.settings == {} and "settings" not in text and "different samples" not in text
 
 
 def test_runs_that_are_alike(two_runs):

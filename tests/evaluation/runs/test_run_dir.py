@@ -63,12 +63,14 @@ def test_of_several_runs_in_a_folder_one_is_named(tmp_path):
     with pytest.raises(DataError, match=r"two\.npz: none of the metrics.*jsonl in its folder"):
         read_run(str(folder / "two"))
     (folder / "two.npz").unlink()
-    with pytest.raises(FileNotFoundError, match=r"two\.npz: no such file; where a folder holds"):
+    with pytest.raises(FileNotFoundError, match=r"two\.npz: no such file; it is needed"):
         read_run(str(folder / "two"))
 
 
 def test_what_is_no_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"gone: no such folder, and no gone\.flags"):
+    with pytest.raises(
+        FileNotFoundError, match=r"gone: no such folder, and no such file gone\.flags"
+    ):
         read_run(str(tmp_path / "gone"))
     with pytest.raises(FileNotFoundError, match=r"no \.flags file in it; expected the --output"):
         read_run(str(tmp_path))
