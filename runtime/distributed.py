@@ -69,7 +69,7 @@ class DistributedConfig:
             raise ConfigError(f"--coordinator_address={address}: expected HOST:PORT, or auto")
         if not 0 <= number < count:
             raise ConfigError(
-                f"--process_id={number}: expected 0 to --num_processes={count} minus 1"
+                f"--process_id={number}: expected 0 to {count - 1}, with --num_processes={count}"
             )
 
     @property

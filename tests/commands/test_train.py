@@ -184,7 +184,7 @@ def test_a_folder_with_a_comma_survives_the_flagfile(tmp_path):
         ),
         (
             ("--coordinator_address=a:1", "--num_processes=2", "--process_id=2"),
-            "--process_id=2: expected a number below --num_processes=2, from 0 on",
+            "--process_id=2: expected 0 to 1, with --num_processes=2",
         ),
     ],
 )

@@ -137,7 +137,7 @@ def test_one_host_has_nobody_to_wait_for():
         ),
         (
             {"coordinator_address": "a:1", "num_processes": 2, "process_id": 2},
-            "--process_id=2: expected a number below --num_processes=2",
+            "--process_id=2: expected 0 to 1, with --num_processes=2",
         ),
     ],
 )

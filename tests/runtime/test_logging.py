@@ -43,7 +43,7 @@ def test_a_full_disk_is_one_warning(capsys):
     logger.info("two")
     one, warning, two = capsys.readouterr().err.splitlines()
     assert (one, two) == ("one", "two")
-    assert warning.startswith("warning: /dev/full: ") and "console only" in warning
+    assert warning.startswith("warning: /dev/full: ") and "no further lines" in warning
 
 
 def test_a_warning_of_a_key_is_logged_once(capsys):

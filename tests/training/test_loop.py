@@ -202,7 +202,7 @@ def test_steps_without_audio_are_left_out():
 def test_a_run_whose_audio_has_gone_ends():
     stop = np.full((500, 2), UNREADABLE)
     stop[:5] = 4
-    with pytest.raises(TrainingError, match=r"in the 100 steps up to 110; is its folder"):
+    with pytest.raises(TrainingError, match=r"in the 100 steps up to 110; expected the files"):
         _train(_Records(), np.zeros((500, 2, 4)), stop, training_steps=500, log_every=10)
 
 
