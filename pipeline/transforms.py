@@ -92,13 +92,16 @@ def pad(
     stop: tf.Tensor,  # int32 [n]
 ) -> tf.Tensor:  # the same type, [n, L]
     """Puts silence behind the last sample of each chunk; no figure may depend on the value."""
+    length = chunks.shape[1]
+    short = tf.where(stop < length)  # Few: masking all chunks took a sixth of the time of reading.
 
     def padded() -> tf.Tensor:
-        mask = tf.sequence_mask(stop, chunks.shape[1])
-        return tf.where(mask, chunks, tf.zeros_like(chunks))
+        rows = tf.gather_nd(chunks, short)
+        mask = tf.sequence_mask(tf.gather_nd(stop, short), length)
+        rows = tf.where(mask, rows, tf.zeros_like(rows))
+        return tf.tensor_scatter_nd_update(chunks, short, rows)
 
-    # Most reads end within a file: then there is nothing to do.
-    return tf.cond(tf.reduce_any(stop < chunks.shape[1]), padded, lambda: chunks)
+    return tf.cond(tf.size(short) > 0, padded, lambda: chunks)
 
 
 def channel_of(
