@@ -9,7 +9,6 @@ from benchmarks.ablations import VARIANTS, VariantNetwork
 from models.autoregressive import Network
 from models.config import ModelConfig, TransformerConfig
 
-
 CONFIG = ModelConfig(network=TransformerConfig(num_layers=1, embedding_dim=8, num_heads=2))
 
 
