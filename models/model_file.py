@@ -177,7 +177,10 @@ def _unpack(path: str, archive: Mapping[str, np.ndarray]) -> ModelFile:
     try:
         model, data, training, dtypes = (json.loads(str(archive[name])) for name in _JSON_ENTRIES)
     except KeyError as error:
-        raise DataError(f"{path}: the model file has no {error}: copy or train it again") from error
+        missing = " or ".join(name for name in _JSON_ENTRIES if name not in archive)
+        raise DataError(
+            f"{path}: the model file has no {missing}: copy or train it again"
+        ) from error
     params: dict[str, Any] = {}
     for key in archive:
         if not key.startswith(f"{_ROOT}/"):

@@ -1,13 +1,30 @@
 """What tests must not leave to each other."""
 
+import importlib.metadata
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 # Else the number of devices depends on the machine, and on which test uses JAX first.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=1")
+
+# Most of the time of the suite is XLA compiling the same few small models, in process after
+# process: what one has compiled, all others of the session use. (Older JAX keeps none for CPUs.)
+_CACHE = "JAX_COMPILATION_CACHE_DIR"
+_OWNS_CACHE = _CACHE not in os.environ  # Workers of xdist inherit it.
+if _OWNS_CACHE and tuple(map(int, importlib.metadata.version("jax").split(".")[:2])) >= (0, 8):
+    os.environ[_CACHE] = tempfile.mkdtemp(prefix="wavestream_jax_cache_")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
+def pytest_unconfigure() -> None:
+    if _OWNS_CACHE:
+        shutil.rmtree(os.environ.get(_CACHE, ""), ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

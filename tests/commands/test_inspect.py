@@ -65,7 +65,7 @@ def test_inspect(capsys, tmp_path):
     [
         (10_000, "1 file, 8 chunks, 8,000 samples", "1 file, 2 chunks, 2,000 samples"),
         (500, "1 file, 1 chunk, 400 samples", "1 file, 1 chunk, 100 samples"),
-        (1, "1 file, 1 chunk, 1 sample", "none is held out"),
+        (1, "1 file, 1 chunk, 1 sample", "no file is held out"),
     ],
 )
 def test_one_file(capsys, tmp_path, frames, training, validation):

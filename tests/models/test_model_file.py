@@ -152,7 +152,7 @@ def _flipped(path):
         (lambda path: _npz(path, weights=np.ones(2)), r"not of a wavestream model \(.*weights"),
         (_newer, "has format version 3, this wavestream reads version 2: use"),
         (_older, "has format version 1, this wavestream reads version 2: use"),
-        (_without_data, "a model file without .*data"),
+        (_without_data, "the model file has no data: copy"),
         (_truncated, "truncated or damaged"),
         (_flipped, "truncated or damaged"),
     ],

@@ -325,7 +325,7 @@ for path, reason in (*zip(catalogue.paths, catalogue.names), *catalogue.skipped)
     print(os.path.relpath(path, sys.argv[1]), reason, sep=": ")
 path = os.path.join(sys.argv[1], "file.wav")
 one = np.array([1])
-read_ranges(np.array([path.encode()]), one, one, one, one, one, np.uint8(0),
+read_ranges(np.array([path.encode()]), one, one, one, one, one,
             lambda path, reason: print("read", reason, sep=": "))
 """
     with tempfile.TemporaryDirectory() as folder:  # The folders of pytest are private.

@@ -186,7 +186,7 @@ def test_an_interrupted_run_without_validation(audio, capsys):
     result, out = _run(audio, "--valid_fraction=0", model=Unigram(on_prepare=signalling))
     assert (result.steps, result.signal) == (1, signal.SIGINT)
     err = capsys.readouterr().err
-    assert "validation       none is held out\n" in err
+    assert "validation       no file is held out\n" in err
     table = err[err.index("----") :]
     assert "1 of 3, interrupted; the same command resumes it\n" in table
     assert "validation" not in table and "order-0" not in table
