@@ -21,12 +21,16 @@ def start(*args: str) -> subprocess.Popen:
 
 
 def port_of(server: subprocess.Popen) -> int:
-    """Waits until a server is ready; returns the port that it tells."""
+    """Waits until a server is ready; returns the port that it logs."""
     assert server.stderr is not None
     line = server.stderr.readline()
-    ready = re.match(r"(?:dispatcher|worker) ready at .*?(\d+)[;,]", line)
-    assert ready, line + server.communicate()[1]
-    return int(ready[1])
+    ready = re.match(r"dispatcher ready on port (\d+);|worker ready at .*:(\d+),", line)
+    if not ready:
+        server.kill()  # Else reading the rest would wait for a server that serves on.
+        raise AssertionError(
+            f"expected a server that is ready, got {line}{server.communicate()[1]}"
+        )
+    return int(ready[1] or ready[2])
 
 
 def end(server: subprocess.Popen, number: signal.Signals = signal.SIGKILL) -> tuple[int, str]:

@@ -57,8 +57,14 @@ def test_signals_end_servers():
     address = f"grpc://localhost:{port_of(dispatcher)}"
     worker = start("--role=worker", f"--dispatcher={address}")
     port_of(worker)
-    assert end(worker, signal.SIGTERM) == (143, "SIGTERM: ended; trainers read what is missing\n")
-    assert end(dispatcher, signal.SIGINT) == (130, "SIGINT: ended; trainers read what is missing\n")
+    assert end(worker, signal.SIGTERM) == (
+        143,
+        "SIGTERM: exiting; trainers read missing batches locally\n",
+    )
+    assert end(dispatcher, signal.SIGINT) == (
+        130,
+        "SIGINT: exiting; trainers read missing batches locally\n",
+    )
 
 
 @pytest.mark.slow  # A dispatcher that starts at the same moment is given 15 seconds.
@@ -83,4 +89,4 @@ def test_a_port_that_is_taken(capsys):
         done = start("--role=dispatcher", f"--port={port}")
         _, said = done.communicate(timeout=60)
     assert done.returncode == 2
-    assert said.startswith(f"error: --port={port} cannot be listened at: ")
+    assert said.startswith(f"error: --port={port} cannot be listened on: ")
