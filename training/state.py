@@ -5,7 +5,7 @@ D local devices.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import flax
 import jax
@@ -53,11 +53,6 @@ class LoopState:
     valid_step: int = -1
     best_bits_per_sample: float | None = None
     must_validate: bool = False
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of `dataclasses.asdict`."""
-        return cls(**values)
 
 
 def init_state(params: Any, config: TrainingConfig) -> TrainState:

@@ -14,10 +14,10 @@ from pipeline.reading.read_chunks import UNREADABLE
 from runtime.errors import TrainingError
 from runtime.filesystem import write_bytes_atomically
 from tests.toy_model import Unigram
-from training import loop
 from training.checkpoints.schedule import CheckpointSchedule
 from training.checkpoints.store import CheckpointStore, read_checkpoint
 from training.config import CheckpointConfig, TrainingConfig
+from training.loop import TrainingLoop
 from training.validation import validate
 
 CLOCK = {"wall_time_s", "train/samples_per_second", "train/input_wait_fraction"}
@@ -103,18 +103,17 @@ def _train(
             yield batches[step % len(batches)]
             step += 1
 
-    return loop.train(
-        model or Unigram(),
-        TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
+    loop = TrainingLoop(
+        model=model or Unigram(),
+        config=TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
         train_data=train_data,
         valid_data=valid_data,
-        depth=8,
         writer=records,
         checkpoints=checkpoints or CheckpointSchedule(None, CheckpointConfig(), records, {}),
-        start=start,
         problem=problem,
         profile_dir=profile_dir,
     )
+    return loop.run(start)
 
 
 def _schedule(folder, records, store=None, **fields):
@@ -214,7 +213,7 @@ def _validate(batches, max_batches=0, nats_per_sample=2.0):
         sums = {"nats": jnp.full(1, nats_per_sample * samples), "samples": jnp.full(1, samples)}
         return sums, flags
 
-    return validate(eval_step, Unigram(), None, batches, max_batches=max_batches, depth=8)
+    return validate(eval_step, Unigram(), None, batches, max_batches=max_batches)
 
 
 @pytest.mark.parametrize(
