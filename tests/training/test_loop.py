@@ -23,6 +23,7 @@ from training.validation import validate
 CLOCK = {"wall_time_s", "train/samples_per_second", "train/input_wait_fraction"}
 SAMPLES = np.random.default_rng(0).integers(0, 9, (11, 2, 4))  # [steps, B, L]
 TILED = np.tile([0, 0, 1, 3], (1, 2, 1))
+WRITE = "training.checkpoints.store.write_bytes_atomically"  # Of a checkpoint's manifest.
 BREAKS = 127  # A sample at which the model of these tests has no finite loss.
 
 
@@ -387,10 +388,10 @@ def _fails(path, content):
 
 
 @pytest.mark.parametrize(("policy", "steps"), [("continue", [9]), ("stop", range(3, 8))])
-def test_a_checkpoint_that_cannot_be_saved(tmp_path, caplog, policy, steps):
+def test_a_checkpoint_that_cannot_be_saved(tmp_path, caplog, monkeypatch, policy, steps):
     records = _Records()
-    store = CheckpointStore(str(tmp_path), keep=100, write_bytes=_fails)
-    checkpoints = _schedule(tmp_path, records, store, checkpoint_every=3, on_save_error=policy)
+    monkeypatch.setattr(WRITE, _fails)
+    checkpoints = _schedule(tmp_path, records, checkpoint_every=3, on_save_error=policy)
     result = _train(records, SAMPLES, checkpoints=checkpoints, training_steps=9)
     assert result.steps in steps  # After the next save at the latest.
     if policy == "stop":
@@ -417,7 +418,7 @@ def test_the_clock_decides_when_to_save(tmp_path):
     assert checkpoints.poll_clock()
 
 
-def test_a_save_after_one_that_failed_is_not_lost(tmp_path, caplog):
+def test_a_save_after_one_that_failed_is_not_lost(tmp_path, caplog, monkeypatch):
     failures = [_fails]
 
     def fails_once(path, content):
@@ -430,7 +431,8 @@ def test_a_save_after_one_that_failed_is_not_lost(tmp_path, caplog):
             pass
 
     records = _Records()
-    store = ChecksLate(str(tmp_path), keep=100, write_bytes=fails_once)
+    monkeypatch.setattr(WRITE, fails_once)
+    store = ChecksLate(str(tmp_path), keep=100)
     checkpoints = _schedule(tmp_path, records, store, checkpoint_every=3)
     _train(records, SAMPLES, checkpoints=checkpoints, training_steps=6)
     assert "No space left on device; training continues" in caplog.text
