@@ -132,6 +132,7 @@ class TrainingLoop:
         """
         if self._progress.must_validate:
             self._validate()
+        # Nothing in a step waits for the devices: metrics are fetched to be logged or saved.
         while not (self._stop or self._is_last):
             self._train_one_step()
             # Also after the first step: a hundred may take an hour.
@@ -231,7 +232,7 @@ class TrainingLoop:
         if self.valid_data is None:
             return False
         progress.must_validate = True  # If interrupted, the resumed run begins with the validation.
-        if self._stop:
+        if self._stop:  # Not now: a validation may take longer than a preempted host has left.
             return False
         try:
             metrics = validate(
@@ -249,21 +250,14 @@ class TrainingLoop:
         self._accumulator.restart_clock()
         if not metrics:
             return False
-        progress.valid, progress.valid_step = metrics, progress.step
         self._report(metrics)
-        bits, best = metrics["valid/bits_per_sample"], progress.best_bits_per_sample
-        if best is not None and bits >= best:
-            return False
-        progress.best_bits_per_sample = bits
-        return True
+        return progress.record_validation(metrics)
 
     def _save(self) -> None:
-        progress = self._progress
-        progress.pending = self._accumulator.pending(progress.step)
-        progress.wall_time_s = self._wall_time_s()
-        is_validated = progress.valid_step == progress.step
-        bits = progress.valid["valid/bits_per_sample"] if is_validated else None
-        self.checkpoints.save(self._state, progress, bits_per_sample=bits)
+        # A checkpoint may come between two logs: a resumed run logs their mean as if uninterrupted.
+        self._progress.pending = self._accumulator.pending(self._step)
+        self._progress.wall_time_s = self._wall_time_s()
+        self.checkpoints.save(self._state, self._progress)
 
     def _log_metrics(self, *, write: bool = True) -> None:
         if metrics := self._accumulator.read(self._step):

@@ -54,6 +54,20 @@ class LoopState:
     best_bits_per_sample: float | None = None
     must_validate: bool = False
 
+    @property
+    def bits_per_sample(self) -> float | None:
+        """Of the validation after this step; None if there was none."""
+        return self.valid["valid/bits_per_sample"] if self.valid_step == self.step else None
+
+    def record_validation(self, metrics: dict[str, float]) -> bool:
+        """Records the metrics of a validation after this step; returns whether it is the best."""
+        self.valid, self.valid_step = metrics, self.step
+        bits, best = metrics["valid/bits_per_sample"], self.best_bits_per_sample
+        if best is not None and bits >= best:
+            return False
+        self.best_bits_per_sample = bits
+        return True
+
 
 def init_state(params: Any, config: TrainingConfig) -> TrainState:
     """Returns the state before the first step, on every local device."""
