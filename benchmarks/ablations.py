@@ -226,7 +226,6 @@ def evaluate_variant(
             state.params,
             iterate(make_dataset(corpus.valid, num_devices=devices, one_pass=True)),
             max_batches=config.eval_steps,
-            depth=model.config.depth,
         )
         bits_per_sample.append(metrics["valid/bits_per_sample"])
     return bits_per_sample

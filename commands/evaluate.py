@@ -55,13 +55,9 @@ def evaluation_config(values: FlagValues) -> EvaluationConfig:
         model=os.path.expanduser(values.model),
         audio_dirs=shared.audio_dirs(values),
         catalogue=shared.catalogue(values),
-        split=values.split,
-        eval_files=values.eval_files,
-        batch_size=values.batch_size,
+        **shared.select(values, "split", "eval_files", "batch_size", "chunked"),
+        **shared.select(values, "strict", "max_skipped_fraction"),
         codecs=None if values.codecs is None else tuple(filter(None, values.codecs)),
-        chunked=values.chunked,
-        strict=values.strict,
-        max_skipped_fraction=values.max_skipped_fraction,
         report_dir=os.path.expanduser(values.report_dir) if values.report_dir else None,
     )
 

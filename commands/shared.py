@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from absl.flags import FlagValues
 
@@ -35,6 +36,14 @@ def catalogue(values: FlagValues) -> str | None:
     return absolute(values.catalogue) if values.catalogue else None
 
 
+def select(values: FlagValues, *names: str) -> dict[str, Any]:
+    """Returns flags whose config fields have the same names, as arguments of that config.
+
+    The names are listed where the config is made: a new field never takes a flag by accident.
+    """
+    return {name: values[name].value for name in names}
+
+
 def depth(values: FlagValues) -> int:
     """Returns the depth of a sample, in bits."""
     return 16 if values.use_16bit else 8
@@ -43,13 +52,9 @@ def depth(values: FlagValues) -> int:
 def pipeline_config(values: FlagValues) -> PipelineConfig:
     """Returns how files become batches. Raises ConfigError."""
     return PipelineConfig(
-        chunk_size=values.chunk_size,
-        batch_size=values.batch_size,
         depth=depth(values),
-        downmix=values.downmix,
-        stereo_blocking_n=values.stereo_blocking_n,
-        seed=values.seed,
-        shuffle_window=values.shuffle_window,
+        **select(values, "downmix", "stereo_blocking_n", "chunk_size", "shuffle_window", "seed"),
+        **select(values, "batch_size"),
     )
 
 

@@ -15,6 +15,7 @@ from absl.flags import FlagValues
 import flags
 from commands import shared
 from commands.interface import Command
+from commands.shared import select
 from models.config import ModelConfig, TransformerConfig
 from pipeline.data_service.server import require_dispatcher
 from runtime import devices, distributed
@@ -86,60 +87,34 @@ def _connect(config: RunConfig) -> bool:
 
 def make_model_config(values: FlagValues) -> ModelConfig:
     """Returns the model that the flags describe. Raises ConfigError."""
-    return ModelConfig(
-        depth=shared.depth(values),
-        network=TransformerConfig(
-            embedding_dim=values.embedding_dim,
-            num_layers=values.num_layers,
-            num_heads=values.num_heads,
-            widening_factor=values.widening_factor,
-            dtype=values.dtype,
-        ),
-    )
+    sizes = select(values, "embedding_dim", "num_layers", "num_heads", "widening_factor")
+    network = TransformerConfig(**sizes, dtype=values.dtype)
+    return ModelConfig(depth=shared.depth(values), network=network)
 
 
 def run_config(values: FlagValues) -> RunConfig:
     """Returns the run that the flags describe. Raises ConfigError."""
     return RunConfig(
         audio_dirs=shared.corpus_dirs(values),
-        demo=values.demo,
         catalogue=shared.catalogue(values),
-        valid_fraction=values.valid_fraction,
-        num_chunks=values.num_chunks,
-        parallel_reads=values.parallel_reads,
-        strict=values.strict,
-        max_skipped_fraction=values.max_skipped_fraction,
-        data_service=values.data_service,
+        **select(values, "demo", "valid_fraction", "num_chunks", "parallel_reads"),
+        **select(values, "strict", "max_skipped_fraction", "data_service", "model_name"),
         pipeline=shared.pipeline_config(values),
         training=TrainingConfig(
-            training_steps=values.training_steps,
-            learning_rate=values.learning_rate,
-            lr_schedule=values.lr_schedule,
-            warmup_steps=values.warmup_steps,
-            weight_decay=values.weight_decay,
-            grad_clip_norm=values.grad_clip_norm,
-            log_every=values.log_every,
-            eval_every=values.eval_every,
-            eval_steps=values.eval_steps,
-            seed=values.seed,
-            profile=values.profile,
+            **select(values, "learning_rate", "lr_schedule", "warmup_steps", "weight_decay"),
+            **select(values, "grad_clip_norm", "training_steps", "log_every", "eval_every"),
+            **select(values, "eval_steps", "profile", "seed"),
         ),
         checkpoint=CheckpointConfig(
-            checkpoint_every=values.checkpoint_every,
-            checkpoint_minutes=values.checkpoint_minutes,
-            keep_checkpoints=values.keep_checkpoints,
-            fresh=values.fresh,
+            **select(values, "checkpoint_every", "checkpoint_minutes", "keep_checkpoints"),
+            **select(values, "fresh", "on_nan", "on_save_error"),
             allow_change=tuple(filter(None, values.allow_change)),
-            on_nan=values.on_nan,
-            on_save_error=values.on_save_error,
         ),
         distributed=DistributedConfig(
             coordinator_address=values.coordinator_address or _found_coordinator(),
-            num_processes=values.num_processes,
-            process_id=values.process_id,
+            **select(values, "num_processes", "process_id"),
         ),
         output_dir=os.path.expanduser(values.output_dir),
-        model_name=values.model_name,
         wandb_project=values.wandb_project or None,
         wandb_run_name=values.wandb_run_name or _run_name(values),
     )

@@ -119,9 +119,7 @@ def initialize(config: DistributedConfig) -> None:
         )
     host = private_apis.coordinator_host()
     try:
-        detector = FailureDetector.connect(
-            number, count, host, lambda action: _broadcast(action, is_primary=number == 0)
-        )
+        detector = FailureDetector.connect(number, count, host, _broadcast)
     except OSError as error:
         _give_up(
             f"cannot connect with host 0, {host} ({error}): besides the coordinator's port it "
@@ -190,7 +188,7 @@ def broadcast_from_primary(action: Callable[[], T]) -> T:
     Raises:
       TrainingError: the action has failed on the primary, where its own exception is raised.
     """
-    return action() if _detector is None else _broadcast(action, is_primary())
+    return action() if _detector is None else _broadcast(action)
 
 
 def gather(value: Any) -> list[Any]:
@@ -206,11 +204,13 @@ def gather(value: Any) -> list[Any]:
     return [messages.decode(content) for content in messages.all_gather(messages.encode(value))]
 
 
-def _broadcast(action: Callable[[], T], is_primary: bool) -> T:
+def _broadcast(action: Callable[[], T]) -> T:
+    import jax
+
     from runtime import messages
 
     content = b""
-    if is_primary:
+    if jax.process_index() == 0:  # Not `is_primary`: the failure detector connects through this.
         try:
             content = messages.encode([action(), None])
         except Exception as error:

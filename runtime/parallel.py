@@ -58,14 +58,9 @@ def tile(array: np.ndarray) -> np.ndarray:  # [...] -> [D, ...]
     return np.tile(array, (jax.local_device_count(), *(1 for _ in np.shape(array))))
 
 
-def prefetch_to_devices(batches: Iterable[Tree], size: int = 2) -> Iterator[Tree]:
-    """Copies batches to the devices ahead of their use, while earlier steps run.
-
-    Args:
-      batches: trees of host arrays [D, ...].
-      size: number of batches to keep on the devices.
-    """
-    return flax.jax_utils.prefetch_to_device(iter(batches), size)
+def prefetch_to_devices(batches: Iterable[Tree]) -> Iterator[Tree]:
+    """Copies trees of host arrays [D, ...] to the devices, two ahead of the step that uses one."""
+    return flax.jax_utils.prefetch_to_device(iter(batches), size=2)
 
 
 def _first_shard(array: jax.Array) -> np.ndarray:

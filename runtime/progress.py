@@ -4,7 +4,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -18,57 +17,17 @@ Progress = Callable[[Iterable, int], Iterable]
 _SECONDS_BETWEEN_LINES = 60.0
 
 
-class ProgressBar:
-    """The steps of a run: a bar with the time left on a terminal, nothing elsewhere.
+class ProgressBar(tqdm):
+    """The steps of a run: a bar with the time left on a terminal, nothing elsewhere."""
 
-    Use as a context manager around the steps.
-    """
-
-    def __init__(self, total: int, unit: str = "step", **options: Any) -> None:
-        """Draws the bar; `options` are more of tqdm's."""
-        self._bar = tqdm(
-            total=total,
-            unit=unit,
-            file=sys.stderr,
-            dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),
-            **options,
-        )
+    def __init__(self, total: int) -> None:
+        # `disable=None`: where stderr is no terminal.
+        super().__init__(total=total, unit="step", dynamic_ncols=True, disable=None)
 
     def set(self, done: int) -> None:
         """Moves to `done` steps, which do not count in the estimate of the time left."""
-        self._bar.initial = self._bar.n = done
-        self._bar.refresh()
-
-    def update(self) -> None:
-        """Advances by one."""
-        self._bar.update()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.close()
-
-
-class _LoggingBar(ProgressBar):
-    """A bar that is cleared at its end; without a terminal, a line in the log every minute."""
-
-    def __init__(self, total: int, label: str, clock: Callable[[], float]) -> None:
-        super().__init__(total, "it", desc=label, leave=False)
-        self._total, self._label, self._clock = total, label, clock
-        self._begin = self._last_line = clock()
-        self._done = 0
-
-    def update(self) -> None:
-        super().update()
-        self._done += 1
-        now = self._clock()
-        if self._bar.disable and now - self._last_line >= _SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            left = (now - self._begin) / self._done * (self._total - self._done)
-            text = f"{self._done:,} of {self._total:,}, {tqdm.format_interval(left)} left"
-            logger.info("%s", format_row(self._label, text))
+        self.initial = self.n = done
+        self.refresh()
 
 
 def progress_bar(label: str, clock: Callable[[], float] = time.monotonic) -> Progress:
@@ -82,9 +41,17 @@ def progress_bar(label: str, clock: Callable[[], float] = time.monotonic) -> Pro
     """
 
     def progress(items: Iterable, total: int) -> Iterator:
-        with _LoggingBar(total, label, clock) as bar:
-            for item in items:
-                yield item
-                bar.update()
+        if sys.stderr.isatty():
+            yield from tqdm(items, label, total, leave=False, dynamic_ncols=True)
+            return
+        begin = last_line = clock()
+        for done, item in enumerate(items, start=1):
+            yield item
+            now = clock()
+            if now - last_line >= _SECONDS_BETWEEN_LINES:
+                last_line = now
+                left = (now - begin) / done * (total - done)
+                text = f"{done:,} of {total:,}, {tqdm.format_interval(left)} left"
+                logger.info("%s", format_row(label, text))
 
     return progress

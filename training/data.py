@@ -125,12 +125,8 @@ def device_batches(model: Model, batches: Callable[[], Iterable[Batch]]) -> Iter
       model: prepares them.
       batches: called at the first batch.
     """
-
-    def prepared() -> Iterator[DeviceBatch]:
-        for batch in batches():
-            yield device_batch(model, batch)
-
-    return prefetch_to_devices(prepared())
+    # A generator, so that no file is opened before the first batch is asked for.
+    yield from prefetch_to_devices(device_batch(model, batch) for batch in batches())
 
 
 def _dataset_options(config: RunConfig, on_unreadable: OnUnreadable) -> dict[str, Any]:

@@ -38,91 +38,64 @@ logger = logging.getLogger("wavestream")
 _MAX_ROLLBACKS = 10  # Per process: after so many the model is at fault, not a few batches.
 
 
-def train(
-    model: Model,
-    config: TrainingConfig,
-    *,
-    train_data: Callable[[int], Iterator[Batch]],
-    valid_data: Callable[[], Iterator[Batch]] | None,
-    depth: int,
-    writer: MetricWriter,
-    checkpoints: CheckpointSchedule,
-    start: Checkpoint | None = None,
-    problem: Callable[[], str | None] = lambda: None,
-    describe_batch: Callable[[int], str] = "batch {}".format,
-    profile_dir: str | None = None,
-) -> Result:
-    """Trains a model.
+@dataclasses.dataclass(kw_only=True)
+class TrainingLoop:
+    """Trains a model, saves it, and recovers from a loss that is not finite.
 
-    Args:
+    Attributes:
       model: the model to train.
       config: the optimizer, and how often to log and validate.
       train_data: from the number of a batch to the endless batches from there on, this host's rows.
       valid_data: returns one pass over the held-out split; None: no validation.
-      depth: bits per raw sample, for the compression ratio.
       writer: receives the metrics.
       checkpoints: saves the run.
-      start: checkpoint to resume from; None: start at step 0.
       problem: called after each step; returns why the run must end, or None.
       describe_batch: from the number of a training batch to a description for error messages.
       profile_dir: folder for the trace of `config.profile`.
-
-    Returns:
-      The trained parameters and their metrics, also after SIGINT or SIGTERM.
-
-    Raises:
-      TrainingError: the loss is not finite, no audio can be read any more, or `start` does not fit
-        the model.
     """
-    with SignalHandler() as signals, ProgressBar(config.training_steps) as bar:
-        run = _Run(
-            model=model,
-            config=config,
-            train_data=train_data,
-            valid_data=valid_data,
-            depth=depth,
-            writer=writer,
-            checkpoints=checkpoints,
-            problem=problem,
-            describe_batch=describe_batch,
-            profiler=Profiler(profile_dir if config.profile and is_primary() else None),
-            signals=signals,
-            bar=bar,
-        )
-        run.restore(start)
-        while True:
-            try:
-                run.train_to_end()
-                break
-            except NotFiniteError as error:
-                run.roll_back(error)
-    checkpoints.check(wait=True)
-    return run.result()
-
-
-@dataclasses.dataclass(kw_only=True)
-class _Run:
-    """The state of `train`; the fields are its arguments."""
 
     model: Model
     config: TrainingConfig
     train_data: Callable[[int], Iterator[Batch]]
     valid_data: Callable[[], Iterator[Batch]] | None
-    depth: int
     writer: MetricWriter
     checkpoints: CheckpointSchedule
-    problem: Callable[[], str | None]
-    describe_batch: Callable[[int], str]
-    profiler: Profiler
-    signals: SignalHandler
-    bar: ProgressBar
+    problem: Callable[[], str | None] = lambda: None
+    describe_batch: Callable[[int], str] = "batch {}".format
+    profile_dir: str | None = None
 
-    def __post_init__(self) -> None:
+    def run(self, start: Checkpoint | None = None) -> Result:
+        """Trains to the last step, or until a host must stop.
+
+        Args:
+          start: checkpoint to resume from; None: start at step 0.
+
+        Returns:
+          The trained parameters and their metrics, also after SIGINT or SIGTERM.
+
+        Raises:
+          TrainingError: the loss is not finite, no audio can be read any more, or `start` does not
+            fit the model.
+        """
         self._train_step = make_train_step(self.model, self.config)
         self._eval_step = make_eval_step(self.model)
+        traced = self.config.profile and is_primary()
+        self._profiler = Profiler(self.profile_dir if traced else None)
         self._rollbacks = 0
+        steps = self.config.training_steps
+        with SignalHandler() as self._signals, ProgressBar(steps) as self._bar:
+            self._restore(start)
+            while True:
+                try:
+                    self._train_to_end()
+                    break
+                except NotFiniteError as error:
+                    self._roll_back(error)
+        self.checkpoints.check(wait=True)
+        self._profiler.stop()
+        return self._result()
 
-    def restore(self, start: Checkpoint | None, next_batch: int | None = None) -> None:
+    def _restore(self, start: Checkpoint | None, next_batch: int | None = None) -> None:
         """Sets the state to that of a checkpoint.
 
         Args:
@@ -134,7 +107,7 @@ class _Run:
             self._progress = LoopState()
             self._state = init_state(self.model.init(key), self.config)
         else:
-            self._progress = LoopState.from_json(start.metadata["loop"])
+            self._progress = LoopState(**start.metadata["loop"])
             # Shapes only: the checkpoint replaces what `init` would compute.
             shapes = jax.eval_shape(self.model.init, key)
             self._state = restore_state(start.arrays, shapes, self.config)
@@ -143,20 +116,23 @@ class _Run:
         # Not the iterator of before: batch k is a function of k, so that nothing is replayed.
         first = self._progress.step + self._progress.skipped_batches
         self._batches = TimedIterator(device_batches(self.model, lambda: self.train_data(first)))
-        self._accumulator = MetricAccumulator(self.depth, self._batches, self._progress.pending)
+        self._accumulator = MetricAccumulator(
+            self.model.config.depth, self._batches, self._progress.pending
+        )
         self._reducer = ControlFlagReducer(steps_in_flight())
         self._stop = 0
         self._begin = time.perf_counter() - self._progress.wall_time_s
-        self.bar.set(self._progress.step)
+        self._bar.set(self._progress.step)
 
-    def train_to_end(self) -> None:
+    def _train_to_end(self) -> None:
         """Trains until the last step, or until a host must stop.
 
         Raises:
-          NotFiniteError, TrainingError: see `train`.
+          NotFiniteError, TrainingError: see `run`.
         """
         if self._progress.must_validate:
             self._validate()
+        # Nothing in a step waits for the devices: metrics are fetched to be logged or saved.
         while not (self._stop or self._is_last):
             self._train_one_step()
             # Also after the first step: a hundred may take an hour.
@@ -171,9 +147,10 @@ class _Run:
         # A signal came. (The last step is saved in the loop, with its validation.)
         if not self._is_last:
             self._save()
-            self._show_unlogged()
+            # Shown only: a resumed run logs these steps again.
+            self._log_metrics(write=False)
 
-    def roll_back(self, error: NotFiniteError) -> None:
+    def _roll_back(self, error: NotFiniteError) -> None:
         """Restores the last checkpoint, and skips the batches since then.
 
         With the same batches, the run would diverge again.
@@ -190,16 +167,14 @@ class _Run:
         if self._rollbacks > _MAX_ROLLBACKS:
             message = f"{where}; rolled back {_MAX_ROLLBACKS} times; {DIVERGED}"
             raise TrainingError(message) from error
-        self.restore(self.checkpoints.restore_last(), next_batch=batch + 1)
+        self._restore(self.checkpoints.restore_last(), next_batch=batch + 1)
         logger.warning(
             "%s: rolling back to step %d, and skipping the batches up to this one",
             where,
             self._step,
         )
 
-    def result(self) -> Result:
-        """Returns the result of the run."""
-        self.profiler.stop()
+    def _result(self) -> Result:
         signal, failure = None, self._failure()  # Maybe since the last flags.
         if not self._is_last:
             if self._stop == FAILED:
@@ -228,13 +203,13 @@ class _Run:
         return self._step % every == 0 or self._is_last
 
     def _train_one_step(self) -> None:
-        self.profiler.at(self._step)
+        self._profiler.at(self._step)
         self._state, metrics, self._reduced = self._train_step(
             self._state, next(self._batches), self._reducer.outgoing
         )
         self._accumulator.add(metrics)
         self._progress.step += 1
-        self.bar.update()
+        self._bar.update()
 
     def _reduce_flags(self) -> bool:
         """Updates `_stop` from the flags of all hosts; returns whether to save."""
@@ -246,7 +221,7 @@ class _Run:
         return bool(flags.save)
 
     def _own_stop(self) -> int:
-        return self.signals.signal or (FAILED if self._failure() else 0)
+        return self._signals.signal or (FAILED if self._failure() else 0)
 
     def _failure(self) -> str | None:
         return self.checkpoints.failure or self.problem()
@@ -257,7 +232,7 @@ class _Run:
         if self.valid_data is None:
             return False
         progress.must_validate = True  # If interrupted, the resumed run begins with the validation.
-        if self._stop:
+        if self._stop:  # Not now: a validation may take longer than a preempted host has left.
             return False
         try:
             metrics = validate(
@@ -266,7 +241,6 @@ class _Run:
                 self._state.params,
                 self.valid_data(),
                 max_batches=self.config.eval_steps,
-                depth=self.depth,
                 control_flags=lambda: ControlFlags(stop=self._own_stop()),
             )
         except ValidationStopped as error:
@@ -276,39 +250,24 @@ class _Run:
         self._accumulator.restart_clock()
         if not metrics:
             return False
-        progress.valid, progress.valid_step = metrics, progress.step
         self._report(metrics)
-        bits, best = metrics["valid/bits_per_sample"], progress.best_bits_per_sample
-        if best is not None and bits >= best:
-            return False
-        progress.best_bits_per_sample = bits
-        return True
+        return progress.record_validation(metrics)
 
     def _save(self) -> None:
-        progress = self._progress
-        progress.pending = self._accumulator.pending(progress.step)
-        progress.wall_time_s = self._wall_time_s()
-        is_validated = progress.valid_step == progress.step
-        bits = progress.valid["valid/bits_per_sample"] if is_validated else None
-        self.checkpoints.save(self._state, progress, bits_per_sample=bits)
+        # A checkpoint may come between two logs: a resumed run logs their mean as if uninterrupted.
+        self._progress.pending = self._accumulator.pending(self._step)
+        self._progress.wall_time_s = self._wall_time_s()
+        self.checkpoints.save(self._state, self._progress)
 
-    def _log_metrics(self) -> None:
+    def _log_metrics(self, *, write: bool = True) -> None:
         if metrics := self._accumulator.read(self._step):
             self._progress.train = metrics
-            self._report(metrics)
+            self._report(metrics, write=write)
 
-    def _show_unlogged(self) -> None:
-        """Shows the last steps; a resumed run logs them again, so they are not written."""
-        if metrics := self._accumulator.read(self._step):
-            self._progress.train = metrics
-            self._show(metrics)
-
-    def _report(self, metrics: Mapping[str, float]) -> None:
-        self._show(metrics)
-        self.writer.write(self._step, {"wall_time_s": self._wall_time_s(), **metrics})
-
-    def _show(self, metrics: Mapping[str, float]) -> None:
+    def _report(self, metrics: Mapping[str, float], *, write: bool = True) -> None:
         logger.info(format_metrics(self._step, self.config.training_steps, metrics))
+        if write:
+            self.writer.write(self._step, {"wall_time_s": self._wall_time_s(), **metrics})
 
     def _wall_time_s(self) -> float:
         return time.perf_counter() - self._begin

@@ -38,7 +38,7 @@ from training.data import (
     warn_of_block_size,
 )
 from training.flac_baseline import flac_bits_per_sample
-from training.loop import train
+from training.loop import TrainingLoop
 from training.metrics.writers import MultiWriter, make_writers
 from training.result import Result
 from training.summary import summary
@@ -83,21 +83,20 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
                 file.write(flagfile)
             writer = _open_writers(config, model, start)
             flac = _measure_flac(corpus, start, writer)
-        result = train(
-            model,
-            config.training,
+        loop = TrainingLoop(
+            model=model,
+            config=config.training,
             train_data=train_batches(config, corpus, budget.add),
             valid_data=valid_batches(config, corpus, budget.add),
-            depth=config.pipeline.depth,
             writer=writer,
             checkpoints=CheckpointSchedule(
                 store, config.checkpoint, writer, {"settings": settings, "flac": flac}
             ),
-            start=start,
             problem=budget.exceeded,
             describe_batch=lambda number: describe_batch_files(corpus.train, number),
             profile_dir=os.path.join(config.output_dir, "profile"),
         )
+        result = loop.run(start)
         # Each host has read other rows, and so met other unreadable files.
         for skipped in distributed.gather(budget.skipped):
             budget.merge(skipped)

@@ -5,7 +5,7 @@ D local devices.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import flax
 import jax
@@ -54,10 +54,19 @@ class LoopState:
     best_bits_per_sample: float | None = None
     must_validate: bool = False
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of `dataclasses.asdict`."""
-        return cls(**values)
+    @property
+    def bits_per_sample(self) -> float | None:
+        """Of the validation after this step; None if there was none."""
+        return self.valid["valid/bits_per_sample"] if self.valid_step == self.step else None
+
+    def record_validation(self, metrics: dict[str, float]) -> bool:
+        """Records the metrics of a validation after this step; returns whether it is the best."""
+        self.valid, self.valid_step = metrics, self.step
+        bits, best = metrics["valid/bits_per_sample"], self.best_bits_per_sample
+        if best is not None and bits >= best:
+            return False
+        self.best_bits_per_sample = bits
+        return True
 
 
 def init_state(params: Any, config: TrainingConfig) -> TrainState:

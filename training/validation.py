@@ -35,7 +35,6 @@ def validate(
     batches: Iterable[Batch],
     *,
     max_batches: int,
-    depth: int,
     control_flags: Callable[[], ControlFlags] = ControlFlags,
 ) -> dict[str, float]:
     """Returns the metrics of the held-out split, or of its first batches; empty if all unreadable.
@@ -49,7 +48,6 @@ def validate(
       params: replicated parameters.
       batches: one pass over the held-out split, the rows of this host.
       max_batches: maximum number of batches; 0: all.
-      depth: bits per raw sample, for the compression ratio.
       control_flags: returns the flags of this host; called after each batch.
 
     Raises:
@@ -76,7 +74,7 @@ def validate(
     for content in gather(histogram.to_json()):
         total.merge(SampleHistogram.from_json(content))
     return {
-        **loss_metrics("valid", nats, samples, depth),
+        **loss_metrics("valid", nats, samples, model.config.depth),
         "valid/order0_bits_per_sample": total.order0_bits_per_sample,
         "valid/samples": samples,
     }

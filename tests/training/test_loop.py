@@ -14,15 +14,16 @@ from pipeline.reading.read_chunks import UNREADABLE
 from runtime.errors import TrainingError
 from runtime.filesystem import write_bytes_atomically
 from tests.toy_model import Unigram
-from training import loop
 from training.checkpoints.schedule import CheckpointSchedule
 from training.checkpoints.store import CheckpointStore, read_checkpoint
 from training.config import CheckpointConfig, TrainingConfig
+from training.loop import TrainingLoop
 from training.validation import validate
 
 CLOCK = {"wall_time_s", "train/samples_per_second", "train/input_wait_fraction"}
 SAMPLES = np.random.default_rng(0).integers(0, 9, (11, 2, 4))  # [steps, B, L]
 TILED = np.tile([0, 0, 1, 3], (1, 2, 1))
+WRITE = "training.checkpoints.store.write_bytes_atomically"  # Of a checkpoint's manifest.
 BREAKS = 127  # A sample at which the model of these tests has no finite loss.
 
 
@@ -103,18 +104,17 @@ def _train(
             yield batches[step % len(batches)]
             step += 1
 
-    return loop.train(
-        model or Unigram(),
-        TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
+    loop = TrainingLoop(
+        model=model or Unigram(),
+        config=TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
         train_data=train_data,
         valid_data=valid_data,
-        depth=8,
         writer=records,
         checkpoints=checkpoints or CheckpointSchedule(None, CheckpointConfig(), records, {}),
-        start=start,
         problem=problem,
         profile_dir=profile_dir,
     )
+    return loop.run(start)
 
 
 def _schedule(folder, records, store=None, **fields):
@@ -214,7 +214,7 @@ def _validate(batches, max_batches=0, nats_per_sample=2.0):
         sums = {"nats": jnp.full(1, nats_per_sample * samples), "samples": jnp.full(1, samples)}
         return sums, flags
 
-    return validate(eval_step, Unigram(), None, batches, max_batches=max_batches, depth=8)
+    return validate(eval_step, Unigram(), None, batches, max_batches=max_batches)
 
 
 @pytest.mark.parametrize(
@@ -388,10 +388,10 @@ def _fails(path, content):
 
 
 @pytest.mark.parametrize(("policy", "steps"), [("continue", [9]), ("stop", range(3, 8))])
-def test_a_checkpoint_that_cannot_be_saved(tmp_path, caplog, policy, steps):
+def test_a_checkpoint_that_cannot_be_saved(tmp_path, caplog, monkeypatch, policy, steps):
     records = _Records()
-    store = CheckpointStore(str(tmp_path), keep=100, write_bytes=_fails)
-    checkpoints = _schedule(tmp_path, records, store, checkpoint_every=3, on_save_error=policy)
+    monkeypatch.setattr(WRITE, _fails)
+    checkpoints = _schedule(tmp_path, records, checkpoint_every=3, on_save_error=policy)
     result = _train(records, SAMPLES, checkpoints=checkpoints, training_steps=9)
     assert result.steps in steps  # After the next save at the latest.
     if policy == "stop":
@@ -418,7 +418,7 @@ def test_the_clock_decides_when_to_save(tmp_path):
     assert checkpoints.poll_clock()
 
 
-def test_a_save_after_one_that_failed_is_not_lost(tmp_path, caplog):
+def test_a_save_after_one_that_failed_is_not_lost(tmp_path, caplog, monkeypatch):
     failures = [_fails]
 
     def fails_once(path, content):
@@ -431,7 +431,8 @@ def test_a_save_after_one_that_failed_is_not_lost(tmp_path, caplog):
             pass
 
     records = _Records()
-    store = ChecksLate(str(tmp_path), keep=100, write_bytes=fails_once)
+    monkeypatch.setattr(WRITE, fails_once)
+    store = ChecksLate(str(tmp_path), keep=100)
     checkpoints = _schedule(tmp_path, records, store, checkpoint_every=3)
     _train(records, SAMPLES, checkpoints=checkpoints, training_steps=6)
     assert "No space left on device; training continues" in caplog.text

@@ -65,15 +65,12 @@ class CheckpointSchedule:
         self._last_save = self._clock()
         return True
 
-    def save(
-        self, state: TrainState, loop: LoopState, *, bits_per_sample: float | None = None
-    ) -> None:
+    def save(self, state: TrainState, loop: LoopState) -> None:
         """Starts saving in the background.
 
         Args:
           state: after the step.
           loop: after the step.
-          bits_per_sample: of validation, if this step has been validated.
 
         Raises:
           TrainingError: the parameters are not finite.
@@ -95,7 +92,7 @@ class CheckpointSchedule:
                 "run": self._run,
             }
             checkpoint = Checkpoint(loop.step, arrays, metadata)
-            self._store.save(checkpoint, bits_per_sample=bits_per_sample)
+            self._store.save(checkpoint, bits_per_sample=loop.bits_per_sample)
             self._saved_step = loop.step
         except OSError as error:
             self._fail(error)

@@ -14,7 +14,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent import futures
 from typing import Any, NamedTuple
 
@@ -55,23 +55,15 @@ class DamagedError(ValueError):
 class CheckpointStore:
     """The checkpoints of one run."""
 
-    def __init__(
-        self,
-        directory: str,
-        *,
-        keep: int,
-        write_bytes: Callable[[str, bytes], None] = write_bytes_atomically,
-    ) -> None:
+    def __init__(self, directory: str, *, keep: int) -> None:
         """Opens a folder of checkpoints, which is created by the first save.
 
         Args:
           directory: a local folder.
           keep: number of latest checkpoints to keep, in addition to the best.
-          write_bytes: writes the manifest.
         """
         self._directory = os.path.abspath(directory)
         self._keep = keep
-        self._write_bytes = write_bytes
         self._writer = futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._saving: futures.Future[None] | None = None
 
@@ -143,7 +135,7 @@ class CheckpointStore:
         with write_lock:
             _remove(path)  # Left incomplete by an earlier process.
             try:
-                _write(path, checkpoint, bits_per_sample, self._write_bytes)
+                _write(path, checkpoint, bits_per_sample)
             except BaseException:
                 shutil.rmtree(path, ignore_errors=True)  # Frees the space, if the disk is full.
                 raise
@@ -162,12 +154,7 @@ class CheckpointStore:
                 _remove(self._path(step))
 
 
-def _write(
-    path: str,
-    checkpoint: Checkpoint,
-    bits_per_sample: float | None,
-    write_bytes: Callable[[str, bytes], None],
-) -> None:
+def _write(path: str, checkpoint: Checkpoint, bits_per_sample: float | None) -> None:
     os.makedirs(path)
     with _checkpointer() as checkpointer:  # Orbax allows no "/" in names.
         checkpointer.save(os.path.join(path, _STATE), unflatten_dict(checkpoint.arrays, sep="/"))
@@ -180,7 +167,7 @@ def _write(
     }
     body = json.dumps(manifest, sort_keys=True)
     content = f"{body}\n{_digest(body.encode())}\n".encode()
-    write_bytes(os.path.join(path, _MANIFEST), content)
+    write_bytes_atomically(os.path.join(path, _MANIFEST), content)
 
 
 def read_checkpoint(path: str) -> Checkpoint:

@@ -120,13 +120,14 @@ def test_arrays_that_orbax_gets_wrong_are_damaged(folder):
         read_checkpoint(f"{folder}/1")
 
 
-def test_a_save_that_fails_is_reported_and_leaves_the_earlier_one(folder):
+def test_a_save_that_fails_is_reported_and_leaves_the_earlier_one(folder, monkeypatch):
     _save(folder, 1)
 
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    checkpoints = CheckpointStore(folder, keep=3, write_bytes=full)
+    monkeypatch.setattr("training.checkpoints.store.write_bytes_atomically", full)
+    checkpoints = CheckpointStore(folder, keep=3)
     checkpoints.save(Checkpoint(2, ARRAYS, {}))
     with pytest.raises(OSError, match=r"no checkpoint saved in .*: \[Errno 28\] No space left"):
         checkpoints.wait()
