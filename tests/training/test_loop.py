@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.reading.read_chunks import UNREADABLE
 from runtime.errors import TrainingError
-from runtime.filesystem import write_bytes_atomically
+from tests.full_disk import fill_disk
 from tests.toy_model import Unigram
 from training.checkpoints.schedule import CheckpointSchedule
 from training.checkpoints.store import CheckpointStore, read_checkpoint
@@ -23,7 +23,6 @@ from training.validation import validate
 CLOCK = {"wall_time_s", "train/samples_per_second", "train/input_wait_fraction"}
 SAMPLES = np.random.default_rng(0).integers(0, 9, (11, 2, 4))  # [steps, B, L]
 TILED = np.tile([0, 0, 1, 3], (1, 2, 1))
-WRITE = "training.checkpoints.store.write_bytes_atomically"  # Of a checkpoint's manifest.
 BREAKS = 127  # A sample at which the model of these tests has no finite loss.
 
 
@@ -383,14 +382,10 @@ def test_a_loss_that_is_not_finite_never_becomes_a_checkpoint(tmp_path):
     assert _steps(tmp_path) == [1, 2, 3, 4]
 
 
-def _fails(path, content):
-    raise OSError(28, "No space left on device")
-
-
 @pytest.mark.parametrize(("policy", "steps"), [("continue", [9]), ("stop", range(3, 8))])
 def test_a_checkpoint_that_cannot_be_saved(tmp_path, caplog, monkeypatch, policy, steps):
     records = _Records()
-    monkeypatch.setattr(WRITE, _fails)
+    fill_disk(monkeypatch)
     checkpoints = _schedule(tmp_path, records, checkpoint_every=3, on_save_error=policy)
     result = _train(records, SAMPLES, checkpoints=checkpoints, training_steps=9)
     assert result.steps in steps  # After the next save at the latest.
@@ -419,11 +414,6 @@ def test_the_clock_decides_when_to_save(tmp_path):
 
 
 def test_a_save_after_one_that_failed_is_not_lost(tmp_path, caplog, monkeypatch):
-    failures = [_fails]
-
-    def fails_once(path, content):
-        (failures.pop() if failures else write_bytes_atomically)(path, content)
-
     class ChecksLate(CheckpointStore):
         """Its failure is known only when the next save begins."""
 
@@ -431,7 +421,7 @@ def test_a_save_after_one_that_failed_is_not_lost(tmp_path, caplog, monkeypatch)
             pass
 
     records = _Records()
-    monkeypatch.setattr(WRITE, fails_once)
+    fill_disk(monkeypatch, times=1)
     store = ChecksLate(str(tmp_path), keep=100)
     checkpoints = _schedule(tmp_path, records, store, checkpoint_every=3)
     _train(records, SAMPLES, checkpoints=checkpoints, training_steps=6)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.full_disk import fill_disk
 from training.checkpoints.store import (
     Checkpoint,
     CheckpointStore,
@@ -122,11 +123,7 @@ def test_arrays_that_orbax_gets_wrong_are_damaged(folder):
 
 def test_a_save_that_fails_is_reported_and_leaves_the_earlier_one(folder, monkeypatch):
     _save(folder, 1)
-
-    def full(path, content):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("training.checkpoints.store.write_bytes_atomically", full)
+    fill_disk(monkeypatch)
     checkpoints = CheckpointStore(folder, keep=3)
     checkpoints.save(Checkpoint(2, ARRAYS, {}))
     with pytest.raises(OSError, match=r"no checkpoint saved in .*: \[Errno 28\] No space left"):
