@@ -12,8 +12,8 @@ import numpy as np
 import soundfile
 import zstandard
 
-from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat
-from evaluation.baselines.programs import PROGRAMS, find_programs
+from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat, write_audio
+from evaluation.baselines.wavpack import WavPack
 from pipeline.wav.encode import pcm_bytes
 from runtime.errors import ConfigError
 
@@ -23,7 +23,11 @@ _ZSTD_LEVEL = 19
 
 
 class _CountingFile:
-    """A writable file that keeps only its length and its first bytes."""
+    """A writable file that keeps only its length and its first bytes.
+
+    So FLAC needs neither memory nor a disk, however long the audio. libFLAC goes back to the
+    metadata once it knows them: hence `seek`.
+    """
 
     def __init__(self) -> None:
         self.head = bytearray()
@@ -78,18 +82,7 @@ class Flac:
 
     def _encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> _CountingFile:
         file = _CountingFile()
-        with soundfile.SoundFile(
-            file,
-            "w",
-            pcm.sample_rate,
-            pcm.channels,
-            subtype="PCM_S8" if pcm.depth == 8 else f"PCM_{pcm.depth}",
-            format="FLAC",
-            compression_level=self.level / 8,
-        ) as encoder:
-            for block in blocks:
-                # libsndfile takes 32-bit integers and drops the lower bits.
-                encoder.write(np.left_shift(block, 32 - pcm.depth, dtype=np.int32))
+        write_audio(file, pcm, blocks, format="FLAC", compression_level=self.level / 8)
         return file
 
 
@@ -153,20 +146,26 @@ ZSTD = Compressor(
     version=f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}",
     start=lambda size: zstandard.ZstdCompressor(_ZSTD_LEVEL).compressobj(size=size),
 )
-CODEC_KEYS = ("flac", *(program.key for program in PROGRAMS), "gzip", "xz", "zstd")
+_WAVPACK = WavPack()
+_CODECS: tuple[Codec, ...] = (Flac(level=5), Flac(level=8), _WAVPACK, GZIP, XZ, ZSTD)
+CODEC_KEYS = tuple(dict.fromkeys(codec.key for codec in _CODECS))
 
 
-def all_codecs(keys: Collection[str] = CODEC_KEYS) -> list[Codec]:
-    """Returns the codecs that this machine has, in the order of the report's table.
+def all_codecs(keys: Collection[str] | None = None) -> list[Codec]:
+    """Returns codecs in the order of the report's table.
 
     Args:
-      keys: of the codecs to return, from CODEC_KEYS.
+      keys: of the codecs to return, from CODEC_KEYS; None: all that this machine has.
 
     Raises:
-      ConfigError: a key is unknown.
+      ConfigError: a key is unknown, or its program not on the PATH.
     """
-    for key in keys:
+    for key in keys or ():
         if key not in CODEC_KEYS:
             raise ConfigError(f"unknown codec {key!r}, expected one of {', '.join(CODEC_KEYS)}")
-    found: list[Codec] = [Flac(level=5), Flac(level=8), *find_programs(), GZIP, XZ, ZSTD]
-    return [codec for codec in found if codec.key in keys]
+    codecs = [codec for codec in _CODECS if keys is None or codec.key in keys]
+    if _WAVPACK in codecs and not _WAVPACK.is_installed:
+        if keys is not None:  # It was asked for by name.
+            raise ConfigError(f"--codecs: not on the PATH: {_WAVPACK.name} (wavpack)")
+        codecs.remove(_WAVPACK)
+    return codecs
