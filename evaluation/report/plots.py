@@ -48,8 +48,7 @@ def position_plot(summary: Summary) -> Figure | None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("position in the chunk (samples, 1 is the first)")
-    axes.set_ylabel("bits per sample")
+    axes.set(xlabel="position in the chunk (samples, 1 is the first)", ylabel="bits per sample")
     for text in axes.legend(frameon=False).get_texts():
         text.set_parse_math(False)
     return figure
@@ -80,8 +79,7 @@ def files_plot(summary: Summary) -> Figure | None:
         markeredgewidth=0,
         rasterized=many,  # ten thousand circles make a large SVG
     )
-    both = np.concatenate([rival, model])
-    low, high = both.min(), both.max()
+    low, high = min(rival.min(), model.min()), max(rival.max(), model.max())
     if low > 0 and high / low > _WIDE_RANGE:
         limits = (low / 1.3, high * 1.3)
         for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
@@ -189,8 +187,7 @@ def as_svg(figure: Figure) -> str:
 def _figure(height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 

@@ -65,7 +65,16 @@ def _model(evaluation: Evaluation) -> Coder:
 
 
 def _model_cost(bits: np.ndarray, evaluation: Evaluation) -> Cost:
-    return _cost(bits, evaluation.samples, np.full(len(bits), evaluation.depth))
+    """Returns the cost of the model, or of a part of it: bits that are in no container."""
+    score = CodecScore(
+        codec="the model",
+        version="",
+        bits=bits,
+        container_bits=np.zeros(len(bits)),
+        samples=evaluation.samples,
+        depth=np.full(len(bits), evaluation.depth),
+    )
+    return dataclasses.replace(_cost(score), with_container=None, container_bits_per_file=[])
 
 
 def _order0(evaluation: Evaluation) -> Coder:
@@ -75,10 +84,8 @@ def _order0(evaluation: Evaluation) -> Coder:
 
 
 def _codec(name: str, evaluation: Evaluation) -> Coder:
-    whole, chunked, native = (
-        next((score for score in scores if score.codec == name), None)
-        for scores in (evaluation.codecs, evaluation.chunked, evaluation.native)
-    )
+    scores = (evaluation.codecs, evaluation.chunked, evaluation.native)
+    whole, chunked, native = ({score.codec: score for score in x}.get(name) for x in scores)
     found = {"": whole, "each chunk alone, ": chunked, "native samples, ": native}
     remarks = [label + score.remark for label, score in found.items() if score and score.remark]
     return Coder(
@@ -86,48 +93,31 @@ def _codec(name: str, evaluation: Evaluation) -> Coder:
         name=name,
         version=next(score.version for score in found.values() if score),
         remark=remarks[0] if remarks else "",
-        cost=_codec_cost(whole) or Cost(),
+        cost=_cost(whole) if whole else Cost(),
         interval=_interval(whole.bits, whole.samples) if whole else None,
         against_model=_comparison(whole, evaluation) if whole else None,
-        chunked=_codec_cost(chunked),
-        native=_codec_cost(native),
+        chunked=_cost(chunked) if chunked else None,
+        native=_cost(native) if native else None,
     )
 
 
-def _codec_cost(score: CodecScore | None) -> Cost | None:
-    if score is None:
-        return None
-    return _cost(score.bits, score.samples, score.depth, score.container_bits)
-
-
-def _cost(
-    bits: np.ndarray,  # [N], NaN for files that could not be encoded
-    samples: np.ndarray,  # [N]
-    depth: np.ndarray,  # [N]
-    container_bits: np.ndarray | None = None,  # [N], NaN where unknown
-) -> Cost:
-    taken = _taken(bits, samples)
-    bits_taken, samples_taken = bits[taken], samples[taken]
-    raw_bits = (samples * depth)[taken].sum()
-    cost = Cost(
-        files=int(taken.sum()),
-        samples=int(samples_taken.sum()),
-        bits_per_sample=_number(bits_per_sample(bits_taken, samples_taken)),
-        ratio=_number(bits_taken.sum() / raw_bits if raw_bits else math.nan),
-        mean_over_files=_number(mean_over_files(bits_taken, samples_taken)),
-        per_file=_quotients(bits, samples),
-        bits_per_file=_numbers(bits),
-    )
-    if container_bits is None:
-        return cost
-    container = container_bits[taken]
+def _cost(score: CodecScore) -> Cost:
+    taken = _taken(score.bits, score.samples)
+    bits, container, samples = (x[taken] for x in (score.bits, score.container_bits, score.samples))
+    raw_bits = (samples * score.depth[taken]).sum()
     # A container that cannot be separated is in `bits` already.
-    with_container = bits_per_sample(bits_taken + np.nan_to_num(container), samples_taken)
-    return dataclasses.replace(
-        cost,
+    with_container = bits_per_sample(bits + np.nan_to_num(container), samples)
+    return Cost(
+        files=len(bits),
+        samples=int(samples.sum()),
+        bits_per_sample=_number(bits_per_sample(bits, samples)),
+        ratio=_number(bits.sum() / raw_bits if raw_bits else math.nan),
+        mean_over_files=_number(mean_over_files(bits, samples)),
         with_container=_number(with_container),
         container_is_known=bool(np.isfinite(container).all()),
-        container_bits_per_file=_numbers(container_bits),
+        per_file=_quotients(score.bits, score.samples),
+        bits_per_file=_numbers(score.bits),
+        container_bits_per_file=_numbers(score.container_bits),
     )
 
 
