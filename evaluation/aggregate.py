@@ -93,6 +93,7 @@ class Aggregator:
         Raises:
           DataError: its cost is not finite.
         """
+        # Of the file alone: what comes last in it may be unreadable.
         sums = _Sums(self._config)
         for rows in chunks:
             if not rows.is_readable:
@@ -106,6 +107,7 @@ class Aggregator:
             )
         self._bits[file] = bits
         self._samples[file] = sums.by_position.samples.sum()
+        # The names of the parts are the model's, and known with its first file.
         for name, part in sums.part_bits.items():
             self._parts.setdefault(name, np.zeros(len(self._bits)))[file] = part
         self._all.merge(sums)

@@ -53,6 +53,7 @@ def run(
             os.makedirs(config.report_dir, exist_ok=True)
         except OSError as error:
             raise OSError(f"--report_dir={config.report_dir} cannot be created: {error}") from error
+    # How files become samples belongs to the model; only the size of a batch is free.
     pipeline = PipelineConfig(**{**data["pipeline"], "batch_size": config.batch_size})
     files = open_files(config, data, pipeline)
     catalogue = files.catalogue

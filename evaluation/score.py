@@ -62,6 +62,7 @@ def evaluate(
     """
     begin = time.perf_counter()
     devices = jax.local_device_count()
+    # pmap needs as many chunks on each device; the last batch is filled up with padding.
     batch_size = -(-config.batch_size // devices) * devices
     chunks = Chunks(catalogue=catalogue, config=dataclasses.replace(config, batch_size=batch_size))
     if not len(chunks):
@@ -81,6 +82,7 @@ def evaluate(
     rows = _by_file(_score(model, params, batches), chunks, progress)
     for file, of_file in itertools.groupby(rows, lambda rows: rows.file):
         aggregator.add_file(file, of_file)
+        # After each file, not at the end: an evaluation may take hours.
         if problem := error_budget.exceeded():
             raise DataError(problem)
     return aggregator.results(dict(error_budget.skipped), time.perf_counter() - begin)

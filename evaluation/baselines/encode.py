@@ -23,8 +23,8 @@ from pipeline.reading.read_samples import depth_of, read_samples
 from runtime.progress import Progress, no_progress
 
 _MAX_THREADS = 8  # xz takes 0.7 GB in each
-_TASKS_AHEAD = 64
-_MAX_REASONS = 5
+_TASKS_AHEAD = 64  # keeps the threads busy behind a slow task, since results come in order
+_MAX_REASONS = 5  # a reason may name numbers of its file, and so be another for each
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -60,6 +60,7 @@ def score_files(
         blocks = read_samples(catalogue, file, config)
         return codec, file, _encode_or_reason(codecs[codec], formats[file], blocks)
 
+    # Pairs, not files: with a few long files all cores have work.
     tasks = itertools.product(range(len(codecs)), range(num_files))
     outcomes = _in_threads(encode, tasks, num_threads)
     samples = np.array([pcm.frames * pcm.channels for pcm in formats], np.int64)
@@ -125,6 +126,7 @@ def _read_chunks(chunks: Chunks) -> Iterator[tuple[int, np.ndarray | str]]:
         files = chunks.files_of(np.arange(step * size, (step + 1) * size)).tolist()
         rows = zip(files, batch["samples"][0], batch["stop"][0], strict=True)
         for file, samples, stop in rows:
+            # A `stop` of 0 is padding of the last batch.
             if stop == UNREADABLE:
                 path = chunks.catalogue.paths[file]
                 yield file, f"{path!r} can no longer be read: {reasons.get(path)}"
@@ -187,6 +189,7 @@ def _in_threads(
     function: Callable[[Task], Result], tasks: Iterable[Task], num_threads: int | None
 ) -> Iterator[Result]:
     """Maps in a pool of threads, in order; pulls few tasks ahead, which hold decoded samples."""
+    # Not processes: the encoders, libraries and programs, run without Python's lock.
     pool = futures.ThreadPoolExecutor(num_threads or min(os.cpu_count() or 1, _MAX_THREADS))
     try:
         pending: collections.deque[futures.Future[Result]] = collections.deque()

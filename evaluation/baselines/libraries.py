@@ -19,7 +19,7 @@ from runtime.errors import ConfigError
 
 _HEAD_BYTES = 4096  # more than the metadata that libFLAC writes
 _LZMA_DICTIONARY = 2**26  # of preset 9
-_ZSTD_LEVEL = 19
+_ZSTD_LEVEL = 19  # the highest without --ultra
 
 
 class _CountingFile:
@@ -82,6 +82,7 @@ class Flac:
 
     def _encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> _CountingFile:
         file = _CountingFile()
+        # libsndfile maps 0 to 1 onto libFLAC's levels, 0 to 8.
         write_audio(file, pcm, blocks, format="FLAC", compression_level=self.level / 8)
         return file
 
@@ -91,6 +92,7 @@ def _metadata_bytes(head: bytes | bytearray) -> int:
     end = min(4, len(head))  # libFLAC writes nothing at all where there are no samples
     is_last = not head
     while not is_last:
+        # A block has a flag of one bit, its type, and its length in 24 bits.
         is_last = bool(head[end] & 0x80)
         end += 4 + int.from_bytes(head[end + 1 : end + 4])
     return end
@@ -120,6 +122,7 @@ class Compressor:
         return len(self.start(0).flush())
 
     def encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Encoded:
+        # What it needs for no bytes at all is its container: a header, a checksum.
         stream = self.start(pcm.num_bytes)
         total = sum(len(stream.compress(pcm_bytes(block, pcm.depth))) for block in blocks)
         return Encoded(total + len(stream.flush()), self._container_bytes)
@@ -133,12 +136,14 @@ def _start_xz(num_bytes: int) -> _Stream:
     return lzma.LZMACompressor(filters=filters)
 
 
+# wbits: with gzip's header and checksum, as the program writes them.
 GZIP = Compressor(
     key="gzip",
     name="gzip -9",
     version=f"zlib {zlib.ZLIB_RUNTIME_VERSION}",
     start=lambda _: zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS),
 )
+# Python does not tell the version of liblzma.
 XZ = Compressor(key="xz", name="xz -9e", version="", start=_start_xz)
 ZSTD = Compressor(
     key="zstd",

@@ -20,6 +20,7 @@ import soundfile
 
 from evaluation.baselines.pcm import CodecError, Encoded, PcmFormat, write_audio
 
+# -q: no progress; -y: without a question.
 ENCODE = ("wavpack", "-hh", "-x", "-q", "-y", "in.wav", "-o", "out.wv")
 
 _VERSION = re.compile(rb"\d+(?:\.\d+)+")
@@ -57,6 +58,7 @@ class WavPack:
     def encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Encoded:
         if pcm.num_bytes > _MAX_WAV_BYTES:
             raise CodecError("the program reads WAV files, which hold less than 4 GiB")
+        # A killed program may have left a child that still writes there.
         with tempfile.TemporaryDirectory(
             prefix="wavestream_", ignore_cleanup_errors=True
         ) as folder:
@@ -128,10 +130,10 @@ def _optional_bytes(block: bytes) -> int:
     """Returns the bytes of a WavPack block's sub-blocks that are marked as optional."""
     optional = begin = 0
     while begin < len(block):
-        is_large = bool(block[begin] & 0x80)
+        is_large = bool(block[begin] & 0x80)  # its length has three bytes, not one
         end_of_size = begin + (4 if is_large else 2)
         end = end_of_size + 2 * int.from_bytes(block[begin + 1 : end_of_size], "little")
-        if block[begin] & 0x20:
+        if block[begin] & 0x20:  # a decoder may ignore it
             optional += end - begin
         begin = end
     return optional

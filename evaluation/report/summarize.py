@@ -23,6 +23,7 @@ def summarize(evaluation: Evaluation) -> Summary:
     """Returns the numbers of a report on an evaluation."""
     model = _model(evaluation)
     scores = (*evaluation.codecs, *evaluation.chunked, *evaluation.native)
+    # No codec need be in all three: a program encodes no chunks.
     codecs = [_codec(name, evaluation) for name in dict.fromkeys(score.codec for score in scores)]
     parts = evaluation.cost_parts if len(evaluation.cost_parts) > 1 else {}
     return Summary(
@@ -53,6 +54,7 @@ def _excess(coder: Coder, model: Coder) -> float:
 def _model(evaluation: Evaluation) -> Coder:
     bits, samples = evaluation.model_bits, evaluation.samples
     cost = _model_cost(bits, evaluation)
+    # As if the model file were one more file, without samples.
     counted = bits_per_sample(np.append(bits, 8 * evaluation.model_bytes), samples)
     return Coder(
         kind="model",
@@ -87,6 +89,7 @@ def _codec(name: str, evaluation: Evaluation) -> Coder:
     scores = (evaluation.codecs, evaluation.chunked, evaluation.native)
     whole, chunked, native = ({score.codec: score for score in x}.get(name) for x in scores)
     found = {"": whole, "each chunk alone, ": chunked, "native samples, ": native}
+    # The first is that of the main table, if there is one.
     remarks = [label + score.remark for label, score in found.items() if score and score.remark]
     return Coder(
         kind="codec",
@@ -132,6 +135,7 @@ def _comparison(score: CodecScore, evaluation: Evaluation) -> Comparison | None:
         model_bits_per_sample=model,
         difference=model - codec,
         relative=model / codec - 1 if codec else None,
+        # Paired by file, see `bootstrap`.
         interval=_interval(evaluation.model_bits - score.bits, score.samples),
         per_file=_quotients(evaluation.model_bits - score.bits, evaluation.samples),
     )

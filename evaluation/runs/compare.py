@@ -116,6 +116,7 @@ def format_comparison(comparison: Comparison) -> str:
 
 
 def _figures_table(runs: Sequence[Run]) -> list[str]:
+    # The figures first: the names get the room that they leave.
     figures = aligned([_HEADER, *map(_figures, runs)], left=0)
     room = _WIDTH - max(map(len, figures)) - len(f"{len(runs)}    ")
     names = [["", "run"]]

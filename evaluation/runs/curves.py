@@ -58,11 +58,13 @@ class CurvesWriter:
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Adds the metrics of a step; `wall_time_s` among them is the time since the run began."""
         wall_time_s = float(metrics.get("wall_time_s", math.nan))
+        # "train/loss" is a metric; names without a slash are of the line, such as its time.
         for name, value in metrics.items():
             if "/" in name:
                 self._points[name].add(int(step), wall_time_s, float(value))
                 self._is_drawn = False
         due = self._clock() - self._drawn >= _SECONDS_BETWEEN_DRAWINGS
+        # Not with every line: a drawing takes a second, in which nothing is trained.
         if due and "valid/bits_per_sample" in metrics:
             self._draw()
 

@@ -91,15 +91,14 @@ def _records(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
             record = json.loads(line)
         except ValueError:  # also of bytes that are not UTF-8
             continue
+        # A torn line may still be JSON. `type`, since True is an int, too.
         if isinstance(record, dict) and type(record.get("step")) is int:
             yield record
 
 
-def _number(value: object) -> float | None:
+def _number(value: Any) -> float | None:
     """Parses numbers, and the strings "NaN", "Infinity" and "-Infinity", which JSON lacks."""
-    if isinstance(value, str | int | float):
-        try:
-            return float(value)
-        except ValueError:
-            return None
-    return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

@@ -119,6 +119,7 @@ def _draw_bits(axes: Axes, metrics: Metrics, x_of: Callable[[Curve], np.ndarray]
     )
     if limits:
         axes.set_ylim(limits)
+    # It does not widen the axis: it is far above what a model needs.
     if order0 is not None:
         beyond = ", above the plot" if limits and order0 > limits[1] else ""
         label = f"order-0 entropy: {order0:.3f}{beyond}"
@@ -134,6 +135,7 @@ def _draw_curve(
 ) -> None:
     if name in metrics:
         curve = metrics[name]
+        # A curve of one point is seen by its marker alone; on a long one they would hide the line.
         marker = "o" if len(curve.steps) <= _MAX_MARKERS else ""
         axes.plot(x_of(curve), curve.values, marker=marker, markersize=3, **style)
 
@@ -158,6 +160,7 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
         label = _label(number + 1, run)
         lines += by_steps.plot(curve.steps, curve.values, label=label, **style)
         by_time.plot(curve.wall_time_s / length, curve.values, **style)
+    # Labels of levels that are close would overlap: they are moved, with a line to their level.
     bottom, top = by_steps.get_ylim()
     for level, label_y in zip(
         levels, spread_apart(levels, _LABEL_HEIGHT * (top - bottom)), strict=True

@@ -66,6 +66,7 @@ def read_run(path: str) -> Run:
     Raises:
       FileNotFoundError, DataError: there is no run.
     """
+    # A folder is enough where it holds one run; `run` is what the names of its files begin with.
     path = run = os.path.normpath(os.path.expanduser(path))
     if os.path.isdir(path):
         run = _only_run(path)
