@@ -49,10 +49,10 @@ class WavPack:
     @functools.cached_property
     def version(self) -> str:
         try:
-            output = subprocess.check_output(["wavpack", "--version"], timeout=10)
-        except (OSError, subprocess.SubprocessError):
+            done = subprocess.run(["wavpack", "--version"], capture_output=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
             return ""
-        found = _VERSION.search(output)
+        found = _VERSION.search(done.stdout)
         return f"wavpack {found[0].decode()}" if found else ""
 
     def encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Encoded:
