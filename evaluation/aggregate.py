@@ -5,6 +5,7 @@ N files, L chunk size, K bins, R rows: chunks of one file in a batch.
 
 import collections
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -40,11 +41,8 @@ class _Sums:
     """Sums over chunks."""
 
     def __init__(self, config: PipelineConfig) -> None:
-        self.position_edges = _position_edges(config.chunk_size)
-        self.position_bits = np.zeros(len(self.position_edges) - 1)
-        self.position_samples = np.zeros(len(self.position_edges) - 1, np.int64)
-        self.loudness_bits = np.zeros(len(_LOUDNESS_EDGES) - 1)
-        self.loudness_samples = np.zeros(len(_LOUDNESS_EDGES) - 1, np.int64)
+        self.by_position = _empty_bins(_position_edges(config.chunk_size))
+        self.by_loudness = _empty_bins(_LOUDNESS_EDGES)
         self.part_bits: collections.Counter[str] = collections.Counter()
         self.histogram = SampleHistogram()
         self._full_scale = 2 ** (config.depth - 1)
@@ -53,64 +51,66 @@ class _Sums:
         """Adds chunks that could be read."""
         mask, bits = rows.mask, np.zeros(rows.mask.shape)
         for name, nats in rows.nats.items():
+            # In float64: the rounding errors of millions of float32 would show.
             part = np.where(mask, nats, 0).astype(np.float64) / math.log(2)
             self.part_bits[name] += part.sum()
             bits += part
-        starts = self.position_edges[:-1]
-        self.position_bits += np.add.reduceat(bits.sum(0), starts)
-        self.position_samples += np.add.reduceat(mask.sum(0), starts)
+        starts = self.by_position.edges[:-1].astype(np.int64)
+        self.by_position.bits[:] += np.add.reduceat(bits.sum(0), starts)
+        self.by_position.samples[:] += np.add.reduceat(mask.sum(0), starts)
         bins = _loudness_bins(rows.samples, mask, self._full_scale)
-        np.add.at(self.loudness_bits, bins, bits.sum(1))
-        np.add.at(self.loudness_samples, bins, mask.sum(1))
+        # Not `[bins] +=`, which adds once where several chunks are in the same bin.
+        np.add.at(self.by_loudness.bits, bins, bits.sum(1))
+        np.add.at(self.by_loudness.samples, bins, mask.sum(1))
         self.histogram.add(rows.samples[mask])
 
     def merge(self, other: "_Sums") -> None:
         """Adds the sums of other chunks, except `part_bits`, which are kept by file."""
-        self.position_bits += other.position_bits
-        self.position_samples += other.position_samples
-        self.loudness_bits += other.loudness_bits
-        self.loudness_samples += other.loudness_samples
+        for own, added in [
+            (self.by_position, other.by_position),
+            (self.by_loudness, other.by_loudness),
+        ]:
+            own.bits[:] += added.bits
+            own.samples[:] += added.samples
         self.histogram.merge(other.histogram)
 
 
 class Aggregator:
-    """Sums over files. A file is added as a whole, once all of it was read, or not at all."""
+    """Sums over files."""
 
     def __init__(self, catalogue: Catalogue, config: PipelineConfig) -> None:
         self._catalogue = catalogue
         self._config = config
         self._all = _Sums(config)
-        self._file = -1
-        self._sums = _Sums(config)
-        self._is_readable = True
+        # NaN where a file was not added.
         self._bits = np.full(len(catalogue), np.nan)
         self._samples = np.zeros(len(catalogue), np.int64)
         self._parts: dict[str, np.ndarray] = {}
 
-    def add(self, rows: Rows) -> None:
-        """Adds chunks of the current file, or of a later one."""
-        if rows.file != self._file:
-            self._close_file()
-            self._file, self._sums, self._is_readable = rows.file, _Sums(self._config), True
-        self._is_readable = self._is_readable and rows.is_readable
-        if self._is_readable:
-            self._sums.add(rows)
+    def add_file(self, file: int, chunks: Iterable[Rows]) -> None:
+        """Adds a file as a whole, or not at all if a part of it could not be read.
 
-    def _close_file(self) -> None:
-        """Adds the sums of the current file to the total, if all of it could be read."""
-        if self._file < 0 or not self._is_readable:
-            return
-        bits = self._sums.position_bits.sum()
+        Raises:
+          DataError: its cost is not finite.
+        """
+        # Of the file alone: what comes last in it may be unreadable.
+        sums = _Sums(self._config)
+        for rows in chunks:
+            if not rows.is_readable:
+                return
+            sums.add(rows)
+        bits = sums.by_position.bits.sum()
         if not math.isfinite(bits):
             raise DataError(
-                f"{self._catalogue.paths[self._file]!r}: its cost under the model is {bits} bits, "
+                f"{self._catalogue.paths[file]!r}: its cost under the model is {bits} bits, "
                 "expected a finite number: the model has diverged, train it again"
             )
-        self._bits[self._file] = bits
-        self._samples[self._file] = self._sums.position_samples.sum()
-        for name, part in self._sums.part_bits.items():
-            self._parts.setdefault(name, np.zeros(len(self._bits)))[self._file] = part
-        self._all.merge(self._sums)
+        self._bits[file] = bits
+        self._samples[file] = sums.by_position.samples.sum()
+        # The names of the parts are the model's, and known with its first file.
+        for name, part in sums.part_bits.items():
+            self._parts.setdefault(name, np.zeros(len(self._bits)))[file] = part
+        self._all.merge(sums)
 
     def results(self, reasons: dict[str, str], wall_time_s: float) -> Evaluation:
         """Returns the evaluation of the files that were read.
@@ -122,7 +122,6 @@ class Aggregator:
         Raises:
           DataError: no file could be read.
         """
-        self._close_file()
         catalogue, sums = self._catalogue, self._all
         read = np.flatnonzero(np.isfinite(self._bits))
         skipped = tuple(
@@ -138,14 +137,8 @@ class Aggregator:
             samples=self._samples[read],
             model_bits=self._bits[read],
             depth=self._config.depth,
-            by_position=Bins(
-                edges=sums.position_edges.astype(np.float64),
-                samples=sums.position_samples,
-                bits=sums.position_bits,
-            ),
-            by_loudness=Bins(
-                edges=_LOUDNESS_EDGES, samples=sums.loudness_samples, bits=sums.loudness_bits
-            ),
+            by_position=sums.by_position,
+            by_loudness=sums.by_loudness,
             cost_parts={name: bits[read] for name, bits in self._parts.items()},
             order0_bits_per_sample=sums.histogram.order0_bits_per_sample,
             skipped=skipped,
@@ -153,11 +146,17 @@ class Aggregator:
         )
 
 
-def _position_edges(chunk_size: int) -> np.ndarray:  # int64 [K + 1], from 0 to chunk_size
+def _empty_bins(edges: np.ndarray) -> Bins:
+    bins = len(edges) - 1
+    return Bins(edges=edges, samples=np.zeros(bins, np.int64), bits=np.zeros(bins))
+
+
+def _position_edges(chunk_size: int) -> np.ndarray:  # float64 [K + 1], from 0 to chunk_size
     """Four bins per octave: the gain from context shows on a logarithmic scale."""
     octaves = math.log2(chunk_size)
     powers = 2.0 ** (np.arange(math.ceil(4 * octaves)) / 4)
-    return np.unique([0, *powers.astype(np.int64), chunk_size])
+    # The lowest octaves have fewer than four integers.
+    return np.unique([0, *powers.astype(np.int64), chunk_size]).astype(np.float64)
 
 
 def _loudness_bins(

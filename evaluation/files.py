@@ -60,6 +60,7 @@ def open_files(
     budget = error_budget(config, len(corpus.catalogue) + len(skipped), skipped)
     if problem := budget.exceeded():
         raise DataError(problem)
+    # By its own folders a model is measured on what was held out; in others nothing was.
     is_own = set(map(_real_path, audio_dirs)) <= set(map(_real_path, train_dirs))
     split = config.split or ("valid" if is_own else "all")
     if split == "all":
@@ -75,6 +76,7 @@ def open_files(
         )
     if split != "valid":
         _warn_of_training_files(catalogue, data, pipeline)
+    # By a hash: the same files in every evaluation, and not those of the first folders alone.
     if config.eval_files:
         catalogue = draw_files(catalogue, config.eval_files, seed=pipeline.seed)
     return EvaluationFiles(catalogue, split, skipped)
@@ -93,6 +95,7 @@ def _require_train_dirs(audio_dirs: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the folders that a model was trained on. Raises ConfigError, FileNotFoundError."""
     if not audio_dirs:
         raise ConfigError("--audio_dir is missing: a folder of WAV files")
+    # A bucket is not asked here: listing it says the same, in words of its own.
     for folder in map(_real_path, audio_dirs):
         if not is_remote(folder) and not os.path.exists(folder):
             raise FileNotFoundError(
@@ -137,6 +140,8 @@ def _in_training_split(
     catalogue: Catalogue, data: Mapping[str, Any], pipeline: PipelineConfig
 ) -> tuple[list[bool], list[bool]]:
     """Returns which files' names are in the training split, and which lie in its folders."""
+    # A hash of the path below the folder of training decided. So a file is found again in a part of
+    # that folder, and under another name of it: links are followed.
     names, is_inside = [], []
     roots = [_real_path(folder).rstrip("/") + "/" for folder in data["audio_dirs"]]
     for path, name in zip(map(_real_path, catalogue.paths), catalogue.names, strict=True):

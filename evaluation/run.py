@@ -3,12 +3,13 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from flax.traverse_util import flatten_dict
 
 from evaluation.baselines.encode import score_chunks, score_files
 from evaluation.baselines.libraries import all_codecs
-from evaluation.baselines.programs import missing_programs
 from evaluation.config import EvaluationConfig
 from evaluation.files import EvaluationFiles, error_budget, open_files
 from evaluation.results import Evaluation
@@ -17,7 +18,6 @@ from models.interface import Model
 from pipeline.config import PipelineConfig
 from pipeline.inspect import describe_noted
 from pipeline.reading.chunk_index import Chunks
-from runtime.errors import ConfigError
 from runtime.filesystem import stat
 from runtime.formatting import format_row
 from runtime.progress import progress_bar
@@ -47,14 +47,13 @@ def run(
       DataError: see `open_files` and `evaluate`.
       OSError: a folder cannot be accessed, or `report_dir` not be created.
     """
-    codecs = all_codecs() if config.codecs is None else all_codecs(config.codecs)
-    if config.codecs and (missing := missing_programs(config.codecs)):
-        raise ConfigError(f"--codecs: not on the PATH: {', '.join(missing)}")
+    codecs = all_codecs(config.codecs)
     if config.report_dir:  # Fail before hours of work, not after.
         try:
             os.makedirs(config.report_dir, exist_ok=True)
         except OSError as error:
             raise OSError(f"--report_dir={config.report_dir} cannot be created: {error}") from error
+    # How files become samples belongs to the model; only the size of a batch is free.
     pipeline = PipelineConfig(**{**data["pipeline"], "batch_size": config.batch_size})
     files = open_files(config, data, pipeline)
     catalogue = files.catalogue
@@ -99,6 +98,10 @@ def _settings(
     pipeline: PipelineConfig,
 ) -> dict[str, Any]:
     catalogue = files.catalogue
+    nested = {
+        "pipeline": dataclasses.asdict(pipeline),
+        "model": dataclasses.asdict(model.config),
+    }
     return {
         "model": config.model,
         "folders": list(config.audio_dirs or data["audio_dirs"]),
@@ -106,15 +109,5 @@ def _settings(
         "eval_files": config.eval_files,
         "hours": round(float((catalogue.frames / catalogue.sample_rates).sum()) / 3600, 3),
         **dict(describe_noted(catalogue)),
-        **dict(_flatten("pipeline", dataclasses.asdict(pipeline))),
-        **dict(_flatten("model", dataclasses.asdict(model.config))),
+        **flatten_dict(nested, sep="."),
     }
-
-
-def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields the leaves of nested settings under dotted names."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(f"{prefix}.{name}", value)
-        else:
-            yield f"{prefix}.{name}", value

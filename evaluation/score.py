@@ -7,6 +7,7 @@ D devices, B batch, L chunk size.
 """
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -25,7 +26,7 @@ from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import is_scored
 from runtime import parallel
 from runtime.errors import DataError
-from runtime.progress import Progress
+from runtime.progress import Progress, no_progress
 
 Scored = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 """A batch, [B, ...] each, and the parts of each sample's cost in nats, [B, L] each, by name."""
@@ -38,7 +39,7 @@ def evaluate(
     config: PipelineConfig,
     *,
     error_budget: ErrorBudget | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Evaluation:
     """Computes how many bits a model needs for the files of a catalogue.
 
@@ -61,6 +62,7 @@ def evaluate(
     """
     begin = time.perf_counter()
     devices = jax.local_device_count()
+    # pmap needs as many chunks on each device; the last batch is filled up with padding.
     batch_size = -(-config.batch_size // devices) * devices
     chunks = Chunks(catalogue=catalogue, config=dataclasses.replace(config, batch_size=batch_size))
     if not len(chunks):
@@ -77,8 +79,10 @@ def evaluate(
         )
     )
     aggregator = Aggregator(catalogue, config)
-    for rows in _by_file(_score(model, params, batches), chunks, progress):
-        aggregator.add(rows)
+    rows = _by_file(_score(model, params, batches), chunks, progress)
+    for file, of_file in itertools.groupby(rows, lambda rows: rows.file):
+        aggregator.add_file(file, of_file)
+        # After each file, not at the end: an evaluation may take hours.
         if problem := error_budget.exceeded():
             raise DataError(problem)
     return aggregator.results(dict(error_budget.skipped), time.perf_counter() - begin)
@@ -88,14 +92,9 @@ def _score(model: Model, params: Any, batches: Iterable[dict]) -> Iterator[Score
     """Yields batches and their nats, one batch behind: JAX computes the next one meanwhile."""
     cost_parts = parallel.pmap(model.cost_parts)
     replicated = parallel.replicate(params)
-    pending: tuple[dict, dict] | None = None
-    for batch in batches:
-        scored = batch, cost_parts(replicated, model.prepare(batch))
-        if pending:
-            yield _flat(pending[0]), _flat(pending[1])
-        pending = scored
-    if pending:
-        yield _flat(pending[0]), _flat(pending[1])
+    scored = ((batch, cost_parts(replicated, model.prepare(batch))) for batch in batches)
+    for (batch, parts), _ in itertools.pairwise(itertools.chain(scored, [({}, {})])):
+        yield _flat(batch), _flat(parts)
 
 
 def _flat(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -103,11 +102,11 @@ def _flat(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
     return {name: np.asarray(x).reshape(-1, *x.shape[2:]) for name, x in arrays.items()}
 
 
-def _by_file(scored: Iterable[Scored], chunks: Chunks, progress: Progress | None) -> Iterator[Rows]:
-    """Splits batches at the ends of files."""
+def _by_file(scored: Iterable[Scored], chunks: Chunks, progress: Progress) -> Iterator[Rows]:
+    """Splits batches at the ends of files, whose chunks are consecutive: nothing is shuffled."""
     size = chunks.config.batch_size
     steps = -(-len(chunks) // size)
-    for step, (batch, parts) in enumerate(progress(scored, steps) if progress else scored):
+    for step, (batch, parts) in enumerate(progress(scored, steps)):
         mask = is_scored(batch)
         chunk = np.arange(step * size, min((step + 1) * size, len(chunks)))
         file = chunks.files_of(chunk)

@@ -11,7 +11,7 @@ import numpy as np
 CONFIDENCE = 0.95
 DRAWS = 2000
 
-_MAX_INDICES = 2**20
+_MAX_INDICES = 2**20  # 16 MiB
 _DENSE_RANGE = 2**17  # of values: all of 16 bits, in a table of 1 MiB
 
 
@@ -50,6 +50,7 @@ def bootstrap(
         return None
     generator = np.random.default_rng(seed)
     results = np.empty(draws)
+    # A matrix of all draws would take 32 GB for a million files.
     at_once = max(1, max_indices // files)
     for begin in range(0, draws, at_once):
         part = results[begin : begin + at_once]
@@ -105,6 +106,7 @@ class SampleHistogram:
         self._add_counts(other.values, other.counts)
 
     def _add_counts(self, values: np.ndarray, counts: np.ndarray) -> None:
+        # Both are sorted: their places in the union are found without a table.
         union = np.union1d(self.values, values).astype(np.int64)
         summed = np.zeros(len(union), np.int64)
         summed[np.searchsorted(union, self.values)] += self.counts

@@ -17,6 +17,11 @@ Progress = Callable[[Iterable, int], Iterable]
 _SECONDS_BETWEEN_LINES = 60.0
 
 
+def no_progress(items: Iterable, total: int) -> Iterable:
+    """A `Progress` that shows nothing."""
+    return items
+
+
 class ProgressBar(tqdm):
     """The steps of a run: a bar with the time left on a terminal, nothing elsewhere."""
 

@@ -93,7 +93,7 @@ def test_a_model_of_bytes_is_trained_evaluated_and_reported(files, tmp_path):
         *("--training_steps=60", "--warmup_steps=5", "--learning_rate=0.3", "--log_every=20"),
     )
     result = run(train.run_config(values), ByteModel(), train.as_flagfile(values))
-    first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[1])
+    first = json.loads((tmp_path / "audio_model_metrics.jsonl").read_text().splitlines()[1])
     assert first["train/bits_per_sample"] == pytest.approx(16, abs=0.2)  # Two unknown bytes.
     assert result.valid["valid/bits_per_sample"] < 12
 

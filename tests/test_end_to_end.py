@@ -43,7 +43,8 @@ class Run:
 
 
 def _metrics(out, name="metrics"):
-    return [json.loads(line) for line in (out / f"{name}.jsonl").read_text().splitlines()]
+    (path,) = out.glob(f"*_{name}.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +175,8 @@ def test_the_evaluation_agrees_with_the_last_validation(finished, tmp_path, caps
 
 def test_the_flagfile_repeats_the_run(finished, tmp_path):
     _run(tmp_path, f"--flagfile={finished.out}/tones.flags")
-    assert (tmp_path / "metrics.jsonl").read_bytes() == (
-        finished.out / "metrics.jsonl"
+    assert (tmp_path / "tones_metrics.jsonl").read_bytes() == (
+        finished.out / "tones_metrics.jsonl"
     ).read_bytes()
 
 
@@ -222,7 +223,7 @@ def test_ctrl_c_saves_what_was_trained(audio, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    metrics = tmp_path / "metrics.jsonl"
+    metrics = tmp_path / "audio_model_metrics.jsonl"
     deadline = time.monotonic() + 200
     while not (metrics.exists() and metrics.read_text().count("\n") > 2):
         assert process.poll() is None and time.monotonic() < deadline

@@ -82,7 +82,8 @@ def _finish(processes, timeout=300):
 def _wait_until_trained(out, processes, step=20):
     deadline = time.monotonic() + 200
     while not any(
-        json.loads(line)["step"] >= step for line in (_read(out / "metrics.jsonl")).splitlines()
+        json.loads(line)["step"] >= step
+        for line in (_read(out / "audio_model_metrics.jsonl")).splitlines()
     ):
         assert all(process.poll() is None for process in processes), _finish(processes)
         assert time.monotonic() < deadline
@@ -94,7 +95,9 @@ def _read(path):
 
 
 def _metrics(out):
-    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line) for line in (out / "audio_model_metrics.jsonl").read_text().splitlines()
+    ]
 
 
 def _params(out):

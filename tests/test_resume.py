@@ -78,7 +78,9 @@ def _last_saved(out):
 
 
 def _assert_same(out, whole):
-    assert (out / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    assert (out / "audio_model_metrics.jsonl").read_bytes() == (
+        whole / "audio_model_metrics.jsonl"
+    ).read_bytes()
     with np.load(out / "audio_model.npz") as ours, np.load(whole / "audio_model.npz") as theirs:
         assert set(ours) == set(theirs)
         for name in ours:
@@ -138,7 +140,7 @@ def test_other_settings_are_refused_one_by_one(audio, tmp_path):
     _wait_for(_is_training(tmp_path), process)
     process.terminate()
     assert _finish(process)[0] == 143
-    metrics = (tmp_path / "metrics.jsonl").read_bytes()
+    metrics = (tmp_path / "audio_model_metrics.jsonl").read_bytes()
 
     status, said = _finish(_start(audio, tmp_path, "--learning_rate=0.02", "--seed=1"))
     assert status == 2
@@ -146,17 +148,20 @@ def test_other_settings_are_refused_one_by_one(audio, tmp_path):
     assert "error: there is an unfinished run here, with other settings: " in line
     assert "learning_rate was 0.01, is 0.02; seed was 42, is 1" in line
     assert "--allow_change=learning_rate,seed;" in line
-    assert (tmp_path / "metrics.jsonl").read_bytes() == metrics
+    assert (tmp_path / "audio_model_metrics.jsonl").read_bytes() == metrics
 
     status, said = _finish(
         _start(audio, tmp_path, "--learning_rate=0.02", "--allow_change=learning_rate")
     )
     assert status == 0, said
     assert "resuming         after step" in said
-    steps = [json.loads(x)["step"] for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    steps = [
+        json.loads(x)["step"]
+        for x in (tmp_path / "audio_model_metrics.jsonl").read_text().splitlines()
+    ]
     assert steps == sorted(steps) and steps[-1] == 600
 
     status, said = _finish(_start(audio, tmp_path, "--training_steps=8", "--fresh"))
     assert status == 0, said
     assert os.path.isdir(tmp_path / "audio_model_checkpoints.1")
-    assert (tmp_path / "metrics.1.jsonl").exists()
+    assert (tmp_path / "audio_model_metrics.1.jsonl").exists()

@@ -42,7 +42,9 @@ def test_training_is_the_same(audio, tmp_path):
     with servers(num_workers=2) as (address, _, _):
         said = _train(audio, tmp_path / "there", f"--data_service={address}")
     assert "input service:" not in said  # All of it was read there.
-    here, there = ((tmp_path / name / "metrics.jsonl").read_bytes() for name in ("here", "there"))
+    here, there = (
+        (tmp_path / name / "audio_model_metrics.jsonl").read_bytes() for name in ("here", "there")
+    )
     assert here == there
     with (
         np.load(tmp_path / "here" / "audio_model.npz") as one,

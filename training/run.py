@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from evaluation.runs.metrics_log import METRICS, TIMING
 from models.interface import Model
 from models.model_file import save_model
 from pipeline.corpus import Corpus
@@ -181,9 +182,8 @@ def _find_start(
             logger.info("%s", row)
             return start
     # Only now, when there is audio to train on: a mistyped folder leaves an earlier run untouched.
-    for name in ("metrics.jsonl", "timing.jsonl"):
-        _back_up(os.path.join(config.output_dir, name))
-    _back_up(config.path("_checkpoints"))
+    for suffix in (METRICS, TIMING, "_checkpoints"):
+        _back_up(config.path(suffix))
     return None
 
 

@@ -4,6 +4,7 @@ N files.
 """
 
 import collections
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
@@ -19,11 +20,11 @@ from pipeline.dataset import iterate, make_dataset
 from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import UNREADABLE
 from pipeline.reading.read_samples import depth_of, read_samples
-from runtime.progress import Progress
+from runtime.progress import Progress, no_progress
 
 _MAX_THREADS = 8  # xz takes 0.7 GB in each
-_TASKS_AHEAD = 64
-_MAX_REASONS = 5
+_TASKS_AHEAD = 64  # keeps the threads busy behind a slow task, since results come in order
+_MAX_REASONS = 5  # a reason may name numbers of its file, and so be another for each
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -35,7 +36,7 @@ def score_files(
     catalogue: Catalogue,
     codecs: Sequence[Codec],
     config: PipelineConfig | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     num_threads: int | None = None,
 ) -> list[CodecScore]:
     """Encodes every file with every codec.
@@ -59,20 +60,18 @@ def score_files(
         blocks = read_samples(catalogue, file, config)
         return codec, file, _encode_or_reason(codecs[codec], formats[file], blocks)
 
-    tasks = ((codec, file) for codec in range(len(codecs)) for file in range(num_files))
-    results: Iterable = _in_threads(encode, tasks, num_threads)
-    sums = [_CodecTotals(num_files) for _ in codecs]
-    for codec, file, outcome in _with_progress(results, len(codecs) * num_files, progress):
-        sums[codec].add(file, outcome)
+    # Pairs, not files: with a few long files all cores have work.
+    tasks = itertools.product(range(len(codecs)), range(num_files))
+    outcomes = _in_threads(encode, tasks, num_threads)
     samples = np.array([pcm.frames * pcm.channels for pcm in formats], np.int64)
     depths = np.array([pcm.depth for pcm in formats], np.int64)
-    return [total.score(codec, samples, depths) for total, codec in zip(sums, codecs, strict=True)]
+    return _scores(codecs, samples, depths, progress(outcomes, len(codecs) * num_files))
 
 
 def score_chunks(
     chunks: Chunks,
     codecs: Sequence[Codec],
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     num_threads: int | None = None,
 ) -> list[CodecScore]:
     """Encodes every chunk as a separate stream, of one channel and without its padding.
@@ -88,26 +87,25 @@ def score_chunks(
     """
     catalogue, depth = chunks.catalogue, chunks.config.depth
     in_process = [codec for codec in codecs if codec.in_process]
-    sums = [_CodecTotals(len(catalogue)) for _ in in_process]
 
-    def encode(task: tuple[int, np.ndarray | str]) -> tuple[int, list[Outcome]]:
+    def encode(task: tuple[int, np.ndarray | str]) -> list[tuple[int, int, Outcome]]:
         file, samples = task
         if isinstance(samples, str):
-            return file, [samples] * len(in_process)
+            return [(codec, file, samples) for codec in range(len(in_process))]
         sample_rate = int(catalogue.sample_rates[file])
         pcm = PcmFormat(sample_rate=sample_rate, channels=1, depth=depth, frames=len(samples))
-        return file, [_encode_or_reason(codec, pcm, [samples]) for codec in in_process]
+        return [
+            (number, file, _encode_or_reason(codec, pcm, [samples]))
+            for number, codec in enumerate(in_process)
+        ]
 
-    results: Iterable = _in_threads(encode, _read_chunks(chunks), num_threads)
-    for file, outcomes in _with_progress(results, len(chunks), progress):
-        for total, outcome in zip(sums, outcomes, strict=True):
-            total.add(file, outcome)
+    outcomes = _in_threads(encode, _read_chunks(chunks), num_threads)
+    # A training set that --num_chunks ends within a file counts a part of it.
     counts = np.clip(len(chunks) - chunks.first[:-1], 0, np.diff(chunks.first))
     samples = np.minimum(catalogue.frames * chunks.kept_channels, counts * chunks.config.chunk_size)
     depths = np.full(len(catalogue), depth, np.int64)
-    return [
-        total.score(codec, samples, depths) for total, codec in zip(sums, in_process, strict=True)
-    ]
+    in_order = itertools.chain.from_iterable(progress(outcomes, len(chunks)))
+    return _scores(in_process, samples, depths, in_order)
 
 
 def _format(catalogue: Catalogue, file: int, config: PipelineConfig | None) -> PcmFormat:
@@ -128,6 +126,7 @@ def _read_chunks(chunks: Chunks) -> Iterator[tuple[int, np.ndarray | str]]:
         files = chunks.files_of(np.arange(step * size, (step + 1) * size)).tolist()
         rows = zip(files, batch["samples"][0], batch["stop"][0], strict=True)
         for file, samples, stop in rows:
+            # A `stop` of 0 is padding of the last batch.
             if stop == UNREADABLE:
                 path = chunks.catalogue.paths[file]
                 yield file, f"{path!r} can no longer be read: {reasons.get(path)}"
@@ -144,45 +143,53 @@ def _encode_or_reason(codec: Codec, pcm: PcmFormat, blocks: Iterable[np.ndarray]
         return str(error)
 
 
-class _CodecTotals:
-    """The bits of one codec for N files, summed over the streams of each."""
-
-    def __init__(self, num_files: int) -> None:
-        self._bits = np.zeros(num_files)
-        self._container_bits = np.zeros(num_files)
-        self._reasons: dict[int, str] = {}
-
-    def add(self, file: int, outcome: Outcome) -> None:
+def _scores(
+    codecs: Sequence[Codec],
+    samples: np.ndarray,  # [N]
+    depth: np.ndarray,  # [N]
+    outcomes: Iterable[tuple[int, int, Outcome]],  # of codecs and files, by their numbers
+) -> list[CodecScore]:
+    """Sums the streams of each file. One that cannot be encoded leaves its file without a size."""
+    bits = np.zeros((len(codecs), len(samples)))
+    container_bits = np.zeros_like(bits)
+    reasons: list[dict[int, str]] = [{} for _ in codecs]
+    for codec, file, outcome in outcomes:
         if isinstance(outcome, str):
-            self._reasons[file] = outcome
-            self._bits[file] = self._container_bits[file] = np.nan
+            reasons[codec][file] = outcome
+            bits[codec, file] = container_bits[codec, file] = np.nan
         else:
             # An unknown container (NaN) stays in the bits.
-            self._bits[file] += 8 * (outcome.total_bytes - np.nan_to_num(outcome.container_bytes))
-            self._container_bits[file] += 8 * outcome.container_bytes
-
-    def score(self, codec: Codec, samples: np.ndarray, depth: np.ndarray) -> CodecScore:
-        reasons = collections.Counter(self._reasons.values()).most_common()
-        remarks = [
-            f"{count} of {len(samples)} files: {reason}" for reason, count in reasons[:_MAX_REASONS]
-        ]
-        if rest := sum(count for _, count in reasons[_MAX_REASONS:]):
-            remarks.append(f"{rest} of {len(samples)} files: other reasons")
-        return CodecScore(
+            audio_bytes = outcome.total_bytes - np.nan_to_num(outcome.container_bytes)
+            bits[codec, file] += 8 * audio_bytes
+            container_bits[codec, file] += 8 * outcome.container_bytes
+    return [
+        CodecScore(
             codec=codec.name,
             version=codec.version,
-            bits=self._bits,
-            container_bits=self._container_bits,
+            bits=bits[number],
+            container_bits=container_bits[number],
             samples=samples,
             depth=depth,
-            remark="; ".join(remarks),
+            remark=_remark(reasons[number].values(), len(samples)),
         )
+        for number, codec in enumerate(codecs)
+    ]
+
+
+def _remark(reasons: Iterable[str], num_files: int) -> str:
+    """Returns the reasons of the files that could not be encoded, the most frequent first."""
+    counts = collections.Counter(reasons).most_common()
+    remarks = [f"{count} of {num_files} files: {reason}" for reason, count in counts[:_MAX_REASONS]]
+    if rest := sum(count for _, count in counts[_MAX_REASONS:]):
+        remarks.append(f"{rest} of {num_files} files: other reasons")
+    return "; ".join(remarks)
 
 
 def _in_threads(
     function: Callable[[Task], Result], tasks: Iterable[Task], num_threads: int | None
 ) -> Iterator[Result]:
     """Maps in a pool of threads, in order; pulls few tasks ahead, which hold decoded samples."""
+    # Not processes: the encoders, libraries and programs, run without Python's lock.
     pool = futures.ThreadPoolExecutor(num_threads or min(os.cpu_count() or 1, _MAX_THREADS))
     try:
         pending: collections.deque[futures.Future[Result]] = collections.deque()
@@ -194,7 +201,3 @@ def _in_threads(
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)  # on Ctrl-C, drop the queued tasks
-
-
-def _with_progress(results: Iterable, total: int, progress: Progress | None) -> Iterable:
-    return progress(results, total) if progress else results

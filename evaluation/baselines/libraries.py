@@ -12,18 +12,22 @@ import numpy as np
 import soundfile
 import zstandard
 
-from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat
-from evaluation.baselines.programs import PROGRAMS, find_programs
+from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat, write_audio
+from evaluation.baselines.wavpack import WavPack
 from pipeline.wav.encode import pcm_bytes
 from runtime.errors import ConfigError
 
 _HEAD_BYTES = 4096  # more than the metadata that libFLAC writes
 _LZMA_DICTIONARY = 2**26  # of preset 9
-_ZSTD_LEVEL = 19
+_ZSTD_LEVEL = 19  # the highest without --ultra
 
 
 class _CountingFile:
-    """A writable file that keeps only its length and its first bytes."""
+    """A writable file that keeps only its length and its first bytes.
+
+    So FLAC needs neither memory nor a disk, however long the audio. libFLAC goes back to the
+    metadata once it knows them: hence `seek`.
+    """
 
     def __init__(self) -> None:
         self.head = bytearray()
@@ -78,18 +82,8 @@ class Flac:
 
     def _encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> _CountingFile:
         file = _CountingFile()
-        with soundfile.SoundFile(
-            file,
-            "w",
-            pcm.sample_rate,
-            pcm.channels,
-            subtype="PCM_S8" if pcm.depth == 8 else f"PCM_{pcm.depth}",
-            format="FLAC",
-            compression_level=self.level / 8,
-        ) as encoder:
-            for block in blocks:
-                # libsndfile takes 32-bit integers and drops the lower bits.
-                encoder.write(np.left_shift(block, 32 - pcm.depth, dtype=np.int32))
+        # libsndfile maps 0 to 1 onto libFLAC's levels, 0 to 8.
+        write_audio(file, pcm, blocks, format="FLAC", compression_level=self.level / 8)
         return file
 
 
@@ -98,6 +92,7 @@ def _metadata_bytes(head: bytes | bytearray) -> int:
     end = min(4, len(head))  # libFLAC writes nothing at all where there are no samples
     is_last = not head
     while not is_last:
+        # A block has a flag of one bit, its type, and its length in 24 bits.
         is_last = bool(head[end] & 0x80)
         end += 4 + int.from_bytes(head[end + 1 : end + 4])
     return end
@@ -127,6 +122,7 @@ class Compressor:
         return len(self.start(0).flush())
 
     def encode(self, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> Encoded:
+        # What it needs for no bytes at all is its container: a header, a checksum.
         stream = self.start(pcm.num_bytes)
         total = sum(len(stream.compress(pcm_bytes(block, pcm.depth))) for block in blocks)
         return Encoded(total + len(stream.flush()), self._container_bytes)
@@ -140,12 +136,14 @@ def _start_xz(num_bytes: int) -> _Stream:
     return lzma.LZMACompressor(filters=filters)
 
 
+# wbits: with gzip's header and checksum, as the program writes them.
 GZIP = Compressor(
     key="gzip",
     name="gzip -9",
     version=f"zlib {zlib.ZLIB_RUNTIME_VERSION}",
     start=lambda _: zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS),
 )
+# Python does not tell the version of liblzma.
 XZ = Compressor(key="xz", name="xz -9e", version="", start=_start_xz)
 ZSTD = Compressor(
     key="zstd",
@@ -153,20 +151,26 @@ ZSTD = Compressor(
     version=f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}",
     start=lambda size: zstandard.ZstdCompressor(_ZSTD_LEVEL).compressobj(size=size),
 )
-CODEC_KEYS = ("flac", *(program.key for program in PROGRAMS), "gzip", "xz", "zstd")
+_WAVPACK = WavPack()
+_CODECS: tuple[Codec, ...] = (Flac(level=5), Flac(level=8), _WAVPACK, GZIP, XZ, ZSTD)
+CODEC_KEYS = tuple(dict.fromkeys(codec.key for codec in _CODECS))
 
 
-def all_codecs(keys: Collection[str] = CODEC_KEYS) -> list[Codec]:
-    """Returns the codecs that this machine has, in the order of the report's table.
+def all_codecs(keys: Collection[str] | None = None) -> list[Codec]:
+    """Returns codecs in the order of the report's table.
 
     Args:
-      keys: of the codecs to return, from CODEC_KEYS.
+      keys: of the codecs to return, from CODEC_KEYS; None: all that this machine has.
 
     Raises:
-      ConfigError: a key is unknown.
+      ConfigError: a key is unknown, or its program not on the PATH.
     """
-    for key in keys:
+    for key in keys or ():
         if key not in CODEC_KEYS:
             raise ConfigError(f"unknown codec {key!r}, expected one of {', '.join(CODEC_KEYS)}")
-    found: list[Codec] = [Flac(level=5), Flac(level=8), *find_programs(), GZIP, XZ, ZSTD]
-    return [codec for codec in found if codec.key in keys]
+    codecs = [codec for codec in _CODECS if keys is None or codec.key in keys]
+    if _WAVPACK in codecs and not _WAVPACK.is_installed:
+        if keys is not None:  # It was asked for by name.
+            raise ConfigError(f"--codecs: not on the PATH: {_WAVPACK.name} (wavpack)")
+        codecs.remove(_WAVPACK)
+    return codecs

@@ -4,15 +4,11 @@ F frames, C channels.
 """
 
 import dataclasses
-import struct
 from collections.abc import Iterable
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-
-from pipeline.wav.encode import pcm_bytes
-
-_MAX_WAV_BYTES = 2**32 - 2**10  # the sizes in its headers have 32 bits
+import soundfile
 
 
 class CodecError(ValueError):
@@ -95,30 +91,32 @@ class Codec(Protocol):
         """
 
 
-def write_wav(file: BinaryIO, pcm: PcmFormat, blocks: Iterable[np.ndarray]) -> None:
-    """Writes a plain WAV file, block by block.
+def write_audio(
+    file: Any, pcm: PcmFormat, blocks: Iterable[np.ndarray], *, format: str, **options: Any
+) -> None:
+    """Encodes a stream by libsndfile, block by block.
 
     Args:
-      file: to write to.
+      file: path to write to, or a file object.
       pcm: the format of the stream.
       blocks: int32 [F, C] each, signed, on the scale of the depth.
+      format: "WAV", with the plain format tag at any depth, or "FLAC".
+      options: more of those of `soundfile.SoundFile`.
 
     Raises:
-      CodecError: it would be larger than a WAV file can be.
+      soundfile.LibsndfileError: it cannot be encoded or written.
     """
-    if pcm.num_bytes > _MAX_WAV_BYTES:
-        raise CodecError("the program reads WAV files, which hold less than 4 GiB")
-    frame_bytes = pcm.channels * pcm.depth // 8
-    padding = bytes(pcm.num_bytes % 2)
-    file.write(struct.pack("<4sI4s", b"RIFF", 36 + pcm.num_bytes + len(padding), b"WAVE"))
-    # The plain format tag at any depth: some programs do not support WAVE_FORMAT_EXTENSIBLE, and
-    # WavPack 5.6.0 accepts it.
-    byte_rate = pcm.sample_rate * frame_bytes % 2**32
-    fmt = struct.pack(
-        "<HHIIHH", 1, pcm.channels, pcm.sample_rate, byte_rate, frame_bytes, pcm.depth
-    )
-    file.write(struct.pack("<4sI", b"fmt ", len(fmt)) + fmt)
-    file.write(struct.pack("<4sI", b"data", pcm.num_bytes))
-    for block in blocks:
-        file.write(pcm_bytes(block, pcm.depth))
-    file.write(padding)
+    # WAV alone stores 8 bits unsigned; the samples that are passed are signed in any case.
+    sign_of_8_bits = "U" if format == "WAV" else "S"
+    with soundfile.SoundFile(
+        file,
+        "w",
+        pcm.sample_rate,
+        pcm.channels,
+        subtype=f"PCM_{sign_of_8_bits}8" if pcm.depth == 8 else f"PCM_{pcm.depth}",
+        format=format,
+        **options,
+    ) as encoder:
+        for block in blocks:
+            # libsndfile takes 32-bit integers and drops the lower bits.
+            encoder.write(np.left_shift(block, 32 - pcm.depth, dtype=np.int32))

@@ -33,6 +33,7 @@ def write_report(summary: Summary, report_dir: str | os.PathLike[str]) -> str:
     Raises:
       OSError: the folder cannot be written.
     """
+    # Both before either is written: an error leaves the earlier report whole.
     numbers = json.dumps(dataclasses.asdict(summary), allow_nan=False, indent=1)
     page = render(summary)
     os.makedirs(report_dir, exist_ok=True)
@@ -83,6 +84,7 @@ def _without_breaks(text: str, summary: Summary) -> Markup:
     """Returns a text without line breaks inside codec names, such as "FLAC -8"."""
     names = sorted((formatting.printable(codec.name) for codec in summary.codecs), key=len)
     pattern = "|".join(re.escape(escape(name)) for name in reversed(names) if name)
+    # The longest name first, since "FLAC -8" may begin another.
     escaped = escape(formatting.printable(text))
     found = re.split(f"({pattern})", escaped) if pattern else [escaped]
     template = '<span class="name">{}</span>'
@@ -109,6 +111,7 @@ def _pictures(summary: Summary) -> list[tuple[Markup, str]]:
 
 def _other_rules(summary: Summary) -> Any:
     coders = [x for x in summary.coders if x.kind == "model" or x.cost.files]
+    # A model alone, whose size is unknown, has the same figure by every rule.
     if coders == [summary.model] and not summary.model_bytes:
         return None
     return make_table(summary, coders, Table.OTHER_RULES)
@@ -119,6 +122,7 @@ def _file_tables(summary: Summary) -> list[tuple[str, list[int]]]:
     if not (summary.reference and summary.reference.against_model):
         return []
     differences = summary.reference.against_model.per_file
+    # Relative to the codec: some files are hard for everyone.
     known = {i: value for i, value in enumerate(differences) if value is not None}
     order = sorted(known, key=known.__getitem__)
     if len(order) <= 2 * _MAX_FILES:

@@ -38,6 +38,7 @@ def position_plot(summary: Summary) -> Figure | None:
     edges = _array(bins.edges) + 1
     axes.stairs(_array(bins.bits_per_sample), edges, baseline=None, color=DARK, linewidth=1.8)
     _level(axes, model, "model, all positions", "--", DARK)
+    # A codec of some of the files has a mean over others than the line of the model.
     if codec and codec.cost.files == summary.files:
         cost, how = codec.cost, "whole files"
         if codec.chunked and codec.chunked.files == summary.files:  # as the model codes them
@@ -48,8 +49,8 @@ def position_plot(summary: Summary) -> Figure | None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("position in the chunk (samples, 1 is the first)")
-    axes.set_ylabel("bits per sample")
+    axes.set(xlabel="position in the chunk (samples, 1 is the first)", ylabel="bits per sample")
+    # The name of a codec may hold a dollar sign, which begins mathtext.
     for text in axes.legend(frameon=False).get_texts():
         text.set_parse_math(False)
     return figure
@@ -69,19 +70,11 @@ def files_plot(summary: Summary) -> Figure | None:
     if not shown.any():
         return None
     figure, axes = _figure(4.6, width=4.8)
-    many = len(model) > _MANY_FILES
-    axes.plot(
-        rival,
-        model,
-        "o",
-        color=DARK,
-        markersize=2.5 if many else 5,
-        alpha=0.3 if many else 0.8,
-        markeredgewidth=0,
-        rasterized=many,  # ten thousand circles make a large SVG
-    )
-    both = np.concatenate([rival, model])
-    low, high = both.min(), both.max()
+    dots: dict[str, Any] = {"markersize": 5, "alpha": 0.8}
+    if len(model) > _MANY_FILES:  # Ten thousand circles make a large SVG.
+        dots = {"markersize": 2.5, "alpha": 0.3, "rasterized": True}
+    axes.plot(rival, model, "o", color=DARK, markeredgewidth=0, **dots)
+    low, high = min(rival.min(), model.min()), max(rival.max(), model.max())
     if low > 0 and high / low > _WIDE_RANGE:
         limits = (low / 1.3, high * 1.3)
         for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
@@ -125,6 +118,7 @@ def loudness_plot(summary: Summary) -> Figure | None:
     share_axes.spines["top"].set_visible(False)
     axes.stairs(values[part], np.arange(count + 1) - 0.5, baseline=None, color=DARK, linewidth=1.8)
     axes.plot(centres, values[part], "o", color=DARK, markersize=4)
+    # The line above the bars, and no background between them.
     axes.set_zorder(share_axes.get_zorder() + 1)
     axes.patch.set_visible(False)
     axes.set_ylim(bottom=0)
@@ -170,8 +164,8 @@ def codecs_plot(summary: Summary) -> Figure:
     labels = [printable(coder.name) + marks(coder, summary) for coder in coders]
     axes.set_yticks(range(len(coders)), labels, parse_math=False)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(coders) - 0.4, -0.6)
-    axes.set_xlim(0, 1.12 * longest or 1)
+    axes.set_ylim(len(coders) - 0.4, -0.6)  # downwards
+    axes.set_xlim(0, 1.12 * longest or 1)  # with room for the figures
     about = " and its interval over files" if summary.model.interval else ""
     axes.set_xlabel(f"bits per sample{about}")
     return figure
@@ -180,6 +174,7 @@ def codecs_plot(summary: Summary) -> Figure:
 def as_svg(figure: Figure) -> str:
     """Returns a figure as an <svg> element with text as text; deterministic."""
     content = io.BytesIO()
+    # Ids come from a random salt, and the date from the clock, if they are not given.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "wavestream"}):
         figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None}, dpi=200)
     text = content.getvalue().decode()
@@ -189,8 +184,7 @@ def as_svg(figure: Figure) -> str:
 def _figure(height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 

@@ -23,6 +23,7 @@ def summarize(evaluation: Evaluation) -> Summary:
     """Returns the numbers of a report on an evaluation."""
     model = _model(evaluation)
     scores = (*evaluation.codecs, *evaluation.chunked, *evaluation.native)
+    # No codec need be in all three: a program encodes no chunks.
     codecs = [_codec(name, evaluation) for name in dict.fromkeys(score.codec for score in scores)]
     parts = evaluation.cost_parts if len(evaluation.cost_parts) > 1 else {}
     return Summary(
@@ -53,6 +54,7 @@ def _excess(coder: Coder, model: Coder) -> float:
 def _model(evaluation: Evaluation) -> Coder:
     bits, samples = evaluation.model_bits, evaluation.samples
     cost = _model_cost(bits, evaluation)
+    # As if the model file were one more file, without samples.
     counted = bits_per_sample(np.append(bits, 8 * evaluation.model_bytes), samples)
     return Coder(
         kind="model",
@@ -65,7 +67,16 @@ def _model(evaluation: Evaluation) -> Coder:
 
 
 def _model_cost(bits: np.ndarray, evaluation: Evaluation) -> Cost:
-    return _cost(bits, evaluation.samples, np.full(len(bits), evaluation.depth))
+    """Returns the cost of the model, or of a part of it: bits that are in no container."""
+    score = CodecScore(
+        codec="the model",
+        version="",
+        bits=bits,
+        container_bits=np.zeros(len(bits)),
+        samples=evaluation.samples,
+        depth=np.full(len(bits), evaluation.depth),
+    )
+    return dataclasses.replace(_cost(score), with_container=None, container_bits_per_file=[])
 
 
 def _order0(evaluation: Evaluation) -> Coder:
@@ -75,59 +86,41 @@ def _order0(evaluation: Evaluation) -> Coder:
 
 
 def _codec(name: str, evaluation: Evaluation) -> Coder:
-    whole, chunked, native = (
-        next((score for score in scores if score.codec == name), None)
-        for scores in (evaluation.codecs, evaluation.chunked, evaluation.native)
-    )
+    scores = (evaluation.codecs, evaluation.chunked, evaluation.native)
+    whole, chunked, native = ({score.codec: score for score in x}.get(name) for x in scores)
     found = {"": whole, "each chunk alone, ": chunked, "native samples, ": native}
+    # The first is that of the main table, if there is one.
     remarks = [label + score.remark for label, score in found.items() if score and score.remark]
     return Coder(
         kind="codec",
         name=name,
         version=next(score.version for score in found.values() if score),
         remark=remarks[0] if remarks else "",
-        cost=_codec_cost(whole) or Cost(),
+        cost=_cost(whole) if whole else Cost(),
         interval=_interval(whole.bits, whole.samples) if whole else None,
         against_model=_comparison(whole, evaluation) if whole else None,
-        chunked=_codec_cost(chunked),
-        native=_codec_cost(native),
+        chunked=_cost(chunked) if chunked else None,
+        native=_cost(native) if native else None,
     )
 
 
-def _codec_cost(score: CodecScore | None) -> Cost | None:
-    if score is None:
-        return None
-    return _cost(score.bits, score.samples, score.depth, score.container_bits)
-
-
-def _cost(
-    bits: np.ndarray,  # [N], NaN for files that could not be encoded
-    samples: np.ndarray,  # [N]
-    depth: np.ndarray,  # [N]
-    container_bits: np.ndarray | None = None,  # [N], NaN where unknown
-) -> Cost:
-    taken = _taken(bits, samples)
-    bits_taken, samples_taken = bits[taken], samples[taken]
-    raw_bits = (samples * depth)[taken].sum()
-    cost = Cost(
-        files=int(taken.sum()),
-        samples=int(samples_taken.sum()),
-        bits_per_sample=_number(bits_per_sample(bits_taken, samples_taken)),
-        ratio=_number(bits_taken.sum() / raw_bits if raw_bits else math.nan),
-        mean_over_files=_number(mean_over_files(bits_taken, samples_taken)),
-        per_file=_quotients(bits, samples),
-        bits_per_file=_numbers(bits),
-    )
-    if container_bits is None:
-        return cost
-    container = container_bits[taken]
+def _cost(score: CodecScore) -> Cost:
+    taken = _taken(score.bits, score.samples)
+    bits, container, samples = (x[taken] for x in (score.bits, score.container_bits, score.samples))
+    raw_bits = (samples * score.depth[taken]).sum()
     # A container that cannot be separated is in `bits` already.
-    with_container = bits_per_sample(bits_taken + np.nan_to_num(container), samples_taken)
-    return dataclasses.replace(
-        cost,
+    with_container = bits_per_sample(bits + np.nan_to_num(container), samples)
+    return Cost(
+        files=len(bits),
+        samples=int(samples.sum()),
+        bits_per_sample=_number(bits_per_sample(bits, samples)),
+        ratio=_number(bits.sum() / raw_bits if raw_bits else math.nan),
+        mean_over_files=_number(mean_over_files(bits, samples)),
         with_container=_number(with_container),
         container_is_known=bool(np.isfinite(container).all()),
-        container_bits_per_file=_numbers(container_bits),
+        per_file=_quotients(score.bits, score.samples),
+        bits_per_file=_numbers(score.bits),
+        container_bits_per_file=_numbers(score.container_bits),
     )
 
 
@@ -142,6 +135,7 @@ def _comparison(score: CodecScore, evaluation: Evaluation) -> Comparison | None:
         model_bits_per_sample=model,
         difference=model - codec,
         relative=model / codec - 1 if codec else None,
+        # Paired by file, see `bootstrap`.
         interval=_interval(evaluation.model_bits - score.bits, score.samples),
         per_file=_quotients(evaluation.model_bits - score.bits, evaluation.samples),
     )

@@ -78,6 +78,7 @@ def make_table(
     """Returns the headers and the rows of a table, without empty columns."""
     coders = list(coders)
     columns = [column for column in COLUMNS if table in column.tables]
+    # Without --chunked or a model file there is nothing to put in some.
     columns = [column for column in columns if any(map(column.cell, coders))]
     rows = [Row(x, marks(x, summary), [column.cell(x) for column in columns]) for x in coders]
     return [column.header for column in columns], rows

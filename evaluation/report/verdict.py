@@ -27,6 +27,7 @@ def verdict(summary: Summary) -> str:
     text += _against(summary, codec, codec.against_model)
     if summary.files == 1:
         text += " One file is not representative of others."
+    # Of all files, or its figure is of another set than the model's.
     best = next((x for x in summary.codecs if x.cost.files == summary.files), codec)
     if best is not codec:  # FLAC is the reference, but not always the best codec.
         name, cost = printable(best.name), bits(best.cost.bits_per_sample)

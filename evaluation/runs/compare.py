@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from evaluation.report.formatting import MINUS, NOTHING, aligned, printable
 from evaluation.runs.plots import comparison_figure, save_png
 from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run, read_run
-from runtime.errors import ConfigError, DataError
+from runtime.errors import DataError
 from runtime.formatting import format_time
 
 logger = logging.getLogger("wavestream")
@@ -44,15 +44,18 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
     """Reads runs and finds the settings that differ. Folders without a run are logged as warnings.
 
     Args:
-      run_dirs: folders that training wrote; `folder/model_name` if a folder holds several runs.
+      run_dirs: at least one folder that training wrote; `folder/model_name` if it holds several
+        runs.
 
     Raises:
-      ConfigError: no folder is given.
       DataError: none of them holds a run.
     """
-    if not run_dirs:
-        raise ConfigError("no run to compare: expected the folders of one or more")
-    runs, problems = _read_runs(run_dirs)
+    runs, problems = [], []
+    for run_dir in run_dirs:
+        try:
+            runs.append(read_run(os.fspath(run_dir)))
+        except (OSError, DataError) as error:
+            problems.append(str(error))
     if not runs:
         raise DataError("; ".join(problems))
     for problem in problems:
@@ -67,17 +70,6 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
     deciding = _SAME_FILES if whole else _SAME_FILES + _SAME_BATCHES
     validation_settings = tuple(name for name in deciding if name in settings)
     return Comparison(runs=tuple(runs), settings=settings, validation_settings=validation_settings)
-
-
-def _read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> tuple[list[Run], list[str]]:
-    """Returns the runs, and the errors of those that cannot be read."""
-    runs, problems = [], []
-    for run_dir in run_dirs:
-        try:
-            runs.append(read_run(os.fspath(run_dir)))
-        except (OSError, DataError) as error:
-            problems.append(str(error))
-    return runs, problems
 
 
 def write_comparison(comparison: Comparison, report_dir: str | os.PathLike[str]) -> str:
@@ -124,6 +116,7 @@ def format_comparison(comparison: Comparison) -> str:
 
 
 def _figures_table(runs: Sequence[Run]) -> list[str]:
+    # The figures first: the names get the room that they leave.
     figures = aligned([_HEADER, *map(_figures, runs)], left=0)
     room = _WIDTH - max(map(len, figures)) - len(f"{len(runs)}    ")
     names = [["", "run"]]

@@ -1,5 +1,6 @@
 """Plots the curves of a run during training."""
 
+import collections
 import math
 import os
 import time
@@ -47,22 +48,23 @@ class CurvesWriter:
         self._path = path
         self._draw_curves = draw
         self._clock = clock
-        self._max_points = max_points
-        self._points: dict[str, _Points] = {}
+        self._points = collections.defaultdict[str, _Points](lambda: _Points(max_points))
         for name, curve in (earlier or {}).items():
-            for step, wall_time_s, value in zip(*curve, strict=True):
-                self._add(name, int(step), float(wall_time_s), float(value))
+            for point in zip(*(column.tolist() for column in curve), strict=True):
+                self._points[name].add(*point)
         self._drawn = -math.inf
         self._is_drawn = True
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Adds the metrics of a step; `wall_time_s` among them is the time since the run began."""
         wall_time_s = float(metrics.get("wall_time_s", math.nan))
+        # "train/loss" is a metric; names without a slash are of the line, such as its time.
         for name, value in metrics.items():
             if "/" in name:
-                self._add(name, int(step), wall_time_s, float(value))
+                self._points[name].add(int(step), wall_time_s, float(value))
                 self._is_drawn = False
         due = self._clock() - self._drawn >= _SECONDS_BETWEEN_DRAWINGS
+        # Not with every line: a drawing takes a second, in which nothing is trained.
         if due and "valid/bits_per_sample" in metrics:
             self._draw()
 
@@ -70,10 +72,6 @@ class CurvesWriter:
         """Draws the curves if there are new points."""
         if not self._is_drawn:
             self._draw()
-
-    def _add(self, name: str, step: int, wall_time_s: float, value: float) -> None:
-        points = self._points.setdefault(name, _Points(self._max_points))
-        points.add(step, wall_time_s, value)
 
     def _draw(self) -> None:
         curves = {name: points.curve() for name, points in self._points.items()}

@@ -1,4 +1,4 @@
-"""Reads the metrics of a run from metrics.jsonl and timing.jsonl.
+"""Reads the metrics of a run from {model_name}_metrics.jsonl and {model_name}_timing.jsonl.
 
 P points of a curve.
 """
@@ -25,29 +25,34 @@ Metrics = dict[str, Curve]
 """Curves by the name of the metric, such as "valid/bits_per_sample"."""
 
 
-def read_metrics(path: str | os.PathLike[str]) -> Metrics:
-    """Reads metrics.jsonl, one JSON object per line, also while a run is still writing it.
+METRICS, TIMING = "_metrics.jsonl", "_timing.jsonl"
+"""What comes after the name of a run in the names of its files.
 
-    Metrics that depend on the clock are in timing.jsonl in the same folder, if it exists. For a
-    repeated step the later line counts. A partial line, left by a full disk or a killed run, is
-    skipped.
+Whatever depends on the clock is in the second, so that the first is the same in every run.
+"""
+
+
+def read_metrics(run: str | os.PathLike[str]) -> Metrics:
+    """Reads the metrics of a run, one JSON object per line, also while it is still writing them.
+
+    For a repeated step the later line counts. A partial line, left by a full disk or a killed run,
+    is skipped.
+
+    Args:
+      run: `{output_dir}/{model_name}`; its timing may be missing.
 
     Raises:
-      FileNotFoundError: there is no such file.
-      DataError: it holds no metrics.
+      FileNotFoundError: it has no metrics.
+      DataError: they are empty.
     """
-    folder, name = os.path.split(path)
-    timing = os.path.join(folder, name.replace("metrics", "timing", 1))
+    path, timing = (os.fspath(run) + suffix for suffix in (METRICS, TIMING))
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path}: no such file; expected what training writes")
     records: list[Mapping[str, Any]] = []
-    for source in (path, timing):
-        try:
-            with open(source, "rb") as file:
-                records += _records(file)
-        except FileNotFoundError as error:
-            if source == path:
-                raise FileNotFoundError(
-                    f"{path}: no such file; expected what training writes"
-                ) from error
+    for source in filter(os.path.exists, (path, timing)):
+        with open(source, "rb") as file:
+            records += _records(file)
+    # One object of the two files has the time of a step, others its metrics.
     times = {r["step"]: _number(r["wall_time_s"]) for r in records if "wall_time_s" in r}
     points: dict[str, dict[int, tuple[float, float]]] = {}
     for record in records:
@@ -86,15 +91,14 @@ def _records(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
             record = json.loads(line)
         except ValueError:  # also of bytes that are not UTF-8
             continue
+        # A torn line may still be JSON. `type`, since True is an int, too.
         if isinstance(record, dict) and type(record.get("step")) is int:
             yield record
 
 
-def _number(value: object) -> float | None:
+def _number(value: Any) -> float | None:
     """Parses numbers, and the strings "NaN", "Infinity" and "-Infinity", which JSON lacks."""
-    if isinstance(value, str | int | float):
-        try:
-            return float(value)
-        except ValueError:
-            return None
-    return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

@@ -38,27 +38,22 @@ def curves_figure(metrics: Metrics) -> Figure:
     layout = ConstrainedLayoutEngine(hspace=0.04, wspace=0.04)
     figure = Figure(figsize=(10, 9.5), layout=layout)
     (by_steps, by_time), (loss, learning_rate), (norm, wait) = figure.subplots(3, 2)
-    _draw_bits(by_steps, metrics, lambda curve: curve.steps)
     unit, length = time_unit(metrics)
+    _draw_bits(by_steps, metrics, lambda curve: curve.steps)
     _draw_bits(by_time, metrics, lambda curve: curve.wall_time_s / length)
     _draw_curve(loss, metrics, "train/loss", **_TRAIN)
     _draw_curve(loss, metrics, "valid/loss", **_VALID)
-    for axes, name in (
-        (learning_rate, "learning_rate"),
-        (norm, "grad_norm"),
-        (wait, "input_wait_fraction"),
+    label_axes(by_steps, "steps", "bits per sample")
+    label_axes(by_time, f"time ({unit})", "bits per sample")
+    label_axes(loss, "steps", "loss (nats per sample)")
+    for axes, name, label in (
+        (learning_rate, "learning_rate", "learning rate"),
+        (norm, "grad_norm", "norm of the gradient"),
+        (wait, "input_wait_fraction", "input wait (fraction of the time)"),
     ):
+        # Not clipped: a line along zero would be seen in half.
         _draw_curve(axes, metrics, f"train/{name}", color=_BLUE, clip_on=False)
-    for axes, label in (
-        (by_steps, "bits per sample"),
-        (by_time, "bits per sample"),
-        (loss, "loss (nats per sample)"),
-        (learning_rate, "learning rate"),
-        (norm, "norm of the gradient"),
-        (wait, "input wait (fraction of the time)"),
-    ):
-        label_axes(axes, f"time ({unit})" if axes is by_time else "steps", label)
-    for axes in (learning_rate, norm, wait):
+        label_axes(axes, "steps", label)
         axes.set_ylim(bottom=0)
     wait.yaxis.set_major_formatter(PercentFormatter(1))
     handles, labels = by_steps.get_legend_handles_labels()
@@ -124,6 +119,7 @@ def _draw_bits(axes: Axes, metrics: Metrics, x_of: Callable[[Curve], np.ndarray]
     )
     if limits:
         axes.set_ylim(limits)
+    # It does not widen the axis: it is far above what a model needs.
     if order0 is not None:
         beyond = ", above the plot" if limits and order0 > limits[1] else ""
         label = f"order-0 entropy: {order0:.3f}{beyond}"
@@ -139,6 +135,7 @@ def _draw_curve(
 ) -> None:
     if name in metrics:
         curve = metrics[name]
+        # A curve of one point is seen by its marker alone; on a long one they would hide the line.
         marker = "o" if len(curve.steps) <= _MAX_MARKERS else ""
         axes.plot(x_of(curve), curve.values, marker=marker, markersize=3, **style)
 
@@ -153,22 +150,23 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
     by_steps, by_time = figure.subplots(1, 2, sharey=True)
     label_axes(by_steps, "steps", "bits per sample")
     label_axes(by_time, f"time ({unit})", "")
-    flac = {run.last(FLAC) for run in runs} - {None}
-    levels = sorted(filter(None, flac))
+    levels = sorted({flac for run in runs if (flac := run.last(FLAC)) is not None})
     limits = bits_limits(*(_curve(run) for run in runs), levels=levels)
     if limits:
         by_steps.set_ylim(limits)
     lines = []
     for number, run in enumerate(runs):
         curve, style = _curve(run), _style(number, len(_curve(run).steps))
-        lines += by_steps.plot(curve.steps, curve.values, **style)
+        label = _label(number + 1, run)
+        lines += by_steps.plot(curve.steps, curve.values, label=label, **style)
         by_time.plot(curve.wall_time_s / length, curve.values, **style)
+    # Labels of levels that are close would overlap: they are moved, with a line to their level.
     bottom, top = by_steps.get_ylim()
     for level, label_y in zip(
         levels, spread_apart(levels, _LABEL_HEIGHT * (top - bottom)), strict=True
     ):
         whose = [str(number) for number, run in enumerate(runs, 1) if run.last(FLAC) == level]
-        text = "FLAC -8" + (f" of {', '.join(whose)}" if len(flac) > 1 else "") + f"\n{level:.3f}"
+        text = "FLAC -8" + (f" of {', '.join(whose)}" if len(levels) > 1 else "") + f"\n{level:.3f}"
         for axes in (by_steps, by_time):
             axes.axhline(level, color="black", linestyle=(0, (6, 3)), linewidth=1, zorder=0)
         by_time.annotate(  # Outside the axes, where it hides no curve.
@@ -180,8 +178,7 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
             fontsize="small",
             arrowprops={"arrowstyle": "-", "linewidth": 0.6, "relpos": (0, 0.5)},
         )
-    labels = [_label(number, run) for number, run in enumerate(runs, 1)]
-    figure.legend(lines, labels, loc="outside lower left", frameon=False)
+    figure.legend(handles=lines, loc="outside lower left", frameon=False)
     return figure
 
 

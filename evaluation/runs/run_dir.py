@@ -1,28 +1,22 @@
 """Reads the folder of a training run.
 
-{model_name}.flags    its flags
-metrics.jsonl         its metrics; metrics.1.jsonl and so on are of earlier runs in the folder
-{model_name}.npz      its model file, once training has ended
+{model_name}.flags           its flags
+{model_name}_metrics.jsonl   its metrics, see `metrics_log`
+{model_name}.npz             its model file, once training has ended
 """
 
 import dataclasses
 import glob
-import json
 import math
 import os
-import zipfile
-from typing import Any
 
 import numpy as np
 
 from evaluation.runs.metrics_log import Metrics, last, read_metrics
 from runtime.errors import DataError
 
-TRAIN, VALID, FLAC = (
-    "train/bits_per_sample",
-    "valid/bits_per_sample",
-    "valid/flac_bits_per_sample",
-)
+TRAIN, VALID = "train/bits_per_sample", "valid/bits_per_sample"
+FLAC = "valid/flac_bits_per_sample"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,22 +66,21 @@ def read_run(path: str) -> Run:
     Raises:
       FileNotFoundError, DataError: there is no run.
     """
-    path = os.path.normpath(os.path.expanduser(path))
+    # A folder is enough where it holds one run; `run` is what the names of its files begin with.
+    path = run = os.path.normpath(os.path.expanduser(path))
     if os.path.isdir(path):
-        folder, model = path, _only_model(path)
-    else:
-        folder, model = os.path.split(path)
-        if not os.path.exists(f"{path}.flags"):
-            raise FileNotFoundError(
-                f"{path}: no such folder, and no such file {model}.flags; expected the "
-                "--output_dir of a run, or its --output_dir/--model_name"
-            )
-    npz = os.path.join(folder, f"{model}.npz")
-    with open(os.path.join(folder, f"{model}.flags"), encoding="utf-8", errors="replace") as file:
+        run = _only_run(path)
+    elif not os.path.exists(f"{run}.flags"):
+        raise FileNotFoundError(
+            f"{path}: no such folder, and no such file {os.path.basename(run)}.flags; expected the "
+            "--output_dir of a run, or its --output_dir/--model_name"
+        )
+    with open(f"{run}.flags", encoding="utf-8", errors="replace") as file:
         settings = parse_flags(file.read())
-    metrics = _metrics(folder, npz, is_alone=len(_models(folder)) == 1)
+    metrics = read_metrics(run)
     if not {TRAIN, VALID} & metrics.keys():
         raise DataError(f"{path}: its metrics hold no {TRAIN!r} yet; expected a run that trained")
+    npz = f"{run}.npz"
     return Run(
         name=path,
         settings=settings,
@@ -113,53 +106,14 @@ def parse_flags(text: str) -> dict[str, str]:
     return settings
 
 
-def _models(folder: str) -> list[str]:
+def _only_run(folder: str) -> str:
+    """Returns the `folder/model_name` of the run in a folder."""
     paths = sorted(glob.glob(os.path.join(glob.escape(folder), "*.flags")))
-    return [os.path.basename(path).removesuffix(".flags") for path in paths]
-
-
-def _only_model(folder: str) -> str:
-    models = _models(folder)
-    if not models:
+    runs = [path.removesuffix(".flags") for path in paths]
+    if not runs:
         raise FileNotFoundError(
             f"{folder}: no .flags file in it; expected the --output_dir of a run"
         )
-    if len(models) > 1:
-        choices = ", ".join(os.path.join(folder, model) for model in models)
-        raise DataError(f"{folder} holds several runs; expected one of {choices}")
-    return models[0]
-
-
-def _metrics(folder: str, npz: str, *, is_alone: bool) -> Metrics:
-    """Returns the metrics of a model; if a folder holds several, by the last values in its file."""
-    newest = os.path.join(folder, "metrics.jsonl")
-    if is_alone:
-        return read_metrics(newest)
-    final = read_training(npz)["metrics"]
-    for path in (newest, *glob.glob(os.path.join(glob.escape(folder), "metrics.*.jsonl"))):
-        metrics = read_metrics(path)
-        if all(last(metrics, name) == value for name, value in final.items()):
-            return metrics
-    raise DataError(
-        f"{npz}: none of the metrics*.jsonl in its folder is of this model; give every run a "
-        "separate --output_dir"
-    )
-
-
-def read_training(npz: str) -> dict[str, Any]:
-    """Returns `steps` and the last `metrics` from a model file, without reading its arrays.
-
-    Raises:
-      FileNotFoundError, DataError: it is missing, or not a model file that training wrote.
-    """
-    try:
-        with np.load(npz, allow_pickle=False) as archive:
-            training = json.loads(str(archive["training"]))
-        return {"steps": training["steps"], "metrics": training["metrics"]}
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{npz}: no such file; it is needed to find the metrics of a run where a folder holds "
-            "several"
-        ) from error
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{npz}: not a model file that training wrote ({error})") from error
+    if len(runs) > 1:
+        raise DataError(f"{folder} holds several runs; expected one of {', '.join(runs)}")
+    return runs[0]

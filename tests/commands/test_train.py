@@ -213,11 +213,11 @@ def test_batch_that_the_devices_here_cannot_share(capsys, tmp_path, monkeypatch)
 
 def test_an_error_leaves_an_earlier_run_as_it_was(capsys, tmp_path):
     (tmp_path / "audio").mkdir()
-    for name in ("audio_model.npz", "audio_model.flags", "metrics.jsonl"):
+    for name in ("audio_model.npz", "audio_model.flags", "audio_model_metrics.jsonl"):
         (tmp_path / name).write_text("earlier")
     error_of(capsys, f"--audio_dir={tmp_path}/audio", f"--output_dir={tmp_path}")
     left = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     assert b"ERROR no .wav file in" in left.pop("audio_model_training.log")
     left.pop("audio_model.catalogue", None)
-    assert sorted(left) == ["audio_model.flags", "audio_model.npz", "metrics.jsonl"]
+    assert sorted(left) == ["audio_model.flags", "audio_model.npz", "audio_model_metrics.jsonl"]
     assert set(left.values()) == {b"earlier"}

@@ -149,7 +149,7 @@ def test_what_is_not_scored_is_in_no_figure(folder):
     mask = np.broadcast_to(np.arange(32) >= 3, samples.shape)
     nats = np.where(mask, np.float32(math.log(2)), np.float32(np.nan))
     aggregator = Aggregator(catalogue, CONFIG)
-    aggregator.add(Rows(1, samples, mask, True, {"all": nats}))
+    aggregator.add_file(1, [Rows(1, samples, mask, True, {"all": nats})])
     result = aggregator.results({}, 0.0)
     assert result.names == ("b.wav",)
     assert (result.samples.tolist(), result.model_bits.tolist()) == ([58], [pytest.approx(58)])

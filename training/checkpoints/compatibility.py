@@ -3,10 +3,11 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict
 
 from pipeline.reading.chunk_index import Chunks
 from runtime.errors import TrainingError
@@ -39,7 +40,8 @@ def run_settings(config: RunConfig, model_config: Any, train: Chunks) -> dict[st
 
 def model_settings(model_config: Any) -> dict[str, Any]:
     """Returns the settings of a model without nesting; `network` is the kind of its network."""
-    return dict(_leaves(dataclasses.asdict(model_config), parent="model"))
+    leaves = flatten_dict({"model": dataclasses.asdict(model_config)})
+    return {path[-2] if path[-1] == "kind" else path[-1]: value for path, value in leaves.items()}
 
 
 def check_resumable(
@@ -133,11 +135,3 @@ def fingerprint(chunks: Chunks) -> str:
         digest.update(catalogue.take(column).astype(np.int64).data)
     digest.update(catalogue.take(files.encodings).astype(np.int8).data)
     return f"{len(catalogue):,} files with {chunks.num_samples:,} samples ({digest.hexdigest()})"
-
-
-def _leaves(tree: Mapping[str, Any], parent: str) -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, name)
-        else:
-            yield parent if name == "kind" else name, value

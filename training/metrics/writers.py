@@ -1,4 +1,4 @@
-"""Writers of metrics: metrics.jsonl, TensorBoard, a plot of the curves, Weights & Biases.
+"""Writers of metrics: JSON lines, TensorBoard, a plot of the curves, Weights & Biases.
 
 No writer ends or delays a run: a failure is logged once, and training continues.
 """
@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from evaluation.runs.curves import CurvesWriter
-from evaluation.runs.metrics_log import read_metrics
+from evaluation.runs.metrics_log import METRICS, TIMING, read_metrics
 from training.metrics.jsonl import JsonlWriter, Position
 from training.metrics.tensorboard import TensorBoardWriter
 from training.metrics.wandb import WandbWriter
 
 logger = logging.getLogger("wavestream")
 
-# Written to timing.jsonl, so that metrics.jsonl is the same whenever a run is repeated.
+# Written to a file of their own, so that the metrics are the same whenever a run is repeated.
 _TIMING = frozenset({"wall_time_s", "train/samples_per_second", "train/input_wait_fraction"})
 
 
@@ -105,23 +105,21 @@ def make_writers(
 
     Args:
       output_dir: an existing folder.
-      model_name: name of the run in TensorBoard, and prefix of the plot `{model_name}_curves.png`.
+      model_name: name of the run in TensorBoard, and prefix of its files: `_metrics.jsonl`,
+        `_timing.jsonl` and the plot `_curves.png`.
       wandb_project: project in wandb; None: it is not used.
       wandb_run_name: name of the run in wandb.
       config: settings of the run, for wandb.
       resume_at: `position` of an earlier writer of the same run, to resume from.
     """
-    metrics_path = os.path.join(output_dir, "metrics.jsonl")
+    run = os.path.join(output_dir, model_name)
     files: list[Callable[[], MetricWriter]] = [
-        lambda: JsonlWriter(metrics_path, lambda name: name not in _TIMING),
-        lambda: JsonlWriter(os.path.join(output_dir, "timing.jsonl"), _TIMING.__contains__),
+        lambda: JsonlWriter(run + METRICS, lambda name: name not in _TIMING),
+        lambda: JsonlWriter(run + TIMING, _TIMING.__contains__),
     ]
     others: list[Callable[[], MetricWriter]] = [
         lambda: TensorBoardWriter(os.path.join(output_dir, "tensorboard", model_name)),
-        lambda: CurvesWriter(
-            os.path.join(output_dir, f"{model_name}_curves.png"),
-            read_metrics(metrics_path) if resume_at else {},
-        ),
+        lambda: CurvesWriter(f"{run}_curves.png", read_metrics(run) if resume_at else {}),
     ]
     if wandb_project is not None:
         project = wandb_project

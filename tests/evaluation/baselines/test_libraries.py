@@ -152,10 +152,9 @@ def test_codecs_are_chosen_by_key(monkeypatch):
     monkeypatch.setenv("PATH", "")
     names = ["FLAC -5", "FLAC -8", "gzip -9", "xz -9e", "zstd -19"]
     assert [codec.name for codec in all_codecs()] == names
-    assert [codec.name for codec in all_codecs(["zstd", "wavpack", "flac"])] == [
-        *names[:2],
-        "zstd -19",
-    ]
+    assert [codec.name for codec in all_codecs(["zstd", "flac"])] == [*names[:2], "zstd -19"]
+    with pytest.raises(ConfigError, match=r"not on the PATH: WavPack -hh -x \(wavpack\)"):
+        all_codecs(["zstd", "wavpack", "flac"])
     assert all_codecs([]) == []
     with pytest.raises(ConfigError, match=r"'FLAC'.*flac, wavpack, .*zstd"):
         all_codecs(["gzip", "FLAC"])

@@ -5,7 +5,7 @@ from PIL import Image
 
 from evaluation.runs.compare import compare, format_comparison, write_comparison
 from evaluation.runs.run_dir import FLAC, TRAIN, VALID
-from runtime.errors import ConfigError, DataError
+from runtime.errors import DataError
 from tests.evaluation.runs.written import write_run
 
 
@@ -113,8 +113,3 @@ def test_what_is_no_run_is_named_and_the_others_are_compared(two_runs, tmp_path,
     with pytest.raises(DataError, match=r"missing: no such folder.*; .*: no \.flags file in it"):
         compare(none)
     assert not caplog.messages
-
-
-def test_no_run():
-    with pytest.raises(ConfigError, match="no run to compare: expected"):
-        compare([])

@@ -1,4 +1,4 @@
-"""What metrics.jsonl says."""
+"""What the metrics of a run say."""
 
 import math
 
@@ -7,21 +7,21 @@ import pytest
 
 from evaluation.runs.metrics_log import last, read_metrics
 from runtime.errors import DataError
-from tests.evaluation.runs.written import write_metrics
+from tests.evaluation.runs.written import metrics_path, write_metrics
 
 
-def _write(path, *records):
-    return write_metrics(path, records)
+def _write(run, *records):
+    return write_metrics(run, records)
 
 
 def test_what_training_writes_is_read_back(tmp_path):
-    path = _write(
-        tmp_path / "metrics.jsonl",
+    run = _write(
+        tmp_path / "m",
         (0, {"wall_time_s": 0.0, "valid/flac_bits_per_sample": 2.35}),
         (1, {"wall_time_s": 1.5, "train/loss": 3.0}),
         (20, {"wall_time_s": 9.0, "train/loss": math.inf, "train/grad_norm": math.nan}),
     )
-    metrics = read_metrics(path)
+    metrics = read_metrics(run)
     assert metrics.keys() == {"valid/flac_bits_per_sample", "train/loss", "train/grad_norm"}
     steps, times, values = metrics["train/loss"]
     assert (steps.tolist(), times.tolist(), values.tolist()) == ([1, 20], [1.5, 9], [3, math.inf])
@@ -29,12 +29,12 @@ def test_what_training_writes_is_read_back(tmp_path):
 
 
 def test_where_a_step_comes_again_the_later_line_counts(tmp_path):
-    path = _write(
-        tmp_path / "metrics.jsonl",
+    run = _write(
+        tmp_path / "m",
         *((step, {"wall_time_s": step, "train/loss": 1.0}) for step in (10, 20, 30)),
         *((step, {"wall_time_s": step + 100, "train/loss": 2.0}) for step in (20, 30, 40)),
     )
-    steps, times, values = read_metrics(path)["train/loss"]
+    steps, times, values = read_metrics(run)["train/loss"]
     assert steps.tolist() == [10, 20, 30, 40]
     assert times.tolist() == [10, 120, 130, 140]
     assert values.tolist() == [1, 2, 2, 2]
@@ -55,32 +55,33 @@ def test_where_a_step_comes_again_the_later_line_counts(tmp_path):
     ],
 )
 def test_what_is_no_record_is_passed_over(tmp_path, torn):
-    path = _write(tmp_path / "metrics.jsonl", (1, {"train/loss": 3.0}))
-    path.write_bytes(path.read_bytes() + torn)
-    steps, times, values = read_metrics(path)["train/loss"]
+    run = _write(tmp_path / "m", (1, {"train/loss": 3.0}))
+    with open(metrics_path(run), "ab") as file:
+        file.write(torn)
+    steps, times, values = read_metrics(run)["train/loss"]
     assert (steps.tolist(), values.tolist()) == ([1], [3.0])
     assert np.isnan(times).all()  # a file of before runs wrote their time
 
 
 def test_the_last_number_of_a_curve(tmp_path):
-    path = _write(
-        tmp_path / "metrics.jsonl",
+    run = _write(
+        tmp_path / "m",
         (1, {"train/loss": 3.0, "train/grad_norm": math.nan}),
         (2, {"train/loss": math.inf}),
     )
-    metrics = read_metrics(path)
+    metrics = read_metrics(run)
     assert last(metrics, "train/loss") == 3.0
     assert last(metrics, "train/grad_norm") is last(metrics, "valid/loss") is None
 
 
 def test_no_such_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"metrics\.jsonl: no such file; expected"):
-        read_metrics(tmp_path / "metrics.jsonl")
+    with pytest.raises(FileNotFoundError, match=r"m_metrics\.jsonl: no such file; expected"):
+        read_metrics(tmp_path / "m")
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind\n", b'{"step": 1}\n'])
 def test_no_metrics_in_it(tmp_path, content):
-    path = tmp_path / "metrics.jsonl"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=r"metrics\.jsonl: it holds no metrics; expected"):
-        read_metrics(path)
+    run = tmp_path / "m"
+    metrics_path(run).write_bytes(content)
+    with pytest.raises(DataError, match=r"m_metrics\.jsonl: it holds no metrics; expected"):
+        read_metrics(run)

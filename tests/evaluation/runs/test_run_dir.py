@@ -1,9 +1,8 @@
 """Runs are read from their folders."""
 
-import numpy as np
 import pytest
 
-from evaluation.runs.run_dir import TRAIN, VALID, parse_flags, read_run, read_training
+from evaluation.runs.run_dir import TRAIN, VALID, parse_flags, read_run
 from runtime.errors import DataError
 from tests.evaluation.runs.written import write_model, write_run
 
@@ -47,24 +46,14 @@ def test_flags():
 
 
 def test_of_several_runs_in_a_folder_one_is_named(tmp_path):
-    old, new = {TRAIN: 3.125, "valid/loss": 1.1}, {TRAIN: 2.0625, "valid/loss": 1.0}
-    folder = write_run(tmp_path, "one", "--seed=1\n", [(5, old)])
-    write_model(folder, "one", old)
-    (folder / "metrics.jsonl").rename(folder / "metrics.1.jsonl")
-    write_run(tmp_path, "two", "--seed=2\n", [(7, new)])
-    write_model(folder, "two", new)
+    folder = write_run(tmp_path, "one", "--seed=1\n", [(5, {TRAIN: 3.125})])
+    write_run(tmp_path, "two", "--seed=2\n", [(7, {TRAIN: 2.0625})])
     one, two = (read_run(str(folder / model)) for model in ("one", "two"))
     assert (one.steps, one.last(TRAIN), one.settings) == (5, 3.125, {"seed": "1"})
     assert (two.steps, two.last(TRAIN), two.settings) == (7, 2.0625, {"seed": "2"})
     assert two.name == str(folder / "two")
     with pytest.raises(DataError, match=r"several runs; expected one of .*/one, .*/two$"):
         read_run(str(folder))
-    write_model(folder, "two", {TRAIN: 9.0})
-    with pytest.raises(DataError, match=r"two\.npz: none of the metrics.*jsonl in its folder"):
-        read_run(str(folder / "two"))
-    (folder / "two.npz").unlink()
-    with pytest.raises(FileNotFoundError, match=r"two\.npz: no such file; it is needed"):
-        read_run(str(folder / "two"))
 
 
 def test_what_is_no_run(tmp_path):
@@ -75,24 +64,8 @@ def test_what_is_no_run(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no \.flags file in it; expected the --output"):
         read_run(str(tmp_path))
     (tmp_path / "m.flags").write_text("--seed=1\n")
-    with pytest.raises(FileNotFoundError, match=r"metrics\.jsonl: no such file; expected"):
+    with pytest.raises(FileNotFoundError, match=r"m_metrics\.jsonl: no such file; expected"):
         read_run(str(tmp_path))
     write_run(tmp_path, "m", records=[(0, {"valid/flac_bits_per_sample": 2.0})])
     with pytest.raises(DataError, match="its metrics hold no 'train/bits_per_sample' yet"):
         read_run(str(tmp_path))
-
-
-def test_what_a_model_file_says_of_its_training(tmp_path):
-    write_model(tmp_path, "m", {TRAIN: 2.5})
-    assert read_training(str(tmp_path / "m.npz")) == {"steps": 20, "metrics": {TRAIN: 2.5}}
-
-
-@pytest.mark.parametrize("training", [None, "no JSON", "[]", '{"steps": 3}'])
-def test_what_is_no_model_file(tmp_path, training):
-    path = tmp_path / "m.npz"
-    np.savez(path, **({} if training is None else {"training": training}))
-    with pytest.raises(DataError, match=r"m\.npz: not a model file that training wrote"):
-        read_training(str(path))
-    path.write_bytes(b"no archive")
-    with pytest.raises(DataError, match=r"m\.npz: not a model file that training wrote"):
-        read_training(str(path))

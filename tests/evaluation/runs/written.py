@@ -10,11 +10,16 @@ from models.model_file import save_model
 TRAIN = "train/bits_per_sample"
 
 
-def write_metrics(path, records):
-    """Writes metrics.jsonl: a line of each step and its metrics, those of the clock included."""
+def write_metrics(run, records):
+    """Writes the metrics of a run: a line a step, with those of the clock."""
     lines = [json.dumps({"step": step} | _json(metrics)) + "\n" for step, metrics in records]
-    path.write_text("".join(lines))
-    return path
+    metrics_path(run).write_text("".join(lines))
+    return run
+
+
+def metrics_path(run):
+    """Returns the path of the metrics of a run, `folder / model`."""
+    return run.with_name(f"{run.name}_metrics.jsonl")
 
 
 def _json(metrics):
@@ -29,7 +34,7 @@ def write_run(folder, model="audio_model", flags="--seed=1\n", records=((1, {TRA
     """Writes what training leaves, but for the model."""
     folder.mkdir(exist_ok=True, parents=True)
     (folder / f"{model}.flags").write_text(flags)
-    write_metrics(folder / "metrics.jsonl", records)
+    write_metrics(folder / model, records)
     return folder
 
 

@@ -135,8 +135,8 @@ def test_the_clock_has_a_file_of_its_own(tmp_path):
     writer = make_writers(str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={})
     writer.write(3, {"wall_time_s": 2.0, "train/loss": 1.0, "train/input_wait_fraction": 0.5})
     writer.close()
-    assert _lines(tmp_path / "metrics.jsonl") == [{"step": 3, "train/loss": 1.0}]
-    assert _lines(tmp_path / "timing.jsonl") == [
+    assert _lines(tmp_path / "model_metrics.jsonl") == [{"step": 3, "train/loss": 1.0}]
+    assert _lines(tmp_path / "model_timing.jsonl") == [
         {"step": 3, "wall_time_s": 2.0, "train/input_wait_fraction": 0.5}
     ]
 
@@ -145,18 +145,18 @@ def test_make_writers(tmp_path):
     writer = make_writers(str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={})
     writer.write(3, {"valid/loss": 1.0})
     writer.close()
-    assert _lines(tmp_path / "metrics.jsonl") == [{"step": 3, "valid/loss": 1.0}]
+    assert _lines(tmp_path / "model_metrics.jsonl") == [{"step": 3, "valid/loss": 1.0}]
     assert glob.glob(f"{tmp_path}/tensorboard/model/events*")
 
 
 def test_make_writers_names_what_it_cannot_open(tmp_path, caplog):
-    (tmp_path / "metrics.jsonl").mkdir()
+    (tmp_path / "model_metrics.jsonl").mkdir()
     (tmp_path / "tensorboard").write_text("a file")
     writer = make_writers(str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={})
     writer.write(1, {"a": 1.0})
     writer.close()
     jsonl, tensorboard = _messages(caplog)
-    assert "metrics.jsonl" in jsonl and "tensorboard" in tensorboard
+    assert "model_metrics.jsonl" in jsonl and "tensorboard" in tensorboard
 
 
 _FAKE_WANDB = """
