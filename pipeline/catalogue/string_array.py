@@ -57,8 +57,6 @@ class StringArray(Sequence[str]):
             return NotImplemented
         return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         return f"{tuple(self[:_REPR_STRINGS])!r}{' and more' * (len(self) > _REPR_STRINGS)}"
 
