@@ -145,26 +145,18 @@ def plan(chunks: Chunks, order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
             ),
         }
 
-    def plan_windows(windows: tf.data.Dataset) -> tf.data.Dataset:
-        return windows.map(plan_window, num_parallel_calls=2).flat_map(
-            tf.data.Dataset.from_tensor_slices
-        )
-
-    return plan_windows
+    return lambda windows: windows.map(plan_window, num_parallel_calls=2).flat_map(
+        tf.data.Dataset.from_tensor_slices
+    )
 
 
 def _group_reads(reads: dict[str, tf.Tensor]) -> tf.Tensor:  # int64 [calls]
     """Returns the first read of each call. A call has one format: `decode` has one branch each."""
-    number = tf.range(tf.size(reads["channels"], tf.int64))
-    new_format = tf.concat(
-        [
-            [True],
-            (reads["channels"][1:] != reads["channels"][:-1])
-            | (reads["encoding"][1:] != reads["encoding"][:-1]),
-        ],
-        axis=0,
-    )
-    return tf.where(new_format | (number % _READS_PER_CALL == 0))[:, 0]
+    channels, encoding = reads["channels"], reads["encoding"]
+    differs = (channels[1:] != channels[:-1]) | (encoding[1:] != encoding[:-1])
+    is_new = tf.concat([[True], differs], axis=0)
+    number = tf.range(tf.size(channels, tf.int64))
+    return tf.where(is_new | (number % _READS_PER_CALL == 0))[:, 0]
 
 
 def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable | None) -> Stage:

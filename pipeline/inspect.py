@@ -17,7 +17,8 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
     """Summarizes the headers, as rows of label and text."""
     files, table = corpus.catalogue, corpus.catalogue.files
     seconds = files.take(table.frames) / files.take(table.sample_rates)
-    rows = [
+    skipped = f"{len(files.skipped):,}: {describe_skipped(files.skipped, 20)}"
+    return [
         ("files", f"{len(files):,} with {format_duration(seconds.sum())} of audio"),
         (
             "length of a file",
@@ -26,25 +27,18 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
         ("sample rates", _tally(files.take(table.sample_rates), lambda hertz: f"{hertz:,} Hz")),
         ("channels", _tally(files.take(table.channels), _channels)),
         ("encodings", _tally(files.take(table.encodings), lambda code: Encoding(code).label)),
+        *describe_noted(files),
+        ("skipped", skipped if files.skipped else "none"),
     ]
-    rows += describe_noted(files)
-    if files.skipped:
-        rows.append(("skipped", f"{len(files.skipped):,}: {describe_skipped(files.skipped, 20)}"))
-    else:
-        rows.append(("skipped", "none"))
-    return rows
 
 
 def describe_noted(files: Catalogue) -> list[tuple[str, str]]:
     """Returns a row on files that are used although something is wrong with them, if any."""
     noted = np.flatnonzero(files.notes.lengths())
-    return [
-        (
-            "warnings",
-            f"{len(noted):,}, such as {files.paths[first]!r} ({files.notes[first]})",
-        )
-        for first in noted[:1]
-    ]
+    if not len(noted):
+        return []
+    example = f"{files.paths[noted[0]]!r} ({files.notes[noted[0]]})"
+    return [("warnings", f"{len(noted):,}, such as {example}")]
 
 
 def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
@@ -83,11 +77,7 @@ def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
 
 
 def _sizes(chunks: Chunks) -> str:
-    counts = {
-        "file": len(chunks.catalogue),
-        "chunk": len(chunks),
-        "sample": chunks.num_samples,
-    }
+    counts = {"file": len(chunks.catalogue), "chunk": len(chunks), "sample": chunks.num_samples}
     return ", ".join(f"{count:,} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
 
 

@@ -38,18 +38,17 @@ def split_catalogue(
     """
     if not 0 <= valid_fraction < 1:
         raise ConfigError(f"valid_fraction is {valid_fraction}, expected 0 <= valid_fraction < 1")
-    if not valid_fraction:
+    if not (valid_fraction and len(catalogue)):
         return catalogue, catalogue.select([])
     if len(catalogue) == 1:
         return _split_in_time(catalogue, valid_fraction)
     stored = catalogue.files.split_hashes.get(seed)
     hashes = hash_to_unit(catalogue.names, seed) if stored is None else catalogue.take(stored)
     is_valid = hashes < valid_fraction
-    if len(catalogue) > 1:
-        if not is_valid.any():
-            is_valid[hashes.argmin()] = True
-        elif is_valid.all():
-            is_valid[hashes.argmax()] = False
+    if not is_valid.any():
+        is_valid[hashes.argmin()] = True
+    elif is_valid.all():
+        is_valid[hashes.argmax()] = False
     return catalogue.select(np.flatnonzero(~is_valid)), catalogue.select(np.flatnonzero(is_valid))
 
 
