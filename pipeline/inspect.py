@@ -6,7 +6,8 @@ import numpy as np
 
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.corpus import Corpus, describe_skipped
-from pipeline.dataset import iterate, make_dataset
+from pipeline.dataset import make_dataset
+from pipeline.iterate import iterate
 from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import is_scored
 from pipeline.wav.encoding import Encoding
@@ -63,17 +64,11 @@ def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
     samples = batch["samples"]
     scored = samples[is_scored(batch)]
     full_scale = 2 ** (corpus.train.config.depth - 1)
-    used = (
-        f"; from {scored.min()} to {scored.max()}, mean {scored.mean():.1f}" if scored.size else ""
-    )
-    return [
-        (
-            "one batch",
-            f"{samples.dtype} {list(samples.shape)} (devices, chunks, samples){used}"
-            f" of {-full_scale} to {full_scale - 1};"
-            f" {1 - scored.size / samples.size:.1%} is padding",
-        )
-    ]
+    text = f"{samples.dtype} {list(samples.shape)} (devices, chunks, samples)"
+    if scored.size:
+        text += f"; from {scored.min()} to {scored.max()}, mean {scored.mean():.1f}"
+    text += f" of {-full_scale} to {full_scale - 1}"
+    return [("one batch", f"{text}; {1 - scored.size / samples.size:.1%} is padding")]
 
 
 def _sizes(chunks: Chunks) -> str:

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.dataset import NumpyBatch, batch_files, iterate, make_dataset
+from pipeline.dataset import batch_files, make_dataset
+from pipeline.iterate import NumpyBatch, iterate
 from pipeline.reading.byte_ranges import OnUnreadable
 from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import READS_TOKEN, UNREADABLE
