@@ -37,7 +37,8 @@ from models.networks.transformer import Transformer, apply_rope, l2_normalize
 from models.predictors.fixed import PredictionFeatures, extract_features
 from pipeline.config import PipelineConfig
 from pipeline.corpus import Corpus, open_corpus
-from pipeline.dataset import iterate, make_dataset
+from pipeline.dataset import make_dataset
+from pipeline.iterate import iterate
 from runtime.devices import keep_tensorflow_off_accelerators, platform, share_cores
 from training.config import TrainingConfig
 from training.control.control_flags import ControlFlags

@@ -137,8 +137,9 @@ def resume(
 ) -> None:
     """Does what the first of so many hosts does when a run is resumed."""
     from pipeline.corpus import Corpus
-    from pipeline.dataset import iterate, make_dataset
+    from pipeline.dataset import make_dataset
     from pipeline.inspect import describe_files
+    from pipeline.iterate import iterate
     from pipeline.reading.chunk_index import Chunks
     from training.checkpoints.compatibility import fingerprint
 

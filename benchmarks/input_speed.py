@@ -84,7 +84,8 @@ def wavestream(paths: list[str]) -> Iterator[Any]:
     """This project."""
     from pipeline.catalogue.catalogue import build_catalogue
     from pipeline.config import PipelineConfig
-    from pipeline.dataset import iterate, make_dataset
+    from pipeline.dataset import make_dataset
+    from pipeline.iterate import iterate
     from pipeline.reading.chunk_index import Chunks
 
     catalogue = build_catalogue([os.path.dirname(paths[0])])

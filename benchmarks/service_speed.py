@@ -35,7 +35,8 @@ def measure(folder: str, address: str | None, num_chunks: int) -> dict[str, floa
     from pipeline.catalogue.catalogue import build_catalogue
     from pipeline.config import PipelineConfig
     from pipeline.data_service.client import distributed_batches
-    from pipeline.dataset import iterate, make_dataset
+    from pipeline.dataset import make_dataset
+    from pipeline.iterate import iterate
     from pipeline.reading.chunk_index import Chunks
 
     config = PipelineConfig(batch_size=_BATCH)

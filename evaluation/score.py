@@ -20,8 +20,9 @@ from evaluation.results import Evaluation
 from models.interface import Model
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
-from pipeline.dataset import iterate, make_dataset
+from pipeline.dataset import make_dataset
 from pipeline.error_budget import ErrorBudget
+from pipeline.iterate import iterate
 from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import is_scored
 from runtime import parallel

@@ -38,23 +38,18 @@ class AutoregressiveModel:
 
     def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
         """See `interface.Model`. Memory for activations is that of a few chunks, whatever B is."""
-        return self._log_likelihoods(params, inputs, (1,))[..., 0]
+        return self._log_likelihoods(params, inputs, 1)[..., 0]
 
     def cost_parts(self, params: Params, inputs: Inputs) -> dict[str, jax.Array]:
         if self.config.depth == 8:
             return {"sample": -self.log_likelihood(params, inputs)}
-        sample, upper = jnp.moveaxis(
-            self._log_likelihoods(params, inputs, (1, _BYTE_VALUES)), -1, 0
-        )
+        both = self._log_likelihoods(params, inputs, 1, _BYTE_VALUES)
+        sample, upper = both[..., 0], both[..., 1]
         return {"upper byte": -upper, "lower byte": upper - sample}
 
-    def _log_likelihoods(
-        self, params: Params, inputs: Inputs, group_sizes: tuple[int, ...]
-    ) -> jax.Array:
-        log_likelihoods: Any = self._network.apply(
-            {"params": params}, inputs["samples"], group_sizes
-        )
-        return log_likelihoods
+    def _log_likelihoods(self, params: Params, inputs: Inputs, *group_sizes: int) -> jax.Array:
+        result: Any = self._network.apply({"params": params}, inputs["samples"], group_sizes)
+        return result
 
 
 class Network(nn.Module):
@@ -88,7 +83,11 @@ class Network(nn.Module):
         def step(self: Network, carry: tuple, samples: jax.Array) -> tuple:
             return carry, self.log_probs(samples, group_sizes)
 
-        _check(samples)
+        # A float or a single chunk would give a wrong but plausible result.
+        if samples.ndim != 2 or not jnp.issubdtype(samples.dtype, jnp.signedinteger):
+            raise ValueError(
+                f"samples must be signed integers [B, L], got {samples.dtype} {list(samples.shape)}"
+            )
         # A scan over slices of the batch bounds the memory of activations, forward and backward.
         scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
         batch, length = samples.shape
@@ -107,11 +106,3 @@ class Network(nn.Module):
         """Returns the distribution of each sample: int [B, L] -> [B, L, P]."""
         features = extract_features(samples, self.config.predictors)
         return self.distribution(self.network(self.feature_embedding(features)), features)
-
-
-def _check(samples: jax.Array) -> None:
-    """Refuses floats and single chunks, which would give a wrong but plausible result."""
-    if samples.ndim != 2 or not jnp.issubdtype(samples.dtype, jnp.signedinteger):
-        raise ValueError(
-            f"samples must be signed integers [B, L], got {samples.dtype} {list(samples.shape)}"
-        )

@@ -7,16 +7,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, require_at_least
 
 DEPTHS = (8, 16)
 DTYPES = ("float32", "bfloat16")
-
-
-def _require_positive(config: Any, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{name} must be at least 1, got {getattr(config, name)}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,9 +28,8 @@ class FixedPredictorsConfig:
     window: int = 16
 
     def __post_init__(self) -> None:
-        _require_positive(self, "window")
-        if self.num_predictors < 2:
-            raise ConfigError(f"num_predictors must be at least 2, got {self.num_predictors}")
+        require_at_least(self, 1, "window")
+        require_at_least(self, 2, "num_predictors")
         if self.window & (self.window - 1):
             raise ConfigError(f"window must be a power of two, got {self.window}")
 
@@ -61,7 +54,7 @@ class TransformerConfig:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        _require_positive(self, "embedding_dim", "num_layers", "num_heads", "widening_factor")
+        require_at_least(self, 1, "embedding_dim", "num_layers", "num_heads", "widening_factor")
         if self.embedding_dim % self.num_heads:
             raise ConfigError(
                 f"embedding_dim must be a multiple of num_heads={self.num_heads}, got "

@@ -4,7 +4,6 @@
     model                                JSON text: the model's config
     data                                 JSON text: settings of the data pipeline
     training                             JSON text: steps and metrics
-    dtypes                               JSON text: dtypes that .npy cannot represent
     format_version                       FORMAT_VERSION
 
 Local files need NumPy only; paths with a scheme (`gs://`) go through TensorFlow.
@@ -29,7 +28,7 @@ from runtime.errors import DataError
 
 FORMAT_VERSION = 2
 _ROOT = "params"
-_JSON_ENTRIES = ("model", "data", "training", "dtypes")
+_JSON_ENTRIES = ("model", "data", "training")
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
@@ -58,11 +57,11 @@ class ModelFile:
     def check_params(self, model: Model) -> None:
         """Raises DataError if parameters are missing, unexpected, or of another shape."""
         import jax  # Not at the top: reading a model file needs no JAX.
+        from flax.traverse_util import flatten_dict
 
-        expected = jax.eval_shape(model.init, jax.random.key(0))
         found, required = (
-            {key: list(np.shape(array)) for key, array in _flatten(_ROOT, params)}
-            for params in (self.params or {"": np.zeros(0)}, jax.tree.map(_placeholder, expected))
+            {key: list(leaf.shape) for key, leaf in flatten_dict({_ROOT: tree}, sep="/").items()}
+            for tree in (self.params, jax.eval_shape(model.init, jax.random.key(0)))
         )
         wrong = [key for key in {**required, **found} if found.get(key) != required.get(key)]
         if wrong:
@@ -97,20 +96,14 @@ def save_model(
     """
     path = os.fspath(path)
     filesystem.require_filesystem(path)
-    arrays: dict[str, Any] = {}
-    dtypes = {}
-    for key, array in _flatten(_ROOT, params):
-        if array.dtype.isbuiltin == 2:  # registered by ml_dtypes: npy would store raw void
-            dtypes[key] = array.dtype.name
-            array = array.view(f"u{array.dtype.itemsize}")
-        arrays[key] = array
+    entries: dict[str, Any] = dict(_flatten(_ROOT, params))
     try:
-        values = zip(_JSON_ENTRIES, (model, data, training, dtypes), strict=True)
-        arrays |= {name: json.dumps(value, allow_nan=False) for name, value in values}
+        for name, value in zip(_JSON_ENTRIES, (model, data, training), strict=True):
+            entries[name] = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: settings must be JSON values: {error}") from error
     content = io.BytesIO()
-    np.savez(content, format_version=FORMAT_VERSION, **arrays)
+    np.savez(content, format_version=FORMAT_VERSION, **entries)
     filesystem.write_bytes_atomically(path, content.getvalue())
 
 
@@ -151,14 +144,13 @@ def _flatten(prefix: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, np.nda
             yield from _flatten(key, value)
             continue
         array = np.asarray(value)
-        if array.dtype.hasobject:
-            raise ValueError(f"{key} is a {type(value).__name__}: expected an array of numbers")
+        # Types that ml_dtypes registers, such as bfloat16, would come back as raw bytes.
+        if array.dtype.hasobject or array.dtype.isbuiltin == 2:
+            raise ValueError(
+                f"{key} is a {type(value).__name__} of type {array.dtype}: expected an array of "
+                "numbers of a type that .npy has"
+            )
         yield key, array
-
-
-def _placeholder(shape: Any) -> np.ndarray:
-    """Returns an array of a shape in constant memory."""
-    return np.broadcast_to(np.zeros((), shape.dtype), shape.shape)
 
 
 def _check_format(path: str, archive: Mapping[str, np.ndarray]) -> None:
@@ -175,7 +167,7 @@ def _check_format(path: str, archive: Mapping[str, np.ndarray]) -> None:
 
 def _unpack(path: str, archive: Mapping[str, np.ndarray]) -> ModelFile:
     try:
-        model, data, training, dtypes = (json.loads(str(archive[name])) for name in _JSON_ENTRIES)
+        model, data, training = (json.loads(str(archive[name])) for name in _JSON_ENTRIES)
     except KeyError as error:
         missing = " or ".join(name for name in _JSON_ENTRIES if name not in archive)
         raise DataError(
@@ -189,12 +181,5 @@ def _unpack(path: str, archive: Mapping[str, np.ndarray]) -> ModelFile:
         tree = params
         for level in levels:
             tree = tree.setdefault(level, {})
-        array = archive[key]
-        tree[name] = array.view(_extended_dtype(dtypes[key])) if key in dtypes else array
+        tree[name] = archive[key]
     return ModelFile(path=path, params=params, config=model, data=data, training=training)
-
-
-def _extended_dtype(name: str) -> np.dtype:
-    import ml_dtypes  # A dependency of JAX; only bfloat16 and the like need it.
-
-    return np.dtype(getattr(ml_dtypes, name))

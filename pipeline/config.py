@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, require_at_least
 
 DEPTHS = (8, 16)
 
@@ -37,17 +37,9 @@ class PipelineConfig:
     run_samples: int = 2**17
 
     def __post_init__(self) -> None:
-        for name in (
-            "chunk_size",
-            "batch_size",
-            "stereo_blocking_n",
-            "shuffle_window",
-            "run_samples",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.seed < 0:
-            raise ConfigError(f"seed must be at least 0, got {self.seed}")
+        require_at_least(self, 1, "chunk_size", "batch_size", "stereo_blocking_n")
+        require_at_least(self, 1, "shuffle_window", "run_samples")
+        require_at_least(self, 0, "seed")
         if self.depth not in DEPTHS:
             raise ConfigError(f"depth must be one of {DEPTHS}, got {self.depth}")
         if self.depth == 16 and self.chunk_size % 2:

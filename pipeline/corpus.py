@@ -13,8 +13,6 @@ from pipeline.split import split_catalogue
 from runtime.errors import DataError
 from runtime.progress import Progress
 
-_MAX_REASONS = 5  # in a message
-
 
 class NoAudioError(DataError):
     """No file of the folders can be used."""
@@ -90,7 +88,7 @@ def open_corpus(
     )
 
 
-def describe_skipped(skipped: Sequence[Skipped], limit: int = _MAX_REASONS) -> str:
+def describe_skipped(skipped: Sequence[Skipped], limit: int = 5) -> str:
     """Groups skipped files by reason: one file and the number of others, for up to `limit`."""
     by_reason: dict[str, list[str]] = collections.defaultdict(list)
     for path, reason in skipped:

@@ -7,14 +7,9 @@ consecutive chunks, its unit of shuffling a window of K steps.
 B global batch, D devices of this host, L chunk size, K steps in a window, R rows of this host.
 """
 
-import atexit
 import os
-import sys
-import traceback
-import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
-import numpy as np
 import tensorflow as tf
 
 from pipeline.reading.byte_ranges import OnUnreadable
@@ -32,7 +27,6 @@ _PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
 _no_autograph = tf.autograph.experimental.do_not_convert
 
 Stage = Callable[[tf.data.Dataset], tf.data.Dataset]
-NumpyBatch = dict[str, np.ndarray]
 
 
 def make_dataset(
@@ -145,26 +139,18 @@ def plan(chunks: Chunks, order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
             ),
         }
 
-    def plan_windows(windows: tf.data.Dataset) -> tf.data.Dataset:
-        return windows.map(plan_window, num_parallel_calls=2).flat_map(
-            tf.data.Dataset.from_tensor_slices
-        )
-
-    return plan_windows
+    return lambda windows: windows.map(plan_window, num_parallel_calls=2).flat_map(
+        tf.data.Dataset.from_tensor_slices
+    )
 
 
 def _group_reads(reads: dict[str, tf.Tensor]) -> tf.Tensor:  # int64 [calls]
     """Returns the first read of each call. A call has one format: `decode` has one branch each."""
-    number = tf.range(tf.size(reads["channels"], tf.int64))
-    new_format = tf.concat(
-        [
-            [True],
-            (reads["channels"][1:] != reads["channels"][:-1])
-            | (reads["encoding"][1:] != reads["encoding"][:-1]),
-        ],
-        axis=0,
-    )
-    return tf.where(new_format | (number % _READS_PER_CALL == 0))[:, 0]
+    channels, encoding = reads["channels"], reads["encoding"]
+    differs = (channels[1:] != channels[:-1]) | (encoding[1:] != encoding[:-1])
+    is_new = tf.concat([[True], differs], axis=0)
+    number = tf.range(tf.size(channels, tf.int64))
+    return tf.where(is_new | (number % _READS_PER_CALL == 0))[:, 0]
 
 
 def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable | None) -> Stage:
@@ -229,43 +215,3 @@ def _options() -> tf.data.Options:
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     return options
-
-
-class _BatchIterator(Iterator[NumpyBatch]):
-    """A dataset's iterator that can be closed, which TensorFlow's cannot."""
-
-    def __init__(self, dataset: tf.data.Dataset) -> None:
-        self._batches: Iterator[NumpyBatch] = dataset.as_numpy_iterator()
-
-    def __next__(self) -> NumpyBatch:
-        return next(self._batches)
-
-    def close(self) -> None:
-        """Drops the only reference to the graph's iterator, which ends its threads."""
-        self._batches = iter(())
-
-
-_iterators: weakref.WeakSet[_BatchIterator] = weakref.WeakSet()
-
-
-def iterate(dataset: tf.data.Dataset) -> Iterator[NumpyBatch]:
-    """Returns the batches of a dataset as NumPy arrays; the iterator is closed at exit.
-
-    Use it in place of `as_numpy_iterator`: the graph calls into Python (see `byte_ranges`). A
-    thread that does so while the interpreter shuts down never returns, and the iterator that joins
-    it would block the exit forever.
-    """
-    iterator = _BatchIterator(dataset)
-    _iterators.add(iterator)
-    return iterator
-
-
-@atexit.register
-def _close_iterators() -> None:
-    # Frames of the exception that ended the program may hold references to graph iterators.
-    error = getattr(sys, "last_value", None)
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
-    for iterator in list(_iterators):
-        iterator.close()

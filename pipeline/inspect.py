@@ -6,7 +6,8 @@ import numpy as np
 
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.corpus import Corpus, describe_skipped
-from pipeline.dataset import iterate, make_dataset
+from pipeline.dataset import make_dataset
+from pipeline.iterate import iterate
 from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import is_scored
 from pipeline.wav.encoding import Encoding
@@ -17,7 +18,8 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
     """Summarizes the headers, as rows of label and text."""
     files, table = corpus.catalogue, corpus.catalogue.files
     seconds = files.take(table.frames) / files.take(table.sample_rates)
-    rows = [
+    skipped = f"{len(files.skipped):,}: {describe_skipped(files.skipped, 20)}"
+    return [
         ("files", f"{len(files):,} with {format_duration(seconds.sum())} of audio"),
         (
             "length of a file",
@@ -26,25 +28,18 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
         ("sample rates", _tally(files.take(table.sample_rates), lambda hertz: f"{hertz:,} Hz")),
         ("channels", _tally(files.take(table.channels), _channels)),
         ("encodings", _tally(files.take(table.encodings), lambda code: Encoding(code).label)),
+        *describe_noted(files),
+        ("skipped", skipped if files.skipped else "none"),
     ]
-    rows += describe_noted(files)
-    if files.skipped:
-        rows.append(("skipped", f"{len(files.skipped):,}: {describe_skipped(files.skipped, 20)}"))
-    else:
-        rows.append(("skipped", "none"))
-    return rows
 
 
 def describe_noted(files: Catalogue) -> list[tuple[str, str]]:
     """Returns a row on files that are used although something is wrong with them, if any."""
     noted = np.flatnonzero(files.notes.lengths())
-    return [
-        (
-            "warnings",
-            f"{len(noted):,}, such as {files.paths[first]!r} ({files.notes[first]})",
-        )
-        for first in noted[:1]
-    ]
+    if not len(noted):
+        return []
+    example = f"{files.paths[noted[0]]!r} ({files.notes[noted[0]]})"
+    return [("warnings", f"{len(noted):,}, such as {example}")]
 
 
 def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
@@ -69,25 +64,15 @@ def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
     samples = batch["samples"]
     scored = samples[is_scored(batch)]
     full_scale = 2 ** (corpus.train.config.depth - 1)
-    used = (
-        f"; from {scored.min()} to {scored.max()}, mean {scored.mean():.1f}" if scored.size else ""
-    )
-    return [
-        (
-            "one batch",
-            f"{samples.dtype} {list(samples.shape)} (devices, chunks, samples){used}"
-            f" of {-full_scale} to {full_scale - 1};"
-            f" {1 - scored.size / samples.size:.1%} is padding",
-        )
-    ]
+    text = f"{samples.dtype} {list(samples.shape)} (devices, chunks, samples)"
+    if scored.size:
+        text += f"; from {scored.min()} to {scored.max()}, mean {scored.mean():.1f}"
+    text += f" of {-full_scale} to {full_scale - 1}"
+    return [("one batch", f"{text}; {1 - scored.size / samples.size:.1%} is padding")]
 
 
 def _sizes(chunks: Chunks) -> str:
-    counts = {
-        "file": len(chunks.catalogue),
-        "chunk": len(chunks),
-        "sample": chunks.num_samples,
-    }
+    counts = {"file": len(chunks.catalogue), "chunk": len(chunks), "sample": chunks.num_samples}
     return ", ".join(f"{count:,} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
 
 

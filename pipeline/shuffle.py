@@ -26,6 +26,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from runtime.errors import require_at_least
+
 _MASK32 = 0xFFFFFFFF
 _ROUNDS = 8
 
@@ -49,11 +51,8 @@ class ShuffledOrder:
     seed: int
 
     def __post_init__(self) -> None:
-        for name in ("num_chunks", "batch_size", "run_length", "window"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}")
+        require_at_least(self, 1, "num_chunks", "batch_size", "run_length", "window")
+        require_at_least(self, 0, "seed")
 
     def occurrences(
         self,

@@ -38,18 +38,17 @@ def split_catalogue(
     """
     if not 0 <= valid_fraction < 1:
         raise ConfigError(f"valid_fraction is {valid_fraction}, expected 0 <= valid_fraction < 1")
-    if not valid_fraction:
+    if not (valid_fraction and len(catalogue)):
         return catalogue, catalogue.select([])
     if len(catalogue) == 1:
         return _split_in_time(catalogue, valid_fraction)
     stored = catalogue.files.split_hashes.get(seed)
     hashes = hash_to_unit(catalogue.names, seed) if stored is None else catalogue.take(stored)
     is_valid = hashes < valid_fraction
-    if len(catalogue) > 1:
-        if not is_valid.any():
-            is_valid[hashes.argmin()] = True
-        elif is_valid.all():
-            is_valid[hashes.argmax()] = False
+    if not is_valid.any():
+        is_valid[hashes.argmin()] = True
+    elif is_valid.all():
+        is_valid[hashes.argmax()] = False
     return catalogue.select(np.flatnonzero(~is_valid)), catalogue.select(np.flatnonzero(is_valid))
 
 
@@ -96,18 +95,18 @@ def hash_to_unit(
 
 def _split_in_time(catalogue: Catalogue, valid_fraction: float) -> tuple[Catalogue, Catalogue]:
     """Holds out the last frames of a single file: at least one frame for each side, if possible."""
-    frames = int(catalogue.frames[0])
-    held_out = min(max(round(frames * valid_fraction), 1), frames - 1)
+    files, num_frames = catalogue.files, int(catalogue.frames[0])
+    held_out = min(max(round(num_frames * valid_fraction), 1), num_frames - 1)
     if held_out == 0:
         return catalogue, catalogue.select([])
     frame_bytes = int(catalogue.channels[0]) * Encoding(catalogue.encodings[0]).bytes_per_sample
     row = 0 if catalogue.rows is None else catalogue.rows[0]
 
     def part(begin: int, end: int) -> Catalogue:
-        columns = {name: getattr(catalogue.files, name) for name in ("frames", "offsets")}
-        columns = {name: column.astype(np.int64) for name, column in columns.items()}
-        columns["frames"][row] = end - begin
-        columns["offsets"][row] += begin * frame_bytes
-        return dataclasses.replace(catalogue, files=dataclasses.replace(catalogue.files, **columns))
+        frames, offsets = (column.astype(np.int64) for column in (files.frames, files.offsets))
+        frames[row] = end - begin
+        offsets[row] += begin * frame_bytes
+        changed = dataclasses.replace(files, frames=frames, offsets=offsets)
+        return dataclasses.replace(catalogue, files=changed)
 
-    return part(0, frames - held_out), part(frames - held_out, frames)
+    return part(0, num_frames - held_out), part(num_frames - held_out, num_frames)

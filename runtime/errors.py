@@ -5,6 +5,8 @@ A bug must never look like a mistake of the user, so commands catch these classe
 do, and names the file or the flag.
 """
 
+from typing import Any
+
 
 class UserError(Exception):
     """An error that the user can fix; the message says how."""
@@ -12,6 +14,13 @@ class UserError(Exception):
 
 class ConfigError(UserError, ValueError):
     """A setting is out of bounds, or two settings do not fit together."""
+
+
+def require_at_least(config: Any, least: float, *names: str) -> None:
+    """Raises ConfigError if one of these fields of a config is smaller than `least`, or NaN."""
+    for name in names:
+        if not getattr(config, name) >= least:
+            raise ConfigError(f"{name} must be at least {least}, got {getattr(config, name)}")
 
 
 class DataError(UserError, ValueError):

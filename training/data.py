@@ -9,9 +9,10 @@ import jax
 from models.interface import Batch, Model
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.data_service.client import distributed_batches
-from pipeline.dataset import iterate, make_dataset
+from pipeline.dataset import make_dataset
 from pipeline.demo import synthesize_demo_corpus
 from pipeline.error_budget import ErrorBudget
+from pipeline.iterate import iterate
 from pipeline.reading.byte_ranges import OnUnreadable
 from runtime.distributed import broadcast_from_primary, is_primary
 from runtime.errors import TrainingError

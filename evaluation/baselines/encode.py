@@ -16,7 +16,8 @@ from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat
 from evaluation.results import CodecScore
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
-from pipeline.dataset import iterate, make_dataset
+from pipeline.dataset import make_dataset
+from pipeline.iterate import iterate
 from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import UNREADABLE
 from pipeline.reading.read_samples import depth_of, read_samples

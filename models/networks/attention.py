@@ -93,10 +93,11 @@ def _forward_head(query: jax.Array, key: jax.Array, value: jax.Array) -> _Arrays
 
     def step(sums: _Pair, start: jax.Array) -> tuple[_Pair, None]:
         queries, keys = _ranges(start, length)
-        scores = _dot(keys(key), queries(query_t, 1))
+        scores = _dot(keys(key), queries(query_t, axis=1))
         weights = jnp.where(_visible(start, length), jnp.exp(scores), 0)
         output_t, norm = sums
-        output_t = _add(output_t, start[0], _dot(keys(value_t, 1), weights.astype(value.dtype)))
+        product_t = _dot(keys(value_t, axis=1), weights.astype(value.dtype))
+        output_t = _add(output_t, start[0], product_t)
         return (output_t, _add(norm, start[0], weights.sum(0))), None
 
     zeros = jnp.zeros(value_t.shape), jnp.zeros(length)
@@ -119,13 +120,13 @@ def _backward_head(
 
     def step(sums: _Triple, start: jax.Array) -> tuple[_Triple, None]:
         queries, keys = _ranges(start, length)
-        scores = _dot(keys(key), queries(query_t, 1)) - queries(log_norm)
+        scores = _dot(keys(key), queries(query_t, axis=1)) - queries(log_norm)
         weights = jnp.where(_visible(start, length), jnp.exp(scores), 0)
-        slopes = weights * (_dot(keys(value), queries(gradient_t, 1)) - queries(mean))
+        slopes = weights * (_dot(keys(value), queries(gradient_t, axis=1)) - queries(mean))
         weights, slopes = weights.astype(query.dtype), slopes.astype(query.dtype)
         d_query_t, d_key, d_value = sums
         return (
-            _add(d_query_t, start[0], _dot(keys(key_t, 1), slopes)),
+            _add(d_query_t, start[0], _dot(keys(key_t, axis=1), slopes)),
             _add(d_key, start[1], _dot(slopes, queries(query)), axis=0),
             _add(d_value, start[1], _dot(weights, queries(gradient)), axis=0),
         ), None
@@ -149,12 +150,8 @@ def _visible(start: jax.Array, length: int) -> jax.Array:
 
 def _ranges(start: jax.Array, length: int) -> list[Callable[..., jax.Array]]:
     """Returns two functions of an array and an axis that slice out a block's queries, or keys."""
-    size = min(_BLOCK, length)
-
-    def take(first: jax.Array, x: jax.Array, axis: int = 0) -> jax.Array:
-        return lax.dynamic_slice_in_dim(x, first, size, axis)
-
-    return [functools.partial(take, first) for first in start]
+    take = functools.partial(lax.dynamic_slice_in_dim, slice_size=min(_BLOCK, length))
+    return [functools.partial(take, start_index=first) for first in start]
 
 
 def _add(total: jax.Array, start: jax.Array, part: jax.Array, axis: int = -1) -> jax.Array:

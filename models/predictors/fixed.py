@@ -51,9 +51,8 @@ def extract_features(
     predictions = jnp.pad(jnp.cumsum(nearest, -1)[..., :-1], ((0, 0), (0, 0), (1, 0)))
     errors = jnp.abs(nearest)
     for shift in (2**i for i in range(window.bit_length() - 1)):
-        errors += jnp.roll(
-            errors, shift, 1
-        )  # Doubles the window that each entry sums: log2(W) adds.
+        # Doubles the window that each entry sums: log2(W) additions.
+        errors += jnp.roll(errors, shift, 1)
 
     def before(x: jax.Array, distance: int = 1) -> jax.Array:
         return x[:, margin - distance : -distance]

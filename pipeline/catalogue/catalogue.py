@@ -1,9 +1,10 @@
 """The catalogue: which WAV files there are, and where the samples lie in each of them."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from runtime.find_files import FoundFile, find_files
 from runtime.progress import Progress
 
 _SUFFIX = ".wav"
+_Column = TypeVar("_Column", np.ndarray, StringArray)
 
 
 class Skipped(NamedTuple):
@@ -30,6 +32,12 @@ def _column(name: str, dtype: type) -> functools.cached_property[np.ndarray]:
     )
 
 
+def _texts(name: str) -> functools.cached_property[StringArray]:
+    return functools.cached_property(
+        lambda catalogue: catalogue.take(getattr(catalogue.files, name))
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Catalogue:
     """N files of a corpus, in the order of its folders and then of their names.
@@ -42,6 +50,9 @@ class Catalogue:
       files: the table of these files and others.
       rows: integers [N], which rows of the table these are; None: all.
       skipped: files and folders that cannot be used.
+      paths: [N], to open, as `os.fsdecode` makes them (`os.fsencode` gives the bytes back).
+      names: [N], the paths relative to their folder in `audio_dirs`, with "/" between the parts.
+      notes: [N], what is wrong with a file although it is used, such as its truncation; or empty.
       sizes: int64 [N], bytes in the file.
       mtimes_ns: int64 [N], time of the last change in nanoseconds.
       offsets: int64 [N], where the samples begin in the file, in bytes.
@@ -55,6 +66,9 @@ class Catalogue:
     rows: np.ndarray | None = None
     skipped: tuple[Skipped, ...] = ()
 
+    paths = _texts("paths")
+    names = _texts("names")
+    notes = _texts("notes")
     sizes = _column("sizes", np.int64)
     mtimes_ns = _column("mtimes_ns", np.int64)
     offsets = _column("offsets", np.int64)
@@ -67,50 +81,26 @@ class Catalogue:
     def from_table(cls, files: FileTable) -> Self:
         """Returns the files of a table that can be used; the others become `skipped`."""
         count = files.num_usable
-        if count == len(files):
-            return cls(files=files)
-        rest = slice(count, None)
-        return cls(
-            files=files,
-            rows=downcast(np.arange(count)),
-            skipped=tuple(map(Skipped, files.paths[rest], files.notes[rest])),
-        )
+        rows = None if count == len(files) else downcast(np.arange(count))
+        skipped = map(Skipped, files.paths[count:], files.notes[count:])
+        return cls(files=files, rows=rows, skipped=tuple(skipped))
 
     def __len__(self) -> int:
         return len(self.files) if self.rows is None else len(self.rows)
-
-    @functools.cached_property
-    def paths(self) -> StringArray:
-        """The paths to open, as `os.fsdecode` makes them (`os.fsencode` gives the bytes back)."""
-        return self._texts(self.files.paths)
-
-    @functools.cached_property
-    def names(self) -> StringArray:
-        """The paths relative to their folder in `audio_dirs`, with "/" between the parts."""
-        return self._texts(self.files.names)
-
-    @functools.cached_property
-    def notes(self) -> StringArray:
-        """What is wrong with a file although it is used, e.g. that it is cut off; else empty."""
-        return self._texts(self.files.notes)
 
     def without_cached_columns(self) -> Self:
         """Returns the same files in an object whose columns, gigabytes maybe, are freed with it."""
         return dataclasses.replace(self)
 
-    def take(self, column: np.ndarray) -> np.ndarray:
+    def take(self, column: _Column) -> _Column:
         """Returns the rows of these files, [N], of a column of the whole table."""
         return column if self.rows is None else column[self.rows]
 
     def select(self, indices: Sequence[int] | np.ndarray) -> Self:
         """Returns the files at these indices, in their order; `skipped` stays."""
         rows = np.asarray(indices, np.int64)
-        return dataclasses.replace(
-            self, rows=downcast(rows if self.rows is None else self.rows[rows])
-        )
-
-    def _texts(self, texts: StringArray) -> StringArray:
-        return texts if self.rows is None else texts[self.rows]
+        rows = rows if self.rows is None else self.rows[rows]
+        return dataclasses.replace(self, rows=downcast(rows))
 
 
 def build_catalogue(
@@ -136,7 +126,11 @@ def build_catalogue(
         `filesystem.require_filesystem`.
       OSError: the cache cannot be written.
     """
-    cached = _load_cache(cache_path) if cache_path else None
+    cached: FileTable | None = None
+    if cache_path:
+        # None yet, or none that can be used: all headers are read.
+        with contextlib.suppress(OSError, ColumnFileError):
+            cached, _ = FileTable.load(cache_path)
     files = find_and_scan(audio_dirs, cached, progress, num_threads)
     if cache_path and not (cached and files.equals(cached)):
         files.save(cache_path, {})
@@ -156,12 +150,3 @@ def find_and_scan(
         found += sorted(find_files(audio_dir, _SUFFIX, seen), key=lambda file: file.name)
     del seen
     return scan_files(found, HeaderCache(cached) if cached else None, progress, num_threads)
-
-
-def _load_cache(path: str) -> FileTable | None:
-    """Returns the table in a file; None if there is none, or none that can be used."""
-    try:
-        files, _ = FileTable.load(path)
-    except (OSError, ColumnFileError):
-        return None
-    return files

@@ -71,18 +71,16 @@ def load(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             raise ColumnFileError("it is truncated")
         part[:] = np.frombuffer(content_part, np.uint8)
 
-    def view(column: dict[str, Any]) -> np.ndarray:
+    def view(column: dict[str, Any]) -> tuple[str, np.ndarray]:
         array = np.frombuffer(content, column["dtype"], column["count"], column["offset"])
         if zlib.crc32(_bytes(array)) != column["crc32"]:
             raise ColumnFileError(f"its column {column['name']} is damaged")
-        return array
+        return column["name"], array
 
     with futures.ThreadPoolExecutor(_THREADS) as pool:
         for _ in pool.map(read_block, range(0, len(content), _BLOCK_BYTES)):
             pass
-        views = pool.map(view, contents["columns"])
-        names = [column["name"] for column in contents["columns"]]
-        return contents["metadata"], dict(zip(names, views, strict=True))
+        return contents["metadata"], dict(pool.map(view, contents["columns"]))
 
 
 def allocate(count: int, dtype: np.dtype) -> np.ndarray:
@@ -116,23 +114,19 @@ def _file_blocks(
             }
         )
     header = json.dumps({"metadata": metadata, "bytes": end, "columns": described}).encode()
-    preamble = _PREAMBLE.pack(_MAGIC, len(header), zlib.crc32(header))
-    yield _padded(preamble + header)
-    written = 0
-    for description, column in zip(described, columns.values(), strict=True):
-        yield bytes(description["offset"] - written)
+    yield _PREAMBLE.pack(_MAGIC, len(header), zlib.crc32(header))
+    yield header
+    length = _PREAMBLE.size + len(header)  # since the last aligned byte
+    for column in columns.values():
+        yield bytes(_aligned(length) - length)
         content = _bytes(column)
         for start in range(0, len(content), _BLOCK_BYTES):
             yield content[start : start + _BLOCK_BYTES]
-        written = description["offset"] + len(content)
+        length = len(content)
 
 
 def _bytes(column: np.ndarray) -> memoryview:
     return np.ascontiguousarray(column).view(np.uint8).data
-
-
-def _padded(content: bytes) -> bytes:
-    return content.ljust(_aligned(len(content)), b"\0")
 
 
 def _aligned(offset: int) -> int:

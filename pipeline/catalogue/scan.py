@@ -4,7 +4,7 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,9 @@ class _ScannedFile(NamedTuple):
     note: str = ""
 
 
-_NUMBERS_DTYPE = np.dtype([(name, np.int64) for name in _ScannedFile._fields[:-1]])
+# The columns of `table.FileTable` that hold its numbers, in the order of its fields.
+_COLUMNS = ("sizes", "mtimes_ns", "offsets", "frames", "channels", "sample_rates", "encodings")
+_NUMBERS_DTYPE = np.dtype([(name, np.int64) for name in _COLUMNS])
 
 
 class HeaderCache:
@@ -44,24 +46,13 @@ class HeaderCache:
         self._files = files
         self._rows = {path: row for row, path in enumerate(files.paths)}
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def lookup(self, path: str, size: int, mtime_ns: int) -> _ScannedFile | None:
         """Returns the earlier result; None for a file that is new, or of another size or time."""
         files, row = self._files, self._rows.get(path)
         if row is None or (files.sizes[row], files.mtimes_ns[row]) != (size, mtime_ns):
             return None
-        return _ScannedFile(
-            size=size,
-            mtime_ns=mtime_ns,
-            offset=int(files.offsets[row]),
-            frames=int(files.frames[row]),
-            channels=int(files.channels[row]),
-            sample_rate=int(files.sample_rates[row]),
-            encoding=int(files.encodings[row]),
-            note=files.notes[row],
-        )
+        numbers = (int(getattr(files, name)[row]) for name in _COLUMNS)
+        return _ScannedFile._make([*numbers, files.notes[row]])
 
 
 def scan_files(
@@ -91,26 +82,21 @@ def scan_files(
             yield scanned[:-1]
 
     table = np.fromiter(numbers(), _NUMBERS_DTYPE, len(found))
-    order = np.argsort(table["encoding"] < 0, kind="stable")
+    order = np.argsort(table["encodings"] < 0, kind="stable")
     table = table[order]
     rows = order.tolist()
     path_blob, path_bounds = join(found[row].path for row in rows)
     note_blob, note_bounds = join(notes.get(row, "") for row in rows)
     # A name is the end of its path, so the blob of paths holds both.
     starts = (len(os.fsencode(found[row].path)) - len(os.fsencode(found[row].name)) for row in rows)
+    columns: dict[str, Any] = {name: downcast(table[name]) for name in _COLUMNS}
     return FileTable(
         path_blob=path_blob,
         path_bounds=path_bounds,
         name_starts=downcast(np.fromiter(starts, np.int64, len(found))),
         note_blob=note_blob,
         note_bounds=note_bounds,
-        sizes=downcast(table["size"]),
-        mtimes_ns=downcast(table["mtime_ns"]),
-        offsets=downcast(table["offset"]),
-        frames=downcast(table["frames"]),
-        channels=downcast(table["channels"]),
-        sample_rates=downcast(table["sample_rate"]),
-        encodings=downcast(table["encoding"]),
+        **columns,
     )
 
 

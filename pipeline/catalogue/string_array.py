@@ -12,7 +12,6 @@ import numpy as np
 from pipeline.catalogue.column_file import downcast
 
 _BLOCK = 2**16  # strings decoded at a time, to bound the Python integers alive
-_REPR_STRINGS = 20
 
 
 class StringArray(Sequence[str]):
@@ -56,11 +55,6 @@ class StringArray(Sequence[str]):
         if not isinstance(other, Sequence):
             return NotImplemented
         return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"{tuple(self[:_REPR_STRINGS])!r}{' and more' * (len(self) > _REPR_STRINGS)}"
 
     def encoded(self) -> Iterator[bytes]:
         """Yields the bytes of each string."""

@@ -6,6 +6,7 @@ corpus and k, so the trainer need not rely on the service: batches carry their n
 here, and a missing one is read locally.
 """
 
+import dataclasses
 import logging
 import queue
 import threading
@@ -17,7 +18,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.dataset import NumpyBatch, batch_files, iterate, make_dataset
+from pipeline.dataset import batch_files, make_dataset
+from pipeline.iterate import NumpyBatch, iterate
 from pipeline.reading.byte_ranges import OnUnreadable
 from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import READS_TOKEN, UNREADABLE
@@ -124,7 +126,7 @@ class Stream:
     def get(self, timeout_s: float) -> NumpyBatch | None:
         """Returns the next batch; None if none arrives in time, or the stream has failed."""
         try:
-            return self._batches.get(timeout=timeout_s) if timeout_s else self._batches.get_nowait()
+            return self._batches.get(timeout=timeout_s)
         except queue.Empty:
             return None
 
@@ -145,100 +147,88 @@ class Stream:
             self._batches.put(None)
 
 
+@dataclasses.dataclass(eq=False)
 class ReorderBuffer(Iterator[NumpyBatch]):
-    """Puts numbered batches in order, and reads missing ones locally."""
+    """Puts numbered batches in order, and reads missing ones locally.
 
-    def __init__(
-        self,
-        read_remotely: Callable[[int], Stream],
-        read_locally: Callable[[int], Iterator[NumpyBatch]],
-        first_step: int,
-        *,
-        max_held: int,
-        max_lag: int,
-        timeout_s: float,
-        seconds_between_connections: float,
-        on_received: Callable[[int, NumpyBatch], None] = lambda step, batch: None,
-    ) -> None:
-        """Connects.
+    Attributes:
+      read_remotely: from a step, returns the batches from there on, each with its `step`: in any
+        order, possibly repeated or missing.
+      read_locally: from a step, returns all batches from there on, in order.
+      step: number of the next batch.
+      max_held: limit on the early batches that are buffered.
+      max_lag: batches by which the service may be behind before it is reconnected.
+      timeout_s: seconds to wait for one batch.
+      seconds_between_connections: least time before the service is reconnected.
+      on_received: called with each step and batch that came from the service.
+    """
 
-        Args:
-          read_remotely: from a step, returns the batches from there on, each with its `step`: in
-            any order, possibly repeated or missing.
-          read_locally: from a step, returns all batches from there on, in order.
-          first_step: number of the first batch.
-          max_held: limit on the early batches that are buffered.
-          max_lag: batches by which the service may be behind before it is reconnected.
-          timeout_s: seconds to wait for one batch.
-          seconds_between_connections: least time before the service is reconnected.
-          on_received: called with each step and batch that came from the service.
-        """
-        self._read_remotely, self._read_locally, self._step = (
-            read_remotely,
-            read_locally,
-            first_step,
-        )
-        self._max_held, self._max_lag = max_held, max_lag
-        self._on_received, self._timeout_s = on_received, timeout_s
-        self._seconds_between_connections = seconds_between_connections
+    read_remotely: Callable[[int], Stream]
+    read_locally: Callable[[int], Iterator[NumpyBatch]]
+    step: int
+    _: dataclasses.KW_ONLY
+    max_held: int
+    max_lag: int
+    timeout_s: float
+    seconds_between_connections: float
+    on_received: Callable[[int, NumpyBatch], None] = lambda step, batch: None
+
+    def __post_init__(self) -> None:
         self._held: dict[int, NumpyBatch] = {}
-        self._abandoned_below = first_step  # Batches before this will not arrive any more.
+        self._abandoned_below = self.step  # Batches before this will not arrive any more.
         self._local: Iterator[NumpyBatch] | None = None
-        self._local_since = first_step
-        self._lag = 0  # Batches by which the last arrival was late.
+        self._local_since = self.step
         self._connect()
 
     def __next__(self) -> NumpyBatch:
         """Returns the next batch, from the service or read locally."""
         self._receive()
-        batch = self._held.pop(self._step, None)
+        batch = self._held.pop(self.step, None)
         if batch is not None:
             self._stop_local()
-            self._on_received(self._step, batch)
+            self.on_received(self.step, batch)
         else:
             if self._local is None:
-                self._start_local()
-            assert self._local is not None
+                self._local = self._start_local()
             batch = next(self._local)
             self._reconnect()
-        self._step += 1
+        self.step += 1
         return batch
 
     def _receive(self) -> None:
         """Buffers arrivals until the next batch is among them, or waiting for it is pointless."""
-        hopeless = self._stream.error is not None or self._step < self._abandoned_below
+        hopeless = self._stream.error is not None or self.step < self._abandoned_below
         waits = self._local is None and not hopeless
-        deadline = time.monotonic() + (self._timeout_s if waits else 0)
-        while self._step not in self._held and len(self._held) < self._max_held:
+        deadline = time.monotonic() + (self.timeout_s if waits else 0)
+        while self.step not in self._held and len(self._held) < self.max_held:
             batch = self._stream.get(max(0.0, deadline - time.monotonic()))
             if batch is None:
                 return
             step = int(batch.pop("step"))
-            if step >= self._step:
+            if step >= self.step:
                 self._held[step] = batch
-            self._lag = self._step - step
+            self._lag = self.step - step
 
-    def _start_local(self) -> None:
+    def _start_local(self) -> Iterator[NumpyBatch]:
         # Windows are assigned in order, so every batch before the latest arrival was assigned, too:
         # it is late or lost, and not worth another timeout.
-        self._abandoned_below = max(self._held, default=self._step)
-        self._local_since = self._step
-        self._local = self._read_locally(self._step)
+        self._abandoned_below = max(self._held, default=self.step)
+        self._local_since = self.step
         logger.warning(
             "input service: reading batch %d and those after it locally, until the service "
             "delivers them: %s",
-            self._step,
+            self.step,
             self._reason(),
         )
+        return self.read_locally(self.step)
 
     def _stop_local(self) -> None:
         if self._local is not None:
             self._local = None
-            count = self._step - self._local_since
             logger.warning(
                 "input service: delivered batch %d again, after %d batches that were read locally",
-                self._step,
-                count,
+                self.step,
+                self.step - self._local_since,
             )
 
     def _reason(self) -> str:
@@ -249,16 +239,17 @@ class ReorderBuffer(Iterator[NumpyBatch]):
             return f"the connection failed: {text[:200]}"
         if self._held:
             return f"batch missing, {len(self._held)} later ones received; has a worker died?"
-        return f"no batch for {self._timeout_s:.0f} s; are its dispatcher and workers running?"
+        return f"no batch for {self.timeout_s:.0f} s; are its dispatcher and workers running?"
 
     def _connect(self) -> None:
-        self._stream = self._read_remotely(self._step)
+        self._stream = self.read_remotely(self.step)
         self._stop_stream = weakref.finalize(self, self._stream.stop)
-        self._connected, self._lag = time.monotonic(), 0
+        self._connected = time.monotonic()
+        self._lag = 0  # Batches by which the last arrival was late.
 
     def _reconnect(self) -> None:
         """Reconnects to a service that failed or is far behind; at most once in a while."""
-        useless = self._stream.error is not None or self._lag > self._max_lag
-        if useless and time.monotonic() > self._connected + self._seconds_between_connections:
+        useless = self._stream.error is not None or self._lag > self.max_lag
+        if useless and time.monotonic() > self._connected + self.seconds_between_connections:
             self._stop_stream()
             self._connect()

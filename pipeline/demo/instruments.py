@@ -79,9 +79,8 @@ def snare(rng: np.random.Generator, sample_rate: int) -> Sound:
     t = np.arange(int(sample_rate * 0.25)) / sample_rate
     head = np.sin(2 * np.pi * 185 * t) + 0.6 * np.sin(2 * np.pi * 330 * t)
     rattle = noise_band(rng, sample_rate, 0.25, centre=3500.0)
-    return (0.5 * head * np.exp(-t / 0.04) + 0.6 * rattle * np.exp(-t / 0.07)) * _fade(
-        len(t), sample_rate
-    )
+    sound = 0.5 * head * np.exp(-t / 0.04) + 0.6 * rattle * np.exp(-t / 0.07)
+    return sound * _fade(len(t), sample_rate)
 
 
 def hat(rng: np.random.Generator, sample_rate: int, seconds: float) -> Sound:
@@ -114,9 +113,8 @@ def speak(rng: np.random.Generator, sample_rate: int, seconds: float, hz: float)
             length = rng.uniform(0.12, 0.28)
             tone = hz * (1.15 - 0.3 * now / seconds) * rng.uniform(0.92, 1.08)
             start, stop = _VOWELS[rng.choice(len(_VOWELS), 2)]
-            _add(
-                speech, _vowel(rng, sample_rate, length, tone, start, stop), int(now * sample_rate)
-            )
+            vowel = _vowel(rng, sample_rate, length, tone, start, stop)
+            _add(speech, vowel, int(now * sample_rate))
             now += length
             if now > seconds - 0.5:
                 break

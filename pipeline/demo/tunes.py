@@ -85,9 +85,8 @@ def marimba(track: Track, root: int = 57, beat: float = 0.17) -> None:
         degree, shift = pattern[step % 12], _PROGRESSION[step // 24 % 4][0]
         note = root + shift + 12 * (degree // 5) + _PENTATONIC[degree % 5]
         gain = 0.5 * track.rng.uniform(0.8, 1.1)
-        track.add(
-            instruments.bar(track.sample_rate, _frequency(note), 0.9), step * beat, gain, pan=0.35
-        )
+        high = instruments.bar(track.sample_rate, _frequency(note), 0.9)
+        track.add(high, step * beat, gain, pan=0.35)
         if step % 6 == 0:
             low = instruments.bar(track.sample_rate, _frequency(root + shift - 12), 1.2)
             track.add(low, step * beat, 0.8, pan=-0.35)

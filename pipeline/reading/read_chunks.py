@@ -54,14 +54,24 @@ def read_chunks(
     """
     encoding, channels = reads["encoding"][0], reads["channels"][0]
     payload, readable = _read_bytes(reads, on_unreadable)
+    frames = decode_to_config(payload, encoding, channels, config)
+    metadata = _chunk_metadata(reads, readable, config)
+    chunks = _split_into_chunks(frames, reads, config)
+    return {"samples": pad(chunks, metadata["stop"]), **metadata}
+
+
+def decode_to_config(
+    payload: tf.Tensor,  # uint8 [bytes], whole frames
+    encoding: tf.Tensor,  # int32 [], an `Encoding`
+    channels: tf.Tensor,  # int32 []
+    config: PipelineConfig,
+) -> tf.Tensor:  # `transforms.sample_dtype` [F, C]
+    """Decodes frames, with the channels and the depth that a config asks for."""
     frames, depth = decode(payload, encoding, channels)
     # At full depth, so that the average is rounded once, not twice.
     if config.downmix:
         frames = downmix(frames, depth)
-    frames = requantize(frames, depth, to=config.depth)
-    metadata = _chunk_metadata(reads, readable, config)
-    chunks = _split_into_chunks(frames, reads, config)
-    return {"samples": pad(chunks, metadata["stop"]), **metadata}
+    return requantize(frames, depth, to=config.depth)
 
 
 def _split_into_chunks(

@@ -108,15 +108,9 @@ def _join_runs(
     chunks_per_read: tf.Tensor,  # int64 [M], at most
 ) -> tuple[tf.Tensor, tf.Tensor]:  # int64 [P] each
     """Returns the index of each read's first occurrence, and its number of occurrences."""
-    is_new = tf.concat(
-        [
-            [True],
-            (occurrences[1:] != occurrences[:-1] + 1)
-            | (file[1:] != file[:-1])
-            | (local[1:] <= local[:-1]),  # A file that ends one epoch and begins the next.
-        ],
-        axis=0,
-    )
+    is_gap = (occurrences[1:] != occurrences[:-1] + 1) | (file[1:] != file[:-1])
+    is_gap |= local[1:] <= local[:-1]  # A file that ends one epoch and begins the next.
+    is_new = tf.concat([[True], is_gap], axis=0)
     index = tf.range(tf.size(occurrences, tf.int64))
     run_start = tf.gather(tf.where(is_new)[:, 0], tf.cumsum(tf.cast(is_new, tf.int64)) - 1)
     starts = tf.where((index - run_start) % chunks_per_read == 0)[:, 0]

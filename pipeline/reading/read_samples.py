@@ -12,7 +12,7 @@ import tensorflow as tf
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.reading.byte_ranges import read_ranges
-from pipeline.transforms import downmix, requantize
+from pipeline.reading.read_chunks import decode_to_config
 from pipeline.wav.decode import decode
 from pipeline.wav.encoding import Encoding
 
@@ -56,7 +56,9 @@ def read_samples(
         )
         if not readable[0]:
             raise OSError(f"{path!r} can no longer be read: {errors[0]}")
-        yield _decode(payload, encoding, channels, config).numpy()
+        source = tf.constant(payload), tf.constant(int(encoding)), tf.constant(channels)
+        frames = decode_to_config(*source, config) if config else decode(*source)[0]
+        yield tf.cast(frames, tf.int32).numpy()
 
 
 def depth_of(catalogue: Catalogue, file: int, config: PipelineConfig | None = None) -> int:
@@ -64,14 +66,3 @@ def depth_of(catalogue: Catalogue, file: int, config: PipelineConfig | None = No
     if config:
         return config.depth
     return Encoding(catalogue.encodings[file]).depth
-
-
-def _decode(
-    payload: np.ndarray, encoding: Encoding, channels: int, config: PipelineConfig | None
-) -> tf.Tensor:  # int32 [F, C]
-    frames, depth = decode(tf.constant(payload), tf.constant(int(encoding)), tf.constant(channels))
-    if config is None:
-        return frames
-    if config.downmix:
-        frames = downmix(frames, depth)
-    return tf.cast(requantize(frames, depth, to=config.depth), tf.int32)

@@ -5,6 +5,7 @@ The format is described in Microsoft's "Multiple Channel Audio Data and WAVE Fil
 
 import enum
 import struct
+from typing import Any, Self
 
 from pipeline.wav.riff import WavError
 
@@ -50,39 +51,29 @@ _ADVICE = "; convert it to PCM, e.g. with ffmpeg -c:a pcm_s16le"
 class Encoding(enum.IntEnum):
     """How one sample is stored. All are little-endian; only 8-bit is unsigned."""
 
-    U8 = 0
-    S16 = 1
-    S24 = 2
-    S32 = 3
-    F32 = 4
-    F64 = 5
+    U8 = 0, 1, 8, "8-bit unsigned"
+    S16 = 1, 2, 16, "16-bit"
+    S24 = 2, 3, 24, "24-bit"
+    S32 = 3, 4, 32, "32-bit"
+    F32 = 4, 4, 32, "32-bit float"
+    F64 = 5, 8, 32, "64-bit float"
 
-    @property
-    def bytes_per_sample(self) -> int:
-        """Bytes of one sample."""
-        return (1, 2, 3, 4, 4, 8)[self]
+    bytes_per_sample: int
+    depth: int
+    """Bits of a decoded sample: 8, 16, 24 or 32; floats become 32-bit integers."""
+    label: str
+    """A human-readable name."""
 
-    @property
-    def depth(self) -> int:
-        """Bits of a decoded sample: 8, 16, 24 or 32; floats become 32-bit integers."""
-        return (8, 16, 24, 32, 32, 32)[self]
+    def __new__(cls, value: int, *properties: Any) -> Self:
+        self = int.__new__(cls, value)
+        self._value_ = value  # Else it would be the whole row.
+        self.bytes_per_sample, self.depth, self.label = properties
+        return self
 
     @property
     def is_float(self) -> bool:
         """Whether samples are floating-point numbers, of full scale 1."""
         return self >= Encoding.F32
-
-    @property
-    def label(self) -> str:
-        """A human-readable name."""
-        return (
-            "8-bit unsigned",
-            "16-bit",
-            "24-bit",
-            "32-bit",
-            "32-bit float",
-            "64-bit float",
-        )[self]
 
 
 _INTEGER_ENCODINGS = {1: Encoding.U8, 2: Encoding.S16, 3: Encoding.S24, 4: Encoding.S32}

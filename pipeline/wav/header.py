@@ -7,7 +7,8 @@ and number of channels, frame i lies at a known byte.
 import dataclasses
 
 from pipeline.wav.encoding import Encoding, parse_fmt
-from pipeline.wav.riff import UNKNOWN_SIZE, ReadAt, WavError, walk_riff
+from pipeline.wav.riff import UNKNOWN_SIZE, WavError, walk_riff
+from runtime.filesystem import ReadAt
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

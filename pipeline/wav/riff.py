@@ -6,11 +6,9 @@ chunks that a model is trained on. RF64 (EBU Tech 3306) and BW64 (ITU-R BS.2088)
 """
 
 import struct
-from collections.abc import Callable
 from typing import NamedTuple
 
-ReadAt = Callable[[int, int], bytes]
-"""(offset, size) -> the bytes there; fewer than `size` only at the end of the file."""
+from runtime.filesystem import ReadAt
 
 UNKNOWN_SIZE = 0xFFFFFFFF
 """Declared by programs that stream, and in RF64, where the real size is in 'ds64'."""

@@ -14,7 +14,8 @@ import os, sys, time
 from pipeline.reading.chunk_index import Chunks
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
-from pipeline.dataset import iterate, make_dataset
+from pipeline.dataset import make_dataset
+from pipeline.iterate import iterate
 
 preadv = os.preadv
 def slow_preadv(*arguments):

@@ -15,7 +15,8 @@ import tensorflow as tf
 from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.data_service.client import distributed_batches
-from pipeline.dataset import iterate, make_dataset
+from pipeline.dataset import make_dataset
+from pipeline.iterate import iterate
 from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_plan import file_columns
 from pipeline.wav.encoding import Encoding
