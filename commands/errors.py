@@ -1,7 +1,6 @@
 """How errors end the process: those of the user in one line, bugs of ours with a traceback."""
 
 import contextlib
-import logging
 import os
 import sys
 import traceback
@@ -10,6 +9,7 @@ from typing import NoReturn
 
 from runtime import distributed
 from runtime.errors import UserError
+from runtime.logging import logger
 
 
 @contextlib.contextmanager
@@ -40,7 +40,6 @@ def _exit(status: int, message: str) -> NoReturn:
     if os.environ.get("WAVESTREAM_TRACEBACK"):
         traceback.print_exc()
     message = " ".join(message.split())
-    logger = logging.getLogger("wavestream")
     if logger.handlers:  # The log file of a run must say how the run has ended.
         logger.error(message)
     else:

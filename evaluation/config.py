@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, require_at_least
 
 SPLITS = ("valid", "train", "all")
 
@@ -45,7 +45,5 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         if self.split not in (None, *SPLITS):
             raise ConfigError(f"split must be one of {SPLITS}, got {self.split!r}")
-        if self.eval_files < 0:
-            raise ConfigError(f"eval_files must be at least 0, got {self.eval_files}")
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, got {self.batch_size}")
+        require_at_least(self, 0, "eval_files")
+        require_at_least(self, 1, "batch_size")

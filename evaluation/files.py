@@ -1,6 +1,5 @@
 """Which files a model is evaluated on, and whether it was trained on them."""
 
-import logging
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,9 +12,8 @@ from pipeline.error_budget import ErrorBudget
 from pipeline.split import draw_files, is_trained_on
 from runtime.errors import ConfigError, DataError
 from runtime.filesystem import absolute, is_remote
+from runtime.logging import logger
 from runtime.progress import progress_bar
-
-logger = logging.getLogger("wavestream")
 
 
 class EvaluationFiles(NamedTuple):

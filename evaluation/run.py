@@ -1,7 +1,6 @@
 """Runs one evaluation, from a model and folders to results."""
 
 import dataclasses
-import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -20,9 +19,8 @@ from pipeline.inspect import describe_noted
 from pipeline.reading.chunk_index import Chunks
 from runtime.filesystem import stat
 from runtime.formatting import format_row
+from runtime.logging import logger
 from runtime.progress import progress_bar
-
-logger = logging.getLogger("wavestream")
 
 
 def run(

@@ -1,12 +1,10 @@
 """How many files may fail before a run ends."""
 
-import logging
 from collections.abc import Iterable, Sequence
 
 from pipeline.catalogue.catalogue import Skipped
 from pipeline.corpus import describe_skipped
-
-logger = logging.getLogger("wavestream")
+from runtime.logging import logger
 
 
 class ErrorBudget:

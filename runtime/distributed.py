@@ -20,6 +20,7 @@ from typing import Any, NoReturn, TypeVar
 from runtime import private_apis
 from runtime.errors import ConfigError, TrainingError
 from runtime.failure_detector import FailureDetector
+from runtime.logging import logger
 
 T = TypeVar("T")
 
@@ -31,8 +32,6 @@ _DETECTOR_SECONDS = 10
 
 _process_id = 0
 _detector: FailureDetector | None = None  # Where there are other hosts, until all have finished.
-
-logger = logging.getLogger("wavestream")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

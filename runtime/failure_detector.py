@@ -11,7 +11,6 @@ A line is a message: empty (a heartbeat), "bye" (finished) or the error that end
 
 import contextlib
 import dataclasses
-import logging
 import os
 import secrets
 import socket
@@ -20,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, TextIO
 
-logger = logging.getLogger("wavestream")
+from runtime.logging import logger
 
 EXIT_STATUS = 3
 """The exit status of a host that ends because another one has failed."""

@@ -1,6 +1,5 @@
 """Progress: a bar on a terminal, or a line in the log every minute."""
 
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -8,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from tqdm import tqdm
 
 from runtime.formatting import format_row
-
-logger = logging.getLogger("wavestream")
+from runtime.logging import logger
 
 Progress = Callable[[Iterable, int], Iterable]
 """Wraps an iterable of known length, as `lambda items, total: tqdm(items, total=total)` does."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.config import PipelineConfig
 from runtime.distributed import DistributedConfig
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, require_at_least
 
 ON_NAN = ("stop", "rollback")
 ON_SAVE_ERROR = ("continue", "stop")
@@ -47,8 +47,8 @@ class TrainingConfig:
     profile: bool = False
 
     def __post_init__(self) -> None:
-        _require_at_least(self, 1, "training_steps", "log_every", "eval_every")
-        _require_at_least(self, 0, "warmup_steps", "weight_decay", "eval_steps", "seed")
+        require_at_least(self, 1, "training_steps", "log_every", "eval_every")
+        require_at_least(self, 0, "warmup_steps", "weight_decay", "eval_steps", "seed")
         for name in ("learning_rate", "grad_clip_norm"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
@@ -81,8 +81,8 @@ class CheckpointConfig:
     on_save_error: str = "continue"
 
     def __post_init__(self) -> None:
-        _require_at_least(self, 0, "checkpoint_every", "checkpoint_minutes")
-        _require_at_least(self, 1, "keep_checkpoints")
+        require_at_least(self, 0, "checkpoint_every", "checkpoint_minutes")
+        require_at_least(self, 1, "keep_checkpoints")
         _require_choice(self, "on_nan", ON_NAN)
         _require_choice(self, "on_save_error", ON_SAVE_ERROR)
 
@@ -143,12 +143,6 @@ class RunConfig:
     def demo_dir(self) -> str:
         """Where the demo corpus is."""
         return os.path.join(self.output_dir, "demo_corpus")
-
-
-def _require_at_least(config: Any, least: int, *names: str) -> None:
-    for name in names:
-        if not getattr(config, name) >= least:
-            raise ConfigError(f"{name} must be at least {least}, got {getattr(config, name)}")
 
 
 def _require_choice(config: Any, name: str, choices: tuple[str, ...]) -> None:

@@ -1,6 +1,5 @@
 """The input of a run: its corpus, and batches from files to devices."""
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -18,12 +17,11 @@ from runtime.distributed import broadcast_from_primary, is_primary
 from runtime.errors import TrainingError
 from runtime.filesystem import exists
 from runtime.formatting import format_row
+from runtime.logging import logger
 from runtime.parallel import prefetch_to_devices
 from runtime.progress import progress_bar
 from training.config import RunConfig
 from training.step import DeviceBatch
-
-logger = logging.getLogger("wavestream")
 
 
 def find_corpus(config: RunConfig) -> Corpus:

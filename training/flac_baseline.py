@@ -1,6 +1,5 @@
 """The baseline of a run: bits per sample of FLAC on the held-out files."""
 
-import logging
 import math
 
 import numpy as np
@@ -10,9 +9,8 @@ from evaluation.baselines.libraries import Flac
 from pipeline.reading.chunk_index import Chunks
 from pipeline.split import draw_files
 from runtime.formatting import format_row
+from runtime.logging import logger
 from runtime.progress import progress_bar
-
-logger = logging.getLogger("wavestream")
 
 CODEC = Flac(level=8)
 

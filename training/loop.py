@@ -1,7 +1,6 @@
 """The training loop: batches in, a trained model out."""
 
 import dataclasses
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -11,6 +10,7 @@ from models.interface import Batch, Model
 from runtime.devices import steps_in_flight
 from runtime.distributed import is_primary
 from runtime.errors import TrainingError
+from runtime.logging import logger
 from runtime.parallel import unreplicate
 from runtime.progress import ProgressBar
 from training.checkpoints.schedule import CheckpointSchedule
@@ -32,8 +32,6 @@ from training.result import Result
 from training.state import LoopState, init_state, restore_state
 from training.step import make_eval_step, make_train_step
 from training.validation import ValidationStopped, validate
-
-logger = logging.getLogger("wavestream")
 
 _MAX_ROLLBACKS = 10  # Per process: after so many the model is at fault, not a few batches.
 

@@ -1,11 +1,10 @@
 """A trace of a few steps, for TensorBoard's profiler."""
 
-import logging
 import os
 
 import jax
 
-logger = logging.getLogger("wavestream")
+from runtime.logging import logger
 
 # Few, because the files are large; not the first, which compile.
 _TRACED_STEPS = range(10, 20)

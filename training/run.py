@@ -19,7 +19,7 @@ from runtime import distributed, failure_detector
 from runtime.errors import TrainingError
 from runtime.filesystem import absolute
 from runtime.formatting import format_row, format_table
-from runtime.logging import start_logging
+from runtime.logging import logger, start_logging
 from training.checkpoints.backup import back_up
 from training.checkpoints.compatibility import (
     check_hosts_agree,
@@ -43,8 +43,6 @@ from training.loop import TrainingLoop
 from training.metrics.writers import MultiWriter, make_writers
 from training.result import Result
 from training.summary import summary
-
-logger = logging.getLogger("wavestream")
 
 
 def run(config: RunConfig, model: Model, flagfile: str) -> Result:

@@ -1,7 +1,6 @@
 """Compares runs: the settings that differ, their last figures, their curves."""
 
 import dataclasses
-import logging
 import os
 import textwrap
 from collections.abc import Sequence
@@ -11,8 +10,7 @@ from evaluation.runs.plots import comparison_figure, save_png
 from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run, read_run
 from runtime.errors import DataError
 from runtime.formatting import format_time
-
-logger = logging.getLogger("wavestream")
+from runtime.logging import logger
 
 # Flags of where a run is written and how it is named, and flags that training does not use.
 _NOT_COMPARED = (

@@ -1,7 +1,6 @@
 """A catalogue in a file, made once for all hosts: to list and scan a large bucket takes hours."""
 
 import dataclasses
-import logging
 import os
 from collections.abc import Sequence
 
@@ -11,9 +10,8 @@ from pipeline.catalogue.table import FileTable
 from pipeline.split import hash_to_unit
 from runtime.errors import DataError
 from runtime.filesystem import absolute, is_remote, require_filesystem
+from runtime.logging import logger
 from runtime.progress import Progress
-
-logger = logging.getLogger("wavestream")
 
 
 class CatalogueError(DataError):

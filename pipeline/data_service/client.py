@@ -7,7 +7,6 @@ here, and a missing one is read locally.
 """
 
 import dataclasses
-import logging
 import queue
 import threading
 import time
@@ -25,8 +24,7 @@ from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import READS_TOKEN, UNREADABLE
 from pipeline.reading.read_plan import file_columns
 from runtime.errors import DataError
-
-logger = logging.getLogger("wavestream")
+from runtime.logging import logger
 
 _MAX_HELD_BYTES = 2**30  # Batches that arrived early.
 _SECONDS_BETWEEN_CONNECTIONS = 60.0

@@ -5,7 +5,6 @@ side. TensorFlow, slow to import, is imported only where needed, so that bad fla
 """
 
 import dataclasses
-import logging
 import os
 import re
 import signal
@@ -13,10 +12,8 @@ import socket
 import time
 
 from runtime.errors import ConfigError
-from runtime.logging import log_once
+from runtime.logging import log_once, logger
 from runtime.private_apis import worker_port
-
-logger = logging.getLogger("wavestream")
 
 ROLES = ("dispatcher", "worker")
 _ADDRESS = r"grpc://(\[[^\]]+\]|[^:/\[\]]+):(\d+)"

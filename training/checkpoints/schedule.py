@@ -1,7 +1,6 @@
 """When a run is saved, and what happens if that fails."""
 
 import dataclasses
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,12 +9,11 @@ import numpy as np
 
 from runtime.distributed import broadcast_from_primary
 from runtime.errors import TrainingError
+from runtime.logging import logger
 from training.checkpoints.store import Checkpoint, CheckpointStore
 from training.config import CheckpointConfig
 from training.metrics.writers import RewindableWriter
 from training.state import LoopState, TrainState, state_arrays
-
-logger = logging.getLogger("wavestream")
 
 
 class CheckpointSchedule:

@@ -10,7 +10,6 @@ thread, on copies of the arrays; a failure is reported at the next step.
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 import threading
@@ -23,9 +22,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from runtime.failure_detector import write_lock
 from runtime.filesystem import write_bytes_atomically
+from runtime.logging import logger
 from training.checkpoints.backup import back_up
-
-logger = logging.getLogger("wavestream")
 
 Arrays = Mapping[str, np.ndarray]
 

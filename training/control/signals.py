@@ -1,11 +1,10 @@
 """SIGINT (Ctrl-C) and SIGTERM end a run in order: the model is saved."""
 
-import logging
 import signal
 import threading
 from typing import Any, Self
 
-logger = logging.getLogger("wavestream")
+from runtime.logging import logger
 
 
 class SignalHandler:

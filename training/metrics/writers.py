@@ -3,18 +3,16 @@
 No writer ends or delays a run: a failure is logged once, and training continues.
 """
 
-import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from evaluation.runs.curves import CurvesWriter
 from evaluation.runs.metrics_log import METRICS, TIMING, read_metrics
+from runtime.logging import logger
 from training.metrics.jsonl import JsonlWriter, Position
 from training.metrics.tensorboard import TensorBoardWriter
 from training.metrics.wandb import WandbWriter
-
-logger = logging.getLogger("wavestream")
 
 # Written to a file of their own, so that the metrics are the same whenever a run is repeated.
 _TIMING = frozenset({"wall_time_s", "train/samples_per_second", "train/input_wait_fraction"})
