@@ -4,6 +4,7 @@ B batch, L chunk size.
 """
 
 import math
+import re
 import signal
 
 import jax.numpy as jnp
@@ -393,7 +394,7 @@ def test_a_checkpoint_that_cannot_be_saved(tmp_path, caplog, monkeypatch, policy
         assert result.interrupted and "No space left on device" in result.failure
     else:
         assert not result.interrupted
-        assert "No space left on device; training continues" in caplog.text
+        assert re.search("No space left on device.*; training continues", caplog.text)
     assert _steps(tmp_path) == []
 
 
@@ -425,7 +426,7 @@ def test_a_save_after_one_that_failed_is_not_lost(tmp_path, caplog, monkeypatch)
     store = ChecksLate(str(tmp_path), keep=100)
     checkpoints = _schedule(tmp_path, records, store, checkpoint_every=3)
     _train(records, SAMPLES, checkpoints=checkpoints, training_steps=6)
-    assert "No space left on device; training continues" in caplog.text
+    assert re.search("No space left on device.*; training continues", caplog.text)
     assert _steps(tmp_path) == [6]
 
 
