@@ -11,7 +11,7 @@ from evaluation.baselines.encode import score_chunks, score_files
 from evaluation.baselines.libraries import all_codecs
 from evaluation.config import EvaluationConfig
 from evaluation.files import EvaluationFiles, error_budget, open_files
-from evaluation.results import Evaluation
+from evaluation.results import Evaluation, Noted
 from evaluation.score import evaluate
 from models.interface import Model
 from pipeline.config import PipelineConfig
@@ -83,6 +83,11 @@ def run(
         if config.chunked
         else (),
         skipped=(*files.skipped, *evaluation.skipped),
+        noted=tuple(
+            Noted(path, note)
+            for path, note in zip(catalogue.paths, catalogue.notes, strict=True)
+            if note
+        ),
         model_bytes=stat(config.model)[0],
         settings={**settings, "trained steps": trained_steps},
     )
@@ -106,6 +111,5 @@ def _settings(
         "split": files.split,
         "eval_files": config.eval_files,
         "hours": round(float((catalogue.frames / catalogue.sample_rates).sum()) / 3600, 3),
-        **dict(describe_noted(catalogue)),
         **flatten_dict(nested, sep="."),
     }

@@ -48,7 +48,9 @@ def position_plot(summary: Summary) -> Figure | None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(bottom=0)
+    _limit_from_zero(
+        axes, [*_array(bins.bits_per_sample), *(line.get_ydata()[0] for line in axes.lines)]
+    )
     axes.set(xlabel="position in the chunk (samples, 1 is the first)", ylabel="bits per sample")
     # The name of a codec may hold a dollar sign, which begins mathtext.
     for text in axes.legend(frameon=False).get_texts():
@@ -117,11 +119,11 @@ def loudness_plot(summary: Summary) -> Figure | None:
     share_axes.set_ylabel("share of the samples (bars)")
     share_axes.spines["top"].set_visible(False)
     axes.stairs(values[part], np.arange(count + 1) - 0.5, baseline=None, color=DARK, linewidth=1.8)
-    axes.plot(centres, values[part], "o", color=DARK, markersize=4)
+    axes.plot(centres, values[part], "o", color=DARK, markersize=4, clip_on=False)
     # The line above the bars, and no background between them.
     axes.set_zorder(share_axes.get_zorder() + 1)
     axes.patch.set_visible(False)
-    axes.set_ylim(bottom=0)
+    _limit_from_zero(axes, values[part])
     edges = bins.edges[used[0] : used[-1] + 2]
     every = -(-len(edges) // _MAX_TICKS)
     ticks = [(k - 0.5, _decibels(edge)) for k, edge in enumerate(edges) if edge is not None]
@@ -192,6 +194,11 @@ def _level(axes: Axes, level: float | None, name: str, style: str, color: str) -
     if level is not None:
         label = f"{name}: {level:.3f}"
         axes.axhline(level, linestyle=style, color=color, linewidth=1.2, label=label)
+
+
+def _limit_from_zero(axes: Axes, values: Sequence[float] | np.ndarray) -> None:
+    """Sets the vertical axis from zero to above all values, whole lines and markers included."""
+    axes.set_ylim(0, 1.08 * max(np.nanmax(values), 0) or 1)
 
 
 def _decibels(value: float) -> str:
