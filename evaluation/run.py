@@ -43,7 +43,7 @@ def run(
     Raises:
       ConfigError: a codec is unknown or not installed, or no folder is known.
       DataError: see `open_files` and `evaluate`.
-      OSError: a folder cannot be accessed, or `report_dir` not be created.
+      OSError: a folder cannot be accessed, or `report_dir` not be created or written.
     """
     codecs = all_codecs(config.codecs)
     if config.report_dir:  # Fail before hours of work, not after.
@@ -51,6 +51,8 @@ def run(
             os.makedirs(config.report_dir, exist_ok=True)
         except OSError as error:
             raise OSError(f"--report_dir={config.report_dir} cannot be created: {error}") from error
+        if not os.access(config.report_dir, os.W_OK | os.X_OK):
+            raise PermissionError(f"--report_dir={config.report_dir} is not writable")
     # How files become samples belongs to the model; only the size of a batch is free.
     pipeline = PipelineConfig(**{**data["pipeline"], "batch_size": config.batch_size})
     files = open_files(config, data, pipeline)

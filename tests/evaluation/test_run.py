@@ -182,6 +182,14 @@ def test_a_folder_for_the_report_that_cannot_be_made_is_warning_before_the_work(
         evaluate(report_dir=os.fspath(tmp_path / "file" / "report"))
 
 
+def test_a_folder_for_the_report_that_cannot_be_written_is_too(evaluate, tmp_path, monkeypatch):
+    batches: list = []
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    with pytest.raises(PermissionError, match=r"--report_dir=.* is not writable"):
+        evaluate(report_dir=os.fspath(tmp_path), on_prepare=batches.append)
+    assert not batches
+
+
 @pytest.mark.parametrize("split", ["valid", "train"])
 def test_a_part_of_the_training_folder_keeps_its_sides(evaluate, folder, split, caplog):
     (folder / "part").mkdir()
