@@ -50,9 +50,8 @@ def position_plot(summary: Summary) -> Figure | None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(edges[0], edges[-1])
-    _limit_from_zero(
-        axes, [*_array(bins.bits_per_sample), *(line.get_ydata()[0] for line in axes.lines)]
-    )
+    levels = np.concatenate([line.get_ydata() for line in axes.lines])
+    _limit_from_zero(axes, np.append(_array(bins.bits_per_sample), levels))
     axes.set(xlabel="position in the chunk (samples, 1 is the first)", ylabel="bits per sample")
     # The name of a codec may hold a dollar sign, which begins mathtext.
     for text in axes.legend(frameon=False).get_texts():
@@ -198,7 +197,7 @@ def _level(axes: Axes, level: float | None, name: str, style: str, color: str) -
         axes.axhline(level, linestyle=style, color=color, linewidth=1.2, label=label)
 
 
-def _limit_from_zero(axes: Axes, values: Sequence[float] | np.ndarray) -> None:
+def _limit_from_zero(axes: Axes, values: np.ndarray) -> None:
     """Sets the vertical axis from zero to above all values, whole lines and markers included."""
     axes.set_ylim(0, 1.08 * max(np.nanmax(values), 0) or 1)
 
