@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evaluation.names import distinct_names
 from evaluation.results import Bins, Evaluation
 from evaluation.statistics import SampleHistogram
 from pipeline.catalogue.catalogue import Catalogue, Skipped
@@ -133,7 +134,9 @@ class Aggregator:
             path, reason = skipped[0]
             raise DataError(f"none of the files could be read; {path!r}: {reason}")
         return Evaluation(
-            names=tuple(catalogue.names[file] for file in read),
+            names=distinct_names(
+                [catalogue.names[file] for file in read], [catalogue.paths[file] for file in read]
+            ),
             samples=self._samples[read],
             model_bits=self._bits[read],
             depth=self._config.depth,

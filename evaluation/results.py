@@ -4,11 +4,18 @@ N files, K bins. Bits and samples are kept as sums, and divided once, at the end
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.catalogue.catalogue import Skipped
+
+
+class Noted(NamedTuple):
+    """A file that is used although something is wrong with it, such as its truncation."""
+
+    path: str
+    problem: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,7 +69,8 @@ class Evaluation:
     """How many bits a model and other codecs need for some files.
 
     Attributes:
-      names: paths of the files relative to their folders.
+      names: paths of the files relative to their folders; where several folders hold the same, with
+        the folder, see `distinct_names`.
       samples: int64 [N], samples of each file that the model codes: after the downmix, without
         padding.
       model_bits: float64 [N], cost of each file under the model.
@@ -77,6 +85,7 @@ class Evaluation:
       chunked: likewise, with every chunk a separate stream; empty if not measured.
       native: scores on the files' own samples, before downmix and requantization.
       skipped: files that are not part of the results, and why.
+      noted: files that are part of the results although something is wrong with them, and what.
       model_bytes: size of the model file; 0 if there is none.
       settings: of the evaluation, as JSON values: `model` (path), `folders`, `split`, ...
       wall_time_s: time that the model took, in seconds.
@@ -94,6 +103,7 @@ class Evaluation:
     chunked: tuple[CodecScore, ...] = ()
     native: tuple[CodecScore, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    noted: tuple[Noted, ...] = ()
     model_bytes: int = 0
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     wall_time_s: float = 0.0

@@ -11,7 +11,7 @@ from evaluation.baselines.encode import score_chunks, score_files
 from evaluation.baselines.libraries import all_codecs
 from evaluation.config import EvaluationConfig
 from evaluation.files import EvaluationFiles, error_budget, open_files
-from evaluation.results import Evaluation
+from evaluation.results import Evaluation, Noted
 from evaluation.score import evaluate
 from models.interface import Model
 from pipeline.config import PipelineConfig
@@ -43,7 +43,7 @@ def run(
     Raises:
       ConfigError: a codec is unknown or not installed, or no folder is known.
       DataError: see `open_files` and `evaluate`.
-      OSError: a folder cannot be accessed, or `report_dir` not be created.
+      OSError: a folder cannot be accessed, or `report_dir` not be created or written.
     """
     codecs = all_codecs(config.codecs)
     if config.report_dir:  # Fail before hours of work, not after.
@@ -51,6 +51,8 @@ def run(
             os.makedirs(config.report_dir, exist_ok=True)
         except OSError as error:
             raise OSError(f"--report_dir={config.report_dir} cannot be created: {error}") from error
+        if not os.access(config.report_dir, os.W_OK | os.X_OK):
+            raise PermissionError(f"--report_dir={config.report_dir} is not writable")
     # How files become samples belongs to the model; only the size of a batch is free.
     pipeline = PipelineConfig(**{**data["pipeline"], "batch_size": config.batch_size})
     files = open_files(config, data, pipeline)
@@ -83,6 +85,11 @@ def run(
         if config.chunked
         else (),
         skipped=(*files.skipped, *evaluation.skipped),
+        noted=tuple(
+            Noted(path, note)
+            for path, note in zip(catalogue.paths, catalogue.notes, strict=True)
+            if note
+        ),
         model_bytes=stat(config.model)[0],
         settings={**settings, "trained steps": trained_steps},
     )
@@ -106,6 +113,5 @@ def _settings(
         "split": files.split,
         "eval_files": config.eval_files,
         "hours": round(float((catalogue.frames / catalogue.sample_rates).sum()) / 3600, 3),
-        **dict(describe_noted(catalogue)),
         **flatten_dict(nested, sep="."),
     }

@@ -46,20 +46,27 @@ def summary(
         ]
     if flac is not None:
         rows.append((CODEC.name, f"{flac:.4f} bits per sample, on whole files of validation"))
-    model, tensorboard = config.path(".npz"), os.path.join(config.output_dir, "tensorboard")
-    rows += [
-        ("skipped files", f"{skipped:,}"),
-        ("time", format_time(result.wall_time_s)),
-        ("model", model),
-        ("this run again", f"python main.py --flagfile={shlex.quote(config.path('.flags'))}"),
-        ("log", config.path("_training.log")),
-        (
-            "curves",
-            f"{config.path('_curves.png')}, or tensorboard --logdir={shlex.quote(tensorboard)}",
-        ),
-        ("next", f"python main.py evaluate --model={shlex.quote(model)}"),
+    rows += [("skipped files", f"{skipped:,}"), ("time", format_time(result.wall_time_s))]
+    return rows + _files(config)
+
+
+def _files(config: RunConfig) -> list[tuple[str, str]]:
+    """Returns rows on the files of a run that are there: a full disk may have prevented some."""
+    model, flagfile, log = (config.path(suffix) for suffix in (".npz", ".flags", "_training.log"))
+    picture, events = config.path("_curves.png"), os.path.join(config.output_dir, "tensorboard")
+    curves = {picture: picture, events: f"tensorboard --logdir={shlex.quote(events)}"}
+    rows = [
+        ("model", {model: model}),
+        ("this run again", {flagfile: f"python main.py --flagfile={shlex.quote(flagfile)}"}),
+        ("log", {log: log}),
+        ("curves", curves),
+        ("next", {model: f"python main.py evaluate --model={shlex.quote(model)}"}),
     ]
-    return rows
+    found = [
+        (label, ", or ".join(text for path, text in texts.items() if os.path.exists(path)))
+        for label, texts in rows
+    ]
+    return [(label, text) for label, text in found if text]
 
 
 def _steps(config: RunConfig, result: Result) -> str:

@@ -19,6 +19,8 @@ from evaluation.report.tables import marks
 
 DARK, MIDDLE, LIGHT = "#12355b", "#7a7a7a", "#d0d4d9"
 _WIDTH = 7.2  # inches, of the column in the report
+# Not clipped: along an edge, half of a line or dot would be seen.
+_LINE: dict[str, Any] = {"color": DARK, "linewidth": 1.8, "clip_on": False}
 _MANY_FILES = 500
 _MAX_TICKS = 14
 _WIDE_RANGE = 20.0  # ratio of largest to smallest beyond which axes are logarithmic
@@ -36,7 +38,7 @@ def position_plot(summary: Summary) -> Figure | None:
     bins = summary.by_position
     # Positions from 1: a logarithmic scale has no 0.
     edges = _array(bins.edges) + 1
-    axes.stairs(_array(bins.bits_per_sample), edges, baseline=None, color=DARK, linewidth=1.8)
+    axes.stairs(_array(bins.bits_per_sample), edges, baseline=None, **_LINE)
     _level(axes, model, "model, all positions", "--", DARK)
     # A codec of some of the files has a mean over others than the line of the model.
     if codec and codec.cost.files == summary.files:
@@ -48,7 +50,8 @@ def position_plot(summary: Summary) -> Figure | None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(bottom=0)
+    levels = np.concatenate([line.get_ydata() for line in axes.lines])
+    _limit_from_zero(axes, np.append(_array(bins.bits_per_sample), levels))
     axes.set(xlabel="position in the chunk (samples, 1 is the first)", ylabel="bits per sample")
     # The name of a codec may hold a dollar sign, which begins mathtext.
     for text in axes.legend(frameon=False).get_texts():
@@ -73,7 +76,7 @@ def files_plot(summary: Summary) -> Figure | None:
     dots: dict[str, Any] = {"markersize": 5, "alpha": 0.8}
     if len(model) > _MANY_FILES:  # Ten thousand circles make a large SVG.
         dots = {"markersize": 2.5, "alpha": 0.3, "rasterized": True}
-    axes.plot(rival, model, "o", color=DARK, markeredgewidth=0, **dots)
+    axes.plot(rival, model, "o", color=DARK, markeredgewidth=0, clip_on=False, **dots)
     low, high = min(rival.min(), model.min()), max(rival.max(), model.max())
     if low > 0 and high / low > _WIDE_RANGE:
         limits = (low / 1.3, high * 1.3)
@@ -116,12 +119,12 @@ def loudness_plot(summary: Summary) -> Figure | None:
     share_axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     share_axes.set_ylabel("share of the samples (bars)")
     share_axes.spines["top"].set_visible(False)
-    axes.stairs(values[part], np.arange(count + 1) - 0.5, baseline=None, color=DARK, linewidth=1.8)
-    axes.plot(centres, values[part], "o", color=DARK, markersize=4)
+    axes.stairs(values[part], np.arange(count + 1) - 0.5, baseline=None, **_LINE)
+    axes.plot(centres, values[part], "o", color=DARK, markersize=4, clip_on=False)
     # The line above the bars, and no background between them.
     axes.set_zorder(share_axes.get_zorder() + 1)
     axes.patch.set_visible(False)
-    axes.set_ylim(bottom=0)
+    _limit_from_zero(axes, values[part])
     edges = bins.edges[used[0] : used[-1] + 2]
     every = -(-len(edges) // _MAX_TICKS)
     ticks = [(k - 0.5, _decibels(edge)) for k, edge in enumerate(edges) if edge is not None]
@@ -192,6 +195,11 @@ def _level(axes: Axes, level: float | None, name: str, style: str, color: str) -
     if level is not None:
         label = f"{name}: {level:.3f}"
         axes.axhline(level, linestyle=style, color=color, linewidth=1.2, label=label)
+
+
+def _limit_from_zero(axes: Axes, values: np.ndarray) -> None:
+    """Sets the vertical axis from zero to above all values, whole lines and markers included."""
+    axes.set_ylim(0, 1.08 * max(np.nanmax(values), 0) or 1)
 
 
 def _decibels(value: float) -> str:

@@ -39,6 +39,7 @@ def summarize(evaluation: Evaluation) -> Summary:
         by_position=_bins(evaluation.by_position),
         by_loudness=_bins(evaluation.by_loudness),
         skipped=[skipped._asdict() for skipped in evaluation.skipped],
+        noted=[noted._asdict() for noted in evaluation.noted],
         settings=evaluation.settings,
     )
 

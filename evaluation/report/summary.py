@@ -114,7 +114,7 @@ class Summary:
     """All numbers of a report.
 
     Attributes:
-      names: [N], paths of the files relative to their folders.
+      names: [N], paths of the files, as in `Evaluation`.
       samples: [N], samples of each file that the model reads.
       depth: bits per uncompressed sample.
       confidence: of all intervals, such as 0.95.
@@ -127,6 +127,7 @@ class Summary:
       by_position: over the position in the chunk, in samples.
       by_loudness: over the loudness of a chunk, in dB of full scale.
       skipped: "path" and "reason" of each skipped file.
+      noted: "path" and "problem" of each file that is used although something is wrong with it.
       settings: as in `Evaluation`.
     """
 
@@ -142,6 +143,7 @@ class Summary:
     by_position: BinsSummary
     by_loudness: BinsSummary
     skipped: list[dict[str, str]]
+    noted: list[dict[str, str]]
     settings: dict[str, Any]
 
     @property

@@ -2,7 +2,7 @@
 
 import enum
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from evaluation.report.formatting import aligned, bits, bound, difference, printable, ratio
@@ -13,6 +13,7 @@ COUNTED = "†"
 PARTIAL = "‡"
 _WIDTH = 100
 _NAME_WIDTH = 24
+_MAX_EXAMPLES = 3
 
 
 class Table(enum.Flag):
@@ -110,6 +111,23 @@ def notes(summary: Summary) -> list[str]:
     return found
 
 
+def file_notes(summary: Summary) -> list[str]:
+    """Returns remarks on files that are not used, or although something is wrong with them."""
+    skipped = [(file["path"], file["reason"]) for file in summary.skipped]
+    noted = [(file["path"], file["problem"]) for file in summary.noted]
+    found = [("skipped files", skipped), ("used, but damaged files", noted)]
+    return [f"{label}: {_examples(files)}" for label, files in found if files]
+
+
+def _examples(files: Sequence[tuple[str, str]]) -> str:
+    shown = "; ".join(
+        f"{printable(path)} ({printable(why)})" for path, why in files[:_MAX_EXAMPLES]
+    )
+    rest = len(files) - _MAX_EXAMPLES
+    more = f"; and {rest:,} more, see the report" if rest > 0 else ""
+    return f"{len(files):,}: {shown}{more}"
+
+
 def format_table(summary: Summary) -> str:
     """Returns the verdict, the table of model and codecs, best first, and the rules.
 
@@ -122,7 +140,8 @@ def format_table(summary: Summary) -> str:
     lines = aligned(cells)
     rule = "-" * max(map(len, lines))
     text = [*textwrap.wrap(verdict(summary), _WIDTH), "", *lines[:2], rule, *lines[2:], rule]
-    remarks = [*notes(summary), *(f"{term}: {meaning}" for term, meaning in rules(summary))]
+    remarks = [*notes(summary), *file_notes(summary)]
+    remarks += [f"{term}: {meaning}" for term, meaning in rules(summary)]
     for remark in remarks:
         text += textwrap.wrap(remark, _WIDTH, subsequent_indent="  ")
     return "\n".join(text)

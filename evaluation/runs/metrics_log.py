@@ -24,6 +24,7 @@ class Curve(NamedTuple):
 Metrics = dict[str, Curve]
 """Curves by the name of the metric, such as "valid/bits_per_sample"."""
 
+_MAX_STEP = 2**63 - 1  # of int64
 
 METRICS, TIMING = "_metrics.jsonl", "_timing.jsonl"
 """What comes after the name of a run in the names of its files.
@@ -89,10 +90,11 @@ def _records(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
     for line in lines:
         try:
             record = json.loads(line)
-        except ValueError:  # also of bytes that are not UTF-8
+        except (ValueError, RecursionError):  # also of bytes that are not UTF-8
             continue
         # A torn line may still be JSON. `type`, since True is an int, too.
-        if isinstance(record, dict) and type(record.get("step")) is int:
+        step = record.get("step") if isinstance(record, dict) else None
+        if type(step) is int and abs(step) <= _MAX_STEP:
             yield record
 
 
@@ -100,5 +102,5 @@ def _number(value: Any) -> float | None:
     """Parses numbers, and the strings "NaN", "Infinity" and "-Infinity", which JSON lacks."""
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

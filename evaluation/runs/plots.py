@@ -4,13 +4,16 @@ import io
 import math
 import os
 from collections.abc import Callable, Sequence
-from statistics import fmean
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from evaluation.report.formatting import printable
@@ -26,7 +29,9 @@ _STYLES = ("-", "--", "-.", ":")
 _MARKERS = "os^Dv"
 _COLORS = ("#12355b", "#b5452c", "#4f8a6b", "#c58b1b", "#7a4f9a", "#5f6b76", "#1b8fb5")
 _MARKERS_A_CURVE = 12
-_LABEL_HEIGHT = 0.085  # two lines, as a fraction of the axes
+_WIDTH = 11.0  # inches, of a comparison
+_LEGEND_WIDTH = _WIDTH - 0.8  # without its lines and margins
+_MAX_NAME = 200  # characters: no more fit
 
 
 def curves_figure(metrics: Metrics) -> Figure:
@@ -143,67 +148,67 @@ def _draw_curve(
 def comparison_figure(runs: Sequence[Run]) -> Figure:
     """Draws bits per sample of validation, against steps and against time.
 
-    For a run without validation, those of training.
+    For a run without validation, those of training. The level of FLAC is a line in the color of the
+    run, or one black line where it is the same for all.
     """
     unit, length = time_unit(*(run.metrics for run in runs))
-    figure = Figure(figsize=(11, 4.5 + 0.2 * len(runs)), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 4.5 + 0.2 * len(runs)), layout="constrained")
     by_steps, by_time = figure.subplots(1, 2, sharey=True)
     label_axes(by_steps, "steps", "bits per sample")
     label_axes(by_time, f"time ({unit})", "")
-    levels = sorted({flac for run in runs if (flac := run.last(FLAC)) is not None})
-    limits = bits_limits(*(_curve(run) for run in runs), levels=levels)
-    if limits:
+    flacs = [run.last(FLAC) for run in runs]
+    levels = sorted({flac for flac in flacs if flac is not None})
+    if limits := bits_limits(*map(_curve, runs), levels=levels):
         by_steps.set_ylim(limits)
-    lines = []
-    for number, run in enumerate(runs):
+    handles = []
+    for number, (run, flac) in enumerate(zip(runs, flacs, strict=True)):
         curve, style = _curve(run), _style(number, len(_curve(run).steps))
-        label = _label(number + 1, run)
-        lines += by_steps.plot(curve.steps, curve.values, label=label, **style)
+        own_flac = flac if len(levels) > 1 else None
+        label = _label(number + 1, run, own_flac)
+        handles += by_steps.plot(curve.steps, curve.values, label=label, **style)
         by_time.plot(curve.wall_time_s / length, curve.values, **style)
-    # Labels of levels that are close would overlap: they are moved, with a line to their level.
-    bottom, top = by_steps.get_ylim()
-    for level, label_y in zip(
-        levels, spread_apart(levels, _LABEL_HEIGHT * (top - bottom)), strict=True
-    ):
-        whose = [str(number) for number, run in enumerate(runs, 1) if run.last(FLAC) == level]
-        text = "FLAC -8" + (f" of {', '.join(whose)}" if len(levels) > 1 else "") + f"\n{level:.3f}"
-        for axes in (by_steps, by_time):
-            axes.axhline(level, color="black", linestyle=(0, (6, 3)), linewidth=1, zorder=0)
-        by_time.annotate(  # Outside the axes, where it hides no curve.
-            text,
-            (1, level),
-            (1.04, label_y),
-            xycoords=by_time.get_yaxis_transform(),
-            va="center",
-            fontsize="small",
-            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "relpos": (0, 0.5)},
-        )
-    figure.legend(handles=lines, loc="outside lower left", frameon=False)
+        if own_flac is not None:
+            _draw_flac(figure, own_flac, style["color"])
+    if len(levels) == 1:
+        handles.append(_draw_flac(figure, levels[0], "black"))
+    # All figures are in the legend: beside the axes, those of near levels would overlap.
+    legend = figure.legend(handles=handles, loc="outside lower left", frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     return figure
 
 
-def spread_apart(positions: Sequence[float], distance: float) -> list[float]:
-    """Moves sorted positions until they are `distance` apart, by the least sum of squares.
+def _draw_flac(figure: Figure, level: float, color: str) -> Line2D:
+    style: dict[str, Any] = {"color": color, "linestyle": (0, (6, 3)), "linewidth": 1, "zorder": 0}
+    lines = [axes.axhline(level, label=_flac_label(level), **style) for axes in figure.axes]
+    return lines[0]
 
-    With i * distance subtracted from position i it is isotonic regression, which has a closed form,
-    the max-min of means.
-    """
-    count = len(positions)
-    free = [position - i * distance for i, position in enumerate(positions)]
-    return [
-        max(min(fmean(free[j:k]) for k in range(i + 1, count + 1)) for j in range(i + 1))
-        + i * distance
-        for i in range(count)
-    ]
+
+def _flac_label(level: float) -> str:
+    return f"FLAC -8: {level:.3f}"
 
 
 def _curve(run: Run) -> Curve:
     return run.metrics[VALID if VALID in run.metrics else TRAIN]
 
 
-def _label(number: int, run: Run) -> str:
-    name = printable(run.name).replace("$", r"\$")  # else it begins mathtext
-    return f"{number}  {name}" + ("" if VALID in run.metrics else " (training)")
+def _label(number: int, run: Run, flac: float | None) -> str:
+    before, after = f"{number}  ", "" if VALID in run.metrics else " (training)"
+    if flac is not None:
+        after += f"   {_flac_label(flac)}"
+    name = printable(run.name)[-_MAX_NAME:]
+    label = before + name + after
+    # Shortened at the left: where they end, paths differ.
+    while name and (width := _width(label)) > _LEGEND_WIDTH:
+        name = name[max(1, int(len(label) * (1 - _LEGEND_WIDTH / width))) :]
+        label = f"{before}…{name}{after}"
+    return label
+
+
+def _width(text: str) -> float:
+    """Returns the width of a text in a legend, in inches."""
+    font = FontProperties(size=rcParams["legend.fontsize"])
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
 def _style(number: int, points: int) -> dict[str, Any]:

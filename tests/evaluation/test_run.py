@@ -104,13 +104,24 @@ def test_a_file_that_is_none_is_named(evaluate, folder, caplog):
 
 
 def test_a_file_that_is_used_although_it_is_cut_off_is_named(evaluate, folder, caplog):
-    assert "warnings" not in evaluate(split="all").settings
+    assert evaluate(split="all").noted == ()
     for number in (3, 7):
         os.truncate(folder / f"{number}.wav", (folder / f"{number}.wav").stat().st_size - 10)
-    warning = evaluate(split="all").settings["warnings"]
+    found = evaluate(split="all")
     note = "truncated: 80 of 90 bytes of samples are there"
-    assert warning == f"2, such as '{folder}/3.wav' ({note})"
+    assert found.noted == ((f"{folder}/3.wav", note), (f"{folder}/7.wav", note))
+    warning = f"2, such as '{folder}/3.wav' ({note})"
     assert caplog.messages.count(f"warnings         {warning}") == 1
+
+
+def test_equal_names_are_told_apart_by_their_folders(evaluate, folder, tmp_path):
+    for speaker in ("one", "two"):
+        (tmp_path / speaker / "takes").mkdir(parents=True)
+        for name in ("a.wav", f"{speaker}.wav"):
+            path = tmp_path / speaker / "takes" / name
+            write_wav(path, random_frames(Encoding.U8, 90, 1), Encoding.U8)
+    found = evaluate(tmp_path / "one" / "takes", tmp_path / "two" / "takes")
+    assert found.names == ("one/takes/a.wav", "one.wav", "two/takes/a.wav", "two.wav")
 
 
 @pytest.mark.parametrize(
@@ -169,6 +180,14 @@ def test_a_folder_for_the_report_that_cannot_be_made_is_warning_before_the_work(
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=r"--report_dir=.*file/report cannot be created"):
         evaluate(report_dir=os.fspath(tmp_path / "file" / "report"))
+
+
+def test_a_folder_for_the_report_that_cannot_be_written_is_too(evaluate, tmp_path, monkeypatch):
+    batches: list = []
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    with pytest.raises(PermissionError, match=r"--report_dir=.* is not writable"):
+        evaluate(report_dir=os.fspath(tmp_path), on_prepare=batches.append)
+    assert not batches
 
 
 @pytest.mark.parametrize("split", ["valid", "train"])

@@ -11,6 +11,8 @@ import pytest
 
 from evaluation.report.page import write_report
 from evaluation.report.summarize import summarize
+from evaluation.report.tables import format_table
+from evaluation.results import Noted
 from tests.evaluation.report.made_up import evaluation, without
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -286,3 +288,17 @@ def test_a_report_is_replaced_as_a_whole(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_report(summarize(CASES["usual"]), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_files_that_are_used_although_something_is_wrong_are_named(tmp_path):
+    noted = tuple(Noted(f"/{i}.wav", "truncated\n: 80 of 90 bytes") for i in range(4))
+    page, content, _ = _write(dataclasses.replace(CASES["one codec"], noted=noted), tmp_path)
+    assert "4 used although something is wrong with them." in page.texts
+    rows = page.tables["Damaged files"]
+    assert rows[0] == ["file", "what is wrong"] and len(rows) == 5
+    assert rows[1] == ["/0.wav", "truncated\\n: 80 of 90 bytes"]
+    assert content["noted"][0] == noted[0]._asdict()
+    lines = " ".join(format_table(summarize(CASES["one codec"])).split())
+    assert "skipped files: 1: /audio/notes.wav (not a WAV file" in lines
+    lines = format_table(summarize(dataclasses.replace(CASES["one codec"], noted=noted)))
+    assert "; and 1 more, see the report" in " ".join(lines.split())

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from evaluation.report.plots import as_svg, codecs_plot, files_plot, loudness_plot, position_plot
@@ -156,3 +157,21 @@ def test_the_model_stands_out_in_grey():
     grey = np.asarray(Image.open(content).convert("L"))
     # Below 80 the model's bar, from 180 to 230 those of codecs.
     assert (grey < 80).mean() > 0.02 and ((grey > 180) & (grey < 230)).mean() > 0.02
+
+
+@pytest.mark.parametrize("rates", [[8.0, 8.0], [8.0, 1.0], [0.0, 0.0], [3.0]])
+def test_nothing_of_the_loudness_is_cut(rates):
+    bins = Bins(
+        edges=np.array([-np.inf, *range(-6, 6 * len(rates) - 6, 6)], float),
+        samples=np.array([1, 99][-len(rates) :]),
+        bits=np.array(rates) * np.array([1, 99][-len(rates) :]),
+    )
+    figure = loudness_plot(summarize(evaluation(2, by_loudness=bins)))
+    FigureCanvasAgg(figure).draw()
+    line_axes, bar_axes = figure.axes
+    box = line_axes.get_window_extent()
+    points = line_axes.transData.transform(line_axes.lines[0].get_xydata())
+    assert (points[:, 1] < box.y1 - 4).all()
+    # Of silence, the line is along the lower edge.
+    assert not line_axes.lines[0].get_clip_on()
+    assert all(bar.get_window_extent().y1 < box.y1 for bar in bar_axes.patches)

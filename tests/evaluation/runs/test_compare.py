@@ -113,3 +113,23 @@ def test_what_is_no_run_is_named_and_the_others_are_compared(two_runs, tmp_path,
     with pytest.raises(DataError, match=r"missing: no such folder.*; .*: no \.flags file in it"):
         compare(none)
     assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\x00\xff\n",
+        b'{"step": 99999999999999999999, "train/bits_per_sample": 3}\n',
+        b'{"step": 1, "train/bits_per_sample": 1%b}\n' % (b"0" * 400),
+        b"[" * 100_000,
+        b'{"step": 1, "valid/flac_bits_per_sample": 2.5}\n',
+        None,
+    ],
+)
+def test_a_run_whose_metrics_are_broken_or_not_there_yet_is_skipped(two_runs, line, caplog):
+    path = two_runs[0] / "audio_model_metrics.jsonl"
+    path.unlink() if line is None else path.write_bytes(line)
+    comparison = compare(two_runs)
+    assert [run.name for run in comparison.runs] == [str(two_runs[1])]
+    assert len(caplog.messages) == 1 and str(two_runs[0]) in caplog.text

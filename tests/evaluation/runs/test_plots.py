@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 from PIL import Image
 
 from evaluation.runs.metrics_log import Curve, make_curve
@@ -14,7 +13,6 @@ from evaluation.runs.plots import (
     comparison_figure,
     curves_figure,
     save_png,
-    spread_apart,
     time_unit,
 )
 from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run
@@ -116,6 +114,7 @@ def _run(name, valid=None, flac=2.5):
     metrics = {TRAIN: make_curve([(100, (60.0, 3.0))])}
     if valid is not None:
         metrics[VALID] = make_curve([(100, (61.0, valid + 0.25)), (200, (3726.0, valid))])
+    if valid is not None and flac is not None:
         metrics[FLAC] = make_curve([(0, (0.0, flac))])
     return Run(name=name, settings={}, metrics=metrics, model_bytes=None)
 
@@ -128,42 +127,37 @@ def test_runs_beside_each_other():
     assert one.get_xdata().tolist() == [100, 200] and one.get_ydata().tolist() == [2.5, 2.25]
     assert by_time.lines[1].get_xdata().tolist() == [61 / 60, 3726 / 60]
     assert one.get_linestyle() != two.get_linestyle() and one.get_marker() != two.get_marker()
-    labels = [text.get_text() for text in drawn.legends[0].get_texts()]
-    assert labels[0].startswith("1  ") and labels[0].endswith(r"_a\$x\$")
-    assert labels[1].endswith("/b")
-    assert [text.get_text() for text in by_time.texts] == ["FLAC -8\n2.500"]
+    assert _legend(drawn) == ["1  runs/_a$x$", "2  runs/b", "FLAC -8: 2.500"]
+
+
+def _legend(drawn):
+    return [text.get_text() for text in drawn.legends[0].get_texts()]
 
 
 def test_every_run_has_its_own_flac_where_they_differ():
-    runs = [_run(name, 3.0, flac) for name, flac in (("a", 2.5), ("b", 3.5), ("c", 2.5))]
-    texts = [text.get_text() for text in comparison_figure(runs).axes[1].texts]
-    assert texts == ["FLAC -8 of 1, 3\n2.500", "FLAC -8 of 2\n3.500"]
+    runs = [_run(name, 3.0, flac) for name, flac in (("a", 2.5), ("b", 3.5), ("c", None))]
+    drawn = comparison_figure(runs)
+    assert _legend(drawn) == ["1  a   FLAC -8: 2.500", "2  b   FLAC -8: 3.500", "3  c"]
+    for axes in drawn.axes:
+        flacs = [line for line in axes.lines if line.get_label().startswith("FLAC")]
+        assert [set(line.get_ydata()) for line in flacs] == [{2.5}, {3.5}]
+        assert len({line.get_color() for line in flacs}) == 2
 
 
-def test_labels_of_levels_do_not_overlap():
-    levels = (2.48, 2.5, 2.515, 2.52, 3.6)
-    runs = [_run(f"{flac}", 2 + number / 5, flac) for number, flac in enumerate(levels)]
+@pytest.mark.parametrize("count", [2, 12])
+@pytest.mark.parametrize("part", ["$\n\udcff", "W" * 40])
+def test_nothing_overlaps_or_is_cut(count, part):
+    runs = [_run(part * 9 + f"/{i}", 2 + i / 5, 2.5 + i / 250) for i in range(count)]
     drawn = comparison_figure(runs)
     FigureCanvasAgg(drawn).draw()
-    # Of an annotation, the extent would be that of its line, too.
-    boxes = [Text.get_window_extent(text) for text in drawn.axes[1].texts]
-    assert len(boxes) == 5
-    assert all(above.y0 > below.y1 for below, above in itertools.pairwise(boxes))
-
-
-@pytest.mark.parametrize(
-    ("places", "expected"),
-    [
-        ([], []),
-        ([3.0], [3]),
-        ([1.0, 5.0, 9.0], [1, 5, 9]),
-        ([4.0, 4.0], [3, 5]),
-        ([0.0, 7.0, 8.0, 9.0, 20.0], [0, 6, 8, 10, 20]),
-        ([0.0, 1.0, 2.5], [-0.833, 1.167, 3.167]),
-    ],
-)
-def test_labels_are_spread_apart(places, expected):
-    assert spread_apart(places, 2.0) == pytest.approx(expected, abs=1e-3)
+    assert [label.split()[1][-2:] for label in _legend(drawn)] == [
+        f"/{i}"[-2:] for i in range(count)
+    ]
+    boxes = [text.get_window_extent() for text in drawn.legends[0].get_texts()]
+    boxes = [axes.get_tightbbox() for axes in drawn.axes] + boxes
+    assert not any(one.overlaps(two) for one, two in itertools.combinations(boxes, 2))
+    assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= drawn.bbox.x1 for box in boxes)
+    assert drawn.axes[0].get_window_extent().height > 200
 
 
 def test_a_run_without_validation_shows_its_training():

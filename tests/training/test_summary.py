@@ -1,0 +1,51 @@
+"""The table at the end of a run."""
+
+from pipeline.config import PipelineConfig
+from runtime.distributed import DistributedConfig
+from training.config import CheckpointConfig, RunConfig, TrainingConfig
+from training.result import Result
+from training.summary import summary
+
+
+def _summary(output_dir):
+    config = RunConfig(
+        audio_dirs=(),
+        demo=True,
+        catalogue=None,
+        valid_fraction=0.1,
+        num_chunks=1,
+        parallel_reads=0,
+        strict=False,
+        max_skipped_fraction=0.5,
+        data_service=None,
+        pipeline=PipelineConfig(),
+        training=TrainingConfig(training_steps=1),
+        checkpoint=CheckpointConfig(),
+        distributed=DistributedConfig(),
+        output_dir=str(output_dir),
+        model_name="m",
+        wandb_project=None,
+        wandb_run_name="",
+    )
+    result = Result(
+        params={}, steps=1, train={}, valid={}, signal=None, failure=None, wall_time_s=3.0
+    )
+    return dict(summary(config, result, None, 0))
+
+
+def test_the_files_of_a_run(tmp_path):
+    for name in ("m.npz", "m.flags", "m_training.log", "m_curves.png", "tensorboard"):
+        (tmp_path / name).touch()
+    rows = _summary(tmp_path)
+    assert rows["curves"] == (
+        f"{tmp_path}/m_curves.png, or tensorboard --logdir={tmp_path}/tensorboard"
+    )
+    assert rows["model"] == f"{tmp_path}/m.npz" and rows["next"].endswith(f"={tmp_path}/m.npz")
+    assert rows["this run again"].endswith("m.flags") and rows["log"].endswith("m_training.log")
+
+
+def test_what_could_not_be_written_is_not_named(tmp_path):
+    rows = _summary(tmp_path)
+    assert rows.keys() == {"steps", "skipped files", "time"}
+    (tmp_path / "tensorboard").mkdir()
+    assert _summary(tmp_path)["curves"] == f"tensorboard --logdir={tmp_path}/tensorboard"
