@@ -209,7 +209,7 @@ def test_unreadable_files_and_folders_are_skipped_by_name(tmp_path, monkeypatch)
 def test_files_that_vanish_during_the_scan_are_skipped(tmp_path):
     put(tmp_path / "a.wav")
     path = put(tmp_path / "b.wav")
-    found = list(find_files(str(tmp_path), ".wav", set()))
+    found = list(find_files(str(tmp_path), (".wav",), set()))
     os.unlink(path)
     catalogue = Catalogue.from_table(scan_files(found))
     assert catalogue.names == ("a.wav",)

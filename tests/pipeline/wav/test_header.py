@@ -51,7 +51,7 @@ def with_sizes(content: bytes, riff: int, data: int) -> bytes:
 )
 @pytest.mark.parametrize("extensible", [False, True])
 @pytest.mark.parametrize("container", ["RIFF", "RF64", "BW64"])
-@pytest.mark.parametrize("encoding", Encoding)
+@pytest.mark.parametrize("encoding", [code for code in Encoding if not code.is_big_endian])
 def test_finds_the_samples_that_libsndfile_finds(
     tmp_path, encoding, container, extensible, before, after
 ):
@@ -80,7 +80,7 @@ def test_finds_the_samples_that_libsndfile_finds(
     if encoding is Encoding.U8:
         frames = frames - 128
     if not encoding.is_float:
-        frames = frames << (32 - 8 * encoding.bytes_per_sample)
+        frames = frames << (32 - encoding.depth)
     np.testing.assert_array_equal(frames, expected)
     assert sample_rate == header.sample_rate
 
@@ -213,7 +213,7 @@ EXTENSIBLE = wav_files.fmt_chunk(Encoding.S16, 1, extensible=True)
         (b"RIFF", "truncated: the file has only 4 bytes"),
         (b"\0" * 100, "begins with zeros"),
         (b"hello world!", "begins with b'hell'"),
-        (b"RIFX" + pcm16()[4:], "big-endian WAV"),
+        (b"FFIR" + pcm16()[4:], "another byte order"),
         (b"FORM\0\0\0\0AIFF", "AIFF"),
         (b"fLaC\0\0\0\x22", "FLAC"),
         (b"OggS\0\2", "Ogg"),
@@ -233,12 +233,11 @@ EXTENSIBLE = wav_files.fmt_chunk(Encoding.S16, 1, extensible=True)
         (pcm16(container="RF64")[:30], "'ds64' chunk is truncated: 10 of 16 bytes"),
         (pcm16(wav_files.raw_fmt(0x11, 1, 8000, 256, 4)), "IMA ADPCM (format tag 0x0011)"),
         (pcm16(wav_files.raw_fmt(0x02, 1, 8000, 256, 4)), "Microsoft ADPCM (format tag 0x0002)"),
-        (pcm16(wav_files.raw_fmt(0x06, 1, 8000, 1, 8)), "A-law"),
-        (pcm16(wav_files.raw_fmt(0x07, 1, 8000, 1, 8)), "mu-law"),
+        (pcm16(wav_files.raw_fmt(0x06, 1, 8000, 2, 16)), "16-bit G.711"),
         (pcm16(wav_files.raw_fmt(0x31, 1, 8000, 65, 0)), "GSM 6.10"),
         (pcm16(wav_files.raw_fmt(0x55, 1, 8000, 1, 0)), "MP3 (format tag 0x0055)"),
         (pcm16(wav_files.raw_fmt(0x1234, 1, 8000, 1, 0)), "format tag 0x1234"),
-        (pcm16(EXTENSIBLE[:24] + b"\x07\0" + EXTENSIBLE[26:]), "mu-law"),
+        (pcm16(EXTENSIBLE[:24] + b"\x11\0" + EXTENSIBLE[26:]), "IMA ADPCM"),
         (pcm16(EXTENSIBLE[:24] + b"abcdefghijklmnop"), "subformat 6162"),
         (pcm16(wav_files.raw_fmt(1, 0, 8000, 0, 16)), "0 channels"),
         (pcm16(wav_files.raw_fmt(1, 1, 0, 2, 16)), "sample rate of 0 Hz"),
@@ -306,7 +305,7 @@ VALID = st.builds(
         ],
         container,
     ),
-    st.sampled_from(Encoding),
+    st.sampled_from([code for code in Encoding if not code.is_big_endian]),
     st.booleans(),
     st.sampled_from(["RIFF", "RF64", "BW64"]),
     st.sampled_from(["none", "even", "odd"]),
