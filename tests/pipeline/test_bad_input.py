@@ -528,7 +528,7 @@ def parse_or_refuse(content: bytes) -> bytes | None:
         assert str(error)
         return None
     finally:
-        assert len(sizes) <= 6000
+        assert len(sizes) <= 8000
         assert max(sizes, default=0) <= 4096
     begin, end = header.payload_offset, header.payload_offset + header.frames * header.frame_bytes
     assert content[begin - 8 : begin - 4] == b"data"

@@ -271,6 +271,13 @@ def test_ds64_counts_where_the_32_bit_size_is_stale(stale, tail):
     assert note == ("" if stale == 0xFFFFFFFF else told)
 
 
+def test_ds64_counts_where_the_file_is_cut_off():
+    right = 5 * GIB - 76
+    samples, note = parse_large(5 * GIB - 1000, 0xFFFFFFFF, 1234, sizes_64=(5 * GIB - 8, right))
+    assert samples == right - 1000
+    assert "'ds64' is used; truncated: " in note
+
+
 def test_the_32_bit_size_counts_where_ds64_is_wrong():
     samples, note = parse_large(1000, 992, 924, sizes_64=(99, 77))
     assert samples == 924
@@ -430,8 +437,16 @@ def test_unusable_files_say_why(content, reason):
         assert "ffmpeg -c:a pcm_s16le" in str(error.value)
 
 
-def test_hostile_files_cost_few_reads():
-    content = b"RIFF\0\0\0\0WAVE" + b"none\0\0\0\0" * 200_000
+@pytest.mark.parametrize(
+    ("chunk", "most_reads", "most_bytes"),
+    [
+        (b"none\0\0\0\0", 4, 20_000),
+        (b"none\x89\x13\0\0" + bytes(5001) + b"\0", 6000, 6000 * 4096),  # farther than a read
+        (b"none\x89\x13\0\0" + b"who?" * 1250 + b"??", 6000, 6000 * 4096),
+    ],
+)
+def test_hostile_files_cost_few_reads(chunk, most_reads, most_bytes):
+    content = b"RIFF\0\0\0\0WAVE" + chunk * 1100
     reads = []
 
     def read_at(offset, size):
@@ -440,7 +455,8 @@ def test_hostile_files_cost_few_reads():
 
     with pytest.raises(WavError, match="first 1000 RIFF chunks"):
         read_header(read_at, len(content))
-    assert sum(reads) < 20_000
+    assert len(reads) <= most_reads
+    assert sum(reads) <= most_bytes
 
 
 def check_parses_or_refuses(content: bytes) -> None:
@@ -458,7 +474,28 @@ def check_parses_or_refuses(content: bytes) -> None:
     else:
         assert header.frames > 0 and header.channels > 0 and header.sample_rate > 0
         assert header.payload_offset + header.frames * header.frame_bytes <= len(content)
-    assert len(reads) <= 6000
+    assert len(reads) <= 8000
+
+
+@hypothesis.given(
+    st.integers(0, 2**32 - 1) | st.integers(0, 100),
+    st.integers(0, 2**32 - 1) | st.integers(0, 100) | st.sampled_from([0, 2**31 - 1, 2**32 - 1]),
+    st.binary(max_size=60),
+    st.sampled_from([b"", TAIL, pcm16()]),
+)
+def test_nothing_is_lost_or_added_without_a_note(riff, data, samples, tail):
+    content = with_sizes(pcm16(), riff, data) + samples + tail
+    try:
+        header = parse(content)
+    except WavError as error:
+        assert str(error) == "it holds no audio (0 frames)"
+        return
+    if not header.note:
+        rest = len(samples + tail) - data
+        assert header.frames == data // 2
+        assert rest in (0, 1) or rest >= 8  # nothing, or chunks
+    elif data > len(samples + tail) and not tail:
+        assert header.frames == len(samples) // 2
 
 
 BEGINNINGS = st.sampled_from([b"", b"RIFF\0\0\0\0WAVE", b"RF64\xff\xff\xff\xffWAVE"])
