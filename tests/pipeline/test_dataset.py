@@ -289,7 +289,7 @@ def test_remote_files(mixed):
         for path, content in expected_chunks(make_chunks(mixed))
         if os.path.basename(path) in local
     ]
-    assert len(local) == 11
+    assert len(local) == 18
     rows = contents(batches(remote, one_pass=True))
     assert_once(rows[: len(expected)], expected)
 
