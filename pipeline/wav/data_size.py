@@ -129,8 +129,10 @@ def _walk_tail(read: ReadAt, end: int, size: int, file_size: int, byte_order: By
         if riff_id not in KNOWN_IDS and not (fits and any(riff_id)):
             break
         has_data |= riff_id == b"data" and size > 0
-        position = next_riff_chunk(read, body + size, size, file_size, byte_order)
-    return _Tail(position, position >= file_size - 1, has_data)
+        end = body + size
+        position = next_riff_chunk(read, end, size, file_size, byte_order)
+    # One more byte is padding, needed or not.
+    return _Tail(position, end >= file_size - 1, has_data)
 
 
 def _trailing_chunks(read: ReadAt, begin: int, file_size: int, byte_order: ByteOrder) -> int:

@@ -304,6 +304,8 @@ def test_what_lies_behind_the_samples_and_is_no_chunk_is_left_with_a_note():
     )
     assert payload(pcm16() + b"\0\1" * 50) == b"1234"
     assert parse(pcm16() + b"\0").note == ""  # a pad byte that is not needed
+    odd = pcm16(data=b"123")  # ... and one that is, with another byte behind it
+    assert parse(odd + b"\0").note.startswith("1 bytes behind")
 
 
 def test_the_first_of_several_files_in_one_is_read():
