@@ -93,7 +93,8 @@ AUDIO_FILES = Group(
     _multi_string(
         "audio_dir",
         [],
-        "Folder of WAV files, searched recursively; local or gs://. Repeatable or comma-separated.",
+        "Folder of WAV files, searched recursively but for hidden names; local or gs://. "
+        "Repeatable or comma-separated.",
     ),
     _string(
         "catalogue",

@@ -75,7 +75,9 @@ def open_corpus(
     if not len(catalogue):
         folders = ", ".join(audio_dirs)
         if not catalogue.skipped:
-            raise NoAudioError(f"no .wav file in {folders} or the folders below")
+            raise NoAudioError(
+                f"no .wav file in {folders} or the folders below (hidden names are left out)"
+            )
         raise NoAudioError(
             f"none of the {len(catalogue.skipped)} .wav files in {folders} can be used: "
             + describe_skipped(catalogue.skipped)

@@ -1,5 +1,7 @@
 """Describes a corpus to a user before training on it."""
 
+import collections
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +14,9 @@ from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import is_scored
 from pipeline.wav.encoding import Encoding
 from runtime.formatting import format_duration
+
+_MOST_VALUES = 10  # in one line, such as sample rates
+_MOST_KINDS = 5  # of notes
 
 
 def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
@@ -34,12 +39,23 @@ def describe_files(corpus: Corpus) -> list[tuple[str, str]]:
 
 
 def describe_noted(files: Catalogue) -> list[tuple[str, str]]:
-    """Returns a row on files that are used although something is wrong with them, if any."""
-    noted = np.flatnonzero(files.notes.lengths())
-    if not len(noted):
+    """Returns a row on files that are used although something is wrong with them, if any.
+
+    An example stands for all notes that differ in their numbers only.
+    """
+    kinds: dict[str, list[int]] = collections.defaultdict(list)
+    for file in np.flatnonzero(files.notes.lengths()).tolist():
+        kinds[re.sub(r"[\d.,e+-]*\d", "0", files.notes[file])].append(file)
+    if not kinds:
         return []
-    example = f"{files.paths[noted[0]]!r} ({files.notes[noted[0]]})"
-    return [("warnings", f"{len(noted):,}, such as {example}")]
+    by_count = sorted(kinds.values(), key=len, reverse=True)
+    texts = [
+        f"{len(kind):,}, such as {files.paths[kind[0]]!r} ({files.notes[kind[0]]})"
+        for kind in by_count[:_MOST_KINDS]
+    ]
+    if rest := sum(map(len, by_count[_MOST_KINDS:])):
+        texts.append(f"{rest:,} with other notes")
+    return [("warnings", "; ".join(texts))]
 
 
 def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
@@ -81,9 +97,12 @@ def _channels(count: int) -> str:
 
 
 def _tally(values: np.ndarray, label: Callable[[int], str]) -> str:
-    """Returns the labels of values with their counts, most frequent first."""
+    """Returns the labels of values with their counts, most frequent first, a few of many."""
     values, counts = np.unique(values, return_counts=True)
     if len(values) == 1:
         return f"all {label(int(values[0]))}"
     order = np.argsort(-counts, kind="stable")
-    return ", ".join(f"{label(int(values[i]))} ({counts[i]:,})" for i in order)
+    texts = [f"{label(int(values[i]))} ({counts[i]:,})" for i in order[:_MOST_VALUES]]
+    if len(rest := order[_MOST_VALUES:]):
+        texts.append(f"{len(rest):,} others ({counts[rest].sum():,})")
+    return ", ".join(texts)

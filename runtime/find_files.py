@@ -8,6 +8,11 @@ from collections.abc import Iterator
 
 from runtime.filesystem import is_remote, open_gfile, require_filesystem
 
+SeenFiles = set[str | tuple[int, int]]
+"""Real paths; of a file with several (hard links), its device and inode, too."""
+
+# What systems put beside a user's files: trash, previews, and attributes in archives of macOS.
+_SYSTEM_FOLDERS = ("__MACOSX", "$RECYCLE.BIN", "#recycle", "@eaDir")
 _DANGLING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -26,17 +31,17 @@ class FoundFile:
     error: str = ""
 
 
-def find_files(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
-    """Finds the files below a folder whose names end with `suffix` in any case, in any order.
+def find_files(root: str, suffixes: tuple[str, ...], seen: SeenFiles) -> Iterator[FoundFile]:
+    """Finds the files below a folder whose names have a suffix, in any case, in any order.
 
-    Folders, FIFOs, dangling links and names that begin with "._" (macOS resource forks) are left
-    out. Links are followed.
+    Hidden files and folders (".Trash-1000", "._x.wav"), trash and the like, FIFOs and dangling
+    links are left out. Links are followed.
 
     Args:
-      root: a folder, or one file, which is found whatever its name.
-      suffix: such as ".wav".
-      seen: real paths of the folders and files found before, which are not found again: a loop of
-        links ends, and overlapping roots list each file once. Those found now are added.
+      root: a folder, or one file, which is found whatever its name; either may be hidden.
+      suffixes: such as ".wav", in lower case.
+      seen: the folders and files found before, which are not found again: a loop of links ends, and
+        overlapping roots list each file once. Those found now are added.
 
     Raises:
       FileNotFoundError: there is no such root.
@@ -44,28 +49,30 @@ def find_files(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
     """
     if is_remote(root):
         require_filesystem(root)
-        return _find_remote(root.rstrip("/"), suffix, seen)
-    return _find_local(os.path.realpath(os.path.expanduser(root)), suffix, seen)
+        return _find_remote(root.rstrip("/"), suffixes, seen)
+    return _find_local(os.path.realpath(os.path.expanduser(root)), suffixes, seen)
 
 
-def _find_local(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
+def _find_local(root: str, suffixes: tuple[str, ...], seen: SeenFiles) -> Iterator[FoundFile]:
     if os.path.isfile(root):
-        if _is_new(root, seen):
+        if _is_new_file(root, seen):
             yield FoundFile(path=root, name=os.path.basename(root))
         return
     if not os.path.isdir(root):
         raise FileNotFoundError(f"there is no folder or file {root!r}")
 
     folders = [("", root)]  # prefix of names relative to the root, and path
-    links: list[tuple[str, str]] = []  # a heap of names relative to the root, and paths
+    # A heap of (is a symbolic link, name relative to the root, path).
+    links: list[tuple[bool, str, str]] = []
     while folders or links:
-        # Links come last, so that a file that is also linked to keeps its own name.
+        # Links come last, so that a file that is also linked to keeps its own name, and one of many
+        # hard links the first of them, in whatever order a folder is listed.
         if not folders:
-            name, path = heapq.heappop(links)
+            _, name, path = heapq.heappop(links)
             if os.path.isdir(path):
                 folders.append((f"{name}/", path))
-            elif _matches(os.path.basename(name), suffix) and os.path.isfile(path):
-                if _is_new(os.path.realpath(path), seen):
+            elif _has_suffix(name, suffixes) and os.path.isfile(path):
+                if _is_new_file(path, seen):
                     yield FoundFile(path=path, name=name)
             elif error := _why_unreachable(path):
                 yield FoundFile(path=path, name=name, error=error)
@@ -76,20 +83,40 @@ def _find_local(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
             continue
         try:
             with os.scandir(folder) as entries:
-                for entry in entries:
+                for entry in filter(lambda entry: not _is_left_out(entry.name), entries):
                     name = prefix + entry.name
                     if entry.is_symlink():
-                        heapq.heappush(links, (name, entry.path))
+                        heapq.heappush(links, (True, name, entry.path))
                     elif entry.is_dir():
                         folders.append((f"{name}/", entry.path))
-                    elif (
-                        _matches(entry.name, suffix)
-                        and entry.is_file()
-                        and _is_new(os.path.join(real_folder, entry.name), seen)
-                    ):
+                    elif not _has_suffix(name, suffixes) or not entry.is_file():
+                        continue
+                    elif _has_hard_links(entry):
+                        heapq.heappush(links, (False, name, entry.path))
+                    elif _is_new(os.path.join(real_folder, entry.name), seen):
                         yield FoundFile(path=entry.path, name=name)
         except OSError as failure:
             yield FoundFile(path=folder, name=prefix, error=failure.strerror or str(failure))
+
+
+def _has_hard_links(entry: os.DirEntry) -> bool:
+    try:
+        return entry.stat(follow_symlinks=False).st_nlink > 1
+    except OSError:  # The scan will say why.
+        return False
+
+
+def _is_new_file(path: str, seen: SeenFiles) -> bool:
+    """Adds a local file to `seen`, under all its names; returns whether it is new."""
+    is_new = _is_new(os.path.realpath(path), seen)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return is_new
+    # Not for all files: some network file systems give two files one inode number, and one link.
+    if status.st_nlink > 1:
+        is_new &= _is_new((status.st_dev, status.st_ino), seen)
+    return is_new
 
 
 def _why_unreachable(link: str) -> str:
@@ -102,7 +129,7 @@ def _why_unreachable(link: str) -> str:
     return ""
 
 
-def _find_remote(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
+def _find_remote(root: str, suffixes: tuple[str, ...], seen: SeenFiles) -> Iterator[FoundFile]:
     with open_gfile(root) as gfile:
         if not gfile.exists(root):
             raise FileNotFoundError(f"there is no folder or file {root!r}")
@@ -120,30 +147,34 @@ def _find_remote(root: str, suffix: str, seen: set[str]) -> Iterator[FoundFile]:
         except OSError as error:
             yield FoundFile(path=folder, name=prefix, error=str(error))
             continue
-        for entry in entries:
+        for entry in (entry for entry in entries if not _is_left_out(entry.rstrip("/"))):
             name = prefix + entry.rstrip("/")
             path = f"{root}/{name}"
-            if _is_remote_folder(path, entry, suffix):
+            if _is_remote_folder(path, entry, suffixes):
                 folders.append(f"{name}/")
-            elif _matches(entry, suffix) and _is_new(path, seen):
+            elif _has_suffix(name, suffixes) and _is_new(path, seen):
                 yield FoundFile(path=path, name=name)
 
 
-def _is_remote_folder(path: str, entry: str, suffix: str) -> bool:
+def _is_remote_folder(path: str, entry: str, suffixes: tuple[str, ...]) -> bool:
     """Whether an entry is a folder, from its name where possible: a request is a round trip."""
     if entry.endswith("/"):  # gs:// lists all folders with a slash.
         return True
-    if path.startswith("gs://") or _matches(entry, suffix):
+    if path.startswith("gs://") or _has_suffix(entry, suffixes):
         return False
     with open_gfile(path) as gfile:
         return gfile.isdir(path)
 
 
-def _matches(name: str, suffix: str) -> bool:
-    return name.lower().endswith(suffix) and not name.startswith("._")
+def _has_suffix(name: str, suffixes: tuple[str, ...]) -> bool:
+    return name.lower().endswith(suffixes)
 
 
-def _is_new(path: str, seen: set[str]) -> bool:
+def _is_left_out(name: str) -> bool:
+    return name.startswith(".") or name in _SYSTEM_FOLDERS
+
+
+def _is_new(path: str | tuple[int, int], seen: SeenFiles) -> bool:
     """Adds a path to `seen`; returns whether it is new."""
     count = len(seen)
     seen.add(path)

@@ -86,7 +86,11 @@ def rules(summary: Summary) -> list[tuple[str, str]]:
         )
     if any(codec.native for codec in summary.codecs):
         rows.append(
-            ("native", "the files' own channels and depth, per native sample: not comparable.")
+            (
+                "native",
+                "the files' own channels and depth (all floats as 32-bit integers, A-law and "
+                "mu-law as 16-bit), per native sample: not comparable.",
+            )
         )
     if summary.model_bytes:
         rows.append(("model counted", "with the bits of the model file, over the same samples."))

@@ -12,10 +12,10 @@ from pipeline.catalogue.column_file import ColumnFileError, downcast
 from pipeline.catalogue.scan import HeaderCache, scan_files
 from pipeline.catalogue.string_array import StringArray
 from pipeline.catalogue.table import FileTable
-from runtime.find_files import FoundFile, find_files
+from runtime.find_files import FoundFile, SeenFiles, find_files
 from runtime.progress import Progress
 
-_SUFFIX = ".wav"
+_SUFFIXES = (".wav", ".wave", ".bwf", ".rf64")
 _Column = TypeVar("_Column", np.ndarray, StringArray)
 
 
@@ -114,7 +114,8 @@ def build_catalogue(
 
     Args:
       audio_dirs: folders, searched recursively, or single files; local, or of any file system
-        that TensorFlow knows, such as gs://bucket/folder. A file in two of them is listed once.
+        that TensorFlow knows, such as gs://bucket/folder. A file in two of them, or
+        with several hard links, is listed once; hidden ones are left out.
       cache_path: where to keep the result, so that next time the headers of unchanged files (same
         size, same time of change) are not read again. Made or replaced if need be.
       progress: shows how many files are scanned.
@@ -144,9 +145,9 @@ def find_and_scan(
     num_threads: int = 16,
 ) -> FileTable:
     """Returns the table of `build_catalogue`; unchanged files of an earlier one are not read."""
-    seen: set[str] = set()
+    seen: SeenFiles = set()
     found: list[FoundFile] = []
     for audio_dir in audio_dirs:
-        found += sorted(find_files(audio_dir, _SUFFIX, seen), key=lambda file: file.name)
+        found += sorted(find_files(audio_dir, _SUFFIXES, seen), key=lambda file: file.name)
     del seen
     return scan_files(found, HeaderCache(cached) if cached else None, progress, num_threads)

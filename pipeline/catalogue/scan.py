@@ -11,13 +11,13 @@ import numpy as np
 from pipeline.catalogue.column_file import downcast
 from pipeline.catalogue.string_array import join
 from pipeline.catalogue.table import FileTable
-from pipeline.wav.header import WavHeader, read_header
+from pipeline.wav.float_check import check_floats
+from pipeline.wav.header import read_header
 from pipeline.wav.riff import WavError
 from runtime import filesystem
 from runtime.find_files import FoundFile
 from runtime.progress import Progress
 
-_FINITE_CHECK_BYTES = 1 << 20
 _FILES_PER_TASK = 64  # amortizes the cost of handing a task to a thread
 
 
@@ -130,8 +130,9 @@ def _scan_file(file: FoundFile, cache: HeaderCache | None) -> _ScannedFile:
             return cached
         with filesystem.open_for_reads(file.path) as read_at:
             header = read_header(read_at, size)
+            notes = [header.note] if header.note else []
             if header.encoding.is_float:
-                _check_finite(read_at, header)
+                notes += check_floats(read_at, header)
     except WavError as error:
         return _ScannedFile(size=size, mtime_ns=mtime_ns, note=str(error))
     except OSError as error:
@@ -146,25 +147,5 @@ def _scan_file(file: FoundFile, cache: HeaderCache | None) -> _ScannedFile:
         channels=header.channels,
         sample_rate=header.sample_rate,
         encoding=header.encoding,
-        note=header.note,
+        note="; ".join(notes),
     )
-
-
-def _check_finite(read_at: filesystem.ReadAt, header: WavHeader) -> None:
-    """Checks in bounded memory that all float samples can be rounded to integers.
-
-    Raises:
-      WavError: a sample is NaN or infinite.
-    """
-    sample_bytes = header.encoding.bytes_per_sample
-    end = header.payload_offset + header.frames * header.frame_bytes
-    for offset in range(header.payload_offset, end, _FINITE_CHECK_BYTES):
-        block = read_at(offset, min(_FINITE_CHECK_BYTES, end - offset))
-        samples = np.frombuffer(block, f"<f{sample_bytes}", len(block) // sample_bytes)
-        finite = np.isfinite(samples)
-        if not finite.all():
-            first = (offset - header.payload_offset) // sample_bytes + int(finite.argmin())
-            raise WavError(
-                f"it holds NaN or infinity (first in frame {first // header.channels}); "
-                "such samples have no integer value"
-            )

@@ -13,7 +13,7 @@ from pipeline.catalogue import column_file
 from pipeline.catalogue.column_file import ColumnFileError
 from pipeline.catalogue.string_array import StringArray
 
-_VERSION = 4  # of the columns; `column_file` has its own for the container
+_VERSION = 5  # of the columns; `column_file` has its own for the container
 _SPLIT_HASHES = "split hashes of seed "
 
 

@@ -2,9 +2,13 @@
 
 Integer samples keep their native scale. Floats are scaled by 2^31 in float64 (where both a 24-bit
 and a 32-bit integer sample written as float come back exactly), rounded to nearest and clipped.
+A-law and mu-law become the 13 and 14 bits of ITU-T G.711, left-justified in 16.
 F frames, C channels.
 """
 
+import functools
+
+import numpy as np
 import tensorflow as tf
 
 from pipeline.wav.encoding import U8_OFFSET, Encoding
@@ -16,25 +20,27 @@ def decode(
     channels: tf.Tensor,  # int32 []
 ) -> tuple[tf.Tensor, tf.Tensor]:  # int32 [F, C], int32 []
     """Decodes frames; returns them and their depth in bits (8, 16, 24 or 32)."""
-
-    # Every branch is traced for every payload, of other encodings, too: each takes whole rows only.
-    def rows(size: int) -> tf.Tensor:
-        return tf.reshape(payload[: tf.size(payload) // size * size], [-1, size])
-
-    def view(dtype: tf.DType) -> tf.Tensor:  # Reinterprets the bytes without a copy.
-        return tf.bitcast(rows(dtype.size), dtype)
-
-    decoders = {
-        Encoding.U8: lambda: tf.cast(payload, tf.int32) - U8_OFFSET,
-        Encoding.S16: lambda: tf.cast(view(tf.int16), tf.int32),
-        Encoding.S24: lambda: _from_24_bits(rows(3)),
-        Encoding.S32: lambda: view(tf.int32),
-        Encoding.F32: lambda: _from_float(view(tf.float32)),
-        Encoding.F64: lambda: _from_float(view(tf.float64)),
-    }
-    samples = tf.switch_case(encoding, {int(key): value for key, value in decoders.items()})
+    decoders = {int(key): functools.partial(_decode, payload, key) for key in Encoding}
+    samples = tf.switch_case(encoding, decoders)
     depth = tf.gather([key.depth for key in Encoding], encoding)
     return tf.reshape(samples, tf.stack([-1, channels])), depth
+
+
+def _decode(payload: tf.Tensor, encoding: Encoding) -> tf.Tensor:  # int32 [samples]
+    size = encoding.bytes_per_sample
+    if encoding in _TABLES:
+        return tf.gather(_TABLES[encoding], tf.cast(payload, tf.int32))
+    if encoding is Encoding.U8:
+        return tf.cast(payload, tf.int32) - U8_OFFSET
+    # Every branch is traced for every payload, of other encodings, too: each takes whole rows only.
+    rows = tf.reshape(payload[: tf.size(payload) // size * size], [-1, size])
+    if encoding.is_big_endian:
+        rows = tf.reverse(rows, [1])
+    if size == 3:
+        return _from_24_bits(rows)
+    if encoding.is_float:  # A bitcast reinterprets the bytes without a copy.
+        return _from_float(tf.bitcast(rows, tf.float32 if size == 4 else tf.float64))
+    return tf.cast(tf.bitcast(rows, tf.int16 if size == 2 else tf.int32), tf.int32)
 
 
 def _from_24_bits(triples: tf.Tensor) -> tf.Tensor:
@@ -46,3 +52,22 @@ def _from_24_bits(triples: tf.Tensor) -> tf.Tensor:
 def _from_float(samples: tf.Tensor) -> tf.Tensor:
     scaled = tf.round(tf.cast(samples, tf.float64) * 2.0**31)
     return tf.cast(tf.clip_by_value(scaled, -(2.0**31), 2.0**31 - 1), tf.int32)
+
+
+def _alaw_table() -> np.ndarray:  # int32 [256]
+    code = np.arange(256) ^ 0x55  # Even bits are inverted on the line.
+    exponent, mantissa = code >> 4 & 7, code & 15
+    # The middle of the interval; the lowest two segments have the same steps.
+    magnitude = np.where(
+        exponent == 0, 2 * mantissa + 1, (2 * mantissa + 33) << np.maximum(exponent - 1, 0)
+    )
+    return np.where(code & 0x80, magnitude, -magnitude).astype(np.int32) << 3
+
+
+def _mulaw_table() -> np.ndarray:  # int32 [256]
+    code = np.arange(256) ^ 0xFF  # All bits are.
+    magnitude = ((2 * (code & 15) + 33) << (code >> 4 & 7)) - 33
+    return np.where(code & 0x80, -magnitude, magnitude).astype(np.int32) << 2
+
+
+_TABLES = {Encoding.ALAW: _alaw_table(), Encoding.MULAW: _mulaw_table()}

@@ -7,7 +7,7 @@ import enum
 import struct
 from typing import Any, Self
 
-from pipeline.wav.riff import WavError
+from pipeline.wav.riff import ByteOrder, WavError
 
 U8_OFFSET = 128
 """What is added to an 8-bit sample, the only unsigned ones, to store it; the byte of silence."""
@@ -16,17 +16,17 @@ _MAX_CHANNELS = 1024  # as in libsndfile: more is damage; bounds the memory of a
 
 _TAG_PCM = 0x0001
 _TAG_FLOAT = 0x0003
+_TAG_ALAW = 0x0006
+_TAG_MULAW = 0x0007
 _TAG_EXTENSIBLE = 0xFFFE
 # A subformat GUID is a format tag followed by one of these: the usual one, and Ambisonic B-format.
 _GUID_TAILS = (
-    bytes.fromhex("000000001000800000aa00389b71"),
-    bytes.fromhex("00002107d3118644c8c1ca000000"),
+    (0x0000, 0x0010, bytes.fromhex("800000aa00389b71")),
+    (0x0721, 0x11D3, bytes.fromhex("8644c8c1ca000000")),
 )
 
 _UNSUPPORTED_TAGS = {
     0x0002: "Microsoft ADPCM",
-    0x0006: "A-law",
-    0x0007: "mu-law",
     0x0010: "OKI ADPCM",
     0x0011: "IMA ADPCM",
     0x0014: "G.723 ADPCM",
@@ -49,7 +49,7 @@ _ADVICE = "; convert it to PCM, e.g. with ffmpeg -c:a pcm_s16le"
 
 
 class Encoding(enum.IntEnum):
-    """How one sample is stored. All are little-endian; only 8-bit is unsigned."""
+    """How one sample is stored. Only 8-bit is unsigned; `*_BE` are big-endian, as in RIFX."""
 
     U8 = 0, 1, 8, "8-bit unsigned"
     S16 = 1, 2, 16, "16-bit"
@@ -57,10 +57,17 @@ class Encoding(enum.IntEnum):
     S32 = 3, 4, 32, "32-bit"
     F32 = 4, 4, 32, "32-bit float"
     F64 = 5, 8, 32, "64-bit float"
+    S16_BE = 6, 2, 16, "16-bit big-endian"
+    S24_BE = 7, 3, 24, "24-bit big-endian"
+    S32_BE = 8, 4, 32, "32-bit big-endian"
+    F32_BE = 9, 4, 32, "32-bit float big-endian"
+    F64_BE = 10, 8, 32, "64-bit float big-endian"
+    ALAW = 11, 1, 16, "A-law"
+    MULAW = 12, 1, 16, "mu-law"
 
     bytes_per_sample: int
     depth: int
-    """Bits of a decoded sample: 8, 16, 24 or 32; floats become 32-bit integers."""
+    """Bits of a decoded sample: 8, 16, 24 or 32. Floats become 32-bit integers, G.711 16-bit."""
     label: str
     """A human-readable name."""
 
@@ -73,18 +80,32 @@ class Encoding(enum.IntEnum):
     @property
     def is_float(self) -> bool:
         """Whether samples are floating-point numbers, of full scale 1."""
-        return self >= Encoding.F32
+        return self.name.startswith("F")
+
+    @property
+    def is_big_endian(self) -> bool:
+        """Whether the most significant byte of a sample comes first."""
+        return self.name.endswith("_BE")
 
 
-_INTEGER_ENCODINGS = {1: Encoding.U8, 2: Encoding.S16, 3: Encoding.S24, 4: Encoding.S32}
-_FLOAT_ENCODINGS = {32: Encoding.F32, 64: Encoding.F64}
+_ENCODINGS = {  # of a format tag and bytes per sample
+    (_TAG_PCM, 1): Encoding.U8,
+    (_TAG_PCM, 2): Encoding.S16,
+    (_TAG_PCM, 3): Encoding.S24,
+    (_TAG_PCM, 4): Encoding.S32,
+    (_TAG_FLOAT, 4): Encoding.F32,
+    (_TAG_FLOAT, 8): Encoding.F64,
+    (_TAG_ALAW, 1): Encoding.ALAW,
+    (_TAG_MULAW, 1): Encoding.MULAW,
+}
 
 
-def parse_fmt(fmt: bytes) -> tuple[Encoding, int, int]:
+def parse_fmt(fmt: bytes, byte_order: ByteOrder = "<") -> tuple[Encoding, int, int]:
     """Reads the 'fmt ' chunk of RIFF.
 
     Args:
       fmt: its first 40 bytes, or fewer if it is shorter.
+      byte_order: of its numbers and of the samples.
 
     Returns:
       The encoding, the number of channels and the sample rate in Hz.
@@ -94,17 +115,18 @@ def parse_fmt(fmt: bytes) -> tuple[Encoding, int, int]:
     """
     if len(fmt) < 16:
         raise WavError(f"the 'fmt ' chunk is truncated: {len(fmt)} of 16 bytes")
-    tag, channels, sample_rate, _, block_align, bits = struct.unpack("<HHIIHH", fmt[:16])
+    fields = struct.unpack(f"{byte_order}HHIIHH", fmt[:16])
+    tag, channels, sample_rate, _, block_align, bits = fields
     if tag == _TAG_EXTENSIBLE:
         if len(fmt) < 40:
             raise WavError(
                 f"the 'fmt ' chunk is truncated: WAVE_FORMAT_EXTENSIBLE needs 40 bytes, "
                 f"{len(fmt)} are there"
             )
-        if fmt[26:40] not in _GUID_TAILS:
+        tag, *tail = struct.unpack(f"{byte_order}IHH8s", fmt[24:40])
+        if tuple(tail) not in _GUID_TAILS or tag > 0xFFFF:
             raise WavError(f"the subformat {fmt[24:40].hex()} is not supported{_ADVICE}")
-        tag = int.from_bytes(fmt[24:26], "little")
-    if tag not in (_TAG_PCM, _TAG_FLOAT):
+    if tag not in (_TAG_PCM, _TAG_FLOAT, _TAG_ALAW, _TAG_MULAW):
         name = _UNSUPPORTED_TAGS.get(tag, "this encoding")
         raise WavError(f"{name} (format tag 0x{tag:04X}) is not supported{_ADVICE}")
     if channels == 0:
@@ -113,17 +135,19 @@ def parse_fmt(fmt: bytes) -> tuple[Encoding, int, int]:
         raise WavError(f"the header declares {channels} channels, expected at most {_MAX_CHANNELS}")
     if not 0 < sample_rate < 2**31:
         raise WavError(f"the header declares a sample rate of {sample_rate} Hz")
-    return _encoding(tag, channels, block_align, bits), channels, sample_rate
+    encoding = _encoding(tag, channels, block_align, bits)
+    if byte_order == ">" and encoding.bytes_per_sample > 1:
+        encoding = Encoding[f"{encoding.name}_BE"]
+    return encoding, channels, sample_rate
 
 
 def _encoding(tag: int, channels: int, block_align: int, bits: int) -> Encoding:
     """The encoding of a container; the standard left-justifies 12 or 20 bits in theirs."""
-    if tag == _TAG_FLOAT:
-        encoding = _FLOAT_ENCODINGS.get(bits)
-    else:
-        encoding = _INTEGER_ENCODINGS.get((bits + 7) // 8)
+    # Floats and G.711 have no shorter samples in longer containers.
+    is_whole = tag == _TAG_PCM or bits % 8 == 0
+    encoding = _ENCODINGS.get((tag, (bits + 7) // 8)) if is_whole else None
     if encoding is None:
-        kind = "float" if tag == _TAG_FLOAT else "integer"
+        kind = {_TAG_PCM: "integer", _TAG_FLOAT: "float"}.get(tag, "G.711")
         raise WavError(f"{bits}-bit {kind} samples are not supported{_ADVICE}")
     expected = channels * encoding.bytes_per_sample
     if block_align == expected:

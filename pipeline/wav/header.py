@@ -6,8 +6,9 @@ and number of channels, frame i lies at a known byte.
 
 import dataclasses
 
+from pipeline.wav.data_size import measure_data
 from pipeline.wav.encoding import Encoding, parse_fmt
-from pipeline.wav.riff import UNKNOWN_SIZE, WavError, walk_riff
+from pipeline.wav.riff import WAV_MAGICS, WavError, buffered, walk_riff
 from runtime.filesystem import ReadAt
 
 
@@ -21,8 +22,8 @@ class WavHeader:
       sample_rate: in Hz.
       payload_offset: where the first frame begins, in bytes from the beginning of the file.
       frames: whole frames in the file.
-      note: what is wrong with a file that can be used nevertheless, such as a truncated payload;
-        else empty.
+      note: what is wrong with a file that can be used nevertheless, such as a truncated payload,
+        and what was guessed or left out; else empty.
     """
 
     encoding: Encoding
@@ -39,44 +40,53 @@ class WavHeader:
 
 
 def read_header(read_at: ReadAt, file_size: int) -> WavHeader:
-    """Returns where the samples of a WAV file (RIFF, RF64 or BW64) lie, and how they are stored.
+    """Returns where the samples of a WAV file lie, and how they are stored.
 
     Args:
-      read_at: reads bytes of the file; called once for most files.
+      read_at: reads bytes of the file; called once for most files, twice where RIFF chunks lie
+        behind the samples.
       file_size: bytes in the file.
 
     Raises:
-      WavError: the file is not a WAV, is damaged, or holds an encoding that is not supported.
+      WavError: the file is not a WAV (RIFF, RIFX, RF64 or BW64), is damaged, or holds an encoding
+        that is not supported.
     """
-    riff = walk_riff(read_at, file_size)
+    read_file = buffered(read_at, file_size)
+    begin = _id3_bytes(read_file)
+    notes = [f"an ID3 tag of {begin} bytes before the header is not used"] if begin else []
+
+    def read(offset: int, count: int) -> bytes:
+        return read_file(begin + offset, count)
+
+    size = file_size - begin
+    riff = walk_riff(read, size)
     if riff.fmt is None:
         raise WavError("there is no 'fmt ' chunk: the header is damaged or truncated")
-    encoding, channels, sample_rate = parse_fmt(riff.fmt)
+    encoding, channels, sample_rate = parse_fmt(riff.fmt, riff.byte_order)
     if riff.data is None:
         raise WavError("there is no 'data' chunk: the file is truncated or holds no samples")
-
-    offset, declared = riff.data
-    available = max(file_size - offset, 0)
-    excess = file_size - 8 - riff.riff_size
-    note = ""
-    # Sizes are declared when a recording begins, and corrected, if at all, at its end: trust the
-    # size of the file where the header shows that this did not happen.
-    if declared == 0 and 8 + riff.riff_size <= offset and riff.fmt_is_first:
-        declared = available
-        note = "the recording was not completed: the header gives no sizes"
-    elif excess > 0 and excess % 2**32 == 0:
-        declared += excess
-        note = "larger than the 32-bit sizes in its header: they are taken modulo 4 GiB"
-    elif available < declared != UNKNOWN_SIZE:
-        note = f"truncated: {available} of {declared} bytes of samples are there"
-    frames = min(declared, available) // (channels * encoding.bytes_per_sample)
+    data_bytes, guessed = measure_data(read, riff, size)
+    frames = data_bytes // (channels * encoding.bytes_per_sample)
     if frames == 0:
         raise WavError("it holds no audio (0 frames)")
     return WavHeader(
         encoding=encoding,
         channels=channels,
         sample_rate=sample_rate,
-        payload_offset=offset,
+        payload_offset=begin + riff.data[0],
         frames=frames,
-        note=note,
+        note="; ".join(notes + guessed),
     )
+
+
+def _id3_bytes(read: ReadAt) -> int:
+    """Returns the size of an ID3v2 tag that a WAV follows; else 0."""
+    head = read(0, 10)
+    if not head.startswith(b"ID3") or len(head) < 10:
+        return 0
+    size = 10
+    for place, digits in enumerate(reversed(head[6:10])):  # 7 bits each
+        size += (digits & 0x7F) << 7 * place
+    if head[5] & 0x10:  # It has a footer.
+        size += 10
+    return size if read(size, 4) in WAV_MAGICS else 0

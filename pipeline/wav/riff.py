@@ -6,19 +6,20 @@ chunks that a model is trained on. RF64 (EBU Tech 3306) and BW64 (ITU-R BS.2088)
 """
 
 import struct
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from runtime.filesystem import ReadAt
 
-UNKNOWN_SIZE = 0xFFFFFFFF
-"""Declared by programs that stream, and in RF64, where the real size is in 'ds64'."""
+ByteOrder = Literal["<", ">"]
+"""Of the numbers in a file, as in `struct`: little-endian, or big-endian in RIFX."""
 
-_BLOCK_BYTES = 4096  # one read: enough for the whole header of nearly every file
+BLOCK_BYTES = 4096
+"""One read: enough for the whole header of nearly every file."""
+
 _MAX_RIFF_CHUNKS = 1000  # real files have a handful; bounds the work on a malicious one
 
 _FOREIGN_MAGICS = (
-    (b"RIFX", "a big-endian WAV (RIFX)"),
-    (b"FFIR", "a big-endian WAV (FFIR)"),
+    (b"FFIR", "a WAV of another byte order (FFIR)"),
     (b"FORM", "an AIFF file"),
     (b"caff", "a Core Audio (CAF) file"),
     (b"riff", "a Sony Wave64 file"),
@@ -39,7 +40,10 @@ _FOREIGN_MAGICS = (
     (b"{", "a JSON text"),
 )
 
-_KNOWN_IDS = frozenset(
+WAV_MAGICS = frozenset((b"RIFF", b"RIFX", b"RF64", b"BW64"))
+"""What a WAV file begins with."""
+
+KNOWN_IDS = WAV_MAGICS | frozenset(
     b"fmt |data|fact|LIST|JUNK|junk|bext|ds64|cue |smpl|inst|PEAK|PAD |FLLR|iXML|axml|chna|id3 |"
     b"ID3 |afsp|cart|levl|link|plst|wavl|slnt|acid|strc|_PMX|minf|elm1|regn|umid|DGDA|LGWV".split(
         b"|"
@@ -57,56 +61,55 @@ class RiffChunks(NamedTuple):
     Attributes:
       fmt: the first 40 bytes, or fewer, of what 'fmt ' holds.
       data: where the content of 'data' begins in the file, and its declared size, in bytes.
-      riff_size: declared bytes of the file after its first 8.
-      fmt_is_first: 'fmt ' comes before 'data', as the standard requires.
+      data_size_64: the same size according to 'ds64'.
+      magic: the first four bytes of the file, one of WAV_MAGICS.
     """
 
     fmt: bytes | None
     data: tuple[int, int] | None
-    riff_size: int
-    fmt_is_first: bool
+    data_size_64: int | None
+    magic: bytes
+
+    @property
+    def byte_order(self) -> ByteOrder:
+        """Of sizes and samples."""
+        return ">" if self.magic == b"RIFX" else "<"
 
 
-def walk_riff(read_at: ReadAt, file_size: int) -> RiffChunks:
+def walk_riff(read: ReadAt, file_size: int) -> RiffChunks:
     """Walks over RIFF chunks until 'fmt ' and 'data' are found, in any order, or the file ends.
 
     Args:
-      read_at: reads bytes of the file; called once for most files.
+      read: see `buffered`.
       file_size: bytes in the file.
 
     Raises:
-      WavError: not a RIFF, RF64 or BW64 file of type WAVE, or no samples in _MAX_RIFF_CHUNKS.
+      WavError: not a RIFF, RIFX, RF64 or BW64 file of type WAVE, or no samples in
+        _MAX_RIFF_CHUNKS.
     """
-    read = _buffered(read_at, file_size)
-    riff_size = _check_magic(read(0, 24), file_size)
-    fmt: bytes | None = None
-    data: tuple[int, int] | None = None
-    data_size_64: int | None = None  # of RF64 and BW64
-    fmt_is_first = False
+    found = RiffChunks(None, None, None, _check_magic(read(0, 24), file_size))
     position = 12
     for _ in range(_MAX_RIFF_CHUNKS):
         header = read(position, 8)
-        if len(header) < 8 or (fmt is not None and data):
-            return RiffChunks(fmt, data, riff_size, fmt_is_first)
-        riff_id, size = struct.unpack("<4sI", header)
+        if len(header) < 8 or (found.fmt is not None and found.data):
+            return found
+        riff_id, size = struct.unpack(f"{found.byte_order}4sI", header)
         body = position + 8
         if riff_id == b"ds64":
             sizes = read(body, min(size, 16))
             if len(sizes) < 16:
                 raise WavError(f"the 'ds64' chunk is truncated: {len(sizes)} of 16 bytes")
-            riff_size, data_size_64 = struct.unpack("<QQ", sizes)
-        elif riff_id == b"fmt " and fmt is None:
-            fmt = read(body, min(size, 40))
-            fmt_is_first = data is None
-        elif riff_id == b"data" and data is None:
-            if size == UNKNOWN_SIZE and data_size_64 is not None:
-                size = data_size_64
-            data = body, size
-        position = _next_riff_chunk(read, body + size) if size % 2 else body + size
+            found = found._replace(data_size_64=struct.unpack("<QQ", sizes)[1])
+        elif riff_id == b"fmt " and found.fmt is None:
+            found = found._replace(fmt=read(body, min(size, 40)))
+        elif riff_id == b"data" and found.data is None:
+            found = found._replace(data=(body, size))
+            size = found.data_size_64 or size
+        position = next_riff_chunk(read, body + size, size, file_size, found.byte_order)
     raise WavError(f"there are no samples in its first {_MAX_RIFF_CHUNKS} RIFF chunks")
 
 
-def _buffered(read_at: ReadAt, file_size: int) -> ReadAt:
+def buffered(read_at: ReadAt, file_size: int) -> ReadAt:
     """Serves small reads from the last block fetched, so that a header costs one read.
 
     Never reads beyond the end of the file: the sizes in a damaged header may be anything.
@@ -117,14 +120,14 @@ def _buffered(read_at: ReadAt, file_size: int) -> ReadAt:
         nonlocal start, block
         size = max(min(size, file_size - offset), 0)
         if size and not start <= offset <= offset + size <= start + len(block):
-            start, block = offset, read_at(offset, min(_BLOCK_BYTES, file_size - offset))
+            start, block = offset, read_at(offset, min(BLOCK_BYTES, file_size - offset))
         return block[offset - start : offset - start + size] if size else b""
 
     return read
 
 
-def _check_magic(head: bytes, file_size: int) -> int:
-    """Returns the size that the RIFF header declares."""
+def _check_magic(head: bytes, file_size: int) -> bytes:
+    """Returns the first four bytes."""
     if file_size == 0:
         raise WavError("the file is empty")
     for magic, description in _FOREIGN_MAGICS:
@@ -132,20 +135,45 @@ def _check_magic(head: bytes, file_size: int) -> int:
             raise WavError(f"it is {description}, not a WAV")
     if not any(head):
         raise WavError("it begins with zeros: the recording or download was never completed")
-    if head[:4] not in (b"RIFF", b"RF64", b"BW64"):
+    if head[:4] not in WAV_MAGICS:
         raise WavError(f"it is not a WAV: it begins with {head[:4]!r} in place of b'RIFF'")
     if len(head) < 12:
         raise WavError(f"the header is truncated: the file has only {file_size} bytes")
     if head[8:12] != b"WAVE":
         raise WavError(f"it is a RIFF file of type {head[8:12]!r}, not b'WAVE'")
-    return int.from_bytes(head[4:8], "little")
+    return head[:4]
 
 
-def _next_riff_chunk(read: ReadAt, end: int) -> int:
-    """Returns where the next RIFF chunk begins, after one of odd size that ends at `end`.
+def next_riff_chunk(
+    read: ReadAt, end: int, size: int, file_size: int, byte_order: ByteOrder
+) -> int:
+    """Returns where the next RIFF chunk begins, after one of `size` bytes that ends at `end`.
 
-    A pad byte belongs there, but some programs omit it: a known id shows where the chunk begins.
+    A pad byte belongs behind an odd size, but some programs omit it: a known id, or a chunk that
+    leads to one, shows where the next one begins.
     """
+    if size % 2 == 0:
+        return end
     peek = read(end, 5)
-    padded = peek[1:5] in _KNOWN_IDS or peek[:4] not in _KNOWN_IDS
-    return end + padded
+    if peek[1:5] in KNOWN_IDS or peek[:4] in KNOWN_IDS:
+        return end + (peek[1:5] in KNOWN_IDS)
+    starts = (end + 1, end)
+    return next((it for it in starts if _leads_on(read, it, file_size, byte_order)), end + 1)
+
+
+def _leads_on(read: ReadAt, position: int, file_size: int, byte_order: ByteOrder) -> bool:
+    """Whether a RIFF chunk at a position ends with the file, or where one of a known id begins."""
+    header = read(position, 8)
+    if len(header) < 8 or not is_text(header[:4]):
+        return False
+    (size,) = struct.unpack(f"{byte_order}I", header[4:])
+    end = position + 8 + size
+    peek = read(end, 5)
+    return file_size in (end, end + size % 2) or not KNOWN_IDS.isdisjoint(
+        (peek[:4], peek[1:5] if size % 2 else b"")
+    )
+
+
+def is_text(riff_id: bytes) -> bool:
+    """Whether an id is of printable characters, as the standard requires."""
+    return all(0x20 <= code < 0x7F for code in riff_id)

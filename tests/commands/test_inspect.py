@@ -27,7 +27,9 @@ def test_folder_without_wavs(capsys, tmp_path, command):
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio" / "song.mp3").touch()
     message = error_of(capsys, command, f"--audio_dir={tmp_path}/audio", f"--output_dir={tmp_path}")
-    assert message == f"no .wav file in {tmp_path}/audio or the folders below"
+    assert message == (
+        f"no .wav file in {tmp_path}/audio or the folders below (hidden names are left out)"
+    )
 
 
 @pytest.mark.parametrize("command", ["train", "inspect"])

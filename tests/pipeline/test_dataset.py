@@ -19,6 +19,7 @@ from tests.wav_files import random_frames, write_wav
 
 L, B = 16, 8
 DEPTHS = {"PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 32}
+DEPTHS |= {"ALAW": 16, "ULAW": 16}
 LENGTHS = [1, 15, 16, 17, 33, 64, 100]
 NAMES = {"samples", "first", "stop", "channel", "channels", "position"}
 LAYOUTS = {"plain": {}, "extensible": {"extensible": True}, "rf64": {"container": "RF64"}}
@@ -30,12 +31,13 @@ def mixed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mixed")
     number = 0
     for encoding in Encoding:
-        for layout, options in LAYOUTS.items():
+        layouts = {"plain": {}} if encoding.is_big_endian else LAYOUTS
+        for layout, options in layouts.items():
             for channels in (1, 2, 3):
                 frames = random_frames(encoding, LENGTHS[number % len(LENGTHS)], channels, number)
                 if encoding.is_float:
                     frames *= 1.1  # Some of it beyond full scale.
-                name = f"{number:02}_{encoding.name}_{layout}_{channels}.wav"
+                name = f"{number:03}_{encoding.name}_{layout}_{channels}.wav"
                 write_wav(folder / name, frames, encoding, **options)
                 number += 1
     return str(folder)
@@ -287,7 +289,7 @@ def test_remote_files(mixed):
         for path, content in expected_chunks(make_chunks(mixed))
         if os.path.basename(path) in local
     ]
-    assert len(local) == 11
+    assert len(local) == 18
     rows = contents(batches(remote, one_pass=True))
     assert_once(rows[: len(expected)], expected)
 

@@ -52,6 +52,34 @@ def test_files_that_are_all_alike_and_well(tmp_path):
     assert "warnings" not in rows
 
 
+def test_notes_that_differ_in_numbers_only_are_one_kind(folder):
+    for number in range(3):
+        content = write_wav(f"{folder}/g{number}.wav", np.zeros((50, 1)), Encoding.S16)
+        with open(f"{folder}/g{number}.wav", "ab") as file:
+            file.write(content if number == 2 else bytes(100 + number))
+    write_wav(f"{folder}/h.wav", np.array([[0.5], [2e-5], [1.25]]), Encoding.F32)
+    rows = dict(describe_files(opened(folder)))
+    assert rows["warnings"] == "; ".join(
+        [
+            f"2, such as '{folder}/g0.wav' (100 bytes behind the samples are no RIFF chunks: they "
+            "are not used)",
+            f"1, such as '{folder}/d.wav' (truncated: 528200 of 529200 bytes of samples are there)",
+            f"1, such as '{folder}/g2.wav' (another WAV follows in the same file: it is not used)",
+            f"1, such as '{folder}/h.wav' (peak 1.25: 33.3% of its samples are clipped)",
+        ]
+    )
+
+
+def test_of_many_rates_the_most_frequent_are_shown(tmp_path):
+    for number in range(30):
+        frames = random_frames(Encoding.S16, 10, 1)
+        rate = 8000 + max(0, number - 10)
+        write_wav(tmp_path / f"{number}.wav", frames, Encoding.S16, sample_rate=rate)
+    rates = dict(describe_files(opened(str(tmp_path))))["sample rates"]
+    assert rates.startswith("8,000 Hz (11), 8,001 Hz (1), ")
+    assert rates.endswith(", 8,009 Hz (1), 10 others (10)")
+
+
 def test_chunks(tmp_path):
     write_wav(tmp_path / "a.wav", random_frames(Encoding.S16, 1000, 1), Encoding.S16)
     assert describe_chunks(opened(str(tmp_path))) == [

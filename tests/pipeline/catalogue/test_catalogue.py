@@ -2,6 +2,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -43,20 +44,20 @@ def test_columns(tmp_path):
     catalogue = build_catalogue([str(tmp_path)])
     order = [Encoding[name.removesuffix(".wav")] for name in catalogue.names]
     assert [encoding.name for encoding in order] == sorted(Encoding.__members__)
-    assert len(catalogue) == 6
+    assert len(catalogue) == len(Encoding)
     for column, dtype, expected in [
         ("encodings", np.int8, order),
         ("frames", np.int64, [10 + encoding for encoding in order]),
         ("channels", np.int32, [1 + encoding for encoding in order]),
         ("sample_rates", np.int32, [8000 + encoding for encoding in order]),
-        ("offsets", np.int64, [44] * 6),
+        ("offsets", np.int64, [44] * len(Encoding)),
         ("sizes", np.int64, [os.path.getsize(path) for path in catalogue.paths]),
         ("mtimes_ns", np.int64, [os.stat(path).st_mtime_ns for path in catalogue.paths]),
     ]:
         assert getattr(catalogue, column).dtype == dtype
         assert getattr(catalogue, column).tolist() == expected
     assert catalogue.paths == tuple(str(tmp_path / name) for name in catalogue.names)
-    assert catalogue.notes == ("",) * 6
+    assert catalogue.notes == ("",) * len(Encoding)
     assert catalogue.skipped == ()
 
 
@@ -70,7 +71,14 @@ def test_names_are_sorted_within_each_folder(tmp_path):
 def test_what_is_no_audio_is_not_even_skipped(tmp_path):
     put(tmp_path / "good.wav")
     put(tmp_path / "folder.wav" / "inside.wav")
-    for name in ["._good.wav", "notes.txt", "good.wav.bak", "wav"]:
+    put(tmp_path / "folder.wav" / ".hidden" / "a.wav")
+    for folder in (".Trash-1000", ".ipynb_checkpoints", ".git/annex", "__MACOSX", "@eaDir"):
+        put(tmp_path / "deep" / folder / "a.wav")
+        put(tmp_path / folder / "deep" / "a.wav")
+    put(tmp_path / ".hidden.wav")
+    (tmp_path / ".link.wav").symlink_to("good.wav")
+    (tmp_path / ".link").symlink_to("folder.wav")
+    for name in ["._good.wav", ".wav", "notes.txt", "good.wav.bak", "wav", "a.w64"]:
         (tmp_path / name).write_bytes(b"x")
     os.mkfifo(tmp_path / "fifo.wav")
     (tmp_path / "dangling.wav").symlink_to("nowhere")
@@ -79,6 +87,47 @@ def test_what_is_no_audio_is_not_even_skipped(tmp_path):
     catalogue = build_catalogue([str(tmp_path)])
     assert catalogue.names == ("folder.wav/inside.wav", "good.wav")
     assert catalogue.skipped == ()
+
+
+def test_a_hidden_root_and_links_to_what_is_hidden(tmp_path):
+    for name in (".cache/x/a.wav", ".b.wav", "root/.git/annex/c", "root/.d/e.wav"):
+        put(tmp_path / name)
+    (tmp_path / "root" / "c.wav").symlink_to(".git/annex/c")
+    (tmp_path / "root" / "d").symlink_to(".d")
+    roots = [str(tmp_path / name) for name in (".cache", ".b.wav", "root")]
+    assert build_catalogue(roots).names == ("x/a.wav", ".b.wav", "c.wav", "d/e.wav")
+    assert build_catalogue([f"{tmp_path}/root/.d/."]).names == ("e.wav",)
+
+
+def test_other_names_of_wav_files(tmp_path):
+    for name in ("a.wave", "b.BWF", "c.rf64", "d.Wav"):
+        put(tmp_path / name)
+    assert build_catalogue([str(tmp_path)]).names == ("a.wave", "b.BWF", "c.rf64", "d.Wav")
+
+
+def test_a_file_with_several_hard_links_is_listed_once(tmp_path):
+    put(tmp_path / "root" / "b" / "1.wav")
+    put(tmp_path / "root" / "2.wav")
+    put(tmp_path / "elsewhere" / "3.wav")
+    for target, link in [
+        ("root/b/1.wav", "root/c.wav"),
+        ("root/b/1.wav", "root/b/0.wav"),
+        ("root/2.wav", "other/2.wav"),
+        ("elsewhere/3.wav", "root/3.wav"),
+        ("root/2.wav", "root/2.bak"),
+    ]:
+        (tmp_path / link).parent.mkdir(exist_ok=True)
+        os.link(tmp_path / target, tmp_path / link)
+    (tmp_path / "root" / "a.wav").symlink_to("c.wav")
+    (tmp_path / "root" / "a").symlink_to("../elsewhere")
+    # Which name is kept does not depend on the order in which the folder is listed.
+    assert build_catalogue([f"{tmp_path}/root"]).names == ("2.wav", "3.wav", "b/0.wav")
+    for roots, names in [
+        (("other", "root"), ("2.wav", "3.wav", "b/0.wav")),
+        (("root/c.wav", "root", "elsewhere"), ("c.wav", "2.wav", "3.wav")),
+        (("elsewhere", "root/3.wav"), ("3.wav",)),
+    ]:
+        assert build_catalogue([str(tmp_path / root) for root in roots]).names == names
 
 
 @pytest.mark.parametrize(
@@ -168,6 +217,55 @@ def test_floats_without_an_integer_near_them_are_refused(tmp_path, encoding, val
     assert f"NaN or infinity (first in frame {frame})" in reason
 
 
+BEYOND = [Encoding.F32, Encoding.F64, Encoding.F32_BE]
+
+
+@pytest.mark.parametrize("encoding", BEYOND)
+def test_floats_beyond_full_scale_are_clipped_with_a_note(tmp_path, encoding):
+    frames = np.tile([[0.25, -1.0]], (200_000, 1))
+    put(tmp_path / "full.wav", encoding, frames)
+    frames[199_900:, 0] = -1.3
+    put(tmp_path / "loud.wav", encoding, frames)
+    put(tmp_path / "mix.wav", encoding, 1.5 * np.sin(np.arange(1000.0))[:, np.newaxis])
+    put(tmp_path / "one.wav", encoding, np.array([[1.25]]))
+    put(tmp_path / "spike.wav", encoding, np.array([[1e-310], [1e9], [1e-5], [0.0]]))
+    catalogue = build_catalogue([str(tmp_path)])
+    assert catalogue.notes == (
+        "",
+        "peak 1.3: 0.025% of its samples are clipped",
+        "peak 1.5: 53.6% of its samples are clipped",
+        "peak 1.25: 100% of its samples are clipped",
+        "peak 1e+09: 25% of its samples are clipped",
+    )
+
+
+@pytest.mark.parametrize("encoding", BEYOND)
+@pytest.mark.parametrize("scale", [2**7, 2**15, 2**23, 2**31])
+def test_floats_scaled_to_integers_are_refused(tmp_path, encoding, scale):
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, scale / 20, (200_000, 2)).clip(-scale, scale)
+    noise[:100_000] = 0  # Silence says nothing of the scale.
+    put(tmp_path / "integers.wav", encoding, noise.round())
+    put(tmp_path / "others.wav", encoding, noise)
+    put(tmp_path / "quiet.wav", encoding, np.tile([[0.0, 1.0, -2.0, 3.0]], (9, 1)))
+    catalogue = build_catalogue([str(tmp_path)])
+    assert len(catalogue) == 0
+    for (_, reason), peak in zip(
+        catalogue.skipped, (np.abs(noise.round()).max(), np.abs(noise).max(), 3), strict=True
+    ):
+        assert reason.startswith(f"its floats are scaled to integers (peak {peak:.6g}), expected")
+
+
+def test_the_scan_of_floats_is_bounded_in_memory(tmp_path):
+    put(tmp_path / "a.wav", Encoding.F64, np.full((2**21, 2), 1.5))
+    tracemalloc.start()
+    try:
+        assert build_catalogue([str(tmp_path)]).notes[0].startswith("peak 1.5: 100%")
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
+
+
 def test_nan_bits_in_integers_and_behind_the_samples_are_fine(tmp_path):
     ones = np.full((10, 2), -1)
     put(tmp_path / "integers.wav", Encoding.S32, ones)
@@ -209,7 +307,7 @@ def test_unreadable_files_and_folders_are_skipped_by_name(tmp_path, monkeypatch)
 def test_files_that_vanish_during_the_scan_are_skipped(tmp_path):
     put(tmp_path / "a.wav")
     path = put(tmp_path / "b.wav")
-    found = list(find_files(str(tmp_path), ".wav", set()))
+    found = list(find_files(str(tmp_path), (".wav",), set()))
     os.unlink(path)
     catalogue = Catalogue.from_table(scan_files(found))
     assert catalogue.names == ("a.wav",)
@@ -326,11 +424,14 @@ def test_remote_folders():
         "sub/a.WAV": b"RIFF",
         "sub/notes.txt": b"",
         "sub/._a.wav": b"",
+        ".hidden/a.wav": b"",
+        "__MACOSX/a.wav": b"",
     }
     contents["b.wav"] = wav_files.wav_bytes(
         [(b"fmt ", wav_files.fmt_chunk(Encoding.S16, 2)), (b"data", contents["b.wav"])]
     )
-    gfile.makedirs(f"{root}/sub")
+    for folder in ("sub", ".hidden", "__MACOSX"):
+        gfile.makedirs(f"{root}/{folder}")
     for name, content in contents.items():
         with gfile.GFile(f"{root}/{name}", "wb") as file:
             file.write(content)

@@ -113,8 +113,8 @@ def test_another_version_is_refused(folder, tmp_path):
     path = str(tmp_path / "c")
     corpus(folder, path)
     about, columns = column_file.load(path)
-    column_file.save(path, {**about, "version": 3}, columns)
-    with pytest.raises(CatalogueError, match="it is of version 3, expected 4"):
+    column_file.save(path, {**about, "version": 4}, columns)
+    with pytest.raises(CatalogueError, match="it is of version 4, expected 5"):
         corpus(folder, path)
 
 

@@ -13,7 +13,7 @@ from pipeline.reading.read_chunks import is_scored
 from pipeline.reading.read_samples import depth_of, read_samples
 from pipeline.transforms import unblock
 from pipeline.wav.encoding import Encoding
-from tests.wav_files import write_wav
+from tests.wav_files import random_frames, write_wav
 
 RNG = np.random.default_rng(0)
 
@@ -51,6 +51,16 @@ def test_samples_are_those_of_the_models_batches(stereo, depth, downmix):
     actual = np.concatenate(list(read_samples(catalogue, 0, config, block_bytes=1000)))
     np.testing.assert_array_equal(actual, expected)
     assert depth_of(catalogue, 0, config) == depth
+
+
+@pytest.mark.parametrize("encoding", [Encoding.ALAW, Encoding.MULAW, Encoding.F64, Encoding.F32_BE])
+def test_native_floats_are_32_bit_integers_and_g711_16(tmp_path, encoding):
+    frames = random_frames(encoding, 100, 2)
+    write_wav(tmp_path / "a.wav", frames, encoding)
+    catalogue = build_catalogue([os.fspath(tmp_path)])
+    native = np.round(frames.astype(np.float64) * 2**31) if encoding.is_float else frames
+    np.testing.assert_array_equal(np.concatenate(list(read_samples(catalogue, 0))), native)
+    assert depth_of(catalogue, 0) == (32 if encoding.is_float else 16)
 
 
 def test_a_file_that_has_gone_is_named(stereo):

@@ -1,5 +1,7 @@
 """Bytes become integers on the scale of their encoding; floats, the nearest integers."""
 
+import io
+
 import numpy as np
 import pytest
 import soundfile
@@ -16,6 +18,13 @@ DEPTHS = {
     Encoding.S32: 32,
     Encoding.F32: 32,
     Encoding.F64: 32,
+    Encoding.S16_BE: 16,
+    Encoding.S24_BE: 24,
+    Encoding.S32_BE: 32,
+    Encoding.F32_BE: 32,
+    Encoding.F64_BE: 32,
+    Encoding.ALAW: 16,
+    Encoding.MULAW: 16,
 }
 
 
@@ -64,6 +73,21 @@ def test_libsndfile_reads_the_same(decoded, tmp_path, encoding, channels):
         samples, _ = soundfile.read(tmp_path / "a.wav", dtype="int32", always_2d=True)
         expected = samples >> (32 - depth)
     np.testing.assert_array_equal(frames, expected)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "subtype"), [(Encoding.ALAW, "ALAW"), (Encoding.MULAW, "ULAW")]
+)
+def test_all_codes_of_g711(decoded, encoding, subtype):
+    codes = bytes(range(256))
+    options = {"format": "RAW", "subtype": subtype, "samplerate": 8000, "channels": 1}
+    expected, _ = soundfile.read(io.BytesIO(codes), dtype="int16", always_2d=True, **options)
+    frames, depth = decoded(codes, encoding, 1)
+    assert depth == 16
+    np.testing.assert_array_equal(frames, expected)
+    # The ends of the scale, as in ITU-T G.711: 13 and 14 bits.
+    full_scale = 4032 << 3 if encoding is Encoding.ALAW else 8031 << 2
+    assert (frames.min(), frames.max()) == (-full_scale, full_scale)
 
 
 @pytest.mark.parametrize("encoding", [Encoding.F32, Encoding.F64])
