@@ -60,7 +60,7 @@ def test_training_is_the_same(audio, tmp_path):
 
 def test_a_worker_behind_a_proxy_without_its_dispatcher_and_with_it_again(unanswered):
     """A proxy does not know the hosts: neither the worker nor gRPC asks it."""
-    proxies = {name: f"http://localhost:{unanswered}" for name in ("http_proxy", "https_proxy")}
+    proxies = dict.fromkeys(("http_proxy", "https_proxy"), f"http://localhost:{unanswered}")
     dispatcher = start("--role=dispatcher", **proxies)
     port = port_of(dispatcher)
     address = f"grpc://localhost:{port}"

@@ -3,8 +3,6 @@
 import os
 from collections.abc import Mapping
 
-import numpy as np
-
 
 class TensorBoardWriter:
     """Writes event files; TensorBoard itself need not be installed."""
@@ -22,10 +20,9 @@ class TensorBoardWriter:
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Writes one scalar per metric."""
-        # NumPy's: TensorFlow caches a tensor for every Python number that it has ever been given.
-        with self._writer.as_default(step=np.int64(step)), np.errstate(over="ignore"):
+        with self._writer.as_default(step=step):
             for name, value in metrics.items():
-                scalar = self._tf.constant(np.float32(value))
+                scalar = self._tf.constant(float(value), self._tf.float32)
                 self._tf.summary.write(name, scalar, metadata=self._scalar)
         self._writer.flush()
 

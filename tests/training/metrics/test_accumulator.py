@@ -123,6 +123,6 @@ def test_what_was_not_read_goes_on_in_another_accumulator():
 def test_a_step_that_is_not_finite_is_named(name):
     accumulator = MetricAccumulator(8, TimedIterator(iter(())), step=10)
     accumulator.add(_step())
-    with pytest.raises(NotFiniteError, match="at step 12 is not finite"):  # noqa: PT012
+    with pytest.raises(NotFiniteError, match="at step 12 is not finite"):
         accumulator.add({**_step(), name: float("nan")})
         accumulator.sums()
