@@ -76,7 +76,7 @@ class MetricAccumulator:
         """
         self._depth, self._batches, self._clock = depth, batches, clock
         self._step = step  # Of the last one in the sums.
-        self._sums = collections.Counter(sums or {})
+        self._sums: dict[str, float] = collections.defaultdict(float, sums or {})
         self._in_flight: collections.deque[Metrics] = collections.deque()
         self._max_in_flight = steps_in_flight()
         self._begin: float | None = None  # Start of the first timed step.
