@@ -69,6 +69,7 @@ def start(values: FlagValues) -> RunConfig:
     import jax
 
     devices.share_cores(config.pipeline.batch_size)
+    devices.platform()  # Raises what jax.device_count would raise with a stack trace.
     check_devices(config.pipeline.batch_size, jax.device_count())
     return config
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
-from runtime import private_apis
+from runtime import devices, private_apis
 from runtime.errors import ConfigError, TrainingError
 from runtime.failure_detector import FailureDetector
 from runtime.logging import logger
@@ -92,6 +92,7 @@ def initialize(
 
     Raises:
       TrainingError: hosts cannot be reached, or differ in their number of devices.
+      ConfigError: see `devices.platform`.
     """
     global _process_id, _num_hosts, _detector
     if not config.enabled:
@@ -119,6 +120,7 @@ def initialize(
             timer.cancel()
     _num_hosts = private_apis.num_hosts()
     set_up_devices(_num_hosts)
+    devices.platform()  # Raises what jax.process_index would raise with a stack trace.
     import jax
 
     number, count = jax.process_index(), jax.process_count()
