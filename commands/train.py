@@ -61,13 +61,15 @@ def start(values: FlagValues) -> RunConfig:
     shared.check_audio_dirs(config.audio_dirs)
     if is_primary:
         shared.make_output_dir(config.output_dir)
-    shared.check_memory(config.pipeline, config.distributed.num_processes or 1)
+    shared.check_memory(config.pipeline, distributed.num_hosts())
     if config.data_service:
+        distributed.bypass_proxies()
         require_dispatcher("--data_service", config.data_service)
     devices.keep_tensorflow_off_accelerators()
     import jax
 
     devices.share_cores(config.pipeline.batch_size)
+    devices.platform()  # Raises what jax.device_count would raise with a stack trace.
     check_devices(config.pipeline.batch_size, jax.device_count())
     return config
 
@@ -79,9 +81,11 @@ def _connect(config: RunConfig) -> bool:
     from runtime.logging import start_logging
 
     start_logging(None)  # `initialize` logs why another host has failed.
+    batch_size = config.pipeline.batch_size
     # Here, too: connecting the hosts initializes the backends, with this number of devices.
-    devices.share_cores(config.pipeline.batch_size // (config.distributed.num_processes or 1))
-    distributed.initialize(config.distributed)
+    distributed.initialize(
+        config.distributed, lambda num_hosts: devices.share_cores(batch_size // num_hosts)
+    )
     return distributed.is_primary()
 
 

@@ -9,6 +9,7 @@ import math
 import os
 import pathlib
 
+from runtime.errors import ConfigError
 from runtime.logging import quieten_libraries
 
 _MAX_CPU_DEVICES = 16  # Each holds a copy of the state, and the activations of a chunk.
@@ -81,10 +82,22 @@ def keep_tensorflow_off_accelerators() -> None:
 
 
 def platform() -> str:
-    """Returns the platform of JAX's default backend: "cpu", "gpu" or "tpu"."""
+    """Returns the platform of JAX's default backend: "cpu", "gpu" or "tpu".
+
+    Raises:
+      ConfigError: it cannot be used, such as a GPU that is not there.
+    """
     import jax
 
-    return jax.default_backend()
+    try:
+        return jax.default_backend()
+    except (RuntimeError, AssertionError) as error:  # The second where no plugin is installed.
+        chosen = os.environ.get("JAX_PLATFORMS", "")
+        reason = f" ({' '.join(str(error).split())})" if str(error) else ""
+        raise ConfigError(
+            f"JAX cannot use its devices, with JAX_PLATFORMS={chosen!r}{reason}: expected a "
+            "platform that is installed here, such as JAX_PLATFORMS=cpu"
+        ) from error
 
 
 def steps_in_flight() -> int:

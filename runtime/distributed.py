@@ -17,10 +17,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
-from runtime import private_apis
+from runtime import devices, private_apis
 from runtime.errors import ConfigError, TrainingError
 from runtime.failure_detector import FailureDetector
 from runtime.logging import logger
+from runtime.rendezvous import meet
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ _JAX_HEARTBEAT_TIMEOUT_SECONDS = 90
 _WARN_SECONDS, _CONNECT_SECONDS = 20, 300
 _DETECTOR_SECONDS = 10
 
-_process_id = 0
+_process_id, _num_hosts = 0, 1
 _detector: FailureDetector | None = None  # Where there are other hosts, until all have finished.
 
 
@@ -77,21 +78,33 @@ class DistributedConfig:
         return self.coordinator_address is not None
 
 
-def initialize(config: DistributedConfig) -> None:
+def initialize(
+    config: DistributedConfig, set_up_devices: Callable[[int], None] = lambda num_hosts: None
+) -> None:
     """Connects the hosts, if there are several. Call it before JAX initializes its backends.
 
     From then on this process ends when another host fails, and the others when this one does.
 
+    Args:
+      config: the hosts.
+      set_up_devices: called with their number, which "auto" tells only now, before JAX initializes
+        its backends.
+
     Raises:
       TrainingError: hosts cannot be reached, or differ in their number of devices.
+      ConfigError: see `devices.platform`.
     """
-    global _process_id, _detector
+    global _process_id, _num_hosts, _detector
     if not config.enabled:
         return
     missing = (
         f"--coordinator_address={config.coordinator_address}: the hosts have not found each other; "
         "is the same command running on all of them?"
     )
+    bypass_proxies()
+    if config.coordinator_address != "auto":
+        address, count, number = dataclasses.astuple(config)
+        meet(address, count, number, warn_s=_WARN_SECONDS, timeout_s=_CONNECT_SECONDS)
     timers = [
         threading.Timer(_WARN_SECONDS, logger.warning, [f"{missing} Still waiting"]),
         threading.Timer(_CONNECT_SECONDS, _give_up, [missing]),
@@ -105,6 +118,9 @@ def initialize(config: DistributedConfig) -> None:
     finally:
         for timer in timers:
             timer.cancel()
+    _num_hosts = private_apis.num_hosts()
+    set_up_devices(_num_hosts)
+    devices.platform()  # Raises what jax.process_index would raise with a stack trace.
     import jax
 
     number, count = jax.process_index(), jax.process_count()
@@ -134,6 +150,7 @@ def _initialize_jax(config: DistributedConfig) -> None:
     for name in ("jax", private_apis.JAX_DISTRIBUTED_LOGGER):  # They log each step of connecting.
         logging.getLogger(name).setLevel(logging.WARNING)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.config.update("jax_check_proxy_envs", False)  # See `bypass_proxies`.
     options: dict[str, Any] = {"initialization_timeout": 2 * _CONNECT_SECONDS}
     if config.coordinator_address != "auto":
         options |= dataclasses.asdict(config)
@@ -146,6 +163,20 @@ def _give_up(message: str) -> NoReturn:
     """Exits without clean-up: that of JAX waits for the hosts, and prints a stack trace."""
     logger.error(message)
     os._exit(2)
+
+
+def bypass_proxies() -> None:
+    """Has gRPC, of TensorFlow and of JAX, connect hosts directly, in spite of `http_proxy`.
+
+    A proxy for the Internet does not know them, and gRPC would wait for it forever. Downloads from
+    buckets still go through it, and so does gRPC where `grpc_proxy` says so.
+    """
+    os.environ.setdefault("grpc_proxy", "")
+
+
+def num_hosts() -> int:
+    """Returns the number of hosts of the run, without starting JAX's backends."""
+    return _num_hosts
 
 
 def is_primary() -> bool:

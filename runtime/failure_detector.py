@@ -17,9 +17,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Self, TextIO
+from typing import NamedTuple, Self, TextIO
 
 from runtime.logging import logger
+from runtime.rendezvous import listen
 
 EXIT_STATUS = 3
 """The exit status of a host that ends because another one has failed."""
@@ -108,7 +109,7 @@ class FailureDetector:
           OSError: a connection cannot be made.
         """
         timeouts = timeouts or Timeouts()
-        with _listen_at_any_port(num_processes) as server:
+        with listen(0, num_processes) as server:
             # Anybody may connect to an open port, hence the secret.
             port, secret = broadcast(lambda: (server.getsockname()[1], secrets.token_hex(16)))
             if process_id:
@@ -167,13 +168,6 @@ class FailureDetector:
             error,
         )
         self._end_process(EXIT_STATUS)
-
-
-def _listen_at_any_port(num_processes: int) -> socket.socket:
-    options: dict[str, Any] = {"backlog": num_processes}
-    if socket.has_dualstack_ipv6():
-        options |= {"family": socket.AF_INET6, "dualstack_ipv6": True}
-    return socket.create_server(("", 0), **options)
 
 
 def _accept(server: socket.socket, count: int, secret: str, timeouts: Timeouts) -> dict[int, _Peer]:

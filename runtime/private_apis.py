@@ -21,6 +21,16 @@ def coordinator_host() -> str:
     return str(distributed.global_state.coordinator_address).rpartition(":")[0].strip("[]")
 
 
+def num_hosts() -> int:
+    """Returns the number of hosts, once `jax.distributed` is initialized.
+
+    `jax.process_count`, the public API, initializes the backends as well.
+    """
+    from jax._src import distributed
+
+    return int(distributed.global_state.num_processes)
+
+
 def worker_port(server: Any) -> int:
     """Returns the port of a tf.data WorkerServer, chosen by the system if 0 was requested."""
     return int(server._address.rsplit(":", 1)[1])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tqdm import tqdm
 
-from runtime.formatting import format_row
+from runtime.formatting import format_row, format_time
 from runtime.logging import logger
 
 Progress = Callable[[Iterable, int], Iterable]
@@ -54,7 +54,7 @@ def progress_bar(label: str, clock: Callable[[], float] = time.monotonic) -> Pro
             if now - last_line >= _SECONDS_BETWEEN_LINES:
                 last_line = now
                 left = (now - begin) / done * (total - done)
-                text = f"{done:,} of {total:,}, {tqdm.format_interval(left)} left"
+                text = f"{done:,} of {total:,}, {format_time(left)} left"
                 logger.info("%s", format_row(label, text))
 
     return progress

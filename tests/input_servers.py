@@ -1,6 +1,7 @@
 """Starts `serve_input` as a user would, and ends it."""
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -10,11 +11,12 @@ from collections.abc import Iterator
 from tests.command_line import ROOT
 
 
-def start(*args: str) -> subprocess.Popen:
-    """Starts a server."""
+def start(*args: str, **environment: str) -> subprocess.Popen:
+    """Starts a server, with some variables of its environment."""
     return subprocess.Popen(
         [sys.executable, "main.py", "serve_input", *args],
         cwd=ROOT,
+        env={**os.environ, **environment},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -24,6 +26,8 @@ def port_of(server: subprocess.Popen) -> int:
     """Waits until a server is ready; returns the port that it logs."""
     assert server.stderr is not None
     line = server.stderr.readline()
+    if line.startswith("connecting with dispatcher"):
+        line = server.stderr.readline()
     ready = re.match(r"dispatcher ready on port (\d+);|worker ready at .*:(\d+),", line)
     if not ready:
         server.kill()  # Else reading the rest would wait for a server that serves on.

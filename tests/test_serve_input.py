@@ -1,9 +1,13 @@
 """Training on batches that other processes read, from the command line."""
 
+import contextlib
+import http.server
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -54,19 +58,71 @@ def test_training_is_the_same(audio, tmp_path):
         assert names and all(one[name].tobytes() == other[name].tobytes() for name in names)
 
 
-def test_signals_end_servers():
-    dispatcher = start("--role=dispatcher")
-    address = f"grpc://localhost:{port_of(dispatcher)}"
-    worker = start("--role=worker", f"--dispatcher={address}")
+def test_a_worker_behind_a_proxy_without_its_dispatcher_and_with_it_again(unanswered):
+    """A proxy does not know the hosts: neither the worker nor gRPC asks it."""
+    proxies = dict.fromkeys(("http_proxy", "https_proxy"), f"http://localhost:{unanswered}")
+    dispatcher = start("--role=dispatcher", **proxies)
+    port = port_of(dispatcher)
+    address = f"grpc://localhost:{port}"
+    worker = start("--role=worker", f"--dispatcher={address}", **proxies)
     port_of(worker)
-    assert end(worker, signal.SIGTERM) == (
-        143,
-        "SIGTERM: exiting; trainers read missing batches locally\n",
-    )
     assert end(dispatcher, signal.SIGINT) == (
         130,
         "SIGINT: exiting; trainers read missing batches locally\n",
     )
+    assert worker.stderr.readline().startswith(f"warning: dispatcher {address} does not answer (")
+    dispatcher = start("--role=dispatcher", f"--port={port}")
+    assert worker.stderr.readline() == f"dispatcher {address} answers again\n"
+    end(dispatcher)
+    assert end(worker, signal.SIGTERM) == (
+        143,
+        "SIGTERM: exiting; trainers read missing batches locally\n",
+    )
+
+
+@pytest.fixture
+def unanswered():
+    """The port of a server that accepts connections, and then says nothing."""
+    with socket.create_server(("localhost", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def not_a_dispatcher():
+    """The address of a server that speaks HTTP/2, and answers no request."""
+    settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    with socket.create_server(("localhost", 0)) as server:
+
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    kept.append(server.accept()[0])
+                    kept[-1].sendall(settings)
+
+        kept = []
+        threading.Thread(target=answer, daemon=True).start()
+        yield f"grpc://localhost:{server.getsockname()[1]}"
+
+
+def test_a_worker_that_waits_says_so_and_ends_on_a_signal(not_a_dispatcher):
+    worker = start("--role=worker", f"--dispatcher={not_a_dispatcher}")
+    assert worker.stderr.readline() == f"connecting with dispatcher {not_a_dispatcher}\n"
+    time.sleep(2)
+    assert worker.poll() is None
+    assert end(worker, signal.SIGTERM) == (-signal.SIGTERM, "")
+
+
+def test_what_answers_is_no_dispatcher(capsys):
+    class Quiet(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    server = http.server.HTTPServer(("localhost", 0), Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"--dispatcher=grpc://localhost:{server.server_port}"
+    message = error_of(capsys, "serve_input", "--role=worker", address)
+    server.shutdown()
+    assert message == f"{address}: what answers there does not speak gRPC; expected a dispatcher"
 
 
 @pytest.mark.slow  # A dispatcher that starts at the same moment is given 15 seconds.

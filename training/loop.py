@@ -115,7 +115,7 @@ class TrainingLoop:
         first = self._progress.step + self._progress.skipped_batches
         self._batches = TimedIterator(device_batches(self.model, lambda: self.train_data(first)))
         self._accumulator = MetricAccumulator(
-            self.model.config.depth, self._batches, self._progress.pending
+            self.model.config.depth, self._batches, self._step, self._progress.sums
         )
         self._reducer = ControlFlagReducer(steps_in_flight())
         self._stop = 0
@@ -130,7 +130,7 @@ class TrainingLoop:
         """
         if self._progress.must_validate:
             self._validate()
-        # Nothing in a step waits for the devices: metrics are fetched to be logged or saved.
+        # No step waits for the one before it: metrics are fetched once it has ended.
         while not (self._stop or self._is_last):
             self._train_one_step()
             # Also after the first step: a hundred may take an hour.
@@ -253,12 +253,12 @@ class TrainingLoop:
 
     def _save(self) -> None:
         # A checkpoint may come between two logs: a resumed run logs their mean as if uninterrupted.
-        self._progress.pending = self._accumulator.pending(self._step)
+        self._progress.sums = self._accumulator.sums()
         self._progress.wall_time_s = self._wall_time_s()
         self.checkpoints.save(self._state, self._progress)
 
     def _log_metrics(self, *, write: bool = True) -> None:
-        if metrics := self._accumulator.read(self._step):
+        if metrics := self._accumulator.read():
             self._progress.train = metrics
             self._report(metrics, write=write)
 

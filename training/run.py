@@ -2,7 +2,9 @@
 
 import dataclasses
 import logging
+import math
 import os
+import secrets
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -20,11 +22,13 @@ from runtime.errors import TrainingError
 from runtime.filesystem import absolute
 from runtime.formatting import format_row, format_table
 from runtime.logging import logger, start_logging
+from runtime.version import VERSION
 from training.checkpoints.backup import back_up
 from training.checkpoints.compatibility import (
     check_hosts_agree,
     check_resumable,
     differing_settings,
+    fingerprint,
     host_settings,
     run_settings,
 )
@@ -38,7 +42,7 @@ from training.data import (
     valid_batches,
     warn_of_block_size,
 )
-from training.flac_baseline import flac_bits_per_sample
+from training.flac_baseline import kept_flac_bits_per_sample
 from training.loop import TrainingLoop
 from training.metrics.writers import MultiWriter, make_writers
 from training.result import Result
@@ -75,13 +79,14 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
     try:
         # Read by the primary alone: the hosts need not share a disk.
         start = broadcast_checkpoint(lambda: _find_start(config, model, settings, store))
-        flac = None
+        flac, wandb_id = None, ""
         if is_primary:
             # Not before `_find_start`, which may refuse to replace the run that wrote this file.
             with open(config.path(".flags"), "w") as file:
                 file.write(flagfile)
-            writer = _open_writers(config, model, start)
-            flac = _measure_flac(corpus, start, writer)
+            wandb_id = _wandb_id(start)
+            writer = _open_writers(config, model, corpus, start, wandb_id)
+            flac = _measure_flac(config, corpus, start, writer)
         loop = TrainingLoop(
             model=model,
             config=config.training,
@@ -89,7 +94,14 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
             valid_data=valid_batches(config, corpus, budget.add),
             writer=writer,
             checkpoints=CheckpointSchedule(
-                store, config.checkpoint, writer, {"settings": settings, "flac": flac}
+                store,
+                config.checkpoint,
+                writer,
+                {
+                    "settings": settings,
+                    "held-out audio": fingerprint(corpus.valid),
+                    "wandb_id": wandb_id,
+                },
             ),
             problem=budget.exceeded,
             describe_batch=lambda number: describe_batch_files(corpus.train, number),
@@ -141,19 +153,32 @@ def _open_store(config: RunConfig) -> CheckpointStore:
     return CheckpointStore(config.path("_checkpoints"), keep=config.checkpoint.keep_checkpoints)
 
 
-def _open_writers(config: RunConfig, model: Model, start: Checkpoint | None) -> MultiWriter:
+def _open_writers(
+    config: RunConfig, model: Model, corpus: Corpus, start: Checkpoint | None, wandb_id: str
+) -> MultiWriter:
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
     return make_writers(
         config.output_dir,
         config.model_name,
         wandb_project=config.wandb_project,
         wandb_run_name=config.wandb_run_name,
+        wandb_id=wandb_id,
         config={
             **dataclasses.asdict(config),
             "audio_dirs": _audio_dirs(config),
             "model": dataclasses.asdict(model.config),
+            "num_train_files": len(corpus.train.catalogue),
+            "num_val_files": len(corpus.valid.catalogue),
+            "num_params": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
+            "version": VERSION,
         },
         resume_at=start.metadata["outputs"] if start else None,
     )
+
+
+def _wandb_id(start: Checkpoint | None) -> str:
+    """Returns the id of the run in wandb: that of the checkpoint, or a new one."""
+    return start.metadata["run"]["wandb_id"] if start else secrets.token_hex(4)
 
 
 def _find_start(
@@ -185,13 +210,27 @@ def _find_start(
     return None
 
 
-def _measure_flac(corpus: Corpus, start: Checkpoint | None, writer: MultiWriter) -> float | None:
+def _measure_flac(
+    config: RunConfig, corpus: Corpus, start: Checkpoint | None, writer: MultiWriter
+) -> float | None:
     """Returns and logs FLAC's bits per sample on the held-out split; None without one."""
+    is_other = False
     if start is not None:
-        return start.metadata["run"]["flac"]
-    flac = flac_bits_per_sample(corpus.valid) if len(corpus.valid) else None
-    if flac is not None:
-        writer.write(0, {"wall_time_s": 0.0, "valid/flac_bits_per_sample": flac})
+        before, now = start.metadata["run"]["held-out audio"], fingerprint(corpus.valid)
+        if is_other := before != now:
+            logger.warning(
+                "the files of validation have changed since the checkpoint, %s before and %s now: "
+                "figures of validation are not comparable across this step",
+                before,
+                now,
+            )
+    if not len(corpus.valid):
+        return None
+    flac = kept_flac_bits_per_sample(corpus.valid, config.path("_flac.json"))
+    if flac is not None and (start is None or is_other):
+        time = 0.0 if start is None else start.metadata["loop"]["wall_time_s"]
+        step = 0 if start is None else start.step
+        writer.write(step, {"wall_time_s": time, "valid/flac_bits_per_sample": flac})
     return flac
 
 

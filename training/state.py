@@ -36,7 +36,7 @@ class LoopState:
       step: steps done.
       skipped_batches: batches skipped by rollbacks, see `CheckpointConfig.on_nan`.
       wall_time_s: seconds that the run has taken.
-      pending: metrics of each step that is not logged yet.
+      sums: of the metrics over the steps that are not logged yet, see `MetricAccumulator.sums`.
       train: the last logged training metrics.
       valid: metrics of the last validation.
       valid_step: the step of that validation, or -1.
@@ -47,7 +47,7 @@ class LoopState:
     step: int = 0
     skipped_batches: int = 0
     wall_time_s: float = 0.0
-    pending: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    sums: dict[str, float] = dataclasses.field(default_factory=dict)
     train: dict[str, float] = dataclasses.field(default_factory=dict)
     valid: dict[str, float] = dataclasses.field(default_factory=dict)
     valid_step: int = -1

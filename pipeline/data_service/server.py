@@ -11,11 +11,16 @@ import signal
 import socket
 import time
 
+from runtime.distributed import bypass_proxies
 from runtime.errors import ConfigError
 from runtime.logging import log_once, logger
 from runtime.private_apis import worker_port
 
 ROLES = ("dispatcher", "worker")
+_SECONDS_BETWEEN_CHECKS = 5.0
+# What a client of HTTP/2, and so of gRPC, begins with. The server's first frame is of the same type
+# as the client's, empty here: its settings.
+_PREFACE, _SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _ADDRESS = r"grpc://(\[[^\]]+\]|[^:/\[\]]+):(\d+)"
 
 
@@ -58,7 +63,7 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def require_dispatcher(flag: str, address: str, seconds: float = 15.0) -> str:
-    """Waits until a server listens at an address; TensorFlow itself would wait for an hour.
+    """Waits until a server answers at an address; TensorFlow itself would wait for an hour.
 
     Args:
       flag: name of the flag that the address comes from.
@@ -70,15 +75,15 @@ def require_dispatcher(flag: str, address: str, seconds: float = 15.0) -> str:
 
     Raises:
       ConfigError: see `host_and_port`.
-      ConnectionError: no server listens there.
+      ConnectionError: no server listens there, or not one of gRPC.
     """
     host, port = host_and_port(address)
     deadline = time.monotonic() + seconds
     while True:
         try:
-            left = max(deadline - time.monotonic(), 0.5)
-            with socket.create_connection((host, port), timeout=left) as connection:
-                return connection.getsockname()[0]
+            return _greet(host, port, timeout=max(deadline - time.monotonic(), 0.5))
+        except _NotGrpcError as error:
+            raise ConnectionError(f"{flag}={address}: {error}; expected a dispatcher") from error
         except OSError as error:
             if time.monotonic() + 0.5 > deadline:
                 raise ConnectionError(
@@ -88,18 +93,58 @@ def require_dispatcher(flag: str, address: str, seconds: float = 15.0) -> str:
         time.sleep(0.5)
 
 
+class _NotGrpcError(OSError):
+    """A server answers in another protocol than that of gRPC."""
+
+
+def _greet(host: str, port: int, timeout: float) -> str:
+    """Exchanges the first frames of HTTP/2; returns this machine's address. Raises OSError."""
+    with socket.create_connection((host, port), timeout) as connection:
+        connection.sendall(_PREFACE + _SETTINGS)
+        with connection.makefile("rb") as answer:
+            head = answer.read(len(_SETTINGS))
+        if len(head) < len(_SETTINGS) or head[3] != _SETTINGS[3]:
+            raise _NotGrpcError("what answers there does not speak gRPC")
+        return connection.getsockname()[0]
+
+
 def serve(config: ServiceConfig) -> None:
     """Serves until SIGINT or SIGTERM, which end the process with status 130 or 143.
 
     Raises:
-      ConnectionError: no server listens at the dispatcher's address.
+      ConnectionError: no dispatcher listens at the dispatcher's address.
       OSError: the port is in use or not permitted.
     """
+    bypass_proxies()
+    # TensorFlow connects with the interpreter locked: until then Python would handle no signal.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    server = _start_dispatcher(config) if config.role == "dispatcher" else _start_worker(config)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _exit)
-    server = _start_dispatcher(config) if config.role == "dispatcher" else _start_worker(config)
+    answered = True
     while server:  # Keeps the reference: a server stops when it is collected.
-        time.sleep(1)  # Not server.join(): it blocks in C++, where Python handles no signal.
+        time.sleep(_SECONDS_BETWEEN_CHECKS)  # Not server.join(): it would handle no signal.
+        if config.dispatcher:
+            answered = _log_change(config.dispatcher, answered)
+
+
+def _log_change(dispatcher: str, answered: bool) -> bool:
+    """Returns whether the dispatcher answers; logs when it no longer does, or does again."""
+    reason = ""
+    try:
+        _greet(*host_and_port(dispatcher), timeout=_SECONDS_BETWEEN_CHECKS)
+    except OSError as error:
+        reason = str(error)
+    if reason and answered:
+        logger.warning(
+            "dispatcher %s does not answer (%s): waiting for it; trainers read locally",
+            dispatcher,
+            reason,
+        )
+    elif not reason and not answered:
+        logger.info("dispatcher %s answers again", dispatcher)
+    return not reason
 
 
 def _exit(number: int, frame: object) -> None:
@@ -138,6 +183,7 @@ def _start_worker(config: ServiceConfig) -> object:
 
     service = tf.data.experimental.service
     serve_reads(_log_unreadable)
+    logger.info("connecting with dispatcher %s", config.dispatcher)
     host = f"[{host}]" if ":" in host else host
     server = service.WorkerServer(
         service.WorkerConfig(

@@ -1,10 +1,17 @@
 """How errors end the process."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from commands.errors import readable_errors
+from pipeline.wav.encoding import Encoding
 from runtime.errors import ConfigError, UserError
 from runtime.logging import start_logging
+from tests.command_line import ROOT, TINY
+from tests.wav_files import random_frames, write_wav
 
 
 def _failing(error):
@@ -31,6 +38,35 @@ def test_what_the_user_can_mend_is_one_line(capsys, error, status, message):
     with pytest.raises(SystemExit) as end:
         _failing(error)
     assert (end.value.code, capsys.readouterr().err) == (status, message)
+
+
+@pytest.mark.parametrize("platform", ["rocm", "nonsense"])
+def test_a_platform_that_is_not_there_is_one_line_where_it_is_needed(tmp_path, platform):
+    audio = tmp_path / "audio"
+    audio.mkdir()
+    for number in range(2):
+        write_wav(audio / f"{number}.wav", random_frames(Encoding.S16, 999, 1, 0), Encoding.S16)
+
+    flags = (f"--audio_dir={audio}", f"--output_dir={tmp_path}", *TINY[:2])
+
+    def run(command):
+        return subprocess.run(
+            [sys.executable, "main.py", command, *flags],
+            cwd=ROOT,
+            env={**os.environ, "JAX_PLATFORMS": platform},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    trained = run("train")
+    assert trained.returncode == 2
+    message = f"error: JAX cannot use its devices, with JAX_PLATFORMS='{platform}'"
+    assert trained.stderr.startswith(message) and trained.stderr.count("\n") == 1
+    if platform == "nonsense":  # Which needs no GPU of the machine that tests.
+        inspected = run("inspect")
+        assert inspected.returncode == 0, inspected.stderr
+        assert "one batch" in inspected.stdout
 
 
 @pytest.mark.parametrize(

@@ -78,12 +78,27 @@ distributed.gather(0)
 """
 
 
+# As `train` does, on a Slurm cluster.
+_AUTO = """
+import sys
+from commands import train
+from runtime import distributed
+from tests.command_line import parsed
+
+train.start(parsed("--audio_dir=.", "--coordinator_address=auto", "--batch_size=2", *sys.argv[1:]))
+assert distributed.num_hosts() == 2
+distributed.finish()
+"""
+
+
 def _run(program):
     """Runs the program on two hosts; returns their statuses and what they log."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    # Nothing listens at this proxy: hosts must not ask it for each other.
+    proxy = "http://127.0.0.1:9"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "http_proxy": proxy, "https_proxy": proxy}
     command = [sys.executable, "-c", _HOST + program, address]
     options = {"cwd": ROOT, "env": environment, "stderr": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen([*command, number], **options) for number in "01"]
@@ -94,6 +109,26 @@ def _run(program):
 def test_values_reach_all_hosts():
     statuses, logs = _run(_EXCHANGE)
     assert statuses == [0, 0], logs
+
+
+def test_hosts_that_find_their_number_share_the_batch_and_then_their_cores(tmp_path):
+    """A device a core before that would be more devices than chunks in the batch."""
+    environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
+    slurm = {"JOB_ID": str(os.getpid()), "STEP_NODELIST": "localhost", "NTASKS": "2"}
+    slurm |= {"STEP_NUM_TASKS": "2", "LOCALID": "0"}
+    environment |= {f"SLURM_{key}": value for key, value in slurm.items()}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _AUTO, f"--output_dir={tmp_path}"],
+            env={**environment, "JAX_PLATFORMS": "cpu", "SLURM_PROCID": number},
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in "01"
+    ]
+    logs = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], logs
 
 
 def test_a_peer_that_dies_within_a_collective_is_named():

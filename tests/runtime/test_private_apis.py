@@ -11,18 +11,18 @@ from runtime import private_apis
 
 _COORDINATOR = """
 import socket, jax
-from runtime.private_apis import coordinator_host
+from runtime.private_apis import coordinator_host, num_hosts
 with socket.create_server(("localhost", 0)) as free:
     port = free.getsockname()[1]
 jax.distributed.initialize(f"localhost:{port}", 1, 0)
-print(coordinator_host())
+print(coordinator_host(), num_hosts())
 """
 
 
-def test_coordinator_host():
+def test_coordinator_host_and_number_of_hosts():
     command = [sys.executable, "-c", _COORDINATOR]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout == "localhost\n", done.stderr
+    assert done.stdout == "localhost 1\n", done.stderr
 
 
 def test_jax_distributed_logger():

@@ -33,8 +33,8 @@ def test_a_log_has_a_line_every_minute(caplog):
         seen.append(item)
     assert seen == list(range(4000))
     assert len(caplog.messages) == 33
-    assert caplog.messages[0] == "the model        120 of 4,000, 32:20 left"
-    assert caplog.messages[-1] == "the model        3,960 of 4,000, 00:20 left"
+    assert caplog.messages[0] == "the model        120 of 4,000, 0:32:20 left"
+    assert caplog.messages[-1] == "the model        3,960 of 4,000, 0:00:20 left"
 
 
 class _Terminal(io.StringIO):

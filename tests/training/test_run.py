@@ -1,5 +1,6 @@
 """A whole run around a toy model: the files it leaves and what it says."""
 
+import json
 import pathlib
 import shutil
 import signal
@@ -9,8 +10,11 @@ import pytest
 
 from commands import train
 from models.model_file import load_model
+from pipeline.config import PipelineConfig
+from pipeline.corpus import open_corpus
 from pipeline.wav.encoding import Encoding
 from runtime.errors import TrainingError
+from runtime.version import VERSION
 from tests.command_line import parsed
 from tests.toy_model import Unigram
 from tests.wav_files import random_frames, write_wav
@@ -64,6 +68,7 @@ def test_what_a_run_leaves(audio, capsys):
         "audio_model.npz",
         "audio_model_checkpoints",
         "audio_model_curves.png",
+        "audio_model_flac.json",
         "audio_model_metrics.jsonl",
         "audio_model_timing.jsonl",
         "audio_model_training.log",
@@ -179,6 +184,73 @@ def test_wandb_that_cannot_start_is_one_warning(audio, tmp_path, monkeypatch):
     result, out = _run(audio, "--wandb_project=p")
     assert result.steps == 3
     assert _log(out, "WARNING") == ["wandb is off for the rest of this run: no network"]
+
+
+_KEEPS_CALLS = """
+import json, os, sys
+class Run:
+    url, summary = "here", {}
+    def log(self, metrics, step): pass
+    def finish(self): keep("finish", self.summary)
+def keep(*call):
+    with open(os.environ["CALLS"], "a") as file: print(json.dumps(call), file=file)
+def init(*, id, resume, config, **others):
+    keep("init", id, config)
+    return Run()
+"""
+
+
+def test_wandb_continues_a_run_that_is_resumed_and_begins_a_fresh_one(audio, tmp_path, monkeypatch):
+    (tmp_path / "wandb.py").write_text(_KEEPS_CALLS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    stopping = _on_batch(1, lambda: signal.raise_signal(signal.SIGINT))
+    _run(audio, "--wandb_project=p", model=Unigram(on_prepare=stopping))
+    result, _ = _run(audio, "--wandb_project=p")
+    _run(audio, "--wandb_project=p", "--fresh")
+    calls = [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
+    ids = [call[1] for call in calls if call[0] == "init"]
+    assert ids[0] == ids[1] != ids[2]
+    flac = "valid/flac_bits_per_sample"
+    assert flac not in calls[1][1] and 7.9 < calls[3][1][flac] < 8.1  # Measured before.
+    config = calls[0][2]
+    assert (config["num_train_files"], config["num_val_files"], config["num_params"]) == (4, 1, 256)
+    assert config["version"] == VERSION
+    assert result.steps == 3
+
+
+def _says_flac(output_dir):
+    return sum(line.startswith("FLAC -8 ") and "files" in line for line in _log(output_dir, "INFO"))
+
+
+def test_flac_is_measured_once_for_the_same_files_and_settings(audio):
+    _, out = _run(audio)
+    _run(audio, "--fresh", "--learning_rate=0.1")
+    assert _says_flac(out) == 1
+    (out / "audio_model_flac.json").write_text("[torn")
+    _run(audio, "--fresh")
+    assert _says_flac(out) == 2
+    _run(audio, "--fresh", "--use_16bit")
+    assert _says_flac(out) == 3
+
+
+def test_other_files_of_validation_are_told_and_measured_again(audio):
+    stopping = _on_batch(1, lambda: signal.raise_signal(signal.SIGINT))
+    _, out = _run(audio, model=Unigram(on_prepare=stopping))
+    (held_out,) = _held_out(audio)
+    frames = random_frames(Encoding.S16, 5 * 4096, 1, seed=99)
+    write_wav(audio / held_out, frames, Encoding.S16)
+    _run(audio)
+    (warning,) = [line for line in _log(out, "WARNING") if "validation" in line]
+    assert "1 files with 40,960 samples" in warning and "1 files with 20,480 samples" in warning
+    assert _says_flac(out) == 2
+    lines = map(json.loads, (out / "audio_model_metrics.jsonl").read_text().splitlines())
+    assert [x["step"] for x in lines if "valid/flac_bits_per_sample" in x] == [0, 1]
+
+
+def _held_out(audio):
+    corpus = open_corpus([str(audio)], PipelineConfig(), valid_fraction=0.2)
+    return [pathlib.Path(path).name for path in corpus.valid.catalogue.paths]
 
 
 def test_an_interrupted_run_without_validation(audio, capsys):

@@ -50,5 +50,7 @@ def test_arrays_of_another_model_are_refused(change, message):
 
 
 def test_the_state_of_the_loop_is_json():
-    state = LoopState(step=3, pending=[{"nats": 0.1}], best_bits_per_sample=2.5, must_validate=True)
+    state = LoopState(
+        step=3, sums={"nats": 0.1, "steps": 3}, best_bits_per_sample=2.5, must_validate=True
+    )
     assert LoopState(**json.loads(json.dumps(dataclasses.asdict(state)))) == state

@@ -1,12 +1,10 @@
 """Metrics accumulated over the steps between two logs, and the time spent waiting for input."""
 
+import collections
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
-
-import jax
 
 from runtime.devices import steps_in_flight
 from runtime.errors import TrainingError
@@ -54,103 +52,114 @@ class TimedIterator(Generic[T]):
 
 
 class MetricAccumulator:
-    """Accumulates the metrics of steps, which stay on the devices until they are read."""
+    """Accumulates the metrics of steps: on the devices while they run, then as sums.
+
+    Its memory does not depend on how many steps there are between two readings.
+    """
 
     def __init__(
         self,
         depth: int,
         batches: TimedIterator,
-        pending: Iterable[Metrics] = (),
+        step: int = 0,
+        sums: Mapping[str, float] | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
-        """Starts without steps.
+        """Starts after a step.
 
         Args:
           depth: bits per raw sample, for the compression ratio.
           batches: input of the steps.
-          pending: steps that an earlier accumulator has not read, returned by its `pending`.
+          step: number of the steps before the first that will be added.
+          sums: what an earlier accumulator has not read, returned by its `sums`.
           clock: returns the time in seconds.
         """
         self._depth, self._batches, self._clock = depth, batches, clock
-        self._pending: deque[Metrics] = deque(pending)
+        self._step = step  # Of the last one in the sums.
+        self._sums: dict[str, float] = collections.defaultdict(float, sums or {})
+        self._in_flight: collections.deque[Metrics] = collections.deque()
         self._max_in_flight = steps_in_flight()
-        self._begin: float | None = None  # Start of the first timed step, the `untimed`-th pending.
-        self._waited_s = 0.0
-        self._untimed = 0
+        self._begin: float | None = None  # Start of the first timed step.
+        self._waited_s = self._timed_samples = 0.0
 
     def add(self, metrics: Metrics) -> None:
-        """Adds the metrics of a step; waits if too many steps are in flight."""
-        self._pending.append(metrics)
-        if len(self._pending) >= self._max_in_flight:
-            # JAX dispatches asynchronously, without a bound on the steps that it queues.
-            jax.block_until_ready(self._pending[-self._max_in_flight])
+        """Adds the metrics of a step; waits if too many steps are in flight.
+
+        Raises:
+          NotFiniteError: the loss or the gradient of a step that has ended is not finite.
+        """
+        self._in_flight.append(metrics)
+        # JAX dispatches asynchronously, without a bound on the steps that it queues.
+        self._sum_up(leave=self._max_in_flight - 1 if self._begin is not None else 0)
         if self._begin is None:  # The first step compiles, so it is not timed.
-            jax.block_until_ready(metrics)
             self._start_clock()
 
     def restart_clock(self) -> None:
         """Restarts the measurement of the speed, after something else than training."""
         if self._begin is not None:
+            self._sum_up()
             self._start_clock()
 
-    def pending(self, step: int) -> list[dict[str, float]]:
-        """Returns the metrics of each step since the last `read`, as Python floats.
-
-        Args:
-          step: number of the last of these steps.
+    def sums(self) -> dict[str, float]:
+        """Returns the sums over the steps since the last `read`; waits for all of them.
 
         Raises:
           NotFiniteError: the loss or the gradient of a step is not finite.
         """
-        steps = [fetch(metrics) for metrics in self._pending]
-        for number, metrics in enumerate(steps, step - len(steps) + 1):
-            if not math.isfinite(metrics["nats"] + metrics["grad_norm"]):
-                raise NotFiniteError(number)
-        return steps
+        self._sum_up()
+        return dict(self._sums)
 
-    def read(self, step: int) -> dict[str, float]:
+    def read(self) -> dict[str, float]:
         """Returns the metrics over the steps since the last `read`; empty if there was no audio.
-
-        Args:
-          step: number of the last of these steps.
 
         Raises:
           NotFiniteError: the loss or the gradient of a step is not finite.
           TrainingError: there has been no audio for too many steps.
         """
-        steps = self.pending(step)
-        nats = sum(metrics["nats"] for metrics in steps)
-        samples = sum(metrics["samples"] for metrics in steps)
-        if not samples:
-            if len(steps) < _MAX_EMPTY_STEPS:
+        sums = self.sums()
+        if not sums.get("samples"):
+            if (steps := int(sums.get("steps", 0))) < _MAX_EMPTY_STEPS:
                 return {}
             raise TrainingError(
-                f"no audio could be read in the {len(steps)} steps up to {step}; "
+                f"no audio could be read in the {steps} steps up to {self._step}; "
                 "expected the files of --audio_dir to stay readable"
             )
         metrics = {
-            **loss_metrics("train", nats, samples, self._depth),
-            "train/grad_norm": sum(metrics["grad_norm"] for metrics in steps) / len(steps),
-            "train/learning_rate": steps[-1]["learning_rate"],
-            **self._speed(sum(metrics["samples"] for metrics in steps[self._untimed :])),
+            **loss_metrics("train", sums["nats"], sums["samples"], self._depth),
+            "train/grad_norm": sums["grad_norm"] / sums["steps"],
+            "train/learning_rate": sums["learning_rate"],
+            **self._speed(),
         }
-        self._pending.clear()
+        self._sums.clear()
         self._start_clock()
         return metrics
 
-    def _speed(self, timed_samples: float) -> dict[str, float]:
-        if not timed_samples or self._begin is None:
+    def _sum_up(self, leave: int = 0) -> None:
+        """Waits for steps until only the last `leave` are in flight, and adds up their metrics."""
+        while len(self._in_flight) > leave:
+            metrics = fetch(self._in_flight.popleft())
+            self._step += 1
+            if not math.isfinite(metrics["nats"] + metrics["grad_norm"]):
+                raise NotFiniteError(self._step)
+            self._timed_samples += metrics["samples"]
+            for name in ("nats", "samples", "grad_norm"):
+                self._sums[name] += metrics[name]
+            self._sums["learning_rate"] = metrics["learning_rate"]  # Of the last step.
+            self._sums["steps"] += 1
+
+    def _speed(self) -> dict[str, float]:
+        if not self._timed_samples or self._begin is None:
             return {}
         seconds = max(self._clock() - self._begin, 1e-9)
         waited_s = self._batches.waited_s - self._waited_s
         return {
-            "train/samples_per_second": timed_samples / seconds,
+            "train/samples_per_second": self._timed_samples / seconds,
             "train/input_wait_fraction": min(1.0, waited_s / seconds),
         }
 
     def _start_clock(self) -> None:
         self._begin, self._waited_s = self._clock(), self._batches.waited_s
-        self._untimed = len(self._pending)
+        self._timed_samples = 0.0
 
 
 def loss_metrics(split: str, nats: float, samples: float, depth: int) -> dict[str, float]:

@@ -4,8 +4,8 @@ wandb waits for the network when it starts, when it finishes and when Python exi
 within its own timeouts (0.28 without a network delays the exit for more than ten minutes), and it
 prompts for a key on a terminal. So it runs in a child process without a terminal, which can be
 killed: this file, run as a script. The child reads lines of JSON, the arguments of `wandb.init` and
-then `[step, metrics]` until its input ends; it writes `{"run": place}` when wandb has started, and
-`{"finished": true}` or `{"error": reason}` at the end.
+then `[step, metrics]` until its input ends, or `[null, metrics]` for the summary; it writes
+`{"run": place}` when wandb has started, and `{"finished": true}` or `{"error": reason}` at the end.
 """
 
 import contextlib
@@ -36,6 +36,8 @@ class WandbWriter:
         config: Mapping[str, Any],
         directory: str | os.PathLike[str],
         *,
+        run_id: str,
+        summary: Mapping[str, float] | None = None,
         start_seconds: float = 30,
         close_seconds: float = 60,
     ) -> None:
@@ -46,12 +48,16 @@ class WandbWriter:
           run_name: name of the run.
           config: settings of the run, JSON values.
           directory: a local folder; wandb writes to `wandb/` in it.
+          run_id: id of the run: with that of an earlier process, its run is continued.
+          summary: the last metrics of the earlier process.
           start_seconds: timeout for wandb to start online, and again offline.
           close_seconds: timeout of `close`, for what is not yet sent.
         """
         self._arguments = {
             "project": project,
             "name": run_name,
+            "id": run_id,
+            "resume": "allow",
             "config": dict(config),
             "dir": os.fspath(directory),
             # Below start_seconds, so that wandb itself can report what is wrong.
@@ -60,6 +66,8 @@ class WandbWriter:
         self._start_seconds = start_seconds
         self._close_seconds = close_seconds
         self._records: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        if summary:
+            self._records.put(json.dumps([None, dict(summary)]))
         self._end_reason = "its process died"
         self._child: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._feed, name="wandb", daemon=True)
@@ -154,7 +162,10 @@ def _serve() -> None:
         print(json.dumps({"run": run.url or os.path.dirname(run.dir)}), file=replies, flush=True)
         for record in records:
             step, metrics = json.loads(record)
-            run.log(metrics, step=step)
+            if step is None:
+                run.summary.update(metrics)
+            else:
+                run.log(metrics, step=step)
         run.finish()
         print(json.dumps({"finished": True}), file=replies, flush=True)
     except BaseException as error:

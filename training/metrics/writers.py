@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from evaluation.runs.curves import CurvesWriter
-from evaluation.runs.metrics_log import METRICS, TIMING, read_metrics
+from evaluation.runs.metrics_log import METRICS, TIMING, Metrics, read_metrics
 from runtime.logging import logger
 from training.metrics.jsonl import JsonlWriter, Position
 from training.metrics.tensorboard import TensorBoardWriter
@@ -94,6 +94,7 @@ def make_writers(
     *,
     wandb_project: str | None,
     wandb_run_name: str,
+    wandb_id: str,
     config: Mapping[str, Any],
     resume_at: Mapping[str, Sequence] | None = None,
 ) -> MultiWriter:
@@ -107,21 +108,35 @@ def make_writers(
         `_timing.jsonl` and the plot `_curves.png`.
       wandb_project: project in wandb; None: it is not used.
       wandb_run_name: name of the run in wandb.
+      wandb_id: id of the run in wandb; the same when it is resumed.
       config: settings of the run, for wandb.
       resume_at: `position` of an earlier writer of the same run, to resume from.
     """
     run = os.path.join(output_dir, model_name)
+
+    def before() -> Metrics:
+        return read_metrics(run) if resume_at else {}
+
     files: list[Callable[[], MetricWriter]] = [
         lambda: JsonlWriter(run + METRICS, lambda name: name not in _TIMING),
         lambda: JsonlWriter(run + TIMING, _TIMING.__contains__),
     ]
     others: list[Callable[[], MetricWriter]] = [
         lambda: TensorBoardWriter(os.path.join(output_dir, "tensorboard", model_name)),
-        lambda: CurvesWriter(f"{run}_curves.png", read_metrics(run) if resume_at else {}),
+        lambda: CurvesWriter(f"{run}_curves.png", before()),
     ]
     if wandb_project is not None:
         project = wandb_project
-        others.append(lambda: WandbWriter(project, wandb_run_name, config, output_dir))
+        others.append(
+            lambda: WandbWriter(
+                project,
+                wandb_run_name,
+                config,
+                output_dir,
+                run_id=wandb_id,
+                summary={name: float(curve.values[-1]) for name, curve in before().items()},
+            )
+        )
     writers = _open(files)
     if resume_at:  # Before the curves are read from them.
         MultiWriter(writers).rewind(resume_at)

@@ -131,8 +131,15 @@ def test_a_file_of_another_run_is_left_as_it_is(tmp_path, caplog):
     assert "was changed by someone else" in _messages(caplog)[0]
 
 
+def _make_writers(folder):
+    names = {"wandb_project": None, "wandb_run_name": "", "wandb_id": ""}
+    return make_writers(str(folder), "model", **names, config={})
+
+
 def test_the_clock_has_a_file_of_its_own(tmp_path):
-    writer = make_writers(str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={})
+    writer = make_writers(
+        str(tmp_path), "model", wandb_project=None, wandb_run_name="", wandb_id="", config={}
+    )
     writer.write(3, {"wall_time_s": 2.0, "train/loss": 1.0, "train/input_wait_fraction": 0.5})
     writer.close()
     assert _lines(tmp_path / "model_metrics.jsonl") == [{"step": 3, "train/loss": 1.0}]
@@ -142,7 +149,9 @@ def test_the_clock_has_a_file_of_its_own(tmp_path):
 
 
 def test_make_writers(tmp_path):
-    writer = make_writers(str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={})
+    writer = make_writers(
+        str(tmp_path), "model", wandb_project=None, wandb_run_name="", wandb_id="", config={}
+    )
     writer.write(3, {"valid/loss": 1.0})
     writer.close()
     assert _lines(tmp_path / "model_metrics.jsonl") == [{"step": 3, "valid/loss": 1.0}]
@@ -152,7 +161,9 @@ def test_make_writers(tmp_path):
 def test_make_writers_names_what_it_cannot_open(tmp_path, caplog):
     (tmp_path / "model_metrics.jsonl").mkdir()
     (tmp_path / "tensorboard").write_text("a file")
-    writer = make_writers(str(tmp_path), "model", wandb_project=None, wandb_run_name="", config={})
+    writer = make_writers(
+        str(tmp_path), "model", wandb_project=None, wandb_run_name="", wandb_id="", config={}
+    )
     writer.write(1, {"a": 1.0})
     writer.close()
     jsonl, tensorboard = _messages(caplog)
@@ -162,7 +173,13 @@ def test_make_writers_names_what_it_cannot_open(tmp_path, caplog):
 _FAKE_WANDB = """
     import json, os, time
 
+    class _Summary:
+        def update(self, metrics):
+            CALLS("summary", metrics)
+
     class _Run:
+        summary = _Summary()
+
         def __init__(self, mode, directory):
             self.url = "https://wandb/run" if mode == "online" else None
             self.dir = os.path.join(directory, "offline-run", "files")
@@ -179,8 +196,8 @@ _FAKE_WANDB = """
         with open(os.environ["FAKE_WANDB_CALLS"], "a") as file:
             print(json.dumps(call), file=file)
 
-    def init(*, project, name, config, dir, settings, mode="online"):
-        CALLS("init", project, name, config, mode)
+    def init(*, project, name, id, resume, config, dir, settings, mode="online"):
+        CALLS("init", project, name, id, resume, config, mode)
         if mode == "online":
             ON_INIT
         ON_ANY_INIT
@@ -207,7 +224,7 @@ def fake_wandb(tmp_path, monkeypatch):
     return install
 
 
-def _run_wandb(tmp_path, start_seconds=10.0, close_seconds=10.0):
+def _run_wandb(tmp_path, start_seconds=10.0, close_seconds=10.0, summary=None):
     """A run of two steps. Returns the seconds it spent in writing and in closing."""
     start = time.monotonic()
     writer = WandbWriter(
@@ -215,6 +232,8 @@ def _run_wandb(tmp_path, start_seconds=10.0, close_seconds=10.0):
         "name",
         {"seed": 42},
         tmp_path,
+        run_id="1a2b3c4d",
+        summary=summary,
         start_seconds=start_seconds,
         close_seconds=close_seconds,
     )
@@ -225,7 +244,7 @@ def _run_wandb(tmp_path, start_seconds=10.0, close_seconds=10.0):
     return written - start, time.monotonic() - written
 
 
-INIT = ["init", "project", "name", {"seed": 42}, "online"]
+INIT = ["init", "project", "name", "1a2b3c4d", "allow", {"seed": 42}, "online"]
 OFFLINE = [*INIT[:-1], "offline"]
 LOGS = [["log", 1, {"train/loss": 3.0}], ["log", 2, {"train/loss": 2.0}]]
 
@@ -236,6 +255,12 @@ def test_wandb(tmp_path, fake_wandb, caplog):
     assert calls() == [INIT, *LOGS, ["finish"]]
     assert _messages(caplog) == []
     assert _messages(caplog, "INFO") == ["wandb: https://wandb/run"]
+
+
+def test_wandb_is_told_what_was_measured_before_it_was_resumed(tmp_path, fake_wandb):
+    calls = fake_wandb()
+    _run_wandb(tmp_path, summary={"valid/loss": 2.5})
+    assert calls() == [INIT, ["summary", {"valid/loss": 2.5}], *LOGS, ["finish"]]
 
 
 def test_wandb_that_prints_or_asks_is_neither_heard_nor_answered(tmp_path, fake_wandb, caplog):
@@ -296,7 +321,7 @@ def test_the_real_wandb_offline(tmp_path, monkeypatch, caplog):
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     _run_wandb(tmp_path, close_seconds=60)
-    (recorded,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    (recorded,) = tmp_path.glob("wandb/offline-run-*-1a2b3c4d/*.wandb")
     assert b"train/loss" in recorded.read_bytes()
     assert _messages(caplog, "INFO") == [f"wandb: {recorded.parent}"]
 
