@@ -81,13 +81,14 @@ def make_output_dir(output_dir: str) -> None:
 def check_memory(pipeline: PipelineConfig, num_processes: int = 1) -> None:
     """Raises ResourceError if the shuffle windows need more memory than this machine has.
 
-    One is in use, and the next one is there twice while its parts are joined (see `make_dataset`).
+    One is in use, and the next one is there twice while its parts are joined (see `make_dataset`);
+    the memory that these parts leave is not all used again at once.
     """
     chunks = pipeline.window * pipeline.batch_size // num_processes
-    needed = 3 * chunks * pipeline.chunk_size * pipeline.depth // 8
+    needed = 4 * chunks * pipeline.chunk_size * pipeline.depth // 8
     if needed > (available := available_memory()):
         raise ResourceError(
-            f"three shuffle windows of {chunks:,} chunks of --chunk_size={pipeline.chunk_size:,} "
+            f"four shuffle windows of {chunks:,} chunks of --chunk_size={pipeline.chunk_size:,} "
             f"need {needed / 2**30:,.0f} GiB, and this machine has {available / 2**30:,.0f} GiB: "
             "expected a smaller --batch_size, --chunk_size or --shuffle_window"
         )
