@@ -19,7 +19,7 @@ from pipeline.reading.read_plan import file_columns, plan_reads
 from pipeline.shuffle import SequentialOrder, ShuffledOrder
 
 # In one call of `read_ranges`, in whole runs: amortizes the call where reads are short.
-_CHUNKS_PER_CALL = 512
+_SAMPLES_PER_CALL = 2**20
 # Calls in flight: enough to hide the latency of a disk; a bucket needs more.
 _PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
 
@@ -122,7 +122,7 @@ def describe_batch_files(chunks: Chunks, step: int, limit: int = 5) -> str:
 def plan(chunks: Chunks, order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
     """Window number -> calls of several reads, and the stream index of each chunk."""
     columns = file_columns(chunks)
-    reads_per_call = max(1, _CHUNKS_PER_CALL // order.run_length)
+    reads_per_call = max(1, _SAMPLES_PER_CALL // (order.run_length * chunks.config.chunk_size))
 
     @_no_autograph
     def plan_window(window: tf.Tensor) -> dict:

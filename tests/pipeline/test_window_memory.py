@@ -34,9 +34,7 @@ print(peak_after(4096, 1200) - before)
 
 @pytest.mark.slow
 def test_reading_takes_less_than_four_windows(tmp_path):
-    for number in range(8):  # 512 chunks of 64 KiB.
-        frames = random_frames(Encoding.S16, 2**22, 1, number)
-        write_wav(tmp_path / f"{number}.wav", frames, Encoding.S16)
+    write_wav(tmp_path / "a.wav", random_frames(Encoding.S16, 2**22, 1), Encoding.S16)
     done = subprocess.run(
         [sys.executable, "-c", _READ, str(tmp_path)],
         cwd=ROOT,
