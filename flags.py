@@ -125,7 +125,7 @@ CHUNKS = Group(
     _positive(
         "num_chunks",
         488281,
-        "Maximum number of training chunks, in catalogue order.",
+        "Maximum number of training chunks, drawn evenly from all files.",
         at_most=2**53 - 1,  # See `pipeline.shuffle.permute`.
     ),
     _float(
@@ -134,7 +134,17 @@ CHUNKS = Group(
         "Fraction of files held out for validation, by a hash of their names.",
         at_most=0.9,
     ),
-    _positive("shuffle_window", 4096, "Minimum number of chunks shuffled together, in memory."),
+    _integer(
+        "shuffle_window",
+        0,
+        "Minimum number of chunks shuffled together, in memory; 0: up to 256 batches.",
+    ),
+    _integer(
+        "chunks_per_read",
+        0,
+        "Consecutive chunks that one read fetches: fewer shuffle better, more read faster. "
+        "0: up to 8 from local files, 64 from buckets.",
+    ),
     _integer("seed", 42, "Random seed of split, order of chunks and initial parameters."),
     _integer(
         "parallel_reads",
@@ -171,7 +181,11 @@ LOOP = Group(
     _positive("training_steps", 1000, "Number of training steps."),
     _positive("log_every", 100, "Steps between logged metrics."),
     _positive("eval_every", 500, "Steps between validations."),
-    _integer("eval_steps", 50, "Maximum batches per validation; 0: the whole split."),
+    _integer(
+        "eval_steps",
+        50,
+        "Maximum batches per validation, drawn evenly from the split; 0: all of it.",
+    ),
     _boolean("profile", False, "Write a profile of ten steps to {output_dir}/profile."),
 )
 

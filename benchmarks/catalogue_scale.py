@@ -238,7 +238,9 @@ def main() -> None:
     elif arguments.part == "make":
         make(folder, path, arguments.files)
     else:
-        config = PipelineConfig(batch_size=arguments.batch_size, shuffle_window=65536)
+        config = PipelineConfig(
+            batch_size=arguments.batch_size, shuffle_window=65536, chunks_per_read=64
+        )
         resume(folder, path, arguments.files, arguments.step, arguments.hosts, config)
 
 

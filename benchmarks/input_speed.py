@@ -89,7 +89,7 @@ def wavestream(paths: list[str]) -> Iterator[Any]:
     from pipeline.reading.chunk_index import Chunks
 
     catalogue = build_catalogue([os.path.dirname(paths[0])])
-    config = PipelineConfig(chunk_size=_CHUNK, batch_size=_BATCH, shuffle_window=_SHUFFLE)
+    config = PipelineConfig(chunk_size=_CHUNK, batch_size=_BATCH)
     return iterate(make_dataset(Chunks(catalogue=catalogue, config=config)))
 
 

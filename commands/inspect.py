@@ -28,7 +28,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     from pipeline.demo import synthesize_demo_corpus
     from pipeline.inspect import describe_batch, describe_chunks, describe_files
     from runtime.formatting import format_row
-    from runtime.logging import start_logging
+    from runtime.logging import logger, start_logging
     from runtime.progress import progress_bar
 
     start_logging(None)
@@ -48,6 +48,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     for describe in (describe_files, describe_chunks, describe_batch):
         for label, text in describe(corpus):
             print(format_row(label, text), flush=True)
+    for text in corpus.warnings():
+        logger.warning("%s", text)
 
 
 COMMAND = Command(

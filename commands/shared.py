@@ -6,10 +6,10 @@ from typing import Any
 
 from absl.flags import FlagValues
 
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, default_chunks_per_read
 from runtime.devices import available_memory
 from runtime.errors import ConfigError, ResourceError
-from runtime.filesystem import absolute
+from runtime.filesystem import absolute, is_remote
 
 
 def audio_dirs(values: FlagValues) -> tuple[str, ...]:
@@ -51,8 +51,11 @@ def depth(values: FlagValues) -> int:
 
 def pipeline_config(values: FlagValues) -> PipelineConfig:
     """Returns how files become batches. Raises ConfigError."""
+    remote = any(map(is_remote, audio_dirs(values)))
+    default = default_chunks_per_read(values.chunk_size, remote=remote)
     return PipelineConfig(
         depth=depth(values),
+        chunks_per_read=values.chunks_per_read or default,
         **select(values, "downmix", "stereo_blocking_n", "chunk_size", "shuffle_window", "seed"),
         **select(values, "batch_size"),
     )
@@ -78,13 +81,14 @@ def make_output_dir(output_dir: str) -> None:
 def check_memory(pipeline: PipelineConfig, num_processes: int = 1) -> None:
     """Raises ResourceError if the shuffle windows need more memory than this machine has.
 
-    One window is read while the one before it is used, so there are two of them.
+    One is in use, and the next one is there twice while its parts are joined (see `make_dataset`);
+    the memory that these parts leave is not all used again at once.
     """
     chunks = pipeline.window * pipeline.batch_size // num_processes
-    needed = 2 * chunks * pipeline.chunk_size * pipeline.depth // 8
+    needed = 4 * chunks * pipeline.chunk_size * pipeline.depth // 8
     if needed > (available := available_memory()):
         raise ResourceError(
-            f"two shuffle windows of {chunks:,} chunks of --chunk_size={pipeline.chunk_size:,} "
+            f"four shuffle windows of {chunks:,} chunks of --chunk_size={pipeline.chunk_size:,} "
             f"need {needed / 2**30:,.0f} GiB, and this machine has {available / 2**30:,.0f} GiB: "
             "expected a smaller --batch_size, --chunk_size or --shuffle_window"
         )

@@ -10,6 +10,7 @@ from pipeline.catalogue.catalogue_file import open_catalogue
 from pipeline.config import PipelineConfig
 from pipeline.reading.chunk_index import Chunks
 from pipeline.split import split_catalogue
+from pipeline.subset import draw_chunks
 from runtime.errors import DataError
 from runtime.progress import Progress
 
@@ -24,18 +25,43 @@ class Corpus:
 
     Attributes:
       catalogue: all files, and those skipped.
-      train: the chunks to train on.
+      train: the chunks to train on, drawn from those of the files that are not held out.
       valid: the chunks of the files held out; may be empty.
+      valid_fraction: the share of files that was to be held out.
+      all_train: the chunks of all files that are not held out.
     """
 
     catalogue: Catalogue
     train: Chunks
     valid: Chunks
+    valid_fraction: float
+    all_train: Chunks
 
     @property
     def steps_per_epoch(self) -> float:
         """Steps in which every training chunk comes once."""
         return len(self.train) / self.train.config.batch_size
+
+    def warnings(self) -> list[str]:
+        """Returns what a user should know before training: too little is used, or held out."""
+        used, there = len(self.train), len(self.all_train)
+        texts = []
+        if used < there:
+            texts.append(
+                f"--num_chunks={used:,} uses {used / there:.1%} of the {there:,} training chunks: "
+                f"a stretch of each file, of {len(self.train.catalogue):,} of "
+                f"{len(self.all_train.catalogue):,} files; --num_chunks={there} uses all"
+            )
+        valid, train = self.valid.num_samples, self.all_train.num_samples
+        share, wanted = valid / (valid + train), self.valid_fraction
+        if wanted and (share < wanted / 2 or share > 2 * wanted or 1 - share < (1 - wanted) / 2):
+            texts.append(
+                f"{share:.1%} of the samples are held out, with --valid_fraction={wanted:g} of the "
+                f"files ({valid:,} samples in {len(self.valid.catalogue):,} files of "
+                f"{len(self.catalogue):,}): files differ much in length, or are few; expected "
+                "another --valid_fraction or --seed, or long files cut into shorter ones"
+            )
+        return texts
 
 
 def open_corpus(
@@ -55,7 +81,7 @@ def open_corpus(
       audio_dirs: see `build_catalogue`.
       config: of the chunks; its seed decides which files are held out.
       valid_fraction: the share of files held out.
-      num_chunks: limit on the chunks to train on; None: all.
+      num_chunks: limit on the chunks to train on, see `draw_chunks`; None: all.
       cache_path: see `build_catalogue`.
       catalogue_path: file that holds the catalogue, see `open_catalogue`; replaces the cache.
       progress: see `build_catalogue`.
@@ -83,10 +109,14 @@ def open_corpus(
             + describe_skipped(catalogue.skipped)
         )
     train, valid = split_catalogue(catalogue, valid_fraction=valid_fraction, seed=config.seed)
+    chunks = Chunks(catalogue=train, config=config)
+    limit = len(chunks) if num_chunks is None else num_chunks
     return Corpus(
         catalogue=catalogue,
-        train=Chunks(catalogue=train, config=config, limit=num_chunks),
+        train=draw_chunks(chunks, limit, seed=config.seed),
         valid=Chunks(catalogue=valid, config=config),
+        valid_fraction=valid_fraction,
+        all_train=chunks,
     )
 
 

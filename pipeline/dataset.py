@@ -18,8 +18,8 @@ from pipeline.reading.read_chunks import Batch, read_chunks
 from pipeline.reading.read_plan import file_columns, plan_reads
 from pipeline.shuffle import SequentialOrder, ShuffledOrder
 
-# Reads in one call of `read_ranges`: amortizes the call where files are short.
-_READS_PER_CALL = 8
+# In one call of `read_ranges`, in whole runs: amortizes the call where reads are short.
+_SAMPLES_PER_CALL = 2**20
 # Calls in flight: enough to hide the latency of a disk; a bucket needs more.
 _PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
 
@@ -80,6 +80,7 @@ def make_dataset(
     dataset = dataset.apply(plan(chunks, order, rows))  # which bytes of which files
     dataset = dataset.apply(read(chunks, parallel_reads, on_unreadable))  # chunks, corpus order
     dataset = dataset.rebatch(order.window * num_rows)  # ... of whole windows
+    dataset = dataset.prefetch(1)  # ... read while the window before is used
     dataset = dataset.apply(put_in_order(order, num_rows, first_step))  # ... batch by batch
     # After the reordering: what lies beyond the epoch is known only by its place in a batch.
     if one_pass:
@@ -96,7 +97,7 @@ def make_order(chunks: Chunks, *, one_pass: bool = False, shuffle: bool = True) 
     return (ShuffledOrder if shuffle else SequentialOrder)(
         num_chunks=len(chunks),
         batch_size=config.batch_size,
-        run_length=config.run_length,
+        run_length=config.chunks_per_read,
         window=min(config.window, epoch_steps) if one_pass else config.window,
         seed=config.seed,
     )
@@ -119,8 +120,9 @@ def describe_batch_files(chunks: Chunks, step: int, limit: int = 5) -> str:
 
 
 def plan(chunks: Chunks, order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
-    """Window number -> calls of up to _READS_PER_CALL reads, and the stream index of each chunk."""
+    """Window number -> calls of several reads, and the stream index of each chunk."""
     columns = file_columns(chunks)
+    reads_per_call = max(1, _SAMPLES_PER_CALL // (order.run_length * chunks.config.chunk_size))
 
     @_no_autograph
     def plan_window(window: tf.Tensor) -> dict:
@@ -130,7 +132,7 @@ def plan(chunks: Chunks, order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
         occurrences = tf.gather(occurrences, indices)
         reads, starts = plan_reads(columns, occurrences, order.num_chunks, chunks.config)
         indices = window * tf.size(indices, tf.int64) + tf.cast(indices, tf.int64)
-        call_starts = _group_reads(reads)
+        call_starts = _group_reads(reads, reads_per_call)
         calls = tf.RaggedTensor.from_row_starts(starts, call_starts, validate=False)
         return {
             "reads": {name: calls.with_values(column) for name, column in reads.items()},
@@ -144,13 +146,13 @@ def plan(chunks: Chunks, order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
     )
 
 
-def _group_reads(reads: dict[str, tf.Tensor]) -> tf.Tensor:  # int64 [calls]
+def _group_reads(reads: dict[str, tf.Tensor], reads_per_call: int) -> tf.Tensor:  # int64 [calls]
     """Returns the first read of each call. A call has one format: `decode` has one branch each."""
     channels, encoding = reads["channels"], reads["encoding"]
     differs = (channels[1:] != channels[:-1]) | (encoding[1:] != encoding[:-1])
     is_new = tf.concat([[True], differs], axis=0)
     number = tf.range(tf.size(channels, tf.int64))
-    return tf.where(is_new | (number % _READS_PER_CALL == 0))[:, 0]
+    return tf.where(is_new | (number % reads_per_call == 0))[:, 0]
 
 
 def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable | None) -> Stage:
@@ -167,22 +169,27 @@ def put_in_order(order: ShuffledOrder, num_rows: int, first_step: int) -> Stage:
     """A window's chunks in corpus order -> its K batches, numbered, from `first_step` on."""
 
     @_no_autograph
-    def reorder(window: Batch) -> Batch:
-        index = window["index"]
+    def batches(window: Batch) -> tf.data.Dataset:
+        index = window.pop("index")
         first_index = tf.reduce_min(index)
         source = tf.math.invert_permutation(index - first_index)
-        steps = first_index // num_rows + tf.range(order.window, dtype=tf.int64)
+        source = tf.reshape(source, [order.window, num_rows])
+        first = first_index // num_rows
+
+        # A batch at a time: a window put in order as a whole would be in memory twice.
+        @_no_autograph
+        def batch(step: tf.Tensor) -> Batch:
+            rows = source[step - first]
+            return {
+                **{name: tf.gather(column, rows) for name, column in window.items()},
+                "step": step,
+            }
+
         # Not by Dataset.skip: under the tf.data service every worker would skip as many batches.
-        skipped = tf.maximum(first_step - steps[0], 0)
+        steps = tf.data.Dataset.range(tf.maximum(first, first_step), first + order.window)
+        return steps.map(batch)
 
-        def permute(values: tf.Tensor) -> tf.Tensor:
-            values = tf.gather(values, source)
-            return tf.reshape(values, [order.window, num_rows, *values.shape[1:]])[skipped:]
-
-        batches = {name: permute(values) for name, values in window.items() if name != "index"}
-        return {**batches, "step": steps[skipped:]}
-
-    return lambda windows: windows.map(reorder, num_parallel_calls=2).unbatch()
+    return lambda windows: windows.flat_map(batches)
 
 
 def end_after(order: ShuffledOrder, rows: tuple[int, int]) -> Stage:

@@ -61,8 +61,7 @@ def describe_noted(files: Catalogue) -> list[tuple[str, str]]:
 def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
     """Returns how the corpus is split and divided into chunks, as rows of label and text."""
     config = corpus.train.config
-    limit = corpus.train.limit
-    capped = limit is not None and limit < int(corpus.train.first[-1])
+    capped = len(corpus.train) < len(corpus.all_train)
     return [
         ("training", _sizes(corpus.train) + (" (limited by --num_chunks)" if capped else "")),
         ("validation", _sizes(corpus.valid) if len(corpus.valid) else "no file is held out"),

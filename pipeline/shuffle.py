@@ -10,8 +10,17 @@ batch is short and every chunk comes exactly once an epoch. Within an epoch, pos
 consecutive chunks: a batch therefore holds one chunk from each B-th of the corpus (stratified
 sampling; lower variance than drawing them freely). A shard is visited
 
-  * in *runs* of S consecutive chunks, because a run is one read: the order of runs is permuted,
+  * in *runs* of S consecutive chunks, because a run is one read,
   * in *windows* of K steps, because a window fits in memory: its chunks are permuted.
+
+A window holds K/S runs of each shard. They are stratified, too: the runs of a shard are divided
+into K/S equal parts, a window takes one run of each, and each part is visited in an order of its
+own. So a window holds as many places of the corpus as it can, and windows differ little.
+
+What holds of it, for a value that is constant within each file and T much larger than a window:
+two steps of a window share a run of a shard with probability (S-1)/(K-1), which is about the
+autocorrelation of batch means at lag one; and 64 steps of one window see nearly all of its B*K/S
+runs, if S is 8 and K is 256 (`benchmarks/shuffle_quality.py`).
 
 Each epoch first rotates the ring of all T chunks by a random offset, so that shards and runs begin
 elsewhere every time. Runs and windows are aligned to absolute steps: window w is exactly the
@@ -88,12 +97,17 @@ class ShuffledOrder:
         count = (start + length) // self.run_length - first
         whole = (run >= first) & (run < first + count)
         index, size = tf.where(whole, run - first, 0), tf.where(whole, count, 1)
-        moved = first + permute(index, size, hash_key(shard_key, -1))
+        moved = first + _spread(index, size, self.window_runs, hash_key(shard_key, -1))
         step = tf.where(whole, moved * self.run_length + step % self.run_length, step)
 
         rotation = hash_key(epoch_key, -1) * 2**30 + hash_key(epoch_key, -2)
         chunk = (base + step - start + rotation % total) % total
         return epoch * total + chunk
+
+    @property
+    def window_runs(self) -> int:
+        """Runs of a shard in a window."""
+        return -(-self.window // self.run_length)
 
     def window_occurrences(
         self,
@@ -112,6 +126,26 @@ class SequentialOrder(ShuffledOrder):
     def occurrences(self, steps: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         """Returns the chunk at each (step, row): `step * batch_size + row`."""
         return steps * self.batch_size + rows
+
+
+def _spread(
+    index: tf.Tensor,  # int64 [N], 0 <= index < size
+    size: tf.Tensor,  # int64 [N], at least 1
+    parts: int,
+    key: tf.Tensor,  # int64 [N]
+) -> tf.Tensor:  # int64 [N]
+    """Permutes [0, size) so that any `parts` consecutive indices go to as many different parts.
+
+    The parts are consecutive, of equal length or one more. A part has an order of its own.
+    """
+    turn, residue = index // parts, index % parts
+    spare = size % parts  # The first `spare` parts are longer by one, as are these residues.
+    is_long = residue < spare
+    offset = tf.where(is_long, tf.zeros_like(spare), spare)
+    part = offset + permute(residue - offset, tf.where(is_long, spare, parts - spare), key)
+    length = size // parts
+    turn = permute(turn, length + tf.cast(is_long, tf.int64), hash_key(key, part))
+    return part * length + tf.minimum(part, spare) + turn
 
 
 @tf.function(autograph=False)  # Traced once for all its uses: a smaller graph.

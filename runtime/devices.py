@@ -53,23 +53,48 @@ def available_cores() -> int:
     """Returns the number of cores that this process may use, within the limits of a container."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = _cgroup_limit("cpu.max").split()
-        cores = min(cores, math.ceil(int(quota) / int(period)))
+    quotas = [tuple(limit.split()) for limit in _cgroup_limits("", "cpu.max")]
+    quotas += zip(
+        _cgroup_limits("cpu", "cpu.cfs_quota_us"),
+        _cgroup_limits("cpu", "cpu.cfs_period_us"),
+        strict=False,
+    )
+    for quota, period in quotas:
+        if quota.isdigit():  # "max" or -1: there is no limit.
+            cores = min(cores, math.ceil(int(quota) / int(period)))
     return max(cores, 1)
 
 
 def available_memory() -> int:
     """Returns the memory of this machine or container in bytes, free or not."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):
-        memory = min(memory, int(_cgroup_limit("memory.max")))
-    return memory
+    limits = _cgroup_limits("", "memory.max")
+    limits += _cgroup_limits("memory", "memory.limit_in_bytes")
+    return min([memory, *map(int, filter(str.isdigit, limits))])
 
 
-def _cgroup_limit(name: str) -> str:
-    """Returns a limit of the control group as text; "max" where there is none."""
-    return pathlib.Path("/sys/fs/cgroup", name).read_text()
+def _cgroup_limits(controller: str, name: str) -> list[str]:
+    """Returns a limit of the control group of this process and of those around it, as text.
+
+    Within a container its group is often the root that it sees, whatever /proc says of its place.
+
+    Args:
+      controller: of version 1, which has a tree for each; empty: the one tree of version 2.
+      name: of the file that holds the limit.
+    """
+    places = {"/"}
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, place = line.split(":", 2)
+            if controller in controllers.split(","):
+                groups = pathlib.PurePosixPath(place)
+                places |= {str(group) for group in (groups, *groups.parents)}
+    limits = []
+    for place in sorted(places):
+        with contextlib.suppress(OSError):
+            path = pathlib.Path("/sys/fs/cgroup", controller, place.lstrip("/"), name)
+            limits.append(path.read_text().strip())
+    return limits
 
 
 def keep_tensorflow_off_accelerators() -> None:

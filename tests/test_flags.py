@@ -57,7 +57,6 @@ AT_LEAST_1 = [
     "num_heads",
     "num_layers",
     "num_processes",
-    "shuffle_window",
     "stereo_blocking_n",
     "training_steps",
     "widening_factor",
@@ -68,6 +67,8 @@ AT_LEAST_0 = [
     "parallel_reads",
     "process_id",
     "seed",
+    "shuffle_window",
+    "chunks_per_read",
     "warmup_steps",
 ]
 FLOATS = ["learning_rate", "grad_clip_norm", "weight_decay", "checkpoint_minutes"]

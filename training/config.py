@@ -26,7 +26,7 @@ class TrainingConfig:
       grad_clip_norm: maximum global norm of the gradient.
       log_every: steps between logged metrics.
       eval_every: steps between validations; the last step is always validated.
-      eval_steps: maximum number of batches per validation; 0: the whole split.
+      eval_steps: maximum number of batches per validation, an even sample; 0: the whole split.
       seed: random seed of the initial parameters.
       profile: whether to trace ten steps for TensorBoard's profiler.
 

@@ -13,6 +13,7 @@ from pipeline.demo import synthesize_demo_corpus
 from pipeline.error_budget import ErrorBudget
 from pipeline.iterate import iterate
 from pipeline.reading.byte_ranges import OnUnreadable
+from pipeline.subset import draw_chunks
 from runtime.distributed import broadcast_from_primary, is_primary
 from runtime.errors import TrainingError
 from runtime.filesystem import exists
@@ -66,6 +67,17 @@ def error_budget(corpus: Corpus, config: RunConfig) -> ErrorBudget:
     return budget
 
 
+def describe_shuffle(corpus: Corpus) -> str:
+    """Returns how far the order of the chunks is from a uniform draw, for the log."""
+    config = corpus.train.config
+    runs = config.batch_size * config.window // config.chunks_per_read
+    mib = config.window * config.batch_size * config.chunk_size * config.depth / 2**23
+    return (
+        f"reads of {config.chunks_per_read} chunks, {runs:,} of them, from all over the corpus, in "
+        f"a window of {config.window:,} steps ({mib:,.0f} MiB)"
+    )
+
+
 def warn_of_block_size(corpus: Corpus, config: RunConfig) -> None:
     """Warns if a chunk does not hold one pair of left and right blocks."""
     block, chunk = config.pipeline.stereo_blocking_n, config.pipeline.chunk_size
@@ -104,11 +116,17 @@ def train_batches(
 def valid_batches(
     config: RunConfig, corpus: Corpus, on_unreadable: OnUnreadable
 ) -> Callable[[], Iterator[Batch]] | None:
-    """Returns a function to the batches of the held-out split; None if no file is held out."""
+    """Returns a function to the batches of the held-out split; None if no file is held out.
+
+    With `eval_steps` they are an even sample of it, the same every time.
+    """
     if not len(corpus.valid):
         return None
+    chunks, pipeline = corpus.valid, config.pipeline
+    if limit := config.training.eval_steps * pipeline.batch_size:
+        chunks = draw_chunks(chunks, limit, seed=pipeline.seed)
     options = _dataset_options(config, on_unreadable)
-    dataset = make_dataset(corpus.valid, one_pass=True, **options)
+    dataset = make_dataset(chunks, one_pass=True, **options)
     return lambda: iterate(dataset)
 
 

@@ -44,7 +44,7 @@ class TrainingLoop:
       model: the model to train.
       config: the optimizer, and how often to log and validate.
       train_data: from the number of a batch to the endless batches from there on, this host's rows.
-      valid_data: returns one pass over the held-out split; None: no validation.
+      valid_data: returns one pass over what to validate on; None: no validation.
       writer: receives the metrics.
       checkpoints: saves the run.
       problem: called after each step; returns why the run must end, or None.
@@ -238,7 +238,6 @@ class TrainingLoop:
                 self.model,
                 self._state.params,
                 self.valid_data(),
-                max_batches=self.config.eval_steps,
                 control_flags=lambda: ControlFlags(stop=self._own_stop()),
             )
         except ValidationStopped as error:

@@ -36,6 +36,7 @@ from training.checkpoints.schedule import CheckpointSchedule, broadcast_checkpoi
 from training.checkpoints.store import Checkpoint, CheckpointStore
 from training.config import RunConfig
 from training.data import (
+    describe_shuffle,
     error_budget,
     find_corpus,
     train_batches,
@@ -139,8 +140,11 @@ def _start_logging(config: RunConfig, is_primary: bool) -> None:
 def _describe(corpus: Corpus, config: RunConfig, is_primary: bool) -> None:
     for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
         logger.info("%s", format_row(label, text))
+    logger.info("%s", format_row("shuffle", describe_shuffle(corpus)))
     if is_primary:
         warn_of_block_size(corpus, config)
+        for text in corpus.warnings():
+            logger.warning("%s", text)
     hosts = f" on {jax.process_count()} hosts" if jax.process_count() > 1 else ""
     devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}{hosts}"
     chunks = config.pipeline.batch_size // jax.device_count()

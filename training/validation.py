@@ -1,6 +1,5 @@
 """Validation: metrics of the held-out split during training."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -34,10 +33,9 @@ def validate(
     params: Any,
     batches: Iterable[Batch],
     *,
-    max_batches: int,
     control_flags: Callable[[], ControlFlags] = ControlFlags,
 ) -> dict[str, float]:
-    """Returns the metrics of the held-out split, or of its first batches; empty if all unreadable.
+    """Returns the metrics of the held-out split, or of a part; empty if all unreadable.
 
     `valid/order0_bits_per_sample` is the entropy of the histogram of samples. Only a model below it
     has learned anything from context.
@@ -46,8 +44,7 @@ def validate(
       eval_step: see `step.make_eval_step`.
       model: prepares the batches.
       params: replicated parameters.
-      batches: one pass over the held-out split, the rows of this host.
-      max_batches: maximum number of batches; 0: all.
+      batches: one pass over what to validate on, the rows of this host.
       control_flags: returns the flags of this host; called after each batch.
 
     Raises:
@@ -58,7 +55,7 @@ def validate(
     histogram = SampleHistogram()
     # The metrics of each step are fetched at once, so none is in flight.
     reducer = ControlFlagReducer(max_in_flight=1)
-    for batch in itertools.islice(batches, max_batches or None):
+    for batch in batches:
         metrics, reduced = eval_step(params, device_batch(model, batch), reducer.outgoing)
         sums = fetch(metrics)
         nats, samples = nats + sums["nats"], samples + sums["samples"]

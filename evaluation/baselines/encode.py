@@ -101,9 +101,7 @@ def score_chunks(
         ]
 
     outcomes = _in_threads(encode, _read_chunks(chunks), num_threads)
-    # A training set that --num_chunks ends within a file counts a part of it.
-    counts = np.clip(len(chunks) - chunks.first[:-1], 0, np.diff(chunks.first))
-    samples = np.minimum(catalogue.frames * chunks.kept_channels, counts * chunks.config.chunk_size)
+    samples = catalogue.frames * chunks.kept_channels
     depths = np.full(len(catalogue), depth, np.int64)
     in_order = itertools.chain.from_iterable(progress(outcomes, len(chunks)))
     return _scores(in_process, samples, depths, in_order)

@@ -98,7 +98,7 @@ def format_comparison(comparison: Comparison) -> str:
     lines += _wrapped(
         "bits per sample: train, in the last steps; valid, at the last validation; best, at the "
         "best one; FLAC -8, on whole files of the validation split. vs FLAC: valid relative to it; "
-        "with --eval_steps, valid is of a part of the split only, which may be easier or harder: "
+        "with --eval_steps, valid is of an even sample of the split only: "
         "evaluate compares both on the same samples."
     )
     if comparison.validation_settings:

@@ -19,16 +19,13 @@ class Chunks:
     Attributes:
       catalogue: the files.
       config: how they are divided into chunks.
-      limit: use only the first `limit` chunks.
     """
 
     catalogue: Catalogue
     config: PipelineConfig
-    limit: int | None = None
 
     def __len__(self) -> int:
-        total = int(self.first[-1])
-        return total if self.limit is None else min(total, self.limit)
+        return int(self.first[-1])
 
     @property
     def kept_channels(self) -> np.ndarray:  # int64 [N]
@@ -46,12 +43,7 @@ class Chunks:
     @functools.cached_property
     def num_samples(self) -> int:
         """Samples in all chunks, without padding."""
-        count = len(self)
-        file = int(self.files_of(np.array(count)))  # The file that the limit divides, if any.
-        return (
-            int(self._samples()[:file].sum())
-            + (count - int(self.first[file])) * self.config.chunk_size
-        )
+        return int(self._samples().sum(dtype=np.int64))
 
     def _samples(self) -> np.ndarray:  # int64 [N]
         files = self.catalogue.without_cached_columns()

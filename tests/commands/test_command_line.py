@@ -142,7 +142,7 @@ MISTAKES = [
     (("--audio_dir=/tmp", "--output_dir=/dev/null"), "--output_dir=/dev/null cannot be created"),
     (("--audio_dir=/tmp", "--batch_size=2000000000"), "expected a smaller --batch_size"),
     (("--audio_dir=/tmp", "--chunk_size=2000000000"), "--chunk_size=2,000,000,000"),
-    (("--audio_dir=/tmp", "--shuffle_window=2000000000"), "2,000,003,072 chunks of --chunk"),
+    (("--audio_dir=/tmp", "--shuffle_window=2000000000"), "2,000,000,000 chunks of --chunk"),
     (("--audio_dir=/tmp", "--embedding_dim=65"), "embedding_dim must be a multiple of num_heads=8"),
     (("--demo", "--use_16bit", "--chunk_size=2047"), "a depth of 16 bits needs an even chunk_size"),
     (("--demo", "--learning_rate=0"), "learning_rate must be above 0"),

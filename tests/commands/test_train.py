@@ -20,6 +20,7 @@ OTHER_VALUES = {
     "checkpoint_minutes": "1.5",
     "catalogue": "gs://a.catalogue",
     "chunk_size": "10",
+    "chunks_per_read": "26",
     "coordinator_address": "host:1234",
     "data_service": "grpc://h:1",
     "downmix": "false",

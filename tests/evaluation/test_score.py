@@ -167,7 +167,6 @@ def test_equals_the_figure_of_the_training_loop(folder):
         transformer,
         init_state(params, TrainingConfig()).params,
         data.as_numpy_iterator(),
-        max_batches=0,
     )
     result = evaluate(transformer, params, catalogue, CONFIG)
     assert result.samples.sum() == validation["valid/samples"]

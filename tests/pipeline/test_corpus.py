@@ -1,5 +1,7 @@
 """From folders to two sides of chunks, and what is said where there is nothing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,33 @@ def test_files_are_held_out_whole_and_the_rest_is_capped(tmp_path):
     assert len(opened.train) == 33
     assert len(opened.catalogue) == 20
     assert [skipped.path for skipped in opened.catalogue.skipped] == [str(tmp_path / "broken.wav")]
+
+
+def test_a_cap_takes_of_each_file_and_says_so(tmp_path):
+    for number in range(20):
+        add(tmp_path, f"{number}.wav", 160)
+    opened = corpus(tmp_path, num_chunks=48, valid_fraction=0.5)
+    files, of = len(opened.train.catalogue), len(opened.all_train.catalogue)
+    assert len(opened.train) == 48 and files == of
+    (warning,) = opened.warnings()
+    assert warning.startswith(
+        f"--num_chunks=48 uses {48 / (10 * of):.1%} of the {10 * of} training"
+    )
+    assert f"--num_chunks={10 * of} uses all" in warning
+    assert not corpus(tmp_path, valid_fraction=0.5).warnings()
+
+
+@pytest.mark.parametrize(("seed", "frames"), [(1, 10**5), (2, 10**5)])
+def test_a_split_that_is_uneven_is_told(tmp_path, seed, frames):
+    for number in range(30):
+        add(tmp_path, f"{number}.wav", 20)
+    add(tmp_path, "long.wav", frames)
+    config = dataclasses.replace(CONFIG, seed=seed)
+    opened = open_corpus([str(tmp_path)], config, valid_fraction=0.2)
+    (warning,) = opened.warnings()
+    share = opened.valid.num_samples / (opened.valid.num_samples + opened.train.num_samples)
+    assert share < 0.1 or share > 0.4
+    assert warning.startswith(f"{share:.1%} of the samples are held out, with --valid_fraction=0.2")
 
 
 def test_nothing_is_held_out_where_it_is_not_wanted(tmp_path):

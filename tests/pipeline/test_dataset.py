@@ -14,6 +14,7 @@ from pipeline.dataset import make_dataset
 from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import UNREADABLE, is_scored
 from pipeline.split import split_catalogue
+from pipeline.subset import draw_chunks
 from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 
@@ -52,13 +53,11 @@ def stereo(tmp_path):
     return str(tmp_path)
 
 
-def make_chunks(folder, limit=None, **changes) -> Chunks:
+def make_chunks(folder, **changes) -> Chunks:
     # Runs of 4 chunks, so that a few hundred chunks are many runs and windows.
-    small = {"chunk_size": L, "batch_size": B, "shuffle_window": 8 * B, "run_samples": 4 * L}
+    small = {"chunk_size": L, "batch_size": B, "shuffle_window": 8 * B, "chunks_per_read": 4}
     settings = {**small, **changes}
-    return Chunks(
-        catalogue=build_catalogue([folder]), config=PipelineConfig(**settings), limit=limit
-    )
+    return Chunks(catalogue=build_catalogue([folder]), config=PipelineConfig(**settings))
 
 
 def expected_chunks(chunks: Chunks) -> list[tuple[str, bytes]]:
@@ -86,7 +85,7 @@ def expected_chunks(chunks: Chunks) -> list[tuple[str, bytes]]:
         top = np.array([sample * 2**config.depth >> depth for sample in stream], dtype)
         for start in range(0, len(top), config.chunk_size):
             result.append((path, top[start : start + config.chunk_size].tobytes()))
-    return result[: chunks.limit]
+    return result
 
 
 def batches(chunks: Chunks, count: int | None = None, **options) -> list[dict[str, np.ndarray]]:
@@ -252,13 +251,20 @@ def test_chunks_know_their_place_in_the_stream_of_their_file(tmp_path, downmix):
 
 
 @pytest.mark.parametrize("limit", [1, 13, 1000])
-def test_a_limit_takes_the_first_chunks_of_the_catalogue(stereo, limit):
-    chunks = make_chunks(stereo, limit=limit)
-    expected = expected_chunks(chunks)
-    assert len(chunks) == len(expected) == min(limit, 89)
-    assert chunks.num_samples == sum(len(content) for _, content in expected)
-    rows = contents(batches(chunks, one_pass=True))
-    assert_once(rows[: len(expected)], expected)
+@pytest.mark.parametrize("downmix", [True, False])
+def test_a_draw_of_chunks_is_read_as_it_is_in_the_files(mixed, limit, downmix):
+    chunks = make_chunks(mixed, downmix=downmix, stereo_blocking_n=5)
+    drawn = draw_chunks(chunks, limit, seed=1)
+    rows = contents(batches(drawn, one_pass=True))
+    assert sum(map(len, rows)) == drawn.num_samples
+    whole = collections.defaultdict(bytes)
+    for path, content in expected_chunks(chunks):
+        whole[path] += content
+    if limit == 1000:
+        assert drawn is chunks
+    elif downmix:  # Kept channels are interleaved in blocks that begin elsewhere.
+        assert len(drawn) == limit
+        assert all(any(row in content for content in whole.values()) for row in rows)
 
 
 def test_both_sides_of_a_file_that_is_split_in_time(tmp_path):

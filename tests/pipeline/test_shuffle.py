@@ -7,6 +7,9 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
+from benchmarks.shuffle_quality import measure
+from benchmarks.shuffle_quality import stream as stream_of_files
+from pipeline.config import PipelineConfig, default_chunks_per_read
 from pipeline.shuffle import ShuffledOrder, hash_key, permute
 
 # (T, B, S, K): an epoch of many windows; one that fills no window; batches that do not divide it;
@@ -23,34 +26,34 @@ SHAPES = [
     (500, 3, 8, 21),
 ]
 
-GOLDEN_START = [737, 839, 921, 92, 221, 284, 442, 493, 734, 842, 908, 89]
+GOLDEN_START = [721, 751, 953, 60, 145, 340, 410, 541, 718, 754, 968, 57]
 GOLDEN_LATER = [
-    1000105,
-    1000213,
-    1000398,
-    1000416,
-    1000536,
-    1000779,
-    1000862,
-    1000959,
-    1000067,
-    1000170,
-    1000396,
+    1000057,
+    1000221,
+    1000322,
     1000484,
+    1000536,
+    1000743,
+    1000802,
+    1000967,
+    1000107,
+    1000230,
+    1000320,
+    1000432,
 ]
 GOLDEN_DEFAULTS = [
-    145224,
-    148931,
-    150580,
-    155000,
-    159748,
-    163292,
-    165281,
-    170148,
-    173699,
-    177080,
-    181762,
-    187197,
+    145671,
+    149804,
+    151046,
+    156481,
+    157995,
+    164783,
+    166582,
+    171468,
+    174220,
+    176809,
+    181514,
+    184413,
 ]
 
 
@@ -91,11 +94,19 @@ class Reference:
         ]
         run, rest = divmod(step, order.run_length)
         if run in whole:
-            run = whole[cipher(whole.index(run), len(whole), chain(shard_key, -1))]
+            run = whole[self.spread(whole.index(run), len(whole), chain(shard_key, -1))]
         before = sum(map(self.lane_length, range(lane)))
         return epoch * order.num_chunks + (
             (before + run * order.run_length + rest - start + self.turn(epoch)) % order.num_chunks
         )
+
+    def spread(self, index: int, size: int, key: int) -> int:
+        parts = math.ceil(self.order.window / self.order.run_length)
+        lengths = [len(range(part, size, parts)) for part in range(parts)]  # The longer ones first.
+        turn, residue = divmod(index, parts)
+        alike = [part for part in range(parts) if lengths[part] == lengths[residue]]
+        part = alike[cipher(alike.index(residue), len(alike), key)]
+        return sum(lengths[:part]) + cipher(turn, lengths[part], chain(key, part))
 
     def lane_length(self, lane: int) -> int:
         return len(range(lane, self.order.num_chunks, self.order.batch_size))
@@ -177,7 +188,7 @@ def test_the_order_never_changes_between_versions_and_machines():
     assert chunks(1000, 8, 4, 16, 42, 0) == GOLDEN_START
     assert chunks(1003, 8, 4, 16, 2**40 + 7, 10**6) == GOLDEN_LATER
     # 488,281 chunks, batches of 128 and chunks of 2048 samples are the defaults.
-    assert chunks(488281, 128, 64, 64, 42, 0) == GOLDEN_DEFAULTS
+    assert chunks(488281, 128, 8, 256, 42, 0) == GOLDEN_DEFAULTS
 
 
 @pytest.mark.parametrize("shape", [(1600, 8, 4, 16), (1003, 8, 4, 16), (5, 8, 4, 8)])
@@ -206,6 +217,38 @@ def test_a_window_is_few_runs_of_consecutive_chunks():
         occurrences = np.sort(tested.window_occurrences(tf.constant(window, tf.int64), (0, 8)))
         runs = 1 + np.count_nonzero(np.diff(occurrences) != 1)
         assert runs <= 8 * 64 / 16 + 1  # One more where the ring of chunks is closed.
+
+
+def test_a_window_takes_a_run_of_each_part_of_a_shard():
+    tested = order((8 * 64 * 16, 8, 4, 64))  # 16 windows of 16 runs, of 128 to 256 a shard.
+    first = Reference(tested).turn(0)
+    for window in range(16):
+        occurrences = tested.window_occurrences(tf.constant(window, tf.int64), (0, 8)).numpy()
+        place = (occurrences - first) % tested.num_chunks
+        parts = np.unique(place // 64, return_counts=True)
+        np.testing.assert_array_equal(parts, [np.arange(128), np.full(128, 4)])
+
+
+@pytest.mark.parametrize("num_chunks", [488_281, 2000 * 5168])
+def test_long_files_are_shuffled_nearly_as_by_a_uniform_draw(num_chunks):
+    config = PipelineConfig()
+    tested = order((num_chunks, config.batch_size, config.chunks_per_read, config.window))
+    quality = measure(stream_of_files(tested, 2000, 6400), 2000)
+    assert quality.fewest >= 1700
+    assert quality.files > 1900  # 1,967 by a uniform draw.
+    assert max(abs(quality.lag_1), abs(quality.lag_32)) < 0.1
+    assert quality.scatter < 1.3
+
+
+def test_what_latency_allows():
+    reads = [default_chunks_per_read(2048, remote=remote) for remote in (False, True)]
+    assert reads == [8, 64]
+    config = PipelineConfig(chunks_per_read=64)
+    quality = measure(
+        stream_of_files(order((2000 * 5168, 128, 64, config.window)), 2000, 6400), 2000
+    )
+    assert quality.fewest > 450
+    assert quality.lag_1 < 0.4
 
 
 def test_neighbours_in_the_corpus_are_apart_in_the_stream():

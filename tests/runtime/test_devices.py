@@ -53,6 +53,56 @@ def test_there_are_cores_and_memory():
     assert 2**28 < devices.available_memory() < 2**50
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"/sys/fs/cgroup/memory.max": "1000\n", "/sys/fs/cgroup/cpu.max": "150000 100000\n"},
+        {  # Version 2, nested: a parent has the limit.
+            "/proc/self/cgroup": "0::/user.slice/job-1\n",
+            "/sys/fs/cgroup/user.slice/job-1/memory.max": "max\n",
+            "/sys/fs/cgroup/user.slice/job-1/cpu.max": "max 100000\n",
+            "/sys/fs/cgroup/user.slice/memory.max": "1000\n",
+            "/sys/fs/cgroup/user.slice/cpu.max": "200000 100000\n",
+        },
+        {  # Version 1: a tree for each controller.
+            "/proc/self/cgroup": "4:memory:/docker/ab\n3:cpu,cpuacct:/docker/ab\n1:name=s:/x:y\n",
+            "/sys/fs/cgroup/memory/docker/ab/memory.limit_in_bytes": "1000\n",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+            "/sys/fs/cgroup/cpu/docker/ab/cpu.cfs_quota_us": "130000\n",
+            "/sys/fs/cgroup/cpu/docker/ab/cpu.cfs_period_us": "100000\n",
+            "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+            "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+        {  # Version 1 in a container, which sees its own group as the root.
+            "/proc/self/cgroup": "4:memory:/docker/ab\n3:cpu,cpuacct:/docker/ab\n",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes": "1000\n",
+            "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "130000\n",
+            "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+    ],
+)
+def test_the_limits_of_a_container(files, monkeypatch):
+    def read_text(path):
+        if str(path) not in files:
+            raise FileNotFoundError(path)
+        return files[str(path)]
+
+    monkeypatch.setattr(pathlib.Path, "read_text", read_text)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
+    assert devices.available_memory() == 1000
+    assert devices.available_cores() == 2
+
+
+def test_a_machine_without_limits(monkeypatch):
+    def read_text(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(pathlib.Path, "read_text", read_text)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
+    assert devices.available_memory() > 2**28
+    assert devices.available_cores() == 8
+
+
 def test_the_steps_of_forced_cpu_devices_are_waited_for():
     assert (devices.platform(), devices.steps_in_flight()) == ("cpu", 1)
 

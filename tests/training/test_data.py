@@ -10,7 +10,14 @@ from runtime.errors import TrainingError
 from tests.command_line import parsed
 from tests.toy_model import Unigram
 from tests.wav_files import random_frames, write_wav
-from training.data import device_batches, error_budget, find_corpus, warn_of_block_size
+from training.data import (
+    describe_shuffle,
+    device_batches,
+    error_budget,
+    find_corpus,
+    valid_batches,
+    warn_of_block_size,
+)
 
 
 @pytest.fixture
@@ -115,3 +122,28 @@ def test_batches_are_not_opened_before_they_are_asked_for():
     assert not opened
     next(on_devices)
     assert opened
+
+
+def test_a_short_validation_is_an_even_sample_the_same_every_time(audio):
+    for number in range(5, 40):
+        frames = np.full((64 * (1 + number), 1), number)  # Its own value in each file.
+        write_wav(audio / f"{number:02}.wav", frames, Encoding.U8)
+    small = ("--chunk_size=64", "--batch_size=8", "--valid_fraction=0.5")
+    corpus, config = _open(audio, *small, "--eval_steps=5")
+    held_out = len(corpus.valid.catalogue)
+    batches = valid_batches(config, corpus, pytest.fail)
+    passes = [[batch["samples"] for batch in batches()] for _ in range(2)]
+    np.testing.assert_array_equal(*passes)
+    assert len(passes[0]) <= 5
+    values = {int(row[0]) for batch in passes[0] for row in batch.reshape(-1, 64)}
+    assert len(values) > held_out / 2  # Not those of one part of the alphabet.
+    whole, config = _open(audio, *small, "--eval_steps=0")
+    batches = valid_batches(config, whole, pytest.fail)
+    assert len(list(batches())) == -(-len(whole.valid) // 8)
+
+
+def test_the_log_tells_how_chunks_are_shuffled(audio):
+    corpus, _ = _open(audio, "--chunks_per_read=2", "--batch_size=4", "--shuffle_window=80")
+    assert describe_shuffle(corpus) == (
+        "reads of 2 chunks, 40 of them, from all over the corpus, in a window of 20 steps (0 MiB)"
+    )

@@ -51,7 +51,7 @@ def stereo(tmp_path_factory):
 
 def make_chunks(folder, **changes):
     """Windows are 8 batches."""
-    window = {"shuffle_window": 8 * B, "run_samples": 4 * L}
+    window = {"shuffle_window": 8 * B, "chunks_per_read": 4}
     settings = {"chunk_size": L, "batch_size": B, **window, **changes}
     return Chunks(catalogue=build_catalogue([str(folder)]), config=PipelineConfig(**settings))
 

@@ -43,15 +43,6 @@ def test_chunks_are_numbered_through_the_files(downmix, counts, samples):
     assert chunks.num_samples == samples
 
 
-@pytest.mark.parametrize(
-    ("limit", "count", "samples"), [(1, 1, 5), (2, 2, 15), (3, 3, 20), (4, 4, 23), (9, 4, 23)]
-)
-def test_a_limit_cuts_the_count(limit, count, samples):
-    chunks = Chunks(catalogue=catalogue([(5, 1), (15, 1), (3, 2)]), config=config(), limit=limit)
-    assert len(chunks) == count
-    assert chunks.num_samples == samples
-
-
 def test_an_empty_catalogue_has_no_chunks():
     chunks = Chunks(catalogue=catalogue([]), config=config())
     assert (len(chunks), chunks.num_samples) == (0, 0)
