@@ -56,8 +56,14 @@ class _LogFileHandler(logging.Handler):
 
 
 def _writable(text: str) -> str:
-    """Returns a text without what no encoding has: the bytes of names that are not UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """Returns a text that UTF-8 can hold: of names that are not UTF-8 their bytes in hexadecimal.
+
+    In an ASCII locale names that are UTF-8 come in such bytes, too, and are shown as they are.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # Other lone surrogates, which no name has.
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def start_logging(log_path: str | None, level: int = logging.INFO) -> logging.Logger:

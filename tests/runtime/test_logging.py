@@ -78,10 +78,13 @@ def test_a_log_whose_folder_is_removed_is_made_anew(tmp_path):
     assert text.count("\n") == 3
 
 
-def test_names_that_are_not_utf8_are_logged(tmp_path, capsys):
-    run_log.start_logging(str(tmp_path / "t.log")).info(os.fsdecode(b"\xff"))
-    assert capsys.readouterr().err == "\\udcff\n"
-    assert "\\udcff" in (tmp_path / "t.log").read_text()
+@pytest.mark.parametrize(
+    ("name", "shown"), [("\udcff", r"\xff"), ("\udcc3\udcb6", "ö"), ("ö\ud800", r"ö\ud800")]
+)
+def test_names_that_are_not_utf8_are_logged(tmp_path, capsys, name, shown):
+    run_log.start_logging(str(tmp_path / "t.log")).info(name)
+    assert capsys.readouterr().err == f"{shown}\n"
+    assert (tmp_path / "t.log").read_text(encoding="utf-8").endswith(f" {shown}\n")
 
 
 def test_a_warning_of_a_key_is_logged_once(capsys):
