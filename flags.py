@@ -74,11 +74,12 @@ def _float(
 
 
 def _is_file_name(value: str) -> bool:
-    return bool(value) and os.path.basename(value) == value and value not in (".", "..")
+    is_name = os.path.basename(value) == value and value not in ("", ".", "..")
+    return is_name and "\0" not in value
 
 
 def _is_local(value: str) -> bool:
-    return bool(value) and "://" not in value
+    return bool(value) and "://" not in value and "\0" not in value
 
 
 def _is_address(value: str | None) -> bool:

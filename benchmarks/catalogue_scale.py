@@ -42,6 +42,7 @@ _LINKS = 4096
 _NUMBER_BITS = (
     15  # of the number of a file, written in dots and slashes; the rest is the link's name
 )
+_VALID_FRACTION = 0.01
 _SEED = 42
 _BLOCK = 2**20
 _REQUEST_BYTES = 2**19  # what `tf.io.gfile` asks a bucket for, see `pipeline/__init__.py`.
@@ -146,11 +147,17 @@ def resume(
     clock = Clock(num_files)
     catalogue = clock.run("load", lambda: open_catalogue(path, [folder], seed=_SEED))
     train, valid = clock.run(
-        "split", lambda: split_catalogue(catalogue, valid_fraction=0.01, seed=_SEED)
+        "split", lambda: split_catalogue(catalogue, valid_fraction=_VALID_FRACTION, seed=_SEED)
     )
     chunks = Chunks(catalogue=train, config=config)
     clock.run("number the chunks", lambda: chunks.first)
-    corpus = Corpus(catalogue=catalogue, train=chunks, valid=Chunks(catalogue=valid, config=config))
+    corpus = Corpus(
+        catalogue=catalogue,
+        train=chunks,
+        valid=Chunks(catalogue=valid, config=config),
+        valid_fraction=_VALID_FRACTION,
+        all_train=chunks,
+    )
     clock.run("describe the files", lambda: describe_files(corpus))
     clock.run("compare with the checkpoint's files", lambda: fingerprint(chunks))
     rows = (0, config.batch_size // hosts)

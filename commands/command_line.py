@@ -16,6 +16,7 @@ from commands import help as help_text
 from commands.errors import readable_errors
 from commands.interface import Command, Commands
 from runtime.errors import ConfigError
+from runtime.flag_file import expand_flag_files
 
 _HELP_FLAGS = {"help", "?", "helpshort", "helpfull", "helpxml"}
 
@@ -26,6 +27,7 @@ def run(table: Mapping[str, str]) -> None:
     Args:
       table: names of commands, and of the modules they are in; the first is the default.
     """
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # Not every terminal has every character.
     try:
@@ -39,6 +41,17 @@ def run(table: Mapping[str, str]) -> None:
             print(end="", flush=True)  # Here, not at exit, where an error cannot be caught.
     except BrokenPipeError:  # inspect | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_closed_streams() -> None:
+    """Gives closed streams (`2>&-`) to /dev/null, before an opened file gets their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            mode = os.O_WRONLY if number else os.O_RDONLY
+            os.open(os.devnull, mode)  # Takes the lowest number that is free: this one.
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def load(table: Mapping[str, str]) -> Commands:
@@ -72,7 +85,10 @@ def parse(
     # Not by absl's own help flags, which know no commands and exit with status 1.
     asked = {arg for arg in argv[1:] if arg.startswith("-") and arg.lstrip("-") in _HELP_FLAGS}
     try:
-        rest = known([arg for arg in argv if arg not in asked])[1:]
+        arguments = expand_flag_files([arg for arg in argv[1:] if arg not in asked])
+        rest = known([*argv[:1], *arguments])[1:]
+    except ConfigError:
+        raise
     except (Error, ValueError) as error:  # ValueError: --nodemo=1
         raise ConfigError(f"{_plain(str(error))} (--help lists the flags)") from error
     ABSL_FLAGS.mark_as_parsed()  # Its flags are in `known`, too, but absl reads them there.

@@ -21,7 +21,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     folders, config = shared.corpus_dirs(values), shared.pipeline_config(values)
     shared.check_audio_dirs(folders)
     output_dir = os.path.expanduser(values.output_dir)
-    shared.make_output_dir(output_dir)
+    shared.make_output_dir(output_dir, values.model_name)
     shared.check_memory(config)
     devices.keep_tensorflow_off_accelerators()
     from pipeline.corpus import open_corpus

@@ -11,6 +11,8 @@ from runtime.devices import available_memory
 from runtime.errors import ConfigError, ResourceError
 from runtime.filesystem import absolute, is_remote
 
+_LONGEST_SUFFIX = len("_checkpoints.1000.jsonl")  # Of the names of files, with room to spare.
+
 
 def audio_dirs(values: FlagValues) -> tuple[str, ...]:
     """Returns the folders of --audio_dir, split at commas where they do not exist as they are."""
@@ -68,14 +70,25 @@ def check_audio_dirs(folders: Sequence[str]) -> None:
             raise FileNotFoundError(f"--audio_dir={folder}: there is no such folder or file")
 
 
-def make_output_dir(output_dir: str) -> None:
-    """Creates the output folder if missing. Raises OSError if nothing can be written there."""
+def make_output_dir(output_dir: str, model_name: str) -> None:
+    """Creates the output folder if missing.
+
+    Raises:
+      OSError: nothing can be written there.
+      ConfigError: the names of the files of a run would be too long.
+    """
     try:
         os.makedirs(output_dir, exist_ok=True)
     except OSError as error:
         raise OSError(f"--output_dir={output_dir} cannot be created: {error}") from error
     if not os.access(output_dir, os.W_OK | os.X_OK):
         raise PermissionError(f"--output_dir={output_dir} is not writable")
+    most = os.pathconf(output_dir, "PC_NAME_MAX") - _LONGEST_SUFFIX
+    if (length := len(os.fsencode(model_name))) > most:
+        raise ConfigError(
+            f"--model_name has {length} bytes: expected at most {most}, for names of files that "
+            f"begin with it; got {model_name}"
+        )
 
 
 def check_memory(pipeline: PipelineConfig, num_processes: int = 1) -> None:

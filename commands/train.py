@@ -22,6 +22,7 @@ from runtime import devices, distributed
 from runtime.distributed import DistributedConfig
 from runtime.errors import ConfigError
 from runtime.filesystem import absolute
+from runtime.flag_file import format_flag_file
 from training.config import CheckpointConfig, RunConfig, TrainingConfig
 
 GROUPS = (
@@ -60,7 +61,7 @@ def start(values: FlagValues) -> RunConfig:
     is_primary = _connect(config)
     shared.check_audio_dirs(config.audio_dirs)
     if is_primary:
-        shared.make_output_dir(config.output_dir)
+        shared.make_output_dir(config.output_dir, config.model_name)
     shared.check_memory(config.pipeline, distributed.num_hosts())
     if config.data_service:
         distributed.bypass_proxies()
@@ -150,7 +151,7 @@ def check_devices(batch_size: int, num_devices: int) -> None:
 
 def as_flagfile(values: FlagValues) -> str:
     """Returns a flag file that repeats this run from any working directory."""
-    lines = []
+    lines: list[str] = []
     for name in sorted(set(values) - _START_ONLY):
         flag = values[name]
         if name == "audio_dir":
@@ -159,7 +160,7 @@ def as_flagfile(values: FlagValues) -> str:
             lines.append(f"--{name}={absolute(flag.value)}")
         elif flag.value is not None:
             lines.append(flag.serialize())
-    return "\n".join(lines) + "\n"
+    return format_flag_file(lines)
 
 
 COMMAND = Command(doc=__doc__, groups=GROUPS, run=run)

@@ -12,6 +12,7 @@ import re
 import sys
 import threading
 import warnings
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -19,6 +20,9 @@ from runtime.errors import DataError, MissingDependencyError
 
 ReadAt = Callable[[int, int], bytes]
 """(offset, size) -> the bytes there; fewer than `size` only at the end of the file."""
+
+TEMPORARY_SUFFIX = ".tmp"
+"""End of the name of a file that is not complete, or that a killed process has left."""
 
 _import_lock = threading.Lock()
 
@@ -150,8 +154,11 @@ def write_bytes_atomically(path: str, content: bytes) -> None:
 
 def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
     """Like `write_bytes_atomically`, with the content in parts. Raises OSError."""
-    # Not tempfile: its files are private to the user, and the result would stay so.
-    temporary = f"{path}.{os.getpid()}.tmp"
+    # Not tempfile: its files are private to the user, and the result would stay so. Its name is
+    # short: a name as long as the system allows has no room for a suffix.
+    folder, name = os.path.split(path)
+    key = zlib.crc32(os.fsencode(name))
+    temporary = os.path.join(folder, f".{key:08x}.{os.getpid()}{TEMPORARY_SUFFIX}")
     if is_remote(path):
         with open_gfile(path) as gfile:
             with gfile.GFile(temporary, "wb") as file:

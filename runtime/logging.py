@@ -11,7 +11,11 @@ import sys
 import absl.logging
 from tqdm import tqdm
 
+from runtime.appended_file import AppendedFile
+
 logger = logging.getLogger("wavestream")
+
+_MAX_WAITING_BYTES = 2**20
 
 _logged: set[str] = set()
 
@@ -21,17 +25,45 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         label = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
+        if sys.stderr is None:
+            return
         with contextlib.suppress(OSError):  # The terminal may be closed; the run continues.
-            tqdm.write(label + self.format(record), file=sys.stderr)
+            tqdm.write(label + _writable(self.format(record)), file=sys.stderr)
 
 
-class _LogFileHandler(logging.FileHandler):
-    """A log file that, once it cannot be written, logs one warning and is closed."""
+class _LogFileHandler(logging.Handler):
+    """A log file; lines that it cannot take, as on a full disk, are written later."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        logger.removeHandler(self)
-        reason = sys.exc_info()[1]
-        logger.warning("%s: %s: no further lines in this file", self.baseFilename, reason)
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._file = AppendedFile(path, max_waiting_bytes=_MAX_WAITING_BYTES)
+        self._is_failing = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._file.append(f"{_writable(self.format(record))}\n".encode())
+        except OSError as error:
+            if not self._is_failing:
+                self._is_failing = True
+                logger.warning("%s: %s: its lines wait in memory", self._file.path, error.strerror)
+        else:
+            self._is_failing = False
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # The console has said so.
+            self._file.close()
+        super().close()
+
+
+def _writable(text: str) -> str:
+    """Returns a text that UTF-8 can hold: of names that are not UTF-8 their bytes in hexadecimal.
+
+    In an ASCII locale names that are UTF-8 come in such bytes, too, and are shown as they are.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # Other lone surrogates, which no name has.
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def start_logging(log_path: str | None, level: int = logging.INFO) -> logging.Logger:
@@ -55,7 +87,7 @@ def start_logging(log_path: str | None, level: int = logging.INFO) -> logging.Lo
     logger.addHandler(_ConsoleHandler())
     if log_path is not None:
         try:
-            log_file = _LogFileHandler(log_path, encoding="utf-8")
+            log_file = _LogFileHandler(log_path)
         except OSError as error:
             logger.warning("%s: no log file: %s", log_path, error)
         else:
@@ -72,11 +104,11 @@ def log_once(key: str, message: str, *args: object) -> None:
 
 
 def quieten_libraries() -> None:
-    """Silences the informational logs of TensorFlow, JAX and Orbax.
+    """Silences the informational logs of TensorFlow and JAX.
 
     Call it before TensorFlow is imported, which reads its level from the environment then.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # Unused here, and logs a notice.
     logging.getLogger("jax").setLevel(logging.WARNING)  # It lists every missing backend.
-    absl.logging.set_verbosity(absl.logging.WARNING)  # Orbax logs every file it writes.
+    absl.logging.set_verbosity(absl.logging.WARNING)

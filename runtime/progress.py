@@ -1,8 +1,10 @@
 """Progress: a bar on a terminal, or a line in the log every minute."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from tqdm import tqdm
 
@@ -20,12 +22,28 @@ def no_progress(items: Iterable, total: int) -> Iterable:
     return items
 
 
-class ProgressBar(tqdm):
+class _Bar(tqdm):
+    """A bar on a terminal, nothing elsewhere, also where the terminal is closed meanwhile."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # `disable=None`: where stderr is no terminal.
+        disable = True if sys.stderr is None else None
+        super().__init__(*args, dynamic_ncols=True, disable=disable, **kwargs)
+
+    def display(self, *args: Any, **kwargs: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().display(*args, **kwargs)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+class ProgressBar(_Bar):
     """The steps of a run: a bar with the time left on a terminal, nothing elsewhere."""
 
     def __init__(self, total: int) -> None:
-        # `disable=None`: where stderr is no terminal.
-        super().__init__(total=total, unit="step", dynamic_ncols=True, disable=None)
+        super().__init__(total=total, unit="step")
 
     def set(self, done: int) -> None:
         """Moves to `done` steps, which do not count in the estimate of the time left."""
@@ -44,8 +62,8 @@ def progress_bar(label: str, clock: Callable[[], float] = time.monotonic) -> Pro
     """
 
     def progress(items: Iterable, total: int) -> Iterator:
-        if sys.stderr.isatty():
-            yield from tqdm(items, label, total, leave=False, dynamic_ncols=True)
+        if sys.stderr is not None and sys.stderr.isatty():
+            yield from _Bar(items, label, total, leave=False)
             return
         begin = last_line = clock()
         for done, item in enumerate(items, start=1):

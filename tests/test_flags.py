@@ -108,7 +108,7 @@ BAD_VALUES = [
         for value in ("h:1", "grpc://h:0", "http://h:1")
     ),
     ("--chunk_size", "Missing value for flag --chunk_size"),
-    ("--flagfile=/no/such", "Unable to open flagfile: [Errno 2] No such file or directory"),
+    ("--flagfile=/no/such", "--flagfile=/no/such: No such file or directory"),
 ]
 
 

@@ -1,6 +1,7 @@
 """A trace of a few steps, for TensorBoard's profiler."""
 
 import os
+from collections.abc import Callable
 
 import jax
 
@@ -20,15 +21,28 @@ class Profiler:
     def at(self, step: int) -> None:
         """Starts or stops the trace before this step."""
         if self._directory and step == _TRACED_STEPS.start:
-            os.makedirs(self._directory, exist_ok=True)
-            jax.profiler.start_trace(self._directory)
-            self._running = True
+            self._attempt(self._start)
         elif step == _TRACED_STEPS.stop:
             self.stop()
 
     def stop(self) -> None:
         """Writes the trace, if one is running."""
         if self._running:
-            jax.profiler.stop_trace()
             self._running = False
-            logger.info("profile written to %s", self._directory)
+            self._attempt(self._write)
+
+    def _start(self) -> None:
+        assert self._directory is not None
+        os.makedirs(self._directory, exist_ok=True)
+        jax.profiler.start_trace(self._directory)
+        self._running = True
+
+    def _write(self) -> None:
+        jax.profiler.stop_trace()
+        logger.info("profile written to %s", self._directory)
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:  # A full disk, or a name that XLA does not take, ends no run.
+            logger.warning("no profile written to %s: %s", self._directory, error)

@@ -19,7 +19,8 @@ from pipeline.dataset import describe_batch_files
 from pipeline.inspect import describe_chunks, describe_files
 from runtime import distributed, failure_detector
 from runtime.errors import TrainingError
-from runtime.filesystem import absolute
+from runtime.file_lock import FileLock
+from runtime.filesystem import absolute, write_bytes_atomically
 from runtime.formatting import format_row, format_table
 from runtime.logging import logger, start_logging
 from runtime.version import VERSION
@@ -27,9 +28,9 @@ from training.checkpoints.backup import back_up
 from training.checkpoints.compatibility import (
     check_hosts_agree,
     check_resumable,
-    differing_settings,
     fingerprint,
     host_settings,
+    is_same_run,
     run_settings,
 )
 from training.checkpoints.schedule import CheckpointSchedule, broadcast_checkpoint
@@ -64,9 +65,18 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
       The result, also after SIGINT or SIGTERM.
 
     Raises:
-      UserError, OSError: with a message for the user.
+      UserError, OSError: with a message for the user; among them that another process writes the
+        same files.
     """
-    is_primary = distributed.is_primary()
+    if not distributed.is_primary():
+        return _run(config, model, flagfile, None)
+    os.makedirs(config.output_dir, exist_ok=True)
+    with FileLock(config.path(".lock")) as lock:
+        return _run(config, model, flagfile, lock)
+
+
+def _run(config: RunConfig, model: Model, flagfile: str, lock: FileLock | None) -> Result:
+    is_primary = lock is not None
     _start_logging(config, is_primary)
     corpus = find_corpus(config)
     _describe(corpus, config, is_primary)
@@ -83,11 +93,16 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
         flac, wandb_id = None, ""
         if is_primary:
             # Not before `_find_start`, which may refuse to replace the run that wrote this file.
-            with open(config.path(".flags"), "w") as file:
-                file.write(flagfile)
+            _write_flags(config, flagfile)
             wandb_id = _wandb_id(start)
             writer = _open_writers(config, model, corpus, start, wandb_id)
             flac = _measure_flac(config, corpus, start, writer)
+
+        def problem() -> str | None:
+            if lock is not None:
+                lock.check()
+            return budget.exceeded()
+
         loop = TrainingLoop(
             model=model,
             config=config.training,
@@ -104,9 +119,9 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
                     "wandb_id": wandb_id,
                 },
             ),
-            problem=budget.exceeded,
+            problem=problem,
             describe_batch=lambda number: describe_batch_files(corpus.train, number),
-            profile_dir=os.path.join(config.output_dir, "profile"),
+            profile_dir=os.path.join(config.output_dir, "profile", config.model_name),
         )
         result = loop.run(start)
         # Each host has read other rows, and so met other unreadable files.
@@ -117,6 +132,8 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
         if is_primary and not (was_finished and os.path.exists(config.path(".npz"))):
             with failure_detector.write_lock:
                 _save_model(config, model, result)
+        if is_primary and not os.path.exists(config.path(".flags")):  # Removed during the run.
+            _write_flags(config, flagfile)
     finally:
         writer.close()
         if store is not None:
@@ -129,9 +146,12 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
     return result
 
 
+def _write_flags(config: RunConfig, flagfile: str) -> None:
+    write_bytes_atomically(config.path(".flags"), os.fsencode(flagfile))
+
+
 def _start_logging(config: RunConfig, is_primary: bool) -> None:
     if is_primary:
-        os.makedirs(config.output_dir, exist_ok=True)
         start_logging(config.path("_training.log"))
     else:
         start_logging(None, level=logging.WARNING)
@@ -191,23 +211,21 @@ def _find_start(
     """Returns the checkpoint to resume from, or None, with the files of an earlier run backed up.
 
     Raises:
-      TrainingError: there is an unfinished run with other settings.
+      TrainingError: there is a run to go on with, but with other settings or more steps.
     """
     start = None
     if store is not None and not config.checkpoint.fresh:
         start = store.restore()
-    if start is not None:
-        saved, allowed = start.metadata["run"]["settings"], config.checkpoint.allow_change
-        is_finished = start.step >= saved["training_steps"]
-        if not is_finished or not differing_settings(saved, settings, allowed):
-            check_resumable(saved, settings, allowed, model.config)
-            steps = config.training.training_steps
-            if start.step >= steps:
-                row = format_row("finished", f"all {steps} steps are done; --fresh trains anew")
-            else:
-                row = format_row("resuming", f"after step {start.step} of {steps}")
-            logger.info("%s", row)
-            return start
+    allowed = config.checkpoint.allow_change
+    if start is not None and is_same_run(start, settings, allowed):
+        check_resumable(start, settings, allowed, model.config)
+        steps = config.training.training_steps
+        if start.step == steps:
+            row = format_row("finished", f"all {steps} steps are done; --fresh trains anew")
+        else:
+            row = format_row("resuming", f"after step {start.step} of {steps}")
+        logger.info("%s", row)
+        return start
     # Only now, when there is audio to train on: a mistyped folder leaves an earlier run untouched.
     for suffix in (METRICS, TIMING, "_checkpoints"):
         _back_up(config.path(suffix))
@@ -255,6 +273,7 @@ def _save_model(config: RunConfig, model: Model, result: Result) -> None:
         },
     }
     try:
+        os.makedirs(config.output_dir, exist_ok=True)  # It may have been removed during the run.
         _back_up(path)
         save_model(path, result.params, **content)
     except OSError as error:

@@ -6,14 +6,15 @@
 """
 
 import dataclasses
-import glob
 import math
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
 from evaluation.runs.metrics_log import Metrics, last, read_metrics
-from runtime.errors import DataError
+from runtime.errors import ConfigError, DataError
+from runtime.flag_file import read_flag_file
 
 TRAIN, VALID = "train/bits_per_sample", "valid/bits_per_sample"
 FLAC = "valid/flac_bits_per_sample"
@@ -68,15 +69,17 @@ def read_run(path: str) -> Run:
     """
     # A folder is enough where it holds one run; `run` is what the names of its files begin with.
     path = run = os.path.normpath(os.path.expanduser(path))
-    if os.path.isdir(path):
+    if os.path.isdir(path) and (_runs_in(path) or not os.path.exists(f"{run}.flags")):
         run = _only_run(path)
     elif not os.path.exists(f"{run}.flags"):
         raise FileNotFoundError(
             f"{path}: no such folder, and no such file {os.path.basename(run)}.flags; expected the "
             "--output_dir of a run, or its --output_dir/--model_name"
         )
-    with open(f"{run}.flags", encoding="utf-8", errors="replace") as file:
-        settings = parse_flags(file.read())
+    try:
+        settings = parse_flags(read_flag_file(f"{run}.flags"))
+    except ConfigError as error:
+        raise DataError(str(error)) from error
     metrics = read_metrics(run)
     if not {TRAIN, VALID} & metrics.keys():
         raise DataError(f"{path}: its metrics hold no {TRAIN!r} yet; expected a run that trained")
@@ -89,16 +92,15 @@ def read_run(path: str) -> Run:
     )
 
 
-def parse_flags(text: str) -> dict[str, str]:
-    """Parses a flag file, with one `--name=value`, `--name` or `--noname` per line.
+def parse_flags(flags: Sequence[str]) -> dict[str, str]:
+    """Parses the flags of a flag file: `--name=value`, `--name` or `--noname`.
 
     The values of a repeated flag are joined by commas.
     """
     settings: dict[str, str] = {}
-    for line in text.splitlines():
-        flag = line.strip()
+    for flag in flags:
         if not flag.startswith("--"):
-            continue  # a comment
+            continue
         name, equals, value = flag[2:].partition("=")
         if not equals:  # boolean: the only flags that are written without a value
             name, value = (name[2:], "false") if name.startswith("no") else (name, "true")
@@ -108,8 +110,7 @@ def parse_flags(text: str) -> dict[str, str]:
 
 def _only_run(folder: str) -> str:
     """Returns the `folder/model_name` of the run in a folder."""
-    paths = sorted(glob.glob(os.path.join(glob.escape(folder), "*.flags")))
-    runs = [path.removesuffix(".flags") for path in paths]
+    runs = _runs_in(folder)
     if not runs:
         raise FileNotFoundError(
             f"{folder}: no .flags file in it; expected the --output_dir of a run"
@@ -117,3 +118,9 @@ def _only_run(folder: str) -> str:
     if len(runs) > 1:
         raise DataError(f"{folder} holds several runs; expected one of {', '.join(runs)}")
     return runs[0]
+
+
+def _runs_in(folder: str) -> list[str]:
+    """Returns the `folder/model_name` of all runs in a folder."""
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".flags"))
+    return [os.path.join(folder, name.removesuffix(".flags")) for name in names]

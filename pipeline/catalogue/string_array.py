@@ -3,6 +3,7 @@
 N strings.
 """
 
+import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Self, overload
@@ -18,7 +19,7 @@ class StringArray(Sequence[str]):
     """An immutable sequence of strings, such as paths, as `os.fsdecode` returns them.
 
     Attributes:
-      blob: uint8, their bytes: UTF-8, where other bytes are kept by "surrogateescape".
+      blob: uint8, their bytes as the disk has them: UTF-8, or others by "surrogateescape".
       starts: integers [N], where each string begins in the blob, in bytes.
       ends: integers [N], where it ends.
     """
@@ -80,4 +81,4 @@ def join(strings: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:  # uint8, int
 
 
 def _decode(content: bytes) -> str:
-    return content.decode("utf-8", "surrogateescape")
+    return os.fsdecode(content)

@@ -182,3 +182,27 @@ def test_a_reader_that_is_gone_ends_it_quietly(tmp_path, arg):
             command, cwd=tmp_path, env=buffered, stdout=gone, stderr=subprocess.PIPE
         )
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_not_end_a_command(tmp_path, closed):
+    write_run(tmp_path / "run")
+    command = f"exec {sys.executable} {ROOT}/main.py compare run {closed}"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert ("bits per sample" in done.stdout) == (closed == "2>&-")
+    assert done.stderr == ""
+    assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_error_without_stderr_has_its_status():
+    command = f"exec {sys.executable} {ROOT}/main.py compare /no/such 2>&-"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 2
+
+
+def test_a_flag_file_that_cannot_be_read_is_named(capsys, tmp_path):
+    path = tmp_path / "f.flags"
+    path.write_text("--seed=7\n", encoding="utf-16")
+    assert error_of(capsys, f"--flagfile={path}").startswith(f"--flagfile={path}: it is UTF-16")
+    path.write_text("--seed=7\n", encoding="utf-8-sig")
+    assert parsed(f"--flagfile={path}").seed == 7

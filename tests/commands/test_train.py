@@ -12,6 +12,7 @@ from commands.train import GROUPS, as_flagfile, check_devices, make_model_config
 from flags import define
 from runtime.errors import ConfigError
 from tests.command_line import error_of, parsed
+from tests.strange_names import STRANGE_NAMES
 
 OTHER_VALUES = {
     "audio_dir": "gs://a",
@@ -171,6 +172,23 @@ def test_a_folder_with_a_comma_survives_the_flagfile(tmp_path):
     (tmp_path / "run.flags").write_text(as_flagfile(parsed(f"--audio_dir={tmp_path}/a,b")))
     values = parsed(f"--flagfile={tmp_path}/run.flags")
     assert run_config(values).audio_dirs == (f"{tmp_path}/a,b",)
+
+
+@pytest.mark.parametrize("name", STRANGE_NAMES)
+def test_the_flagfile_brings_any_name_back(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    folders = [f"--{flag}={tmp_path}/{name}" for flag in ("audio_dir", "output_dir", "catalogue")]
+    values = parsed(*folders, f"--model_name={name}", f"--wandb_run_name={name}")
+    (tmp_path / "run.flags").write_bytes(os.fsencode(as_flagfile(values)))
+    assert run_config(parsed(f"--flagfile={tmp_path}/run.flags")) == run_config(values)
+
+
+@pytest.mark.parametrize("name", ["x" * 235, "ú" * 120])
+def test_a_name_too_long_for_the_files_of_a_run_is_refused_first(capsys, tmp_path, name):
+    message = error_of(capsys, "--demo", f"--output_dir={tmp_path}", f"--model_name={name}")
+    assert message.startswith(f"--model_name has {len(name.encode())} bytes: expected at most 2")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

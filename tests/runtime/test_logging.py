@@ -3,10 +3,12 @@
 import logging
 import os
 import re
+import shutil
 
 import pytest
 
 from runtime import logging as run_log
+from tests.runtime.test_appended_file import room_for
 
 
 def test_console_is_plain_and_the_file_has_times(tmp_path, capsys):
@@ -37,13 +39,52 @@ def test_no_log_file_is_a_warning(tmp_path, capsys):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_one_warning(capsys):
+def test_a_disk_that_stays_full_is_one_warning(capsys):
     logger = run_log.start_logging("/dev/full")
     logger.info("one")
     logger.info("two")
     one, warning, two = capsys.readouterr().err.splitlines()
     assert (one, two) == ("one", "two")
-    assert warning.startswith("warning: /dev/full: ") and "no further lines" in warning
+    assert warning.startswith("warning: /dev/full: ") and "its lines wait" in warning
+
+
+def test_lines_of_a_full_disk_are_written_later(tmp_path, capsys):
+    path = tmp_path / "t.log"
+    logger = run_log.start_logging(str(path))
+    for number in range(2):
+        logger.info("before %d", number)
+        with room_for(path.stat().st_size + 5):
+            logger.info("one %d", number)
+            logger.info("two %d", number)
+    logger.info("after")
+    lines = [re.sub(r"^\S+ \S+ ", "", line) for line in path.read_text().splitlines()]
+    waits = f"WARNING {path}: No space left on device: its lines wait in memory"
+    expected = []
+    for number in range(2):
+        expected += [f"INFO before {number}", f"INFO one {number}", waits, f"INFO two {number}"]
+    assert lines == [*expected, "INFO after"]
+    assert capsys.readouterr().err.count("warning: ") == 2
+
+
+def test_a_log_whose_folder_is_removed_is_made_anew(tmp_path):
+    path = tmp_path / "out" / "t.log"
+    path.parent.mkdir()
+    logger = run_log.start_logging(str(path))
+    logger.info("one")
+    shutil.rmtree(path.parent)
+    logger.info("two")
+    text = path.read_text()
+    assert [word in text for word in ("one", "two", "removed during the run")] == [True] * 3
+    assert text.count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("\udcff", r"\xff"), ("\udcc3\udcb6", "ö"), ("ö\ud800", r"ö\ud800")]
+)
+def test_names_that_are_not_utf8_are_logged(tmp_path, capsys, name, shown):
+    run_log.start_logging(str(tmp_path / "t.log")).info(name)
+    assert capsys.readouterr().err == f"{shown}\n"
+    assert (tmp_path / "t.log").read_text(encoding="utf-8").endswith(f" {shown}\n")
 
 
 def test_a_warning_of_a_key_is_logged_once(capsys):

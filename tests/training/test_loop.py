@@ -242,7 +242,7 @@ def test_validation_of_nothing():
     assert _validate(_batches(np.zeros((1, 2, 4)), [[0, UNREADABLE]])) == {}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("step", [2, 3])
 def test_a_signal_ends_after_the_step_with_what_was_trained(number, step):
     handler = signal.getsignal(number)
@@ -294,10 +294,37 @@ def test_the_second_signal_ends_at_once():
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+def test_a_terminal_that_is_closed_sends_sighup_twice():
+    def twice(step, metrics):
+        if step == 2:
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
+
+    result = _train(_Records(twice), training_steps=9, log_every=1)
+    assert (result.steps, result.signal) == (2, signal.SIGHUP)
+
+
+def test_nohup_is_respected():
+    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        hang_up = _Records(lambda step, metrics: signal.raise_signal(signal.SIGHUP))
+        assert _train(hang_up, training_steps=3, log_every=1).steps == 3
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, handler)
+
+
 def test_profile(tmp_path):
     folder = tmp_path / "profile"
     _train(_Records(), training_steps=12, profile=True, profile_dir=str(folder))
     assert any(path.is_file() for path in folder.rglob("*"))
+
+
+def test_a_profile_that_cannot_be_written_is_a_warning(tmp_path, caplog):
+    (tmp_path / "profile").write_text("a file")
+    folder = f"{tmp_path}/profile"
+    assert _train(_Records(), training_steps=12, profile=True, profile_dir=folder).steps == 12
+    assert f"no profile written to {folder}: " in caplog.text
 
 
 @pytest.mark.parametrize("step", [1, 2, 4, 6, 8, 9])
@@ -310,7 +337,7 @@ def test_a_resumed_run_is_the_run(tmp_path, step):
     records = _Records()
     checkpoints = _schedule(tmp_path, records, checkpoint_every=1)
     _train(records, SAMPLES, checkpoints=checkpoints, **fields)
-    start = read_checkpoint(f"{tmp_path}/{step}")
+    start = read_checkpoint(f"{tmp_path}/{step}.npz")
     records.rewind(start.metadata["outputs"])
     result = _train(records, SAMPLES, start=start, **fields)
     assert records.without_clock() == whole.without_clock()

@@ -1,25 +1,34 @@
 """A whole run around a toy model: the files it leaves and what it says."""
 
+import contextlib
+import fcntl
 import json
+import os
 import pathlib
 import shutil
 import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from commands import train
+from evaluation.runs.compare import compare
+from evaluation.runs.run_dir import read_run
 from models.model_file import load_model
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus
 from pipeline.wav.encoding import Encoding
-from runtime.errors import TrainingError
+from runtime.errors import ConfigError, TrainingError
 from runtime.version import VERSION
 from tests.command_line import parsed
+from tests.runtime.test_appended_file import room_for
 from tests.toy_model import Unigram
 from tests.wav_files import random_frames, write_wav
 from training.checkpoints.store import CheckpointStore
 from training.run import run
+
+SMALL = ("--chunk_size=4096", "--batch_size=4", "--shuffle_window=1", "--training_steps=3")
 
 
 @pytest.fixture
@@ -36,21 +45,23 @@ def audio(tmp_path):
 def _run(audio, *args, model=None):
     """Runs; returns the result and the folder of its files."""
     output_dir = audio.parent / "out"
-    small = ("--chunk_size=4096", "--batch_size=4", "--shuffle_window=1", "--training_steps=3")
-    values = parsed(f"--audio_dir={audio}", f"--output_dir={output_dir}", *small, *args)
+    values = parsed(*SMALL, f"--audio_dir={audio}", f"--output_dir={output_dir}", *args)
     model = model or Unigram(16 if "--use_16bit" in args else 8)
     return run(train.run_config(values), model, train.as_flagfile(values)), output_dir
 
 
 def _on_batch(number, action):
     """Returns a hook that acts once, when a model prepares this batch of all."""
+    return _on_batches({number: action})
+
+
+def _on_batches(actions):
     count = 0
 
     def hook(batch):
         nonlocal count
         count += 1
-        if count == number:
-            action()
+        actions.get(count, lambda: None)()
 
     return hook
 
@@ -131,9 +142,14 @@ def test_a_model_that_diverges_leaves_the_earlier_one(audio):
 
 def test_a_model_that_cannot_be_written_is_saved_elsewhere(audio, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    lose_folder = _on_batch(1, lambda: shutil.rmtree(tmp_path / "out"))
-    with pytest.raises(OSError, match=r"model.npz cannot be written \(.*No such file") as error:
-        _run(audio, "--checkpoint_minutes=0", model=Unigram(on_prepare=lose_folder))
+
+    def lose_folder():
+        shutil.rmtree(tmp_path / "out")
+        (tmp_path / "out").write_text("a file in its place")
+
+    losing = Unigram(on_prepare=_on_batch(1, lose_folder))
+    with pytest.raises(OSError, match=r"model.npz cannot be written \(.*File exists") as error:
+        _run(audio, "--checkpoint_minutes=0", model=losing)
     path = str(error.value).split("the model is in ")[1]
     assert path.startswith(str(tmp_path))
     assert load_model(path).params["logits"].shape == (256,)
@@ -263,3 +279,157 @@ def test_an_interrupted_run_without_validation(audio, capsys):
     assert "1 of 3, interrupted; the same command resumes it\n" in table
     assert "validation" not in table and "order-0" not in table
     assert load_model(out / "audio_model.npz").training["steps"] == 1
+
+
+@pytest.mark.parametrize("name", [" [b]* ?,'\\%\"\n ", os.fsdecode(b"**\xff")])
+def test_any_name_will_do(audio, name):
+    """For the folder of the audio, of the output, and the run."""
+    root = audio.parent / name
+    root.mkdir()
+    audio.rename(root / name)
+    args = (f"--audio_dir={root / name}", f"--output_dir={root}", f"--model_name={name}")
+    values = parsed(*SMALL, *args, "--training_steps=1")
+    flagfile = train.as_flagfile(values)
+    run(train.run_config(values), Unigram(), flagfile)
+    assert load_model(root / f"{name}.npz").data["audio_dirs"] == [str(root / name)]
+    assert (root / f"{name}_curves.png").exists()
+    assert os.listdir(root / "tensorboard" / name)
+
+    assert train.as_flagfile(parsed(f"--flagfile={root / name}.flags")) == flagfile
+    again = parsed(f"--flagfile={root / name}.flags", "--training_steps=2")
+    run(train.run_config(again), Unigram(), train.as_flagfile(again))
+    log = (root / f"{name}_training.log").read_text()
+    assert "resuming         after step 1 of 2" in log
+    assert " WARNING " not in log and " ERROR " not in log
+    assert _steps(root, name) == [0, 1, 1, 2, 2]
+    assert read_run(str(root / name)).steps == 2
+
+
+def _lines(out, name="audio_model"):
+    return (out / f"{name}_metrics.jsonl").read_text().splitlines()
+
+
+def _steps(out, name="audio_model"):
+    return [json.loads(line)["step"] for line in _lines(out, name)]
+
+
+def test_a_second_run_of_the_same_files_is_refused(audio):
+    def second():
+        before = (out / "audio_model_training.log").read_bytes()
+        with pytest.raises(ConfigError, match=f"is held by process {os.getpid()} on ") as error:
+            _run(audio)
+        assert "expected no other run to write the same files" in str(error.value)
+        assert (out / "audio_model_training.log").read_bytes() == before
+        _run(audio, "--model_name=other")  # Its files are others.
+
+    out = audio.parent / "out"
+    result, _ = _run(audio, model=Unigram(on_prepare=_on_batch(1, second)))
+    assert result.steps == 3
+    assert not list(out.glob("*.lock"))
+
+
+def test_two_runs_in_one_folder_keep_to_their_own_files(audio):
+    def files(name):
+        own = [*out.glob(f"{name}[._]*"), *(out / "tensorboard" / name).iterdir()]
+        return {path: path.read_bytes() for path in own if path.is_file()}
+
+    for steps in (2, 4):
+        for name in ("a", "b"):
+            other = {"a": "b", "b": "a"}[name]
+            out = audio.parent / "out"
+            before = files(other) if steps == 4 or name == "b" else None
+            _run(audio, f"--model_name={name}", f"--training_steps={steps}", "--seed=3")
+            if before:
+                assert files(other) == before
+    assert _steps(out, "a") == _steps(out, "b") == [0, 1, 2, 2, 4, 4]
+    assert sorted(path.name for path in (out / "tensorboard").iterdir()) == ["a", "b"]
+    comparison = compare([out / "a", out / "b"])
+    assert [run.steps for run in comparison.runs] == [4, 4]
+
+
+def test_a_finished_run_goes_on_to_more_steps(audio):
+    _run(audio, "--training_steps=4", "--lr_schedule=linear", "--warmup_steps=0")
+    result, out = _run(audio, "--training_steps=8", "--lr_schedule=linear", "--warmup_steps=0")
+    assert result.steps == 8
+    assert "resuming         after step 4 of 8" in (out / "audio_model_training.log").read_text()
+    assert _steps(out) == [0, 1, 4, 4, 8, 8]
+    # The schedule is that of all 8 steps: its last step but one has decayed by 7/8 of 99%.
+    assert result.train["train/learning_rate"] == pytest.approx(1e-4 * (1 - 0.99 * 7 / 8))
+    assert load_model(out / "audio_model.npz").training["steps"] == 8
+    assert load_model(out / "audio_model.1.npz").training["steps"] == 4
+
+
+def test_a_finished_run_is_asked_for_fewer_steps(audio):
+    _, out = _run(audio, "--training_steps=4")
+    before = (out / "audio_model.npz").read_bytes()
+    with pytest.raises(TrainingError, match="--training_steps=3: the run here has done 4 steps"):
+        _run(audio, "--training_steps=3")
+    assert (out / "audio_model.npz").read_bytes() == before
+    assert _run(audio, "--training_steps=3", "--fresh")[0].steps == 3
+
+
+def test_more_steps_of_another_run_are_refused(audio):
+    _run(audio, "--training_steps=4")
+    with pytest.raises(TrainingError, match="other settings: learning_rate was "):
+        _run(audio, "--training_steps=6", "--learning_rate=0.01")
+    allow = "--allow_change=learning_rate"
+    assert _run(audio, "--training_steps=6", "--learning_rate=0.01", allow)[0].steps == 6
+
+
+@pytest.mark.parametrize("batch", [1, 6])
+def test_a_folder_that_is_removed_during_the_run_is_made_anew(audio, batch, caplog):
+    """In the first step, in the last, and in the validation after it."""
+    out = audio.parent / "out"
+    args = ("--log_every=1", "--checkpoint_every=1", "--valid_fraction=0.4", "--eval_steps=0")
+    removing = _on_batch(batch, lambda: shutil.rmtree(out))
+    result, _ = _run(audio, *args, model=Unigram(on_prepare=removing))
+    assert result.steps == 3
+    assert _steps(out) == [0, 1, 2, 3, 3]
+    log = (out / "audio_model_training.log").read_text()
+    assert "was removed during the run" in log and "3 of 3" in log and "devices " in log
+    for suffix in (".npz", ".flags", "_curves.png"):
+        assert (out / f"audio_model{suffix}").exists()
+    assert any((out / "tensorboard" / "audio_model").iterdir())
+    assert CheckpointStore(str(out / "audio_model_checkpoints"), keep=1).steps()
+
+
+def test_a_folder_that_another_run_has_taken_is_left_to_it(audio):
+    out = audio.parent / "out"
+
+    descriptors = []
+
+    def take():
+        shutil.rmtree(out)
+        out.mkdir()
+        (out / "audio_model.lock").write_text("process 7 on elsewhere")
+        descriptors.append(os.open(out / "audio_model.lock", os.O_RDWR))
+        fcntl.flock(descriptors[0], fcntl.LOCK_EX)
+
+    with pytest.raises(TrainingError, match="held by process 7 on elsewhere"):
+        _run(audio, "--training_steps=50", model=Unigram(on_prepare=_on_batch(1, take)))
+    os.close(descriptors[0])
+    assert not (out / "audio_model.npz").exists()
+    assert not (out / "audio_model_checkpoints").exists()
+
+
+def test_a_disk_that_was_full_for_a_while_loses_no_record(audio, capsys):
+    """The records are whole, and each failure of a checkpoint is one line."""
+    out = audio.parent / "out"
+    stack = contextlib.ExitStack()
+    args = ("--training_steps=20", "--log_every=1", "--checkpoint_every=2", "--eval_every=100")
+    model = Unigram(
+        on_prepare=_on_batches({6: lambda: stack.enter_context(room_for(100)), 14: stack.close})
+    )
+    result, _ = _run(audio, *args, model=model)
+    assert result.steps == 20
+    assert _steps(out) == [0, *range(1, 21), 20]
+    (path,) = (out / "tensorboard" / "audio_model").iterdir()
+    records = tf.data.TFRecordDataset([str(path)]).as_numpy_iterator()
+    steps = [tf.compat.v1.Event.FromString(record).step for record in records]
+    assert steps == [0, 0, *range(1, 21), 20]
+    log = (out / "audio_model_training.log").read_text()
+    assert [f"step {step:2}/20" in log for step in range(1, 21)] == [True] * 20
+    failures = [x for x in _log(out, "WARNING") if x.startswith("no checkpoint saved")]
+    assert 2 <= len(failures) <= 5
+    assert "Traceback" not in log + capsys.readouterr().err
+    assert sorted(os.listdir(out / "audio_model_checkpoints")) == ["16.npz", "18.npz", "20.npz"]

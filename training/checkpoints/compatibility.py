@@ -11,6 +11,7 @@ from flax.traverse_util import flatten_dict
 
 from pipeline.reading.chunk_index import Chunks
 from runtime.errors import TrainingError
+from training.checkpoints.store import Checkpoint
 from training.config import RunConfig
 
 _NOT_COMPARED = frozenset({"log_every", "eval_every", "eval_steps", "profile"})
@@ -44,37 +45,65 @@ def model_settings(model_config: Any) -> dict[str, Any]:
     return {path[-2] if path[-1] == "kind" else path[-1]: value for path, value in leaves.items()}
 
 
+def is_same_run(start: Checkpoint, now: Mapping[str, Any], allowed: Collection[str]) -> bool:
+    """Whether to go on with a run, and not to begin another in its place.
+
+    A finished run makes place for one with other settings. It goes on if it is asked for more
+    steps; then, as in an unfinished one, settings that differ are for `check_resumable` to refuse.
+
+    Args:
+      start: its last checkpoint.
+      now: the `run_settings` of this run.
+      allowed: names of settings that may differ.
+    """
+    saved = start.metadata["run"]["settings"]
+    is_asked_for_more = now["training_steps"] > start.step
+    others = set(differing_settings(saved, now, allowed)) - {"training_steps"}
+    return not _is_finished(start) or is_asked_for_more or not others
+
+
 def check_resumable(
-    saved: Mapping[str, Any],
-    now: Mapping[str, Any],
-    allowed: Collection[str],
-    model_config: Any,
+    start: Checkpoint, now: Mapping[str, Any], allowed: Collection[str], model_config: Any
 ) -> None:
     """Raises TrainingError if settings differ that must not, with the old and new value of each.
 
+    A finished run may have more steps now, but no run fewer than it has done.
+
     Args:
-      saved: the `run_settings` of the checkpoint.
-      now: those of this run.
+      start: the last checkpoint of the run.
+      now: the `run_settings` of this run.
       allowed: names of settings that may differ. Of the model only `dtype` may: the others decide
         the shapes of its parameters, or what they mean.
       model_config: the model's config in this run.
     """
+    saved = start.metadata["run"]["settings"]
     if unknown := sorted(set(allowed) - now.keys()):
         raise TrainingError(
             f"--allow_change={','.join(unknown)}: expected some of {', '.join(sorted(now))}"
         )
     fixed = model_settings(model_config).keys() - {"dtype"}
-    differing = differing_settings(saved, now, set(allowed) - fixed)
+    may_differ = {*allowed, "training_steps"} if _is_finished(start) else set(allowed)
+    differing = differing_settings(saved, now, may_differ - fixed)
     if differing:
         hint = "" if fixed & {*differing} else f", or --allow_change={','.join(differing)}"
         changes = "; ".join(
             f"{name} was {saved.get(name)}, is {now.get(name)}" for name in differing
         )
         raise TrainingError(
-            f"there is an unfinished run here, with other settings: {changes}. Expected the same "
-            f"settings to resume it{hint}; or --fresh, another --output_dir or another "
-            "--model_name for a new run"
+            f"there is a run here, with other settings: {changes}. Expected the same settings to "
+            f"resume it{hint}; or --fresh, another --output_dir or another --model_name for a new "
+            "run"
         )
+    if start.step > now["training_steps"]:
+        raise TrainingError(
+            f"--training_steps={now['training_steps']}: the run here has done {start.step} steps "
+            "already: expected as many to leave it as it is, or more to go on; or --fresh, another "
+            "--output_dir or another --model_name for a new run"
+        )
+
+
+def _is_finished(start: Checkpoint) -> bool:
+    return start.step >= start.metadata["run"]["settings"]["training_steps"]
 
 
 def host_settings(config: RunConfig, settings: Mapping[str, Any], valid: Chunks) -> dict[str, Any]:

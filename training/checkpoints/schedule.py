@@ -84,11 +84,12 @@ class CheckpointSchedule:
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise TrainingError(f"{path} is not finite after step {loop.step}")
         try:
-            metadata = {
-                "loop": dataclasses.asdict(loop),
-                "outputs": self._writer.position(),
-                "run": self._run,
-            }
+            outputs = self._writer.position()
+        except OSError as error:  # A run resumed from it would lack the metrics that wait.
+            self._fail(OSError(f"no checkpoint saved, for the metrics cannot be: {error}"))
+            return
+        metadata = {"loop": dataclasses.asdict(loop), "outputs": outputs, "run": self._run}
+        try:
             checkpoint = Checkpoint(loop.step, arrays, metadata)
             self._store.save(checkpoint, bits_per_sample=loop.bits_per_sample)
             self._saved_step = loop.step

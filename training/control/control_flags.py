@@ -31,8 +31,8 @@ class ControlFlags(NamedTuple):
         return tile(np.array(self, np.int32))
 
 
-FAILED = 1
-"""To stop for another reason than a signal; SIGINT and SIGTERM have other numbers."""
+FAILED = 255
+"""To stop for another reason than a signal; no signal has this number."""
 
 
 class ControlFlagReducer:

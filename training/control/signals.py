@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C) and SIGTERM end a run in order: the model is saved."""
+"""SIGINT (Ctrl-C), SIGTERM and SIGHUP (a closed terminal) end a run in order: it is saved."""
 
 import signal
 import threading
@@ -8,7 +8,9 @@ from runtime.logging import logger
 
 
 class SignalHandler:
-    """Records the first SIGINT or SIGTERM, to stop after the step; a second one stops at once.
+    """Records the first signal, to stop after the step; a second SIGINT or SIGTERM stops at once.
+
+    SIGHUP is left alone where it is ignored, as `nohup` has it.
 
     Attributes:
       signal: the number of the signal that was received, or None.
@@ -21,7 +23,9 @@ class SignalHandler:
     def __enter__(self) -> Self:
         # Python allows handlers in the main thread only.
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue
                 self._previous[number] = signal.signal(number, self._receive)
         return self
 
@@ -31,6 +35,9 @@ class SignalHandler:
 
     def _receive(self, number: int, frame: object) -> None:
         if self.signal is not None:
+            # The shell and the system both send SIGHUP for one terminal that is closed.
+            if number == signal.SIGHUP:
+                return
             raise KeyboardInterrupt
         self.signal = number
         logger.warning(

@@ -1,6 +1,6 @@
 """Writers of metrics: JSON lines, TensorBoard, a plot of the curves, Weights & Biases.
 
-No writer ends or delays a run: a failure is logged once, and training continues.
+No writer ends or delays a run: a failure is logged, and training continues.
 """
 
 import os
@@ -41,18 +41,18 @@ class RewindableWriter(MetricWriter, Protocol):
 class MultiWriter:
     """Writes to several writers, and continues if one of them fails.
 
-    A failing writer is logged once, and tried again with every record: a full disk or an
-    unreachable share may recover.
+    A failing writer is logged once, until it works again, and tried with every record: a full disk
+    or an unreachable share may recover.
     """
 
     def __init__(self, writers: Sequence[MetricWriter]) -> None:
         self._writers = list(writers)
-        self._failed: set[str] = set()
+        self._failing: set[MetricWriter] = set()
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Writes to every writer."""
         for writer in self._writers:
-            self._attempt(type(writer).__name__, writer.write, step, metrics)
+            self._attempt(writer, "write", step, metrics)
 
     def position(self) -> dict[str, Position]:
         """Returns the positions of the metrics files by name. Raises OSError."""
@@ -73,19 +73,24 @@ class MultiWriter:
     def close(self) -> None:
         """Closes every writer."""
         for writer in self._writers:
-            self._attempt(type(writer).__name__, writer.close)
+            self._attempt(writer, "close")
 
     def _files(self) -> dict[str, JsonlWriter]:
         files = [writer for writer in self._writers if isinstance(writer, JsonlWriter)]
         return {os.path.basename(file.path): file for file in files}
 
-    def _attempt(self, name: str, action: Callable[..., None], *arguments: Any) -> None:
+    def _attempt(self, writer: MetricWriter, method: str, *arguments: Any) -> None:
+        name = type(writer).__name__
         try:
-            action(*arguments)
+            getattr(writer, method)(*arguments)
         except Exception as error:
-            if name not in self._failed:
-                self._failed.add(name)
+            if writer not in self._failing:
+                self._failing.add(writer)
                 logger.warning("%s: metrics are not written: %s", name, error)
+        else:
+            if writer in self._failing:
+                self._failing.remove(writer)
+                logger.warning("%s: metrics are written again", name)
 
 
 def make_writers(

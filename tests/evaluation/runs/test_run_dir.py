@@ -36,7 +36,7 @@ def test_flags():
     text = (
         "# a comment\n--name=a=b\n--audio_dir=/a\n--audio_dir=/b\n--downmix\n--nouse_16bit\n--x=\n"
     )
-    assert parse_flags(text) == {
+    assert parse_flags(text.splitlines()) == {
         "name": "a=b",
         "audio_dir": "/a, /b",
         "downmix": "true",

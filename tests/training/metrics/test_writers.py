@@ -60,30 +60,54 @@ def test_jsonl_on_a_full_disk_keeps_whole_lines(tmp_path, caplog):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     writer.write(4, {"a": 4.0})
     writer.close()
-    assert _lines(path) == [{"step": 1, "a": 1.0}, {"step": 4, "a": 4.0}]
-    (warning,) = _messages(caplog)
+    assert _lines(path) == [{"step": step, "a": float(step)} for step in (1, 2, 3, 4)]
+    warning, again = _messages(caplog)
     assert "JsonlWriter" in warning and "m.jsonl" in warning
+    assert again == "JsonlWriter: metrics are written again"
 
 
-def test_tensorboard(tmp_path):
-    tf = pytest.importorskip("tensorflow")
-    writer = TensorBoardWriter(tmp_path)
+@pytest.mark.parametrize("name", ["tensorboard", "[b]*?\\", os.fsdecode(b"\xff")])
+def test_tensorboard(tmp_path, name):
+    writer = TensorBoardWriter(tmp_path / name)
     writer.write(1, {"train/loss": 0.5, "train/input_wait_fraction": 0.25})
     writer.write(2, {"train/loss": 0.125})
     writer.close()
-    (path,) = map(str, tmp_path.iterdir())
-    seen = []
-    for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
-        event = tf.compat.v1.Event.FromString(record)
-        for value in event.summary.value:
-            assert value.metadata.plugin_data.plugin_name == "scalars"
-            seen.append((event.step, value.tag, float(tf.make_ndarray(value.tensor))))
-    expected = [
+    assert _events(tmp_path / name) == [
         (1, "train/loss", 0.5),
         (1, "train/input_wait_fraction", 0.25),
         (2, "train/loss", 0.125),
     ]
-    assert seen == expected
+
+
+def test_tensorboard_on_a_full_disk_loses_nothing(tmp_path):
+    writer = TensorBoardWriter(tmp_path)
+    writer.write(1, {"train/loss": 1.0})
+    (path,) = tmp_path.iterdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, hard))
+    try:
+        for step in (2, 3):
+            with pytest.raises(OSError, match="No space left"):
+                writer.write(step, {"train/loss": step})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    writer.write(4, {"train/loss": 4.0})
+    writer.close()
+    assert _events(tmp_path) == [(step, "train/loss", float(step)) for step in (1, 2, 3, 4)]
+
+
+def _events(folder):
+    """What is in the event file of a folder, read by TensorFlow, which checks the checksums."""
+    tf = pytest.importorskip("tensorflow")
+    (name,) = os.listdir(folder)
+    path = os.fsencode(folder / name)
+    seen = []
+    for record in tf.data.TFRecordDataset([path]).as_numpy_iterator():
+        event = tf.compat.v1.Event.FromString(record)
+        for value in event.summary.value:
+            assert value.metadata.plugin_data.plugin_name == "scalars"
+            seen.append((event.step, value.tag, float(tf.make_ndarray(value.tensor))))
+    return seen
 
 
 class _Failing:
