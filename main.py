@@ -6,7 +6,7 @@
 `commands/interface.py`) and name it here.
 """
 
-from commands import command_line
+from commands import parser
 
 COMMANDS = {
     "train": "commands.train",  # The first is the default, where no command is named.
@@ -17,4 +17,4 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
-    command_line.run(COMMANDS)
+    parser.run(COMMANDS)

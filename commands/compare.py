@@ -20,7 +20,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     # Checked here, before NumPy and Matplotlib are imported.
     if not arguments:
         raise ConfigError("expected the folders of runs, as in: compare runs/one runs/two")
-    from evaluation.runs.compare import compare, format_comparison, write_comparison
+    from evaluation.training_runs.compare import compare, format_comparison, write_comparison
     from runtime.logging import start_logging
 
     start_logging(None)

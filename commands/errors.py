@@ -23,7 +23,7 @@ def readable_errors() -> Iterator[None]:
         yield
     except BrokenPipeError as error:
         distributed.abort(1, repr(error))
-        raise  # `command_line.run` ends quietly.
+        raise  # `parser.run` ends quietly.
     except KeyboardInterrupt:
         _exit(130, "interrupted")
     except (UserError, OSError) as error:

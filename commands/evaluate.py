@@ -30,8 +30,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
 
     file = load_model(config.model)
     devices.keep_tensorflow_off_accelerators()
+    from evaluation.report.compute_summary import summarize
     from evaluation.report.page import write_report
-    from evaluation.report.summarize import summarize
     from evaluation.report.tables import format_table
     from evaluation.run import run as evaluate
     from runtime.logging import start_logging

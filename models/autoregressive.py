@@ -15,8 +15,8 @@ from flax import linen as nn
 from models.config import ModelConfig
 from models.distributions.logistic_mixture import LogisticMixture, Mixture, mixture_log_prob
 from models.interface import Batch, Inputs, Params
-from models.networks import make_network
 from models.networks.feature_embedding import FeatureEmbedding
+from models.networks.registry import make_network
 from models.predictors.fixed import extract_features
 
 _BYTE_VALUES = 256

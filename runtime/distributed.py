@@ -229,24 +229,29 @@ def gather(value: Any) -> list[Any]:
     """
     if _detector is None:
         return [value]
-    from runtime import messages
+    from runtime import host_messages
 
-    return [messages.decode(content) for content in messages.all_gather(messages.encode(value))]
+    return [
+        host_messages.decode(content)
+        for content in host_messages.all_gather(host_messages.encode(value))
+    ]
 
 
 def _broadcast(action: Callable[[], T]) -> T:
     import jax
 
-    from runtime import messages
+    from runtime import host_messages
 
     content = b""
     if jax.process_index() == 0:  # Not `is_primary`: the failure detector connects through this.
         try:
-            content = messages.encode([action(), None])
+            content = host_messages.encode([action(), None])
         except Exception as error:
-            messages.broadcast(messages.encode([None, str(error) or type(error).__name__]))
+            host_messages.broadcast(
+                host_messages.encode([None, str(error) or type(error).__name__])
+            )
             raise
-    result, failure = messages.decode(messages.broadcast(content))
+    result, failure = host_messages.decode(host_messages.broadcast(content))
     if failure:
         raise TrainingError(f"on host 0: {failure}")
     return result

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from absl.flags import FlagValues
 
-from commands import command_line
+from commands import parser
 from commands.errors import readable_errors
 from main import COMMANDS
 
@@ -28,7 +28,7 @@ Argument = str | os.PathLike
 
 def parsed(*args: Argument) -> FlagValues:
     """Returns the flags of a command line, as its command is given them."""
-    return command_line.parse(["main.py", *(os.fspath(arg) for arg in args)], COMMANDS)[1]
+    return parser.parse(["main.py", *(os.fspath(arg) for arg in args)], COMMANDS)[1]
 
 
 def run_main(*args: Argument, table: Mapping[str, str] = COMMANDS) -> int:
@@ -36,7 +36,7 @@ def run_main(*args: Argument, table: Mapping[str, str] = COMMANDS) -> int:
     try:
         with readable_errors():
             argv = ["main.py", *(os.fspath(arg) for arg in args)]
-            command, values, rest = command_line.parse(argv, table)
+            command, values, rest = parser.parse(argv, table)
             return command.run(values, rest) or 0
     except SystemExit as end:
         return int(end.code or 0)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import jax
 from absl.flags import FlagValues
 
-from commands import command_line, shared, train
+from commands import parser, shared, train
 from commands.interface import Command
 from models.interface import Batch
 from runtime import distributed
@@ -52,4 +52,4 @@ COMMAND = Command(doc="Trains.", groups=train.GROUPS, run=run, arguments="RECORD
 
 if __name__ == "__main__":
     sys.argv.insert(1, "host")
-    command_line.run({"host": "tests.several_hosts"})
+    parser.run({"host": "tests.several_hosts"})

@@ -14,8 +14,8 @@ import pytest
 from commands import train
 from evaluation import run as evaluation
 from evaluation.config import EvaluationConfig
+from evaluation.report.compute_summary import summarize
 from evaluation.report.page import write_report
-from evaluation.report.summarize import summarize
 from models.model_file import load_model
 from pipeline.wav.encoding import Encoding
 from tests.command_line import parsed

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from commands import command_line
+from commands import parser
 from commands.help import default_of, flags_of, meaning
 from commands.interface import Commands
 from flags import Group
@@ -35,7 +35,7 @@ def _markdown(commands: Commands) -> str:
 
 def test_the_tables_are_those_of_the_flags():
     # `python -m tests.test_readme` puts them there.
-    assert README.split(BEGIN)[1].split(END)[0] == _markdown(command_line.load(COMMANDS))
+    assert README.split(BEGIN)[1].split(END)[0] == _markdown(parser.load(COMMANDS))
 
 
 def test_every_preset_is_listed_and_names_its_command_and_result():
@@ -50,5 +50,5 @@ def test_every_preset_is_listed_and_names_its_command_and_result():
 
 if __name__ == "__main__":
     before, after = README.split(BEGIN)[0], README.split(END)[1]
-    tables = _markdown(command_line.load(COMMANDS))
+    tables = _markdown(parser.load(COMMANDS))
     (ROOT / "README.md").write_text(f"{before}{BEGIN}{tables}{END}{after}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from evaluation.baselines.encode import score_files
 from evaluation.baselines.libraries import Flac
+from pipeline.corpus import Corpus
 from pipeline.reading.chunk_index import Chunks
 from pipeline.split import draw_files
 from runtime.filesystem import write_bytes_atomically
@@ -15,13 +16,48 @@ from runtime.formatting import format_row
 from runtime.logging import logger
 from runtime.progress import progress_bar
 from training.checkpoints.compatibility import fingerprint
+from training.checkpoints.store import Checkpoint
+from training.config import RunConfig
+from training.metrics.writers import MultiWriter
 
 CODEC = Flac(level=8)
 
 _MAX_SAMPLES = 2**26  # Takes some seconds; a larger split is sampled by a hash of file names.
 
 
-def kept_flac_bits_per_sample(valid: Chunks, path: str) -> float | None:
+def measure_flac(
+    config: RunConfig, corpus: Corpus, start: Checkpoint | None, writer: MultiWriter
+) -> float | None:
+    """Returns and writes FLAC's bits per sample on the held-out split; None without one.
+
+    Args:
+      config: the run.
+      corpus: its files.
+      start: the checkpoint that it resumes from, or None. Where its held-out files were others,
+        there is a warning, and FLAC is measured again.
+      writer: receives the figure.
+    """
+    is_other = False
+    if start is not None:
+        before, now = start.metadata["run"]["held-out audio"], fingerprint(corpus.valid)
+        if is_other := before != now:
+            logger.warning(
+                "the files of validation have changed since the checkpoint, %s before and %s now: "
+                "figures of validation are not comparable across this step",
+                before,
+                now,
+            )
+    if not len(corpus.valid):
+        return None
+    flac = _kept_flac_bits_per_sample(corpus.valid, config.path("_flac.json"))
+    if flac is not None and (start is None or is_other):
+        time = 0.0 if start is None else start.metadata["loop"]["wall_time_s"]
+        step = 0 if start is None else start.step
+        writer.write(step, {"wall_time_s": time, "valid/flac_bits_per_sample": flac})
+    return flac
+
+
+def _kept_flac_bits_per_sample(valid: Chunks, path: str) -> float | None:
     """Returns what `flac_bits_per_sample` does, from a file where it was measured on the same.
 
     Tens of thousands of files take minutes, each time a run starts anew.

@@ -13,7 +13,7 @@ from runtime.errors import TrainingError
 from runtime.logging import logger
 from runtime.parallel import unreplicate
 from runtime.progress import ProgressBar
-from training.checkpoints.schedule import CheckpointSchedule
+from training.checkpoints.save_schedule import CheckpointSchedule
 from training.checkpoints.store import Checkpoint
 from training.config import TrainingConfig
 from training.control.control_flags import FAILED, ControlFlagReducer, ControlFlags

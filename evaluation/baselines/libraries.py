@@ -14,7 +14,7 @@ import zstandard
 
 from evaluation.baselines.pcm import Codec, CodecError, Encoded, PcmFormat, write_audio
 from evaluation.baselines.wavpack import WavPack
-from pipeline.wav.encode import pcm_bytes
+from pipeline.wav.pcm_bytes import pcm_bytes
 from runtime.errors import ConfigError
 
 _HEAD_BYTES = 4096  # more than the metadata that libFLAC writes

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.demo import tunes
-from pipeline.wav.encode import pcm_bytes
+from pipeline.wav.pcm_bytes import pcm_bytes
 from runtime import filesystem
 
 # Raise it when the samples change, so that a corpus of an older version is rewritten.

@@ -15,7 +15,7 @@ from pipeline.reading.read_chunks import UNREADABLE
 from runtime.errors import TrainingError
 from tests.full_disk import fill_disk
 from tests.toy_model import Unigram
-from training.checkpoints.schedule import CheckpointSchedule
+from training.checkpoints.save_schedule import CheckpointSchedule
 from training.checkpoints.store import CheckpointStore, read_checkpoint
 from training.config import CheckpointConfig, TrainingConfig
 from training.loop import TrainingLoop

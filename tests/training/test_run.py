@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 from commands import train
-from evaluation.runs.compare import compare
-from evaluation.runs.run_dir import read_run
+from evaluation.training_runs.compare import compare
+from evaluation.training_runs.run_dir import read_run
 from models.model_file import load_model
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus

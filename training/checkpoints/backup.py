@@ -2,18 +2,16 @@
 
 import os
 
+from runtime.logging import logger
 
-def back_up(path: str) -> str | None:
-    """Renames a file to the first free `{stem}.{n}{extension}`, n = 1, 2, ...
 
-    Returns:
-      The new name, or None where there is no such file.
-    """
+def back_up(path: str) -> None:
+    """Renames a file, if there is one, to the first free `{stem}.{n}{extension}`, n = 1, 2, ..."""
     if not os.path.exists(path):
-        return None
+        return
     stem, extension = os.path.splitext(path)
     number = 1
     while os.path.exists(kept := f"{stem}.{number}{extension}"):
         number += 1
     os.rename(path, kept)
-    return kept
+    logger.info("%s of an earlier run is renamed to %s", path, kept)

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from evaluation.runs.curves import CurvesWriter
-from evaluation.runs.metrics_log import METRICS, TIMING, Metrics, read_metrics
+from evaluation.training_runs.curves import CurvesWriter
+from evaluation.training_runs.metrics_log import METRICS, TIMING, Metrics, read_metrics
 from runtime.logging import logger
 from training.metrics.jsonl import JsonlWriter, Position
 from training.metrics.tensorboard import TensorBoardWriter

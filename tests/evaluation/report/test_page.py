@@ -9,8 +9,8 @@ import re
 
 import pytest
 
+from evaluation.report.compute_summary import summarize
 from evaluation.report.page import write_report
-from evaluation.report.summarize import summarize
 from evaluation.report.tables import format_table
 from evaluation.results import Noted
 from tests.evaluation.report.made_up import evaluation, without

@@ -9,8 +9,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from evaluation.report.compute_summary import summarize
 from evaluation.report.plots import as_svg, codecs_plot, files_plot, loudness_plot, position_plot
-from evaluation.report.summarize import summarize
 from evaluation.results import Bins
 from tests.evaluation.report.made_up import evaluation, without
 

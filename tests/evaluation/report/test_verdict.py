@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from evaluation.report.summarize import summarize
+from evaluation.report.compute_summary import summarize
 from evaluation.report.verdict import verdict
 from tests.evaluation.report.made_up import evaluation, without
 

@@ -3,10 +3,10 @@
 import pytest
 from PIL import Image
 
-from evaluation.runs.compare import compare, format_comparison, write_comparison
-from evaluation.runs.run_dir import FLAC, TRAIN, VALID
+from evaluation.training_runs.compare import compare, format_comparison, write_comparison
+from evaluation.training_runs.run_dir import FLAC, TRAIN, VALID
 from runtime.errors import DataError
-from tests.evaluation.runs.written import write_run
+from tests.evaluation.training_runs.written import write_run
 
 
 def _records(valid, flac=2.5):

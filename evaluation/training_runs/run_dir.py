@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.runs.metrics_log import Metrics, last, read_metrics
+from evaluation.training_runs.metrics_log import Metrics, last, read_metrics
 from runtime.errors import ConfigError, DataError
 from runtime.flag_file import read_flag_file
 

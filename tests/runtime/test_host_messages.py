@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from runtime.messages import decode, encode
+from runtime.host_messages import decode, encode
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.runs.metrics_log import last, read_metrics
+from evaluation.training_runs.metrics_log import last, read_metrics
 from runtime.errors import DataError
-from tests.evaluation.runs.written import metrics_path, write_metrics
+from tests.evaluation.training_runs.written import metrics_path, write_metrics
 
 
 def _write(run, *records):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.wav.encode import pcm_bytes
+from pipeline.wav.pcm_bytes import pcm_bytes
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from evaluation.runs import curves
-from evaluation.runs.curves import CurvesWriter
-from evaluation.runs.metrics_log import last
+from evaluation.training_runs import curves
+from evaluation.training_runs.curves import CurvesWriter
+from evaluation.training_runs.metrics_log import last
 
 TRAIN, VALID = "train/bits_per_sample", "valid/bits_per_sample"
 
@@ -78,7 +78,7 @@ def test_a_long_run_is_thinned_evenly(drawn, clock):
 
 def test_matplotlib_waits_until_something_is_drawn():
     code = (
-        "import sys; from evaluation.runs.curves import CurvesWriter; "
+        "import sys; from evaluation.training_runs.curves import CurvesWriter; "
         "CurvesWriter('unused.png').write(1, {'train/loss': 1.0}); "
         "sys.exit('matplotlib' in sys.modules)"
     )

@@ -9,10 +9,10 @@ import xml.etree.ElementTree
 
 import pytest
 
-from commands import command_line
+from commands import parser
 from main import COMMANDS
 from tests.command_line import ROOT, error_of, parsed, run_main
-from tests.evaluation.runs.test_run_dir import write_run
+from tests.evaluation.training_runs.test_run_dir import write_run
 
 WITH_TOY = {**COMMANDS, "toy": "tests.commands.toy"}
 
@@ -52,8 +52,8 @@ def test_where_the_name_of_a_command_may_be(capsys, args, status_and_output):
 
 def test_no_name_is_train():
     for args in ((), ("train",), ("--seed", "1")):
-        command = command_line.parse(["main.py", *args], COMMANDS)[0]
-        assert command is command_line.load(COMMANDS)["train"]
+        command = parser.parse(["main.py", *args], COMMANDS)[0]
+        assert command is parser.load(COMMANDS)["train"]
     assert parsed("--wandb_run_name", "inspect").wandb_run_name == "inspect"
 
 

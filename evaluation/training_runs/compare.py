@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Sequence
 
 from evaluation.report.formatting import MINUS, NOTHING, aligned, printable
-from evaluation.runs.plots import comparison_figure, save_png
-from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run, read_run
+from evaluation.training_runs.plots import comparison_figure, save_png
+from evaluation.training_runs.run_dir import FLAC, TRAIN, VALID, Run, read_run
 from runtime.errors import DataError
 from runtime.formatting import format_time
 from runtime.logging import logger

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from evaluation.report.summarize import summarize
+from evaluation.report.compute_summary import summarize
 from evaluation.report.summary import Interval
 from evaluation.results import Bins, CodecScore
 from tests.evaluation.report.made_up import evaluation, without

@@ -2,9 +2,9 @@
 
 import pytest
 
-from evaluation.runs.run_dir import TRAIN, VALID, parse_flags, read_run
+from evaluation.training_runs.run_dir import TRAIN, VALID, parse_flags, read_run
 from runtime.errors import DataError
-from tests.evaluation.runs.written import write_model, write_run
+from tests.evaluation.training_runs.written import write_model, write_run
 
 
 def test_a_run(tmp_path):

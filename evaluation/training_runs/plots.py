@@ -17,8 +17,8 @@ from matplotlib.textpath import text_to_path
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from evaluation.report.formatting import printable
-from evaluation.runs.metrics_log import Curve, Metrics, last
-from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run
+from evaluation.training_runs.metrics_log import Curve, Metrics, last
+from evaluation.training_runs.run_dir import FLAC, TRAIN, VALID, Run
 from runtime.filesystem import write_bytes_atomically
 
 _MAX_MARKERS = 60

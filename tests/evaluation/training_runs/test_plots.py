@@ -7,15 +7,15 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from evaluation.runs.metrics_log import Curve, make_curve
-from evaluation.runs.plots import (
+from evaluation.training_runs.metrics_log import Curve, make_curve
+from evaluation.training_runs.plots import (
     bits_limits,
     comparison_figure,
     curves_figure,
     save_png,
     time_unit,
 )
-from evaluation.runs.run_dir import FLAC, TRAIN, VALID, Run
+from evaluation.training_runs.run_dir import FLAC, TRAIN, VALID, Run
 
 
 def _curve(values, seconds_a_step=1.0):

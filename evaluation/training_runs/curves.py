@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from evaluation.runs.metrics_log import Curve, Metrics, make_curve
+from evaluation.training_runs.metrics_log import Curve, Metrics, make_curve
 
 _SECONDS_BETWEEN_DRAWINGS = 30.0
 _MAX_POINTS = 4096
@@ -15,7 +15,7 @@ _MAX_POINTS = 4096
 def draw_curves(metrics: Metrics, path: str | os.PathLike[str]) -> None:
     """Draws the curves of a run into a PNG, which is replaced atomically. Raises OSError."""
     # Importing matplotlib takes a second: not before something is drawn.
-    from evaluation.runs.plots import curves_figure, save_png
+    from evaluation.training_runs.plots import curves_figure, save_png
 
     save_png(curves_figure(metrics), path)
 

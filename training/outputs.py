@@ -1,0 +1,99 @@
+"""What a run writes: its flag file, its metrics, its model."""
+
+import dataclasses
+import math
+import os
+import secrets
+import tempfile
+from typing import Any
+
+import jax
+
+from models.interface import Model
+from models.model_file import save_model
+from pipeline.corpus import Corpus
+from runtime.filesystem import absolute, write_bytes_atomically
+from runtime.version import VERSION
+from training.checkpoints.backup import back_up
+from training.checkpoints.store import Checkpoint
+from training.config import RunConfig
+from training.metrics.writers import MultiWriter, make_writers
+from training.result import Result
+
+
+def write_flags(config: RunConfig, flagfile: str) -> None:
+    """Writes the text of a flag file that repeats the run. Raises OSError."""
+    write_bytes_atomically(config.path(".flags"), os.fsencode(flagfile))
+
+
+def open_writers(
+    config: RunConfig, model: Model, corpus: Corpus, start: Checkpoint | None, wandb_id: str
+) -> MultiWriter:
+    """Returns the writers of a run's metrics, after those of the checkpoint that it resumes from.
+
+    Args:
+      config: the run.
+      model: the model that is trained.
+      corpus: what it is trained on.
+      start: the checkpoint to resume from, or None.
+      wandb_id: see `wandb_id`.
+    """
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    return make_writers(
+        config.output_dir,
+        config.model_name,
+        wandb_project=config.wandb_project,
+        wandb_run_name=config.wandb_run_name,
+        wandb_id=wandb_id,
+        config={
+            **dataclasses.asdict(config),
+            "audio_dirs": _audio_dirs(config),
+            "model": dataclasses.asdict(model.config),
+            "num_train_files": len(corpus.train.catalogue),
+            "num_val_files": len(corpus.valid.catalogue),
+            "num_params": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
+            "version": VERSION,
+        },
+        resume_at=start.metadata["outputs"] if start else None,
+    )
+
+
+def wandb_id(start: Checkpoint | None) -> str:
+    """Returns the id of the run in wandb: that of the checkpoint, or a new one."""
+    return start.metadata["run"]["wandb_id"] if start else secrets.token_hex(4)
+
+
+def save_result(config: RunConfig, model: Model, result: Result) -> None:
+    """Writes the model file; if that fails, in the temporary directory: it may have taken days.
+
+    Raises:
+      OSError: it cannot be written, and names the place where the model is instead.
+    """
+    path = config.path(".npz")
+    content: dict[str, Any] = {
+        "model": dataclasses.asdict(model.config),
+        "data": {
+            "pipeline": dataclasses.asdict(config.pipeline),
+            "audio_dirs": _audio_dirs(config),
+            "valid_fraction": config.valid_fraction,
+        },
+        "training": {
+            "steps": result.steps,
+            "metrics": {**result.train, **result.valid},
+            "config": dataclasses.asdict(config.training),
+        },
+    }
+    try:
+        os.makedirs(config.output_dir, exist_ok=True)  # It may have been removed during the run.
+        back_up(path)
+        save_model(path, result.params, **content)
+    except OSError as error:
+        spare = os.path.join(tempfile.mkdtemp(prefix="wavestream_"), os.path.basename(path))
+        save_model(spare, result.params, **content)
+        raise OSError(f"{path} cannot be written ({error}): the model is in {spare}") from error
+
+
+def _audio_dirs(config: RunConfig) -> list[str]:
+    """Returns the folders of audio as absolute paths."""
+    folders = (config.demo_dir,) if config.demo else config.audio_dirs
+    return [absolute(folder) for folder in folders]
