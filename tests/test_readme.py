@@ -1,6 +1,7 @@
 """What the README promises of the command line."""
 
 import pathlib
+import re
 
 from commands import parser
 from commands.help import default_of, flags_of, meaning
@@ -46,6 +47,14 @@ def test_every_preset_is_listed_and_names_its_command_and_result():
         assert f"presets/{preset.name}" in README
         assert f"python main.py --flagfile=presets/{preset.name}" in text
         assert "Seen: " in text or "Not run here" in text
+
+
+def test_the_tests_that_promises_name_are_there():
+    there = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    files = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for name in re.findall(r"\btest_\w+", path.read_text()):
+            assert name in files or f"def {name}(" in there, f"{path.name}: {name}"
 
 
 if __name__ == "__main__":

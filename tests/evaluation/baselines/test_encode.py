@@ -187,14 +187,6 @@ def test_every_chunk_is_a_stream(folder, depth, downmix):
             np.testing.assert_array_equal(joined[:64, 0], expected[:64, 0])
 
 
-def test_chunks_beyond_the_limit_are_left_out(folder):
-    catalogue = build_catalogue([str(folder)])
-    chunks = Chunks(catalogue=catalogue, config=config(), limit=21)
-    (score,) = score_chunks(chunks, [Spy()])
-    assert score.samples.tolist() == [5000, 256, 0, 0, 0]
-    assert score.bits.tolist() == [480, 24, 0, 0, 0]
-
-
 def test_programs_are_left_out_of_chunks(folder):
     chunks = Chunks(catalogue=build_catalogue([str(folder)]), config=config())
     scores = score_chunks(chunks, [GZIP, Spy(in_process=False), ZSTD])
