@@ -155,7 +155,6 @@ def resume(
         catalogue=catalogue,
         train=chunks,
         valid=Chunks(catalogue=valid, config=config),
-        valid_fraction=_VALID_FRACTION,
         all_train=chunks,
     )
     clock.run("describe the files", lambda: describe_files(corpus))

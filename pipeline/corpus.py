@@ -27,14 +27,12 @@ class Corpus:
       catalogue: all files, and those skipped.
       train: the chunks to train on, drawn from those of the files that are not held out.
       valid: the chunks of the files held out; may be empty.
-      valid_fraction: the share of files that was to be held out.
       all_train: the chunks of all files that are not held out.
     """
 
     catalogue: Catalogue
     train: Chunks
     valid: Chunks
-    valid_fraction: float
     all_train: Chunks
 
     @property
@@ -53,13 +51,16 @@ class Corpus:
                 f"{len(self.all_train.catalogue):,} files; --num_chunks={there} uses all"
             )
         valid, train = self.valid.num_samples, self.all_train.num_samples
-        share, wanted = valid / (valid + train), self.valid_fraction
-        if wanted and (share < wanted / 2 or share > 2 * wanted or 1 - share < (1 - wanted) / 2):
+        files, all_files = len(self.valid.catalogue), len(self.catalogue)
+        share, wanted = valid / (valid + train), files / all_files
+        # Of few files the hash may hold out many or none: `describe_chunks` says how many. A single
+        # one is split in time.
+        is_uneven = share < wanted / 2 or share > 2 * wanted or 1 - share < (1 - wanted) / 2
+        if 0 < files < all_files and is_uneven:
             texts.append(
-                f"{share:.1%} of the samples are held out, with --valid_fraction={wanted:g} of the "
-                f"files ({valid:,} samples in {len(self.valid.catalogue):,} files of "
-                f"{len(self.catalogue):,}): files differ much in length, or are few; expected "
-                "another --valid_fraction or --seed, or long files cut into shorter ones"
+                f"{share:.1%} of the samples are held out, in {files:,} of {all_files:,} files: "
+                "the files differ much in length; expected another --valid_fraction or --seed, or "
+                "long files cut into shorter ones"
             )
         return texts
 
@@ -115,7 +116,6 @@ def open_corpus(
         catalogue=catalogue,
         train=draw_chunks(chunks, limit, seed=config.seed),
         valid=Chunks(catalogue=valid, config=config),
-        valid_fraction=valid_fraction,
         all_train=chunks,
     )
 
