@@ -70,14 +70,20 @@ def test_a_worker_behind_a_proxy_without_its_dispatcher_and_with_it_again(unansw
         130,
         "SIGINT: exiting; trainers read missing batches locally\n",
     )
-    assert worker.stderr.readline().startswith(f"warning: dispatcher {address} does not answer (")
-    dispatcher = start("--role=dispatcher", f"--port={port}")
-    assert worker.stderr.readline() == f"dispatcher {address} answers again\n"
-    end(dispatcher)
-    assert end(worker, signal.SIGTERM) == (
-        143,
-        "SIGTERM: exiting; trainers read missing batches locally\n",
+    assert _line(worker, "warning: dispatcher").startswith(
+        f"warning: dispatcher {address} does not answer ("
     )
+    dispatcher = start("--role=dispatcher", f"--port={port}")
+    assert _line(worker, "dispatcher") == f"dispatcher {address} answers again\n"
+    end(dispatcher)
+    status, said = end(worker, signal.SIGTERM)
+    assert status == 143
+    assert said.endswith("SIGTERM: exiting; trainers read missing batches locally\n")
+
+
+def _line(server, begin):
+    """Returns the next line of a server that begins so; gRPC may log its own before."""
+    return next(line for line in server.stderr if line.startswith(begin))
 
 
 @pytest.fixture
