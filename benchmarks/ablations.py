@@ -39,7 +39,6 @@ from pipeline.config import PipelineConfig
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.dataset import make_dataset
 from pipeline.iterate import iterate
-from pipeline.subset import draw_chunks
 from runtime.devices import keep_tensorflow_off_accelerators, platform, share_cores
 from training.config import TrainingConfig
 from training.control.control_flags import ControlFlags
@@ -222,15 +221,11 @@ def evaluate_variant(
         for batch in device_batches(model, steps):
             state, _, reduced = train_step(state, batch, flags)
             jax.block_until_ready(reduced)  # Queued steps can deadlock on a CPU's devices.
-        valid, limit = corpus.valid, config.eval_steps * corpus.valid.config.batch_size
-        if limit:
-            valid = draw_chunks(valid, limit, seed=config.seed)
-        metrics = validate(
-            eval_step,
-            model,
-            state.params,
-            iterate(make_dataset(valid, num_devices=devices, one_pass=True)),
+        max_chunks = config.eval_steps * corpus.valid.config.batch_size or None
+        held_out = make_dataset(
+            corpus.valid, num_devices=devices, one_pass=True, shuffle=False, max_chunks=max_chunks
         )
+        metrics = validate(eval_step, model, state.params, iterate(held_out))
         bits_per_sample.append(metrics["valid/bits_per_sample"])
     return bits_per_sample
 

@@ -35,6 +35,7 @@ def make_dataset(
     first_step: int = 0,
     one_pass: bool = False,
     shuffle: bool = True,
+    max_chunks: int | None = None,
     num_devices: int = 1,
     rows: tuple[int, int] | None = None,
     parallel_reads: int = _PARALLEL_READS,
@@ -50,6 +51,7 @@ def make_dataset(
         no sample is scored. Otherwise the dataset is infinite, and each epoch begins at the row
         after the last one's end.
       shuffle: if False, row b of batch k is chunk `k * batch_size + b` (modulo the epoch).
+      max_chunks: without `shuffle`, an epoch is at most so many chunks, evenly spaced over all.
       num_devices: D.
       rows: the rows [first, last) of the global batch that this host reads; all by default.
       parallel_reads: reads in flight.
@@ -69,8 +71,8 @@ def make_dataset(
         raise ValueError("there are no chunks to read: the catalogue is empty")
     if num_rows % num_devices:
         raise ValueError(f"{num_rows} rows cannot be split over {num_devices} devices evenly")
-    order = make_order(chunks, one_pass=one_pass, shuffle=shuffle)
-    epoch_steps = -(-len(chunks) // order.batch_size)
+    order = make_order(chunks, one_pass=one_pass, shuffle=shuffle, max_chunks=max_chunks)
+    epoch_steps = -(-order.length // order.batch_size)
     first_window = first_step // order.window
     last_window = -(-epoch_steps // order.window) if one_pass else 2**62 // order.batch_size
 
@@ -90,17 +92,25 @@ def make_dataset(
     return dataset.prefetch(2).with_options(_options())
 
 
-def make_order(chunks: Chunks, *, one_pass: bool = False, shuffle: bool = True) -> ShuffledOrder:
+def make_order(
+    chunks: Chunks,
+    *,
+    one_pass: bool = False,
+    shuffle: bool = True,
+    max_chunks: int | None = None,
+) -> ShuffledOrder:
     """Returns the order in which `make_dataset` reads chunks."""
     config = chunks.config
-    epoch_steps = -(-len(chunks) // config.batch_size)
-    return (ShuffledOrder if shuffle else SequentialOrder)(
-        num_chunks=len(chunks),
-        batch_size=config.batch_size,
-        run_length=config.chunks_per_read,
-        window=min(config.window, epoch_steps) if one_pass else config.window,
-        seed=config.seed,
-    )
+    count = min(len(chunks), max_chunks or len(chunks))
+    epoch_steps = -(-count // config.batch_size)
+    options = {
+        "num_chunks": len(chunks),
+        "batch_size": config.batch_size,
+        "run_length": config.chunks_per_read,
+        "window": min(config.window, epoch_steps) if one_pass else config.window,
+        "seed": config.seed,
+    }
+    return ShuffledOrder(**options) if shuffle else SequentialOrder(**options, count=count)
 
 
 def batch_files(chunks: Chunks, step: int, rows: Iterable[int]) -> list[str]:
@@ -197,7 +207,7 @@ def end_after(order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
 
     def mask(batch: Batch) -> Batch:
         position = batch["step"] * order.batch_size + tf.range(*rows, dtype=tf.int64)
-        return {**batch, "stop": tf.where(position < order.num_chunks, batch["stop"], 0)}
+        return {**batch, "stop": tf.where(position < order.length, batch["stop"], 0)}
 
     return lambda batches: batches.map(mask)
 

@@ -105,6 +105,11 @@ class ShuffledOrder:
         return epoch * total + chunk
 
     @property
+    def length(self) -> int:
+        """Chunks in an epoch."""
+        return self.num_chunks
+
+    @property
     def window_runs(self) -> int:
         """Runs of a shard in a window."""
         return -(-self.window // self.run_length)
@@ -120,12 +125,27 @@ class ShuffledOrder:
         return self.occurrences(tf.reshape(steps, [-1]), tf.reshape(row_numbers, [-1]))
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SequentialOrder(ShuffledOrder):
-    """The chunks in the order of their numbers, row by row: for evaluation, not for training."""
+    """Chunks in the order of their numbers, row by row: for evaluation, not for training.
+
+    Attributes:
+      count: N, of how many chunks: evenly spaced over all T (systematic sampling).
+    """
+
+    count: int
+
+    @property
+    def length(self) -> int:
+        """Chunks in an epoch: N."""
+        return self.count
 
     def occurrences(self, steps: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        """Returns the chunk at each (step, row): `step * batch_size + row`."""
-        return steps * self.batch_size + rows
+        """Returns the chunk at each (step, row): position * T / N, of all chunks the position."""
+        position = steps * self.batch_size + rows
+        stride, rest = divmod(self.num_chunks, self.count)
+        # Not position * T: of 10^11 chunks that is no int64.
+        return position * stride + stride // 2 + position * rest // self.count
 
 
 def _spread(

@@ -16,14 +16,12 @@ import pytest
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus
 from pipeline.dataset import make_dataset
-from pipeline.subset import draw_chunks
 from runtime.failure_detector import EXIT_STATUS
 from tests.command_line import ROOT
 from tests.several_hosts import digests
 from tests.wav_files import write_walks
 
 PIPELINE = PipelineConfig(batch_size=8, chunk_size=64, shuffle_window=16)
-EVAL_STEPS = 3
 ARGS = (
     f"--batch_size={PIPELINE.batch_size}",
     f"--chunk_size={PIPELINE.chunk_size}",
@@ -31,7 +29,7 @@ ARGS = (
     "--learning_rate=0.03",
     "--log_every=7",
     "--eval_every=90",
-    f"--eval_steps={EVAL_STEPS}",
+    "--eval_steps=3",
     "--checkpoint_every=4",
     "--checkpoint_minutes=0.01",
 )
@@ -124,8 +122,7 @@ def batches(corpus):
 
 @pytest.fixture(scope="module")
 def held_out(corpus):
-    chunks = draw_chunks(corpus.valid, EVAL_STEPS * PIPELINE.batch_size, seed=PIPELINE.seed)
-    dataset = make_dataset(chunks, one_pass=True)
+    dataset = make_dataset(corpus.valid, one_pass=True)
     return {x for batch in dataset.as_numpy_iterator() for x in digests(batch)}
 
 

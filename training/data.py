@@ -13,7 +13,6 @@ from pipeline.demo import synthesize_demo_corpus
 from pipeline.error_budget import ErrorBudget
 from pipeline.iterate import iterate
 from pipeline.reading.byte_ranges import OnUnreadable
-from pipeline.subset import draw_chunks
 from runtime.distributed import broadcast_from_primary, is_primary
 from runtime.errors import TrainingError
 from runtime.filesystem import exists
@@ -122,11 +121,11 @@ def valid_batches(
     """
     if not len(corpus.valid):
         return None
-    chunks, pipeline = corpus.valid, config.pipeline
-    if limit := config.training.eval_steps * pipeline.batch_size:
-        chunks = draw_chunks(chunks, limit, seed=pipeline.seed)
     options = _dataset_options(config, on_unreadable)
-    dataset = make_dataset(chunks, one_pass=True, **options)
+    max_chunks = config.training.eval_steps * config.pipeline.batch_size or None
+    dataset = make_dataset(
+        corpus.valid, one_pass=True, shuffle=False, max_chunks=max_chunks, **options
+    )
     return lambda: iterate(dataset)
 
 

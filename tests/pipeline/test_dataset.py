@@ -267,6 +267,19 @@ def test_a_draw_of_chunks_is_read_as_it_is_in_the_files(mixed, limit, downmix):
         assert all(any(row in content for content in whole.values()) for row in rows)
 
 
+@pytest.mark.parametrize("count", [1, 7, 40, 10**6])
+def test_a_part_of_the_chunks_is_evenly_spaced(stereo, count):
+    chunks = make_chunks(stereo)
+    options = {"one_pass": True, "shuffle": False}
+    every = [row for row in contents(batches(chunks, **options)) if row]
+    some = [row for row in contents(batches(chunks, max_chunks=count, **options)) if row]
+    assert len(every) == len(chunks) and len(some) == min(count, len(chunks))
+    if count == 1:
+        assert some == [every[len(every) // 2]]
+    gaps = np.diff([every.index(row) for row in some])
+    assert count == 1 or gaps.max() - gaps.min() <= 1
+
+
 def test_both_sides_of_a_file_that_is_split_in_time(tmp_path):
     frames = random_frames(Encoding.S24, 1003, 2)
     whole = write_wav(tmp_path / "a.wav", frames, Encoding.S24)
