@@ -171,7 +171,9 @@ def bypass_proxies() -> None:
     A proxy for the Internet does not know them, and gRPC would wait for it forever. Downloads from
     buckets still go through it, and so does gRPC where `grpc_proxy` says so.
     """
-    os.environ.setdefault("grpc_proxy", "")
+    # Only where there is one: the gRPC of older versions logs that the empty value is no address.
+    if any(os.environ.get(name) for name in ("http_proxy", "https_proxy")):
+        os.environ.setdefault("grpc_proxy", "")
 
 
 def num_hosts() -> int:

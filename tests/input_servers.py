@@ -25,9 +25,9 @@ def start(*args: str, **environment: str) -> subprocess.Popen:
 def port_of(server: subprocess.Popen) -> int:
     """Waits until a server is ready; returns the port that it logs."""
     assert server.stderr is not None
-    line = server.stderr.readline()
-    if line.startswith("connecting with dispatcher"):
-        line = server.stderr.readline()
+    others = re.compile(r"connecting with dispatcher|WARNING: All log messages before|[EWI]\d{4} ")
+    # gRPC logs lines of its own.
+    line = next((line for line in server.stderr if not others.match(line)), "")
     ready = re.match(r"dispatcher ready on port (\d+);|worker ready at .*:(\d+),", line)
     if not ready:
         server.kill()  # Else reading the rest would wait for a server that serves on.
