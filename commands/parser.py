@@ -84,11 +84,9 @@ def parse(
     known.append_flag_values(ABSL_FLAGS)
     # Not by absl's own help flags, which know no commands and exit with status 1.
     asked = {arg for arg in argv[1:] if arg.startswith("-") and arg.lstrip("-") in _HELP_FLAGS}
+    arguments = expand_flag_files([arg for arg in argv[1:] if arg not in asked])
     try:
-        arguments = expand_flag_files([arg for arg in argv[1:] if arg not in asked])
         rest = known([*argv[:1], *arguments])[1:]
-    except ConfigError:
-        raise
     except (Error, ValueError) as error:  # ValueError: --nodemo=1
         raise ConfigError(f"{_plain(str(error))} (--help lists the flags)") from error
     ABSL_FLAGS.mark_as_parsed()  # Its flags are in `known`, too, but absl reads them there.

@@ -9,7 +9,7 @@ from absl.flags import FlagValues
 from pipeline.config import PipelineConfig, default_chunks_per_read
 from runtime.devices import available_memory
 from runtime.errors import ConfigError, ResourceError
-from runtime.filesystem import absolute, is_remote
+from runtime.filesystem import absolute, is_remote, make_writable_folder
 
 _LONGEST_SUFFIX = len("_checkpoints.1000.jsonl")  # Of the names of files, with room to spare.
 
@@ -77,12 +77,7 @@ def make_output_dir(output_dir: str, model_name: str) -> None:
       OSError: nothing can be written there.
       ConfigError: the names of the files of a run would be too long.
     """
-    try:
-        os.makedirs(output_dir, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"--output_dir={output_dir} cannot be created: {error}") from error
-    if not os.access(output_dir, os.W_OK | os.X_OK):
-        raise PermissionError(f"--output_dir={output_dir} is not writable")
+    make_writable_folder(output_dir, "--output_dir")
     most = os.pathconf(output_dir, "PC_NAME_MAX") - _LONGEST_SUFFIX
     if (length := len(os.fsencode(model_name))) > most:
         raise ConfigError(

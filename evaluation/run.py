@@ -1,7 +1,6 @@
 """Runs one evaluation, from a model and folders to results."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ from models.interface import Model
 from pipeline.config import PipelineConfig
 from pipeline.inspect import describe_noted
 from pipeline.reading.chunk_index import Chunks
-from runtime.filesystem import stat
+from runtime.filesystem import make_writable_folder, stat
 from runtime.formatting import format_row
 from runtime.logging import logger
 from runtime.progress import progress_bar
@@ -47,12 +46,7 @@ def run(
     """
     codecs = all_codecs(config.codecs)
     if config.report_dir:  # Fail before hours of work, not after.
-        try:
-            os.makedirs(config.report_dir, exist_ok=True)
-        except OSError as error:
-            raise OSError(f"--report_dir={config.report_dir} cannot be created: {error}") from error
-        if not os.access(config.report_dir, os.W_OK | os.X_OK):
-            raise PermissionError(f"--report_dir={config.report_dir} is not writable")
+        make_writable_folder(config.report_dir, "--report_dir")
     # How files become samples belongs to the model; only the size of a batch is free.
     pipeline = PipelineConfig(**{**data["pipeline"], "batch_size": config.batch_size})
     files = open_files(config, data, pipeline)

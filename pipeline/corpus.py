@@ -12,7 +12,7 @@ from pipeline.reading.chunk_index import Chunks
 from pipeline.split import split_catalogue
 from pipeline.subset import draw_chunks
 from runtime.errors import DataError
-from runtime.progress import Progress
+from runtime.progress import Progress, no_progress
 
 
 class NoAudioError(DataError):
@@ -73,7 +73,7 @@ def open_corpus(
     num_chunks: int | None = None,
     cache_path: str | None = None,
     catalogue_path: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     num_threads: int = 16,
 ) -> Corpus:
     """Finds the files, holds some of them out, and divides both sides into chunks.

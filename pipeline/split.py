@@ -1,6 +1,5 @@
 """Splits a corpus into files to train on and files held out for validation."""
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -9,7 +8,6 @@ import numpy as np
 
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.catalogue.string_array import StringArray
-from pipeline.wav.encoding import Encoding
 from runtime.errors import ConfigError
 
 _HASH_BYTES = 6  # a float64 holds them exactly
@@ -95,18 +93,12 @@ def hash_to_unit(
 
 def _split_in_time(catalogue: Catalogue, valid_fraction: float) -> tuple[Catalogue, Catalogue]:
     """Holds out the last frames of a single file: at least one frame for each side, if possible."""
-    files, num_frames = catalogue.files, int(catalogue.frames[0])
-    held_out = min(max(round(num_frames * valid_fraction), 1), num_frames - 1)
+    frames = int(catalogue.frames[0])
+    held_out = min(max(round(frames * valid_fraction), 1), frames - 1)
     if held_out == 0:
         return catalogue, catalogue.select([])
-    frame_bytes = int(catalogue.channels[0]) * Encoding(catalogue.encodings[0]).bytes_per_sample
-    row = 0 if catalogue.rows is None else catalogue.rows[0]
 
     def part(begin: int, end: int) -> Catalogue:
-        frames, offsets = (column.astype(np.int64) for column in (files.frames, files.offsets))
-        frames[row] = end - begin
-        offsets[row] += begin * frame_bytes
-        changed = dataclasses.replace(files, frames=frames, offsets=offsets)
-        return dataclasses.replace(catalogue, files=changed)
+        return catalogue.stretches(np.array([begin]), np.array([end - begin]))
 
-    return part(0, num_frames - held_out), part(num_frames - held_out, num_frames)
+    return part(0, frames - held_out), part(frames - held_out, frames)

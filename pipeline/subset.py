@@ -7,10 +7,8 @@ import dataclasses
 
 import numpy as np
 
-from pipeline.catalogue.column_file import downcast
 from pipeline.reading.chunk_index import Chunks
 from pipeline.split import hash_to_unit
-from pipeline.wav.encoding import Encoding
 
 _HALF = 2.0**24  # Of the 48 bits of a hash: the upper half and the lower half are independent.
 _BISECTIONS = 50
@@ -42,19 +40,11 @@ def draw_chunks(chunks: Chunks, limit: int, *, seed: int) -> Chunks:
     # The two halves of a hash are independent numbers.
     begins = np.floor(hashes * _HALF % 1 * (counts - kept + 1)).astype(np.int64)
 
-    files, channels, size = catalogue.files, chunks.kept_channels, chunks.config.chunk_size
+    channels, size = chunks.kept_channels, chunks.config.chunk_size
     skipped = begins * size // channels
     frames = np.minimum(kept * size // channels, catalogue.frames - skipped)
-    sample_bytes = np.array([encoding.bytes_per_sample for encoding in Encoding])
-    frame_bytes = catalogue.channels * sample_bytes[catalogue.encodings]
-    rows = np.arange(len(files))[: len(catalogue)] if catalogue.rows is None else catalogue.rows
-    changed = dataclasses.replace(
-        files,
-        frames=_replaced(files.frames, rows, frames),
-        offsets=_replaced(files.offsets, rows, catalogue.offsets + skipped * frame_bytes),
-    )
-    stretches = dataclasses.replace(catalogue, files=changed)
-    return dataclasses.replace(chunks, catalogue=stretches.select(np.flatnonzero(frames > 0)))
+    stretches = catalogue.stretches(skipped, frames).select(np.flatnonzero(frames > 0))
+    return dataclasses.replace(chunks, catalogue=stretches)
 
 
 def _share_out(
@@ -81,9 +71,3 @@ def _share_out(
     if not result.any():  # One chunk of two files of one name, which share a hash.
         result[hashes.argmax()] = 1
     return result
-
-
-def _replaced(column: np.ndarray, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-    column = column.astype(np.int64)
-    column[rows] = values
-    return downcast(column)

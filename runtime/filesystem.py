@@ -147,6 +147,16 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+def make_writable_folder(folder: str, flag: str) -> None:
+    """Creates a local folder if missing. Raises OSError, with the flag, if it cannot be written."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{flag}={folder} cannot be created: {error}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{flag}={folder} is not writable")
+
+
 def write_bytes_atomically(path: str, content: bytes) -> None:
     """Replaces a file: readers see the old or the new content, never a part. Raises OSError."""
     write_atomically(path, [content])

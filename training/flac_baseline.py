@@ -8,14 +8,12 @@ import numpy as np
 
 from evaluation.baselines.encode import score_files
 from evaluation.baselines.libraries import Flac
-from pipeline.corpus import Corpus
 from pipeline.reading.chunk_index import Chunks
 from pipeline.split import draw_files
 from runtime.filesystem import write_bytes_atomically
 from runtime.formatting import format_row
 from runtime.logging import logger
 from runtime.progress import progress_bar
-from training.checkpoints.compatibility import fingerprint
 from training.checkpoints.store import Checkpoint
 from training.config import RunConfig
 from training.metrics.writers import MultiWriter
@@ -26,30 +24,31 @@ _MAX_SAMPLES = 2**26  # Takes some seconds; a larger split is sampled by a hash 
 
 
 def measure_flac(
-    config: RunConfig, corpus: Corpus, start: Checkpoint | None, writer: MultiWriter
+    config: RunConfig, valid: Chunks, held_out: str, start: Checkpoint | None, writer: MultiWriter
 ) -> float | None:
     """Returns and writes FLAC's bits per sample on the held-out split; None without one.
 
     Args:
       config: the run.
-      corpus: its files.
+      valid: the held-out chunks.
+      held_out: their `fingerprint`.
       start: the checkpoint that it resumes from, or None. Where its held-out files were others,
         there is a warning, and FLAC is measured again.
       writer: receives the figure.
     """
     is_other = False
     if start is not None:
-        before, now = start.metadata["run"]["held-out audio"], fingerprint(corpus.valid)
-        if is_other := before != now:
+        before = start.metadata["run"]["held-out audio"]
+        if is_other := before != held_out:
             logger.warning(
                 "the files of validation have changed since the checkpoint, %s before and %s now: "
                 "figures of validation are not comparable across this step",
                 before,
-                now,
+                held_out,
             )
-    if not len(corpus.valid):
+    if not len(valid):
         return None
-    flac = _kept_flac_bits_per_sample(corpus.valid, config.path("_flac.json"))
+    flac = _kept_flac_bits_per_sample(valid, held_out, config.path("_flac.json"))
     if flac is not None and (start is None or is_other):
         time = 0.0 if start is None else start.metadata["loop"]["wall_time_s"]
         step = 0 if start is None else start.step
@@ -57,19 +56,20 @@ def measure_flac(
     return flac
 
 
-def _kept_flac_bits_per_sample(valid: Chunks, path: str) -> float | None:
+def _kept_flac_bits_per_sample(valid: Chunks, held_out: str, path: str) -> float | None:
     """Returns what `flac_bits_per_sample` does, from a file where it was measured on the same.
 
     Tens of thousands of files take minutes, each time a run starts anew.
 
     Args:
       valid: the held-out chunks.
+      held_out: their `fingerprint`.
       path: a local file: the figure, and what it was made from. It is written if it is missing, or
         of other files or settings.
     """
     config = valid.config
     made_from = {
-        "audio": fingerprint(valid),
+        "audio": held_out,
         **{name: getattr(config, name) for name in ("depth", "downmix", "stereo_blocking_n")},
         "seed": config.seed,
         "max_samples": _MAX_SAMPLES,

@@ -38,24 +38,29 @@ def open_writers(
       start: the checkpoint to resume from, or None.
       wandb_id: see `wandb_id`.
     """
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
     return make_writers(
         config.output_dir,
         config.model_name,
         wandb_project=config.wandb_project,
         wandb_run_name=config.wandb_run_name,
         wandb_id=wandb_id,
-        config={
-            **dataclasses.asdict(config),
-            "audio_dirs": _audio_dirs(config),
-            "model": dataclasses.asdict(model.config),
-            "num_train_files": len(corpus.train.catalogue),
-            "num_val_files": len(corpus.valid.catalogue),
-            "num_params": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
-            "version": VERSION,
-        },
+        # To count the parameters, the model is traced: only where it is asked for.
+        config={} if config.wandb_project is None else _wandb_config(config, model, corpus),
         resume_at=start.metadata["outputs"] if start else None,
     )
+
+
+def _wandb_config(config: RunConfig, model: Model, corpus: Corpus) -> dict[str, Any]:
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    return {
+        **dataclasses.asdict(config),
+        "audio_dirs": _audio_dirs(config),
+        "model": dataclasses.asdict(model.config),
+        "num_train_files": len(corpus.train.catalogue),
+        "num_val_files": len(corpus.valid.catalogue),
+        "num_params": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
+        "version": VERSION,
+    }
 
 
 def wandb_id(start: Checkpoint | None) -> str:

@@ -71,8 +71,9 @@ def _run(config: RunConfig, model: Model, flagfile: str, lock: FileLock | None) 
     _describe(corpus, config, is_primary)
     budget = error_budget(corpus, config)
     settings = run_settings(config, model.config, corpus.train)
+    held_out = fingerprint(corpus.valid)  # Once: of 10^7 files it takes seconds.
     if jax.process_count() > 1:
-        check_hosts_agree(distributed.gather(host_settings(config, settings, corpus.valid)))
+        check_hosts_agree(distributed.gather(host_settings(config, settings, held_out)))
 
     store = None
     if is_primary and config.checkpoint.enabled:
@@ -89,7 +90,7 @@ def _run(config: RunConfig, model: Model, flagfile: str, lock: FileLock | None) 
             write_flags(config, flagfile)
             run_id = wandb_id(start)
             writer = open_writers(config, model, corpus, start, run_id)
-            flac = measure_flac(config, corpus, start, writer)
+            flac = measure_flac(config, corpus.valid, held_out, start, writer)
 
         def problem() -> str | None:
             if lock is not None:
@@ -108,7 +109,7 @@ def _run(config: RunConfig, model: Model, flagfile: str, lock: FileLock | None) 
                 writer,
                 {
                     "settings": settings,
-                    "held-out audio": fingerprint(corpus.valid),
+                    "held-out audio": held_out,
                     "wandb_id": run_id,
                 },
             ),

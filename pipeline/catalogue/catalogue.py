@@ -12,8 +12,9 @@ from pipeline.catalogue.column_file import ColumnFileError, downcast
 from pipeline.catalogue.scan import HeaderCache, scan_files
 from pipeline.catalogue.string_array import StringArray
 from pipeline.catalogue.table import FileTable
+from pipeline.wav.encoding import Encoding
 from runtime.find_files import FoundFile, SeenFiles, find_files
-from runtime.progress import Progress
+from runtime.progress import Progress, no_progress
 
 _SUFFIXES = (".wav", ".wave", ".bwf", ".rf64")
 _Column = TypeVar("_Column", np.ndarray, StringArray)
@@ -102,12 +103,35 @@ class Catalogue:
         rows = rows if self.rows is None else self.rows[rows]
         return dataclasses.replace(self, rows=downcast(rows))
 
+    def stretches(self, begins: np.ndarray, frames: np.ndarray) -> Self:
+        """Returns a stretch of each file, as if it were the file.
+
+        Args:
+          begins: integers [N], the first frame of each stretch.
+          frames: integers [N], their lengths; files of length 0 must be left out by `select`.
+        """
+        sample_bytes = np.array([encoding.bytes_per_sample for encoding in Encoding])
+        offsets = self.offsets + begins * self.channels * sample_bytes[self.encodings]
+        rows = slice(None) if self.rows is None else self.rows
+
+        def changed(column: np.ndarray, values: np.ndarray) -> np.ndarray:
+            column = column.astype(np.int64)
+            column[rows] = values
+            return downcast(column)
+
+        files = dataclasses.replace(
+            self.files,
+            frames=changed(self.files.frames, frames),
+            offsets=changed(self.files.offsets, offsets),
+        )
+        return dataclasses.replace(self, files=files)
+
 
 def build_catalogue(
     audio_dirs: Sequence[str],
     *,
     cache_path: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     num_threads: int = 16,
 ) -> Catalogue:
     """Finds the WAV files of some folders and reads their headers.
@@ -141,7 +165,7 @@ def build_catalogue(
 def find_and_scan(
     audio_dirs: Sequence[str],
     cached: FileTable | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     num_threads: int = 16,
 ) -> FileTable:
     """Returns the table of `build_catalogue`; unchanged files of an earlier one are not read."""

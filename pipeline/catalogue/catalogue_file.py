@@ -11,7 +11,7 @@ from pipeline.split import hash_to_unit
 from runtime.errors import DataError
 from runtime.filesystem import absolute, is_remote, require_filesystem
 from runtime.logging import logger
-from runtime.progress import Progress
+from runtime.progress import Progress, no_progress
 
 
 class CatalogueError(DataError):
@@ -23,7 +23,7 @@ def open_catalogue(
     audio_dirs: Sequence[str],
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     num_threads: int = 16,
 ) -> Catalogue:
     """Returns the catalogue in a file as it stands; makes the file first where there is none.

@@ -16,7 +16,7 @@ from pipeline.wav.header import read_header
 from pipeline.wav.riff import WavError
 from runtime import filesystem
 from runtime.find_files import FoundFile
-from runtime.progress import Progress
+from runtime.progress import Progress, no_progress
 
 _FILES_PER_TASK = 64  # amortizes the cost of handing a task to a thread
 
@@ -58,7 +58,7 @@ class HeaderCache:
 def scan_files(
     found: Sequence[FoundFile],
     cache: HeaderCache | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     num_threads: int = 16,
 ) -> FileTable:
     """Reads the headers of files.
@@ -103,7 +103,7 @@ def scan_files(
 def _scan(
     found: Sequence[FoundFile],
     cache: HeaderCache | None,
-    progress: Progress | None,
+    progress: Progress,
     num_threads: int,
 ) -> Iterator[_ScannedFile]:
     """Scans files in a pool of threads; yields the results in their order."""
@@ -114,7 +114,7 @@ def _scan(
         results: Iterable[_ScannedFile] = itertools.chain.from_iterable(
             pool.map(lambda task: [_scan_file(file, cache) for file in task], tasks)
         )
-        yield from progress(results, len(found)) if progress else results
+        yield from progress(results, len(found))
     finally:
         pool.shutdown(cancel_futures=True)  # on Ctrl-C, drop the queued files
 

@@ -106,13 +106,13 @@ def _is_finished(start: Checkpoint) -> bool:
     return start.step >= start.metadata["run"]["settings"]["training_steps"]
 
 
-def host_settings(config: RunConfig, settings: Mapping[str, Any], valid: Chunks) -> dict[str, Any]:
+def host_settings(config: RunConfig, settings: Mapping[str, Any], held_out: str) -> dict[str, Any]:
     """Returns the settings that must be equal on all hosts, or they would wait for each other.
 
     Args:
       config: the run.
       settings: its `run_settings`.
-      valid: the held-out chunks.
+      held_out: the `fingerprint` of its held-out chunks.
     """
     checkpoint = dataclasses.asdict(config.checkpoint)
     for primary_only in ("fresh", "allow_change"):
@@ -121,7 +121,7 @@ def host_settings(config: RunConfig, settings: Mapping[str, Any], valid: Chunks)
         **settings,
         **dataclasses.asdict(config.training),
         **checkpoint,
-        "held-out audio": fingerprint(valid),
+        "held-out audio": held_out,
     }
 
 
