@@ -187,7 +187,9 @@ LOOP = Group(
         50,
         "Maximum batches per validation, drawn evenly from the split; 0: all of it.",
     ),
-    _boolean("profile", False, "Write a profile of ten steps to {output_dir}/profile."),
+    _boolean(
+        "profile", False, "Write a profile of ten steps to {output_dir}/profile/{model_name}."
+    ),
 )
 
 CHECKPOINTS = Group(
