@@ -18,11 +18,12 @@ from commands.interface import Command
 from commands.shared import select
 from models.config import ModelConfig, TransformerConfig
 from pipeline.data_service.server import require_dispatcher
-from runtime import devices, distributed
-from runtime.distributed import DistributedConfig
+from runtime import devices, distributed, jax_hosts
+from runtime.cluster import DistributedConfig
 from runtime.errors import ConfigError
 from runtime.filesystem import absolute
 from runtime.flag_file import format_flag_file
+from runtime.proxies import bypass_proxies
 from training.config import CheckpointConfig, RunConfig, TrainingConfig
 
 GROUPS = (
@@ -64,29 +65,29 @@ def start(values: FlagValues) -> RunConfig:
         shared.make_output_dir(config.output_dir, config.model_name)
     shared.check_memory(config.pipeline, distributed.num_hosts())
     if config.data_service:
-        distributed.bypass_proxies()
+        bypass_proxies()
         require_dispatcher("--data_service", config.data_service)
     devices.keep_tensorflow_off_accelerators()
     import jax
 
     devices.share_cores(config.pipeline.batch_size)
     devices.platform()  # Raises what jax.device_count would raise with a stack trace.
+    jax_hosts.check_devices(distributed.num_hosts())
     check_devices(config.pipeline.batch_size, jax.device_count())
     return config
 
 
 def _connect(config: RunConfig) -> bool:
     """Joins the other hosts; returns whether this is the one that writes."""
-    if not config.distributed.enabled:
+    hosts = config.distributed.or_found()
+    if not hosts.enabled:
         return True
     from runtime.logging import start_logging
 
     start_logging(None)  # `initialize` logs why another host has failed.
     batch_size = config.pipeline.batch_size
     # Here, too: connecting the hosts initializes the backends, with this number of devices.
-    distributed.initialize(
-        config.distributed, lambda num_hosts: devices.share_cores(batch_size // num_hosts)
-    )
+    distributed.initialize(hosts, lambda num_hosts: devices.share_cores(batch_size // num_hosts))
     return distributed.is_primary()
 
 
@@ -116,18 +117,12 @@ def run_config(values: FlagValues) -> RunConfig:
             allow_change=tuple(filter(None, values.allow_change)),
         ),
         distributed=DistributedConfig(
-            coordinator_address=values.coordinator_address or _found_coordinator(),
-            **select(values, "num_processes", "process_id"),
+            **select(values, "coordinator_address", "num_processes", "process_id")
         ),
         output_dir=os.path.expanduser(values.output_dir),
         wandb_project=values.wandb_project or None,
         wandb_run_name=values.wandb_run_name or _run_name(values),
     )
-
-
-def _found_coordinator() -> str | None:
-    """Returns "auto" where the environment lists several hosts of a TPU slice."""
-    return "auto" if "," in os.environ.get("TPU_WORKER_HOSTNAMES", "") else None
 
 
 def _run_name(values: FlagValues) -> str:

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
@@ -45,22 +44,25 @@ def decode(content: bytes) -> Any:
     return json.loads(content[8:offset], object_hook=restore)
 
 
-def broadcast(content: bytes) -> bytes:
-    """Returns the content of the primary on all hosts; that of the others is ignored."""
-    send = multihost_utils.broadcast_one_to_all
+def broadcast(content: bytes, is_source: bool) -> bytes:
+    """Returns the content of one host, the source, on all; that of the others is ignored."""
+
+    def send(array: np.ndarray) -> np.ndarray:
+        return np.asarray(multihost_utils.broadcast_one_to_all(array, is_source))
+
     pieces, rest = divmod(len(content), _PIECE_BYTES)
     pieces, rest = send(np.array([pieces, rest], np.int32)).tolist()
     sent = []
     for number, size in enumerate([_PIECE_BYTES] * pieces + [rest]):
         piece = np.zeros(size, np.uint8)
-        if jax.process_index() == 0:
+        if is_source:
             piece = np.frombuffer(content, np.uint8, size, number * _PIECE_BYTES)
-        sent.append(np.asarray(send(piece)).astype(np.uint8).tobytes())  # JAX 0.5 widens.
+        sent.append(send(piece).astype(np.uint8).tobytes())  # JAX 0.5 widens.
     return b"".join(sent)
 
 
 def all_gather(content: bytes) -> list[bytes]:
-    """Returns the contents of all hosts, by process id, on all of them."""
+    """Returns the contents of all hosts, by `jax.process_index`, on all of them."""
     sizes = multihost_utils.process_allgather(np.int32(len(content))).tolist()
     padded = np.zeros(max(sizes), np.uint8)  # Gathered arrays must be of one shape.
     padded[: len(content)] = np.frombuffer(content, np.uint8)

@@ -4,31 +4,36 @@ A new version may move any of them: `tests/runtime/test_private_apis.py` tests e
 libraries are imported where they are used, so that commands without them start at once.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 JAX_DISTRIBUTED_LOGGER = "jax._src.distributed"
 """Logger of `jax.distributed`; it has a level of its own, whatever that of the logger "jax"."""
 
 
-def coordinator_host() -> str:
-    """Returns the coordinator's host name or address, once `jax.distributed` is initialized.
+def detect_cluster(timeout_s: float) -> tuple[str, int, int, Sequence[int] | None] | None:
+    """Returns what `jax.distributed.initialize` finds where it is given nothing.
 
-    Where JAX has detected it ("auto"), no public API returns it.
+    It does not tell before it connects, which it does not do in a readable way.
+
+    Args:
+      timeout_s: how long to wait for the name of the coordinator to be known.
+
+    Returns:
+      Coordinator's HOST:PORT, number of processes, index of this one, and the devices that are for
+      it (None: all); None if JAX finds no cluster.
+
+    Raises:
+      OSError, RuntimeError, ImportError, LookupError, ValueError: the cluster does not tell enough.
     """
-    from jax._src import distributed
+    from jax._src import clusters
 
-    return str(distributed.global_state.coordinator_address).rpartition(":")[0].strip("[]")
-
-
-def num_hosts() -> int:
-    """Returns the number of hosts, once `jax.distributed` is initialized.
-
-    `jax.process_count`, the public API, initializes the backends as well.
-    """
-    from jax._src import distributed
-
-    return int(distributed.global_state.num_processes)
+    detect = clusters.ClusterEnv.auto_detect_unset_distributed_params
+    address, count, number, devices = detect(None, None, None, None, None, math.ceil(timeout_s))
+    if address is None or count is None or number is None:
+        return None
+    return str(address), int(count), int(number), devices
 
 
 def worker_port(server: Any) -> int:

@@ -1,9 +1,10 @@
 """One host of several, around a model that compiles in no time; a process of its own.
 
-    python -m tests.several_hosts RECORDS [flags of main.py]
+    python -m tests.several_hosts RECORDS SHIFT [flags of main.py]
 
-Writes a line into the file RECORDS.N, N the number of the host, for each batch that it reads: the
-hashes of its rows.
+Writes a line into the file RECORDS.N, N the number of the host for JAX, for each batch that it
+reads: the hashes of its rows. This number is SHIFT more than --process_id, as on a TPU slice, where
+JAX numbers the hosts by their place in it.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 
 import jax
 from absl.flags import FlagValues
+from jax._src.distributed import global_state
 
 from commands import parser, shared, train
 from commands.interface import Command
@@ -33,10 +35,14 @@ def digests(batch: Batch) -> list[str]:
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Trains as the command does, but another model."""
-    records = arguments[0]
+    records, shift = arguments[0], int(arguments[1])
     config = train.run_config(values)
     start_logging(None)
-    distributed.initialize(config.distributed)
+
+    def renumber(num_hosts: int) -> None:
+        global_state.process_id = (global_state.process_id + shift) % num_hosts
+
+    distributed.initialize(config.distributed, renumber)
     shared.check_audio_dirs(config.audio_dirs)
 
     def record(batch: Batch) -> None:
@@ -48,7 +54,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     return None if result.signal is None else 128 + result.signal
 
 
-COMMAND = Command(doc="Trains.", groups=train.GROUPS, run=run, arguments="RECORDS")
+COMMAND = Command(doc="Trains.", groups=train.GROUPS, run=run, arguments="RECORDS SHIFT")
 
 if __name__ == "__main__":
     sys.argv.insert(1, "host")

@@ -21,6 +21,7 @@ from tests.command_line import ROOT
 from tests.several_hosts import digests
 from tests.wav_files import write_walks
 
+NAME = socket.gethostname()
 PIPELINE = PipelineConfig(batch_size=8, chunk_size=64, shuffle_window=16)
 ARGS = (
     f"--batch_size={PIPELINE.batch_size}",
@@ -42,21 +43,25 @@ def audio(tmp_path_factory):
     return folder
 
 
-def _start(audio, out, hosts, devices, *args, others=(), records="records"):
-    """Starts the hosts of a run; `others` are flags of all but the first."""
+def _start(audio, out, hosts, devices, *args, others=(), records="records", shift=0):
+    """Starts the hosts of a run; `others` are flags of all but the first.
+
+    JAX gives them numbers that are `shift` more than their own.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     out.mkdir(exist_ok=True)
     environment = {
         **os.environ,
+        **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"),  # Knows no host.
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
     processes = []
     for index in range(hosts):
         where = (f"--coordinator_address={address}", f"--num_processes={hosts}")
         command = [
-            *(sys.executable, "-m", "tests.several_hosts", str(out / records)),
+            *(sys.executable, "-m", "tests.several_hosts", str(out / records), str(shift)),
             *(f"--audio_dir={audio}", f"--output_dir={out}", *ARGS, *args),
             *((*where, f"--process_id={index}") if hosts > 1 else ()),
             *(others if index else ()),
@@ -166,13 +171,17 @@ def test_a_run_moves_between_hosts(audio, batches, held_out, tmp_path):
     assert "interrupted; the same command resumes it" in said[0]
     assert "interrupted" not in said[1]  # The first host alone writes.
 
-    for hosts, devices in ((1, 4), (4, 1)):
+    for hosts, devices, shift in ((1, 4, 0), (4, 1, 3)):
         out = tmp_path / f"then_{hosts}"
         shutil.copytree(two, out)
-        statuses, said = _finish(_start(audio, out, hosts, devices, steps, records="resumed"))
+        statuses, said = _finish(
+            _start(audio, out, hosts, devices, steps, records="resumed", shift=shift)
+        )
         assert statuses == [0] * hosts, said
         _assert_same_run(out, whole)
-        resumed = _resumed(said[0])
+        log = (out / "audio_model_training.log").read_text()
+        assert (f"4; {NAME}, host 0 (JAX's process 3), alone writes files" in log) == (hosts == 4)
+        resumed = _resumed(said[0])  # By the host that the others call host 0, whatever JAX says.
         _assert_read(out, "records", 2, 0, resumed, batches, held_out)
         _assert_read(out, "resumed", hosts, resumed, STEPS, batches, held_out)
 
@@ -191,7 +200,7 @@ def test_a_host_that_dies_ends_the_others(audio, tmp_path, victim):
         assert "This most likely indicates that another task died" in said[1]
         return
     assert statuses[1 - victim] == EXIT_STATUS, said
-    assert f"error: host {victim}: its process has ended" in said[1 - victim]
+    assert f"error: host {victim} ({NAME}): its process has ended" in said[1 - victim]
     assert "resumes from the last checkpoint" in said[1 - victim]
 
 
@@ -200,7 +209,7 @@ def test_a_mistake_on_one_host_ends_the_others(audio, tmp_path):
         _start(audio, tmp_path, 2, 1, "--training_steps=9", others=("--audio_dir=/no/such",))
     )
     assert statuses == [EXIT_STATUS, 2], said
-    assert "error: host 1: --audio_dir=/no/such: there is no such folder" in said[0]
+    assert f"error: host 1 ({NAME}): --audio_dir=/no/such: there is no such folder" in said[0]
 
 
 def test_hosts_that_see_other_files_are_refused(audio, tmp_path):

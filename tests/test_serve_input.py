@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import os
 import signal
 import socket
 import subprocess
@@ -27,12 +28,13 @@ def audio(tmp_path_factory):
     return folder
 
 
-def _train(audio, out, *args):
+def _train(audio, out, *args, **environment):
     fixed = ("--training_steps=60", "--log_every=7", "--eval_every=30", "--eval_steps=2")
     folders = (f"--audio_dir={audio}", f"--output_dir={out}")
     done = subprocess.run(
         [sys.executable, "main.py", *folders, *TINY, *fixed, *args],
         cwd=ROOT,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=200,
@@ -43,8 +45,9 @@ def _train(audio, out, *args):
 
 def test_training_is_the_same(audio, tmp_path):
     _train(audio, tmp_path / "here")
+    proxy = {"http_proxy": "http://127.0.0.1:9"}  # Nobody: the dispatcher is not behind it.
     with servers(num_workers=2) as (address, _, _):
-        said = _train(audio, tmp_path / "there", f"--data_service={address}")
+        said = _train(audio, tmp_path / "there", f"--data_service={address}", **proxy)
     assert "input service:" not in said  # All of it was read there.
     here, there = (
         (tmp_path / name / "audio_model_metrics.jsonl").read_bytes() for name in ("here", "there")

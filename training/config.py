@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from pipeline.config import PipelineConfig
-from runtime.distributed import DistributedConfig
+from runtime.cluster import DistributedConfig
 from runtime.errors import ConfigError, require_at_least
 
 ON_NAN = ("stop", "rollback")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 
 import jax
 
@@ -155,8 +156,10 @@ def _describe(corpus: Corpus, config: RunConfig, is_primary: bool) -> None:
         warn_of_block_size(corpus, config)
         for text in corpus.warnings():
             logger.warning("%s", text)
-    hosts = f" on {jax.process_count()} hosts" if jax.process_count() > 1 else ""
-    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}{hosts}"
+    if (hosts := distributed.num_hosts()) > 1:
+        numbered = f"{socket.gethostname()}, host 0 (JAX's process {jax.process_index()})"
+        logger.info("%s", format_row("hosts", f"{hosts}; {numbered}, alone writes files"))
+    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     chunks = config.pipeline.batch_size // jax.device_count()
     logger.info(
         "%s", format_row("devices", f"{devices}, {chunks} chunks each; the first step compiles")

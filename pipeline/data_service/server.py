@@ -11,10 +11,10 @@ import signal
 import socket
 import time
 
-from runtime.distributed import bypass_proxies
 from runtime.errors import ConfigError
 from runtime.logging import log_once, logger
 from runtime.private_apis import worker_port
+from runtime.proxies import bypass_proxies
 
 ROLES = ("dispatcher", "worker")
 _SECONDS_BETWEEN_CHECKS = 5.0

@@ -211,10 +211,17 @@ def test_hosts_that_are_not_given_whole(capsys, args, message):
     assert message in error_of(capsys, "--demo", *args)
 
 
-def test_the_hosts_of_a_tpu_slice_are_found(monkeypatch):
-    for names, address in (("a,b", "auto"), ("a", None)):
-        monkeypatch.setenv("TPU_WORKER_HOSTNAMES", names)
-        assert run_config(parsed("--demo")).distributed.coordinator_address == address
+def test_hosts_of_a_slice_that_cannot_join_do_not_train_alone(capsys, monkeypatch):
+    monkeypatch.setenv("TPU_WORKER_HOSTNAMES", "a,b")  # And no libtpu here.
+    assert "TPU_WORKER_HOSTNAMES tells of 2 hosts" in error_of(capsys, "--demo")
+
+
+def test_a_slice_that_nothing_has_told_of_is_seen_by_its_devices(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("jax.process_count", lambda: 4)
+    message = error_of(capsys, "--demo", f"--output_dir={tmp_path}")
+    assert message.startswith(
+        "JAX has the devices of 4 hosts, and 1 take part in this run: expected"
+    )
 
 
 def test_output_dir_that_is_not_writable(capsys, tmp_path, monkeypatch):

@@ -7,30 +7,43 @@ import socket
 import subprocess
 import sys
 
-import pytest
-
 from runtime import distributed
 from runtime.distributed import DistributedConfig
-from runtime.errors import ConfigError
 from runtime.failure_detector import EXIT_STATUS
+from tests.two_machines import ADDRESSES, two_machines
 
 ROOT = pathlib.Path(__file__).parents[2]
+
+HOST_1 = f"host 1 ({socket.gethostname()})"
 
 _HOST = """
 import json, os, sys, time
 import numpy as np
 from runtime import distributed
+from runtime.cluster import DistributedConfig
 from runtime.errors import TrainingError
 from runtime.logging import start_logging
 
-number = int(sys.argv[2])
+hosts, shift, number = map(int, sys.argv[2:])
+
+def set_up_devices(num_hosts):
+    # On a TPU slice JAX numbers the hosts by their place in it, whatever number they were given:
+    # its host 0 is not the coordinator. Here the CPUs are told such a number.
+    from jax._src.distributed import global_state
+    assert num_hosts == hosts
+    global_state.process_id = (number + shift) % hosts
+
 start_logging(None)
-distributed.initialize(distributed.DistributedConfig(
-    coordinator_address=sys.argv[1], num_processes=2, process_id=number))
+distributed.initialize(DistributedConfig(
+    coordinator_address=sys.argv[1], num_processes=hosts, process_id=number), set_up_devices)
 assert distributed.is_primary() == (number == 0)
 """
 
 _EXCHANGE = """
+import jax
+
+assert jax.process_index() == (number + shift) % hosts
+
 def on_the_primary():
     assert number == 0
     return {"steps": (1, 2), "state": np.arange(3), "nothing": None}
@@ -38,9 +51,10 @@ def on_the_primary():
 got = distributed.broadcast_from_primary(on_the_primary)
 got["state"] = got["state"].tolist()
 assert got == {"steps": [1, 2], "state": [0, 1, 2], "nothing": None}, got
-assert distributed.gather(["of", number]) == [["of", 0], ["of", 1]]
-assert distributed.gather(number * "x") == ["", "x"]
-assert sum(distributed.gather(np.full(2, 2**40 + number))).tolist() == [2**41 + 1] * 2
+assert distributed.gather(["of", number]) == [["of", n] for n in range(hosts)]
+assert distributed.gather(number * "x") == ["", "x", "xx"][:hosts]
+(total,) = {*sum(distributed.gather(np.full(2, 2**40 + number))).tolist()}
+assert total == hosts * 2**40 + sum(range(hosts))
 
 def fails():
     raise KeyError("no such thing")
@@ -51,7 +65,7 @@ except (KeyError if number == 0 else TrainingError) as error:
     assert "no such thing" in str(error)
 distributed.finish()
 assert distributed.is_primary() == (number == 0)
-time.sleep(3 * number)  # That the other process has ended is no failure.
+time.sleep(3 * number)  # That the other processes have ended is no failure.
 """
 
 # Host 1 dies while host 0 is within a collective, which then fails at once, with a ValueError.
@@ -78,77 +92,152 @@ distributed.gather(0)
 """
 
 
-# As `train` does, on a Slurm cluster.
-_AUTO = """
+# Where a cluster says who is who, no flag is needed.
+_FOUND = """
+from commands.errors import readable_errors
+from runtime import distributed
+from runtime.cluster import DistributedConfig
+from runtime.logging import start_logging
+
+start_logging(None)
+with readable_errors():
+    distributed.initialize(DistributedConfig().or_found())
+assert distributed.num_hosts() == 2
+distributed.finish()
+"""
+
+# As `train` does.
+_TRAIN = """
 import sys
 from commands import train
 from runtime import distributed
 from tests.command_line import parsed
 
-train.start(parsed("--audio_dir=.", "--coordinator_address=auto", "--batch_size=2", *sys.argv[1:]))
+train.start(parsed("--audio_dir=.", "--batch_size=2", *sys.argv[1:]))
 assert distributed.num_hosts() == 2
 distributed.finish()
 """
 
+# Nothing listens at this proxy: hosts must not ask it for each other.
+_PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
 
-def _run(program):
-    """Runs the program on two hosts; returns their statuses and what they log."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    # Nothing listens at this proxy: hosts must not ask it for each other.
-    proxy = "http://127.0.0.1:9"
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "http_proxy": proxy, "https_proxy": proxy}
-    command = [sys.executable, "-c", _HOST + program, address]
-    options = {"cwd": ROOT, "env": environment, "stderr": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen([*command, number], **options) for number in "01"]
+
+def _free_port():
+    with socket.create_server(("localhost", 0)) as free:
+        return free.getsockname()[1]
+
+
+def _run(program, hosts=2, shift=0):
+    """Runs the program on some hosts; returns their statuses and what they log."""
+    arguments = (f"localhost:{_free_port()}", str(hosts), str(shift))
+    return _finish([_start(_HOST + program, *arguments, str(n)) for n in range(hosts)])
+
+
+def _run_on_two_machines(program, **options):
+    with two_machines(**options) as machines:
+        arguments = (f"{ADDRESSES[0]}:1234", "2", "1")
+        return _finish(
+            [
+                _start(_HOST + program, *arguments, str(number), python=python)
+                for number, python in enumerate(machines)
+            ]
+        )
+
+
+def _start(program, *arguments, python=(sys.executable,), **environment):
+    return subprocess.Popen(
+        [*python, "-c", program, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **_PROXIES, "JAX_PLATFORMS": "cpu", **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _finish(processes):
     logs = [process.communicate(timeout=120)[1] for process in processes]
     return [process.returncode for process in processes], logs
 
 
-def test_values_reach_all_hosts():
-    statuses, logs = _run(_EXCHANGE)
+def test_values_reach_all_hosts_however_jax_numbers_them():
+    statuses, logs = _run(_EXCHANGE, hosts=3, shift=1)
+    assert statuses == [0, 0, 0], logs
+    name = socket.gethostname()
+    for number, log in enumerate(logs[1:], 1):
+        assert f"this is host {number} ({name}); host 0 ({name}) alone writes the files" in log
+
+
+def test_the_coordinator_is_not_the_machine_that_jax_calls_its_first():
+    statuses, logs = _run_on_two_machines(_EXCHANGE)
     assert statuses == [0, 0], logs
+    one, other = ADDRESSES
+    assert f"this is host 1 ({other}); host 0 ({one}) alone writes the files" in logs[1]
+    assert "warning" not in "".join(logs)
+
+
+def test_machines_that_call_themselves_localhost():
+    """As Debian does, with 127.0.1.1: the first collective of CPUs would fail."""
+    statuses, logs = _run_on_two_machines("os._exit(0)", names=("localhost", "localhost"))
+    assert statuses == [0, 0], logs
+    for log in logs:
+        assert "warning: this machine's own name, localhost, has the address 127.0.0.1, at" in log
+
+
+_SLURM = {
+    **{"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "localhost"},
+    **{"SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_LOCALID": "0"},
+}
+# Two slices of one host each, as in Kubernetes. JAX takes this machine for a TPU VM.
+_TPU_SLICES = {
+    **{"JAX_FORCE_TPU_INIT": "1", "TPU_SKIP_MDS_QUERY": "true"},
+    **{"TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"},
+    **{"MEGASCALE_NUM_SLICES": "2", "MEGASCALE_COORDINATOR_ADDRESS": "localhost"},
+}
+
+
+def test_slices_find_each_other():
+    processes = [_start(_FOUND, **_TPU_SLICES, MEGASCALE_SLICE_ID=number) for number in "01"]
+    statuses, logs = _finish(processes)
+    assert statuses == [0, 0], logs
+    assert "host 0 of 2 (process id), connecting with localhost:" in logs[0]
+    assert f"this is {HOST_1}" in logs[1]
 
 
 def test_hosts_that_find_their_number_share_the_batch_and_then_their_cores(tmp_path):
     """A device a core before that would be more devices than chunks in the batch."""
-    environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
-    slurm = {"JOB_ID": str(os.getpid()), "STEP_NODELIST": "localhost", "NTASKS": "2"}
-    slurm |= {"STEP_NUM_TASKS": "2", "LOCALID": "0"}
-    environment |= {f"SLURM_{key}": value for key, value in slurm.items()}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", _AUTO, f"--output_dir={tmp_path}"],
-            env={**environment, "JAX_PLATFORMS": "cpu", "SLURM_PROCID": number},
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in "01"
-    ]
-    logs = [process.communicate(timeout=120)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], logs
+    options = {**_SLURM, "XLA_FLAGS": ""}
+    statuses, logs = _finish(
+        [_start(_TRAIN, f"--output_dir={tmp_path}", **options, SLURM_PROCID=n) for n in "01"]
+    )
+    assert statuses == [0, 0], logs
+
+
+def test_hosts_that_a_cluster_gives_one_number():
+    options = {**_SLURM, "SLURM_NTASKS": "3", "SLURM_STEP_NUM_TASKS": "3"}
+    statuses, logs = _finish([_start(_FOUND, **options, SLURM_PROCID=n) for n in "011"])
+    assert statuses == [2, 2, 2], logs
+    for log in logs:
+        assert "two hosts have SLURM_PROCID=1, " in log and "Traceback" not in log
 
 
 def test_a_peer_that_dies_within_a_collective_is_named():
     statuses, logs = _run(_DIE)
     assert statuses == [EXIT_STATUS, -signal.SIGKILL], logs
-    assert "error: host 1: its process has ended, or is no longer reachable. A run" in logs[0]
+    assert f"error: {HOST_1}: its process has ended, or is no longer reachable. A run" in logs[0]
     assert "Traceback" not in logs[0]
 
 
 def test_a_bug_of_one_host_ends_the_others():
     statuses, logs = _run(_BUG)
     assert statuses == [EXIT_STATUS, 1], logs
-    assert "error: host 1: KeyError('a bug'). A run needs all of its hosts" in logs[0]
+    assert f"error: {HOST_1}: KeyError('a bug'). A run needs all of its hosts" in logs[0]
     assert "KeyError: 'a bug'" in logs[1] and "Traceback" in logs[1]
 
 
 def test_a_mistake_on_one_host_ends_the_others():
     statuses, logs = _run(_ABORT)
     assert statuses == [EXIT_STATUS, 2], logs
-    assert "error: host 1: a mistake. A run needs all of its hosts" in logs[0]
+    assert f"error: {HOST_1}: a mistake. A run needs all of its hosts" in logs[0]
 
 
 def test_one_host_has_nobody_to_wait_for():
@@ -158,31 +247,3 @@ def test_one_host_has_nobody_to_wait_for():
     assert distributed.gather({3}) == [{3}]
     distributed.abort(2, "nobody learns it")
     distributed.finish()
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"num_processes": 2}, "the same on all hosts; got None"),
-        ({"coordinator_address": "auto", "process_id": 0}, "the same on all hosts; got auto"),
-        ({"coordinator_address": "a:1"}, "needs --num_processes and --process_id"),
-        (
-            {"coordinator_address": "a:65536", "num_processes": 2, "process_id": 0},
-            "--coordinator_address=a:65536: expected HOST:PORT, or auto",
-        ),
-        (
-            {"coordinator_address": "a:1", "num_processes": 2, "process_id": 2},
-            "--process_id=2: expected 0 to 1, with --num_processes=2",
-        ),
-    ],
-)
-def test_hosts_that_cannot_be(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        DistributedConfig(**settings)
-
-
-@pytest.mark.parametrize("address", ["auto", "10.0.0.1:5050", "[::1]:5050"])
-def test_hosts_that_can(address):
-    counts = {} if address == "auto" else {"num_processes": 2, "process_id": 1}
-    assert DistributedConfig(coordinator_address=address, **counts).enabled
-    assert not DistributedConfig().enabled

@@ -1,28 +1,21 @@
 """Each private name of TensorFlow and JAX is still there, and does what it is used for."""
 
 import logging
-import subprocess
-import sys
 
 import numpy as np
 import tensorflow as tf
 
 from runtime import private_apis
 
-_COORDINATOR = """
-import socket, jax
-from runtime.private_apis import coordinator_host, num_hosts
-with socket.create_server(("localhost", 0)) as free:
-    port = free.getsockname()[1]
-jax.distributed.initialize(f"localhost:{port}", 1, 0)
-print(coordinator_host(), num_hosts())
-"""
 
-
-def test_coordinator_host_and_number_of_hosts():
-    command = [sys.executable, "-c", _COORDINATOR]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout == "localhost 1\n", done.stderr
+def test_detect_cluster(monkeypatch):
+    for name in ("OMPI_MCA_orte_hnp_uri", "SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    assert private_apis.detect_cluster(1) is None
+    monkeypatch.setenv("OMPI_MCA_orte_hnp_uri", f"{5 * 2**12}.0;tcp://10.96.0.1,10.148.0.1:34911")
+    for name, value in (("SIZE", 4), ("RANK", 3), ("LOCAL_RANK", 1)):
+        monkeypatch.setenv(f"OMPI_COMM_WORLD_{name}", str(value))
+    assert private_apis.detect_cluster(1) == (f"10.96.0.1:{2**16 - 2**12 + 5}", 4, 3, [1])
 
 
 def test_jax_distributed_logger():

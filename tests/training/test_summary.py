@@ -1,7 +1,7 @@
 """The table at the end of a run."""
 
 from pipeline.config import PipelineConfig
-from runtime.distributed import DistributedConfig
+from runtime.cluster import DistributedConfig
 from training.config import CheckpointConfig, RunConfig, TrainingConfig
 from training.result import Result
 from training.summary import summary
