@@ -219,10 +219,10 @@ DISTRIBUTED = Group(
     _string(
         "coordinator_address",
         None,
-        "HOST:PORT of process 0; auto: detect all three on TPU VMs, Slurm and Open MPI.",
+        "HOST:PORT of host 0; auto: found, on TPU slices, Slurm and Open MPI; the default there.",
     ),
-    _positive("num_processes", None, "Number of hosts."),
-    _integer("process_id", None, "Index of this host, from 0."),
+    _positive("num_processes", None, "Number of hosts; 1 without an address: this one alone."),
+    _integer("process_id", None, "Index of this host, from 0; host 0 writes the files."),
     _string("data_service", None, "Data service that reads: grpc://host:port of its dispatcher."),
     _validator("data_service", _is_address, "expected grpc://host:port"),
 )
