@@ -14,7 +14,7 @@ class Result:
       steps: number of steps done.
       train: the last logged training metrics.
       valid: metrics of the last validation; empty if there was none, or nothing to read.
-      valid_step: the step of that validation, or -1; of a run that a signal has ended an earlier one.
+      valid_step: the step of that validation, or -1; before `steps` if a signal has ended the run.
       signal: number of the signal that ended the run before its last step, or None.
       failure: the error that ended the run, or None.
       wall_time_s: seconds of training, summed over the processes that resumed the run.
