@@ -121,10 +121,12 @@ def test_the_model_file_says_how_it_was_made(audio):
 def test_nothing_of_an_earlier_run_is_lost(audio):
     _, out = _run(audio)
     (out / "audio_model_metrics.jsonl").write_text("earlier")
+    (out / "audio_model_curves.png").write_text("earlier")
     before = (out / "audio_model.npz").read_bytes()
     _run(audio, "--seed=1")
     assert (out / "audio_model.1.npz").read_bytes() == before
     assert (out / "audio_model_metrics.1.jsonl").read_text() == "earlier"
+    assert (out / "audio_model_curves.1.png").read_text() == "earlier"
     assert (out / "audio_model.npz").read_bytes() != before
     kept = f"{out}/audio_model.npz of an earlier run is renamed to {out}/audio_model.1.npz"
     assert kept in _log(out, "INFO")
