@@ -170,9 +170,14 @@ def test_a_file_that_disappears_is_named_once_and_left_out(audio):
         model=Unigram(on_prepare=removing),
     )
     assert result.steps == 200
-    assert sorted(_log(out, "WARNING")) == [
+    skipped, validations = _log(out, "WARNING")[:2], _log(out, "WARNING")[2:]
+    assert sorted(skipped) == [
         f"'{audio}/{name}' skipped, it can no longer be read: No such file or directory"
         for name in ("0.wav", "1.wav")
+    ]
+    assert validations == [  # These two were held out.
+        f"step {step}: no validation: none of the files held out can be read"
+        for step in (50, 100, 150, 200)
     ]
     assert "skipped files 2 " in " ".join((out / "audio_model_training.log").read_text().split())
 
