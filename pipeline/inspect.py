@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.catalogue.catalogue import Catalogue
+from pipeline.catalogue.catalogue import Catalogue, Skipped
 from pipeline.corpus import Corpus, describe_skipped
 from pipeline.dataset import make_dataset
 from pipeline.iterate import iterate
 from pipeline.reading.chunk_index import Chunks
-from pipeline.reading.read_chunks import is_scored
+from pipeline.reading.read_chunks import UNREADABLE, is_scored
 from pipeline.wav.encoding import Encoding
 from runtime.formatting import format_duration
 
@@ -75,7 +75,9 @@ def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
 
 def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
     """Reads a batch and returns its shape and range, as rows of label and text."""
-    batch = next(iterate(make_dataset(corpus.train).take(1)))
+    failed: dict[str, str] = {}  # Files of a catalogue may have gone since it was made.
+    dataset = make_dataset(corpus.train, on_unreadable=failed.__setitem__)
+    batch = next(iterate(dataset.take(1)))
     samples = batch["samples"]
     scored = samples[is_scored(batch)]
     full_scale = 2 ** (corpus.train.config.depth - 1)
@@ -83,7 +85,12 @@ def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:
     if scored.size:
         text += f"; from {scored.min()} to {scored.max()}, mean {scored.mean():.1f}"
     text += f" of {-full_scale} to {full_scale - 1}"
-    return [("one batch", f"{text}; {1 - scored.size / samples.size:.1%} is padding")]
+    if size := samples[batch["stop"] != UNREADABLE].size:
+        text += f"; {1 - scored.size / size:.1%} is padding"
+    rows = [("one batch", text)]
+    if skipped := [Skipped(*item) for item in list(failed.items())]:
+        rows.append(("unreadable", f"{len(skipped):,}: {describe_skipped(skipped, 20)}"))
+    return rows
 
 
 def _sizes(chunks: Chunks) -> str:

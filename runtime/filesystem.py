@@ -9,10 +9,10 @@ import contextlib
 import ctypes
 import os
 import re
+import secrets
 import sys
 import threading
 import warnings
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -165,10 +165,10 @@ def write_bytes_atomically(path: str, content: bytes) -> None:
 def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
     """Like `write_bytes_atomically`, with the content in parts. Raises OSError."""
     # Not tempfile: its files are private to the user, and the result would stay so. Its name is
-    # short: a name as long as the system allows has no room for a suffix.
-    folder, name = os.path.split(path)
-    key = zlib.crc32(os.fsencode(name))
-    temporary = os.path.join(folder, f".{key:08x}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    # short: a name as long as the system allows has no room for a suffix. Random: processes of two
+    # containers may have one number.
+    name = f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+    temporary = os.path.join(os.path.dirname(path), name)
     if is_remote(path):
         with open_gfile(path) as gfile:
             with gfile.GFile(temporary, "wb") as file:

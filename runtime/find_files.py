@@ -34,8 +34,9 @@ class FoundFile:
 def find_files(root: str, suffixes: tuple[str, ...], seen: SeenFiles) -> Iterator[FoundFile]:
     """Finds the files below a folder whose names have a suffix, in any case, in any order.
 
-    Hidden files and folders (".Trash-1000", "._x.wav"), trash and the like, FIFOs and dangling
-    links are left out. Links are followed.
+    Hidden files and folders (".Trash-1000", "._x.wav"), trash and the like, and FIFOs are left out.
+    Links are followed; one that leads nowhere is an error, unless its name is of another kind of
+    file.
 
     Args:
       root: a folder, or one file, which is found whatever its name; either may be hidden.
@@ -74,7 +75,7 @@ def _find_local(root: str, suffixes: tuple[str, ...], seen: SeenFiles) -> Iterat
             elif _has_suffix(name, suffixes) and os.path.isfile(path):
                 if _is_new_file(path, seen):
                     yield FoundFile(path=path, name=name)
-            elif error := _why_unreachable(path):
+            elif error := _why_unreachable(path, suffixes):
                 yield FoundFile(path=path, name=name, error=error)
             continue
         prefix, folder = folders.pop()
@@ -119,13 +120,17 @@ def _is_new_file(path: str, seen: SeenFiles) -> bool:
     return is_new
 
 
-def _why_unreachable(link: str) -> str:
-    """Returns why the target of a link cannot be read; empty if it can, or if there is none."""
+def _why_unreachable(link: str, suffixes: tuple[str, ...]) -> str:
+    """Returns why a link cannot be followed; empty if it can, or if no audio is lost with it."""
     try:
         os.stat(link)
     except OSError as error:
         if error.errno not in _DANGLING:
             return error.strerror or str(error)
+        # It may lead to audio that git-annex has not fetched, or to a folder on a disk that is not
+        # mounted: whether to a folder, only the name can tell.
+        if _has_suffix(link, suffixes) or not os.path.splitext(link)[1]:
+            return f"a link that leads nowhere: {error.strerror}"
     return ""
 
 

@@ -184,6 +184,7 @@ class TrainingLoop:
             steps=self._step,
             train=self._progress.train,
             valid=self._progress.valid,
+            valid_step=self._progress.valid_step,
             signal=signal,
             failure=failure,
             wall_time_s=self._wall_time_s(),
@@ -246,6 +247,10 @@ class TrainingLoop:
         progress.must_validate = False
         self._accumulator.restart_clock()
         if not metrics:
+            progress.valid, progress.valid_step = {}, -1  # They were of other parameters.
+            logger.warning(
+                "step %d: no validation: none of the files held out can be read", self._step
+            )
             return False
         self._report(metrics)
         return progress.record_validation(metrics)

@@ -13,7 +13,8 @@ class Result:
       params: parameters of the model, a tree of NumPy arrays.
       steps: number of steps done.
       train: the last logged training metrics.
-      valid: metrics of the last validation; empty without a held-out split.
+      valid: metrics of the last validation; empty if there was none, or nothing to read.
+      valid_step: the step of that validation, or -1; before `steps` if a signal has ended the run.
       signal: number of the signal that ended the run before its last step, or None.
       failure: the error that ended the run, or None.
       wall_time_s: seconds of training, summed over the processes that resumed the run.
@@ -23,6 +24,7 @@ class Result:
     steps: int
     train: Mapping[str, float]
     valid: Mapping[str, float]
+    valid_step: int
     signal: int | None
     failure: str | None
     wall_time_s: float

@@ -31,11 +31,12 @@ def summary(
         ]
     if result.valid:
         bits, depth = result.valid["valid/bits_per_sample"], config.pipeline.depth
+        earlier = "" if result.valid_step == result.steps else f", at step {result.valid_step:,}"
         rows += [
             (
                 "validation",
                 f"{bits:.4f} bits per sample, on {result.valid['valid/samples']:,.0f} samples that"
-                " the model has not seen",
+                f" the model has not seen{earlier}",
             ),
             ("", f"{bits / depth:.1%} of the {depth} bits of a raw sample"),
             (

@@ -38,8 +38,9 @@ def write_report(summary: Summary, report_dir: str | os.PathLike[str]) -> str:
     page = render(summary)
     os.makedirs(report_dir, exist_ok=True)
     path = os.path.join(os.fspath(report_dir), "report.html")
-    write_bytes_atomically(os.path.join(os.fspath(report_dir), "report.json"), numbers.encode())
+    # The larger one first: where a disk has no room for it, the smaller stays, too.
     write_bytes_atomically(path, page.encode())
+    write_bytes_atomically(os.path.join(os.fspath(report_dir), "report.json"), numbers.encode())
     return path
 
 

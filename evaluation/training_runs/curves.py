@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from evaluation.training_runs.metrics_log import Curve, Metrics, make_curve
+from runtime.logging import logger
 
 _SECONDS_BETWEEN_DRAWINGS = 30.0
 _MAX_POINTS = 4096
@@ -54,6 +55,7 @@ class CurvesWriter:
                 self._points[name].add(*point)
         self._drawn = -math.inf
         self._is_drawn = True
+        self._is_failing = False
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Adds the metrics of a step; `wall_time_s` among them is the time since the run began."""
@@ -75,7 +77,17 @@ class CurvesWriter:
 
     def _draw(self) -> None:
         curves = {name: points.curve() for name, points in self._points.items()}
-        self._draw_curves(curves, self._path)
+        # Not left to the caller: to it, a point that needs no drawing is a success.
+        try:
+            self._draw_curves(curves, self._path)
+        except OSError as error:
+            if not self._is_failing:
+                logger.warning("%s is not drawn: %s", self._path, error)
+            self._is_failing = True
+            return
+        if self._is_failing:
+            logger.warning("%s is drawn again", self._path)
+        self._is_failing = False
         self._drawn, self._is_drawn = self._clock(), True
 
 

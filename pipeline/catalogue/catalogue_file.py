@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import time
 from collections.abc import Sequence
 
 from pipeline.catalogue.catalogue import Catalogue, find_and_scan
@@ -9,7 +10,7 @@ from pipeline.catalogue.column_file import ColumnFileError
 from pipeline.catalogue.table import FileTable
 from pipeline.split import hash_to_unit
 from runtime.errors import DataError
-from runtime.filesystem import absolute, is_remote, require_filesystem
+from runtime.filesystem import absolute, is_remote, require_filesystem, stat
 from runtime.logging import logger
 from runtime.progress import Progress, no_progress
 
@@ -77,4 +78,6 @@ def open_catalogue(
             f"--catalogue={path} is of {', '.join(about['audio_dirs'])}, not of --audio_dir="
             f"{','.join(folders)}: expected the same folders in the same order, or another file"
         )
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(stat(path)[1] / 1e9))
+    logger.info("%-16s %s, made %s; files that came since are not used", "catalogue", path, made)
     return Catalogue.from_table(files)

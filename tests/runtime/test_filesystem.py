@@ -66,6 +66,20 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["cache.catalogue"]
 
 
+def test_two_that_write_one_file_at_once_leave_one_of_theirs(tmp_path):
+    """Processes of two containers may have one number."""
+    path = str(tmp_path / "shared.catalogue")
+
+    def parts():
+        yield b"first, "
+        filesystem.write_bytes_atomically(path, b"meanwhile")
+        yield b"but written last"
+
+    filesystem.write_atomically(path, parts())
+    assert filesystem.read_bytes(path) == b"first, but written last"
+    assert os.listdir(tmp_path) == ["shared.catalogue"]
+
+
 @contextlib.contextmanager
 def tensorflow_io(monkeypatch, module, schemes):
     """Puts a stand-in in place of tensorflow-io, which registers these schemes."""

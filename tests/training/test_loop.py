@@ -242,6 +242,16 @@ def test_validation_of_nothing():
     assert _validate(_batches(np.zeros((1, 2, 4)), [[0, UNREADABLE]])) == {}
 
 
+def test_figures_of_an_earlier_validation_are_not_those_of_a_later_one(caplog):
+    unreadable = _batches(np.zeros((1, 2, 4)), [[UNREADABLE, UNREADABLE]])
+    passes = iter([_valid(), unreadable])
+    records = _Records()
+    result = _train(records, valid_data=lambda: next(passes), training_steps=4, eval_every=2)
+    assert [step for step, metrics in records if "valid/loss" in metrics] == [2]
+    assert result.valid == {}
+    assert "step 4: no validation: none of the files held out can be read" in caplog.text
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("step", [2, 3])
 def test_a_signal_ends_after_the_step_with_what_was_trained(number, step):

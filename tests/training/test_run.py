@@ -121,10 +121,12 @@ def test_the_model_file_says_how_it_was_made(audio):
 def test_nothing_of_an_earlier_run_is_lost(audio):
     _, out = _run(audio)
     (out / "audio_model_metrics.jsonl").write_text("earlier")
+    (out / "audio_model_curves.png").write_text("earlier")
     before = (out / "audio_model.npz").read_bytes()
     _run(audio, "--seed=1")
     assert (out / "audio_model.1.npz").read_bytes() == before
     assert (out / "audio_model_metrics.1.jsonl").read_text() == "earlier"
+    assert (out / "audio_model_curves.1.png").read_text() == "earlier"
     assert (out / "audio_model.npz").read_bytes() != before
     kept = f"{out}/audio_model.npz of an earlier run is renamed to {out}/audio_model.1.npz"
     assert kept in _log(out, "INFO")
@@ -168,9 +170,14 @@ def test_a_file_that_disappears_is_named_once_and_left_out(audio):
         model=Unigram(on_prepare=removing),
     )
     assert result.steps == 200
-    assert sorted(_log(out, "WARNING")) == [
+    skipped, validations = _log(out, "WARNING")[:2], _log(out, "WARNING")[2:]
+    assert sorted(skipped) == [
         f"'{audio}/{name}' skipped, it can no longer be read: No such file or directory"
         for name in ("0.wav", "1.wav")
+    ]
+    assert validations == [  # These two were held out.
+        f"step {step}: no validation: none of the files held out can be read"
+        for step in (50, 100, 150, 200)
     ]
     assert "skipped files 2 " in " ".join((out / "audio_model_training.log").read_text().split())
 

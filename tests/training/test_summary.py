@@ -7,7 +7,7 @@ from training.result import Result
 from training.summary import summary
 
 
-def _summary(output_dir):
+def _summary(output_dir, **fields):
     config = RunConfig(
         audio_dirs=(),
         demo=True,
@@ -27,9 +27,8 @@ def _summary(output_dir):
         wandb_project=None,
         wandb_run_name="",
     )
-    result = Result(
-        params={}, steps=1, train={}, valid={}, signal=None, failure=None, wall_time_s=3.0
-    )
+    result = {"steps": 1, "train": {}, "valid": {}, "valid_step": -1, "signal": None, **fields}
+    result = Result(params={}, failure=None, wall_time_s=3.0, **result)
     return dict(summary(config, result, None, 0))
 
 
@@ -49,3 +48,13 @@ def test_what_could_not_be_written_is_not_named(tmp_path):
     assert rows.keys() == {"steps", "skipped files", "time"}
     (tmp_path / "tensorboard").mkdir()
     assert _summary(tmp_path)["curves"] == f"tensorboard --logdir={tmp_path}/tensorboard"
+
+
+def test_a_validation_before_the_last_step_says_so(tmp_path):
+    names = ("bits_per_sample", "samples", "order0_bits_per_sample")
+    valid = {f"valid/{name}": 2.0 for name in names}
+    last, earlier = (
+        _summary(tmp_path, steps=2100, valid=valid, valid_step=step)["validation"]
+        for step in (2100, 2000)
+    )
+    assert earlier == f"{last}, at step 2,000"

@@ -40,6 +40,6 @@ def find_start(
         logger.info("%s", row)
         return start
     # Only now, when there is audio to train on: a mistyped folder leaves an earlier run untouched.
-    for suffix in (METRICS, TIMING, "_checkpoints"):
+    for suffix in (METRICS, TIMING, "_curves.png", "_checkpoints"):
         back_up(config.path(suffix))
     return None

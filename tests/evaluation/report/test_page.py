@@ -290,6 +290,22 @@ def test_a_report_is_replaced_as_a_whole(tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_a_full_disk_leaves_no_page_beside_the_numbers_of_another_evaluation(tmp_path, monkeypatch):
+    write_report(summarize(CASES["one file"]), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    replace = os.replace
+
+    def full_for_large_files(source, target):
+        if os.path.getsize(source) > 20_000:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full_for_large_files)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(summarize(CASES["usual"]), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_files_that_are_used_although_something_is_wrong_are_named(tmp_path):
     noted = tuple(Noted(f"/{i}.wav", "truncated\n: 80 of 90 bytes") for i in range(4))
     page, content, _ = _write(dataclasses.replace(CASES["one codec"], noted=noted), tmp_path)

@@ -9,6 +9,7 @@ import pytest
 from evaluation.training_runs import curves
 from evaluation.training_runs.curves import CurvesWriter
 from evaluation.training_runs.metrics_log import last
+from training.metrics.writers import MultiWriter
 
 TRAIN, VALID = "train/bits_per_sample", "valid/bits_per_sample"
 
@@ -50,6 +51,25 @@ def test_it_draws_when_a_validation_comes_but_not_too_often(drawn, clock):
     assert drawn[1][VALID].values.tolist() == [4, 3, 2.5]
     assert drawn[1][VALID].wall_time_s.tolist() == [1, 2, 3]
     assert last(drawn[1], "valid/flac_bits_per_sample") == 2.6
+
+
+def test_a_picture_that_cannot_be_drawn_is_one_warning_until_it_can(drawn, clock, caplog):
+    errors = [OSError(28, "No space left on device"), OSError(28, "No space left on device"), None]
+
+    def draw(metrics, path):
+        if error := errors.pop(0):
+            raise error
+        drawn.append(metrics)
+
+    writer = MultiWriter([CurvesWriter("m_curves.png", draw=draw, clock=lambda: clock[0])])
+    for step in range(3):
+        writer.write(step, {VALID: 4.0})
+        writer.write(step, {TRAIN: 4.0})
+    assert [record.message for record in caplog.records] == [
+        "m_curves.png is not drawn: [Errno 28] No space left on device",
+        "m_curves.png is drawn again",
+    ]
+    assert len(drawn) == 1
 
 
 def test_closing_draws_what_is_new(drawn, clock):

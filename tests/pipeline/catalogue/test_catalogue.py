@@ -81,12 +81,27 @@ def test_what_is_no_audio_is_not_even_skipped(tmp_path):
     for name in ["._good.wav", ".wav", "notes.txt", "good.wav.bak", "wav", "a.w64"]:
         (tmp_path / name).write_bytes(b"x")
     os.mkfifo(tmp_path / "fifo.wav")
-    (tmp_path / "dangling.wav").symlink_to("nowhere")
     (tmp_path / "to_fifo.wav").symlink_to("fifo.wav")
-    (tmp_path / "self.wav").symlink_to("self.wav")
+    (tmp_path / "notes_too.txt").symlink_to("nowhere")
+    (tmp_path / ".dangling.wav").symlink_to("nowhere")
     catalogue = build_catalogue([str(tmp_path)])
     assert catalogue.names == ("folder.wav/inside.wav", "good.wav")
     assert catalogue.skipped == ()
+
+
+def test_a_link_whose_audio_is_missing_is_skipped_by_name(tmp_path):
+    put(tmp_path / "good.wav")
+    (tmp_path / "not_fetched.wav").symlink_to(".git/annex/objects/x")
+    (tmp_path / "self.wav").symlink_to("self.wav")
+    (tmp_path / "unmounted").symlink_to("/no/such/disk/songs")
+    catalogue = build_catalogue([str(tmp_path)])
+    assert catalogue.names == ("good.wav",)
+    nowhere = "a link that leads nowhere:"
+    assert sorted(catalogue.skipped) == [
+        (f"{tmp_path}/not_fetched.wav", f"{nowhere} No such file or directory"),
+        (f"{tmp_path}/self.wav", f"{nowhere} Too many levels of symbolic links"),
+        (f"{tmp_path}/unmounted", f"{nowhere} No such file or directory"),
+    ]
 
 
 def test_a_hidden_root_and_links_to_what_is_hidden(tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import time
 
 import numpy as np
 import pytest
@@ -63,6 +64,16 @@ def samples(chunks: Chunks) -> list:
         batch["samples"].tolist()
         for batch in make_dataset(chunks, one_pass=True).as_numpy_iterator()
     ]
+
+
+def test_a_user_is_told_how_old_it_is(folder, tmp_path, caplog):
+    path = tmp_path / "the.catalogue"
+    corpus(folder, path)
+    os.utime(path, (1e9, 1e9))
+    with caplog.at_level("INFO"):
+        corpus(folder, path)
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(1e9))
+    assert f"{path}, made {made}; files that came since are not used" in caplog.text
 
 
 def test_the_split_is_kept(folder, tmp_path):
