@@ -1,7 +1,6 @@
 """A proxy before a server of buckets: it notes requests, and fails as networks and stores do."""
 
 import contextlib
-import dataclasses
 import http.client
 import re
 import ssl
@@ -11,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.fault import Fault
+
 _PIECE = 1 << 16  # Bytes forwarded at once.
 # TensorFlow sends a Transfer-Encoding of "identity", which Go's HTTP server refuses.
 _NOT_FORWARDED = {"connection", "expect", "transfer-encoding", "proxy-connection", "content-length"}
@@ -18,40 +19,6 @@ _NOT_FORWARDED = {"connection", "expect", "transfer-encoding", "proxy-connection
 Headers = Sequence[tuple[str, str]]
 Answer = tuple[int, Headers, bytes]
 """(HTTP status, headers, body)."""
-
-
-@dataclasses.dataclass(kw_only=True)
-class Fault:
-    """What happens to requests while it is among `FaultyProxy.faults`.
-
-    Attributes:
-      on: regular expression, searched for in "METHOD host/path?query"; by default every request.
-      status: HTTP status that is answered; nothing is forwarded.
-      cut_at: the connection is cut after this many bytes of the request's body, or at its end.
-      lose_answer: the server does what it is asked, but the connection is cut before its answer.
-      bytes_per_second: speed of bodies, in both directions.
-      times: how many requests are hit; None: all.
-      seconds: for how long, from now on; None: until it is taken away.
-    """
-
-    on: str = ""
-    status: int | None = None
-    cut_at: int | None = None
-    lose_answer: bool = False
-    bytes_per_second: float | None = None
-    times: int | None = None
-    seconds: dataclasses.InitVar[float | None] = None
-
-    def __post_init__(self, seconds: float | None) -> None:
-        self._end = float("inf") if seconds is None else time.monotonic() + seconds
-
-    def hits(self, request: str) -> bool:
-        """Whether it applies to a request; counts those that are hit."""
-        if self.times == 0 or time.monotonic() > self._end or not re.search(self.on, request):
-            return False
-        if self.times is not None:
-            self.times -= 1
-        return True
 
 
 class CutError(Exception):
@@ -64,20 +31,29 @@ class FaultyProxy:
     Attributes:
       port: where it listens, on 127.0.0.1.
       faults: a request meets the first of them that applies.
-      requests: "METHOD host/path?query" of all requests so far, failed ones included.
+      requests: "METHOD host/path?query" of all requests so far, failed ones included; "CONNECT
+        host:port" of connections that it refused as a proxy.
     """
 
-    def __init__(self, upstream_port: int, credential: str, tls: ssl.SSLContext | None = None):
+    def __init__(
+        self,
+        upstream_port: int,
+        credential: str,
+        tls: ssl.SSLContext | None = None,
+        hosts: Sequence[str] = (),
+    ):
         """Starts it.
 
         Args:
           upstream_port: port of the server, on 127.0.0.1.
           credential: what the header Authorization must hold; else a request is answered 401.
           tls: certificate of the hosts that it stands for.
+          hosts: their names; as a proxy it refuses to connect to others.
         """
         self.faults: list[Fault] = []
         self.requests: list[str] = []
-        self.upstream_port, self.credential, self.tls = upstream_port, credential, tls
+        self.upstream_port, self.credential = upstream_port, credential
+        self.tls, self.hosts = tls, hosts
         self._lock = threading.Lock()
         self._server = _Server(self)
         self.port = self._server.server_address[1]
@@ -156,10 +132,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         """From here on this connection speaks TLS, to the host that it names."""
-        assert self.server.proxy.tls is not None
+        proxy = self.server.proxy
+        if proxy.tls is None or self.path.rpartition(":")[0] not in proxy.hosts:
+            proxy.admit(f"CONNECT {self.path}")
+            self.send_error(403)
+            return
         self.send_response_only(200)
         self.end_headers()
-        self.connection = self.server.proxy.tls.wrap_socket(self.connection, server_side=True)
+        self.connection = proxy.tls.wrap_socket(self.connection, server_side=True)
         self.rfile = self.connection.makefile("rb")
         self.wfile = self.connection.makefile("wb", buffering=0)
         self.close_connection = False

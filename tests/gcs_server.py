@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from email.message import Message
+from typing import Any
 from urllib.parse import quote
 
 from tests.bucket_server import BucketServer
@@ -55,7 +56,7 @@ class GcsServer(BucketServer):
         authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.cert_pem.write_to_path(os.path.join(self._folder.name, "authority.pem"))
         authority.issue_cert(*_HOSTS).configure_cert(tls)
-        self.proxy = _GcsProxy(self._port, credential=f"Bearer {_TOKEN}", tls=tls)
+        self.proxy = _GcsProxy(self._port, f"Bearer {_TOKEN}", tls, _HOSTS)
         try:
             self._await_emulator()
             for bucket in buckets:
@@ -130,10 +131,10 @@ class _GcsProxy(FaultyProxy):
     the upload; so it is given uploads when they are complete.
     """
 
-    def __init__(self, upstream_port: int, credential: str, tls: ssl.SSLContext):
+    def __init__(self, *args: Any):
         self._received: dict[str, bytearray] = {}
         self._answers: dict[str, Answer] = {}
-        super().__init__(upstream_port, credential, tls)
+        super().__init__(*args)
 
     def forward(self, method: str, path: str, headers: Message, body: Iterable[bytes]) -> Answer:
         if method != "PUT" or "upload_id=" not in path:

@@ -7,7 +7,7 @@ from tests.faulty_proxy import FaultyProxy
 
 _KEYS = {"AWS_ACCESS_KEY_ID": "key-of-the-tests", "AWS_SECRET_ACCESS_KEY": "secret"}
 
-UPLOADS = r"^(PUT|POST .*[?&]upload) "
+UPLOADS = r"^PUT "
 """Pattern for a `Fault`: the requests that carry content."""
 
 

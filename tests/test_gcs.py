@@ -1,14 +1,16 @@
 """gs:// paths: TensorFlow's own client, against a server of Google's protocol on this machine."""
 
+import http.client
 import json
 import pathlib
+import ssl
 import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.command_line import TINY
-from tests.faulty_proxy import Fault
+from tests.fault import Fault
 from tests.gcs_server import UPLOADS, WRITES, GcsServer, gcs_unavailable
 from tests.wav_files import write_walks
 
@@ -59,6 +61,20 @@ def test_files_of_a_bucket(server):
     }
     last = result.stderr.strip().splitlines()[-1]
     assert result.returncode == 1 and last.startswith("FileNotFoundError: "), result.stderr
+
+
+def test_strangers_are_refused(server):
+    """Who names no credentials, and who takes it for a proxy to anywhere."""
+    trust = ssl.create_default_context(cafile=server.variables()["CURL_CA_BUNDLE"])
+    connection = http.client.HTTPSConnection("127.0.0.1", server.proxy.port, context=trust)
+    connection.set_tunnel("storage.googleapis.com")
+    connection.request("GET", "/corpus/notes")
+    assert connection.getresponse().status == 401
+    connection.close()
+    connection.set_tunnel("example.com")
+    with pytest.raises(OSError, match="403"):
+        connection.request("GET", "/")
+    assert server.proxy.count("^CONNECT example.com:443$") == 1
 
 
 def test_faults_on_the_way(server):
