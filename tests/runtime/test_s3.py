@@ -1,71 +1,35 @@
 """s3:// paths, against a local server. Needs the extras [io] and [dev]."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from pipeline.wav.encoding import Encoding
+from tests.s3_server import S3Server, s3_unavailable
 from tests.wav_files import write_wav
 
-for module in ("tensorflow_io", "moto", "boto3"):  # found, not imported: it takes seconds
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"needs {module}", allow_module_level=True)
-
-Run = Callable[[str], "subprocess.CompletedProcess[str]"]
+if reason := s3_unavailable():
+    pytest.skip(reason, allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Iterator[Run]:
-    """Runs a program in a process of its own that sees s3://corpus: [F, C] = [700, 1], [300, 2]."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    credentials = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    )
-    client.create_bucket(Bucket="corpus")
+def server(tmp_path_factory) -> Iterator[S3Server]:
+    """Has s3://corpus/music: [F, C] = [700, 1], [300, 2]."""
     folder = tmp_path_factory.mktemp("corpus")
     mono, stereo = np.arange(700)[:, None], np.arange(600).reshape(300, 2)
-    content = write_wav(folder / "mono.wav", mono, Encoding.S16)
-    client.put_object(Bucket="corpus", Key="music/deep/mono.WAV", Body=content)
-    content = write_wav(folder / "stereo.wav", stereo, Encoding.S24)
-    client.put_object(Bucket="corpus", Key="music/stereo.wav", Body=content)
-    client.put_object(Bucket="corpus", Key="music/notes.txt", Body=b"no audio")
-
-    environment = os.environ | credentials | {"AWS_REGION": "us-east-1", "S3_ENDPOINT": endpoint}
-    environment |= {"S3_USE_HTTPS": "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
-
-    def run_program(program: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-c", program],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    yield run_program
-    server.stop()
+    (folder / "deep").mkdir()
+    write_wav(folder / "deep" / "mono.WAV", mono, Encoding.S16)
+    write_wav(folder / "stereo.wav", stereo, Encoding.S24)
+    (folder / "notes.txt").write_text("no audio")
+    with S3Server("corpus") as started:
+        started.put_folder("corpus", "music", folder)
+        yield started
 
 
-def test_a_bucket_is_catalogued_and_streamed(run):
-    result = run(
+def test_a_bucket_is_catalogued_and_streamed(server):
+    result = server.run_python(
         "import json\n"
         "from pipeline.catalogue.catalogue import build_catalogue\n"
         "from pipeline.reading.chunk_index import Chunks\n"
@@ -90,8 +54,8 @@ def test_a_bucket_is_catalogued_and_streamed(run):
     assert samples == sorted(np.concatenate([mono, stereo]).tolist())
 
 
-def test_exit_codes_survive(run):
-    result = run(
+def test_exit_codes_survive(server):
+    result = server.run_python(
         "import atexit, sys\n"
         "from runtime import filesystem\n"
         "filesystem.require_filesystem('s3://corpus')\n"
@@ -102,10 +66,24 @@ def test_exit_codes_survive(run):
     assert (result.returncode, result.stdout) == (3, "cleaned up\n"), result.stderr
 
 
-def test_a_missing_folder_is_named(run):
-    result = run(
+def test_a_missing_folder_is_named(server):
+    result = server.run_python(
         "from pipeline.catalogue.catalogue import build_catalogue\n"
         "build_catalogue(['s3://corpus/nothing'])\n"
     )
     assert result.returncode == 1
     assert "s3://corpus/nothing" in result.stderr.strip().splitlines()[-1]
+
+
+def test_files_are_written(server):
+    result = server.run_python(
+        "from runtime import filesystem\n"
+        "filesystem.require_filesystem('s3://corpus')\n"
+        "filesystem.write_atomically('s3://corpus/out/big', [b'1' * 3_000_000, b'2'])\n"
+        "filesystem.write_bytes_atomically('s3://corpus/out/small', b'3')\n"
+    )
+    assert result.returncode == 0, result.stderr
+    assert server.objects("corpus", "out/") == {
+        "out/big": b"1" * 3_000_000 + b"2",
+        "out/small": b"3",
+    }
