@@ -1,0 +1,90 @@
+"""Remote file systems, by `tf.io.gfile`: paths with a scheme, such as gs://bucket/folder."""
+
+import contextlib
+import ctypes
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from runtime.errors import DataError, MissingDependencyError
+
+_OBJECT_STORES = ("gs", "s3", "az")
+
+_import_lock = threading.Lock()
+
+
+def is_remote(path: str) -> bool:
+    """Whether the path has a scheme, like gs://bucket/folder."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path) is not None
+
+
+def is_object_store(path: str) -> bool:
+    """Whether the path is in a bucket, where a file is there once all of it is written."""
+    return is_remote(path) and path.split("://")[0].lower() in _OBJECT_STORES
+
+
+def require_filesystem(path: str) -> None:
+    """Makes the file system of a path available to TensorFlow; gs:// and local paths just are.
+
+    Raises:
+      MissingDependencyError: the scheme needs tensorflow-io, which is missing or does not fit this
+        TensorFlow.
+      DataError: the scheme is unknown.
+    """
+    if not is_remote(path):
+        return
+    import tensorflow as tf
+
+    scheme = path.split("://")[0]
+    with _import_lock:
+        if scheme in tf.io.gfile.get_registered_schemes():
+            return
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # The second error below says the same in full.
+                import tensorflow_io as tfio
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"{path!r}: {scheme}:// paths need tensorflow-io: pip install 'wavestream[io]'"
+            ) from error
+        _survive_exit()
+        # Under a TensorFlow that it was not built for it imports, but registers no file systems.
+        schemes = tf.io.gfile.get_registered_schemes()
+        if "s3" not in schemes:
+            raise MissingDependencyError(
+                f"{path!r}: tensorflow-io {tfio.__version__} cannot load its file systems under "
+                f"TensorFlow {tf.__version__}; install versions that fit each other, in a new "
+                "environment: pip install 'wavestream[io]'"
+            )
+        if scheme not in schemes:
+            known = ", ".join(f"{known}://" for known in sorted(filter(None, schemes)))
+            raise DataError(f"{path!r}: unknown scheme {scheme}://, expected one of {known}")
+
+
+def _survive_exit() -> None:
+    """Keeps the exit status of a process that has used s3:// of tensorflow-io.
+
+    The destructors of its AWS library call into a dead object and abort (tensorflow-io issue 2039),
+    so on Linux the process exits after the clean-up of Python and before these destructors.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.on_exit(libc._exit, None)
+
+
+@contextlib.contextmanager
+def open_gfile(path: str) -> Iterator[Any]:
+    """Yields `tf.io.gfile`; within the block its errors become OSErrors, which name the path."""
+    import tensorflow as tf
+
+    try:
+        yield tf.io.gfile
+    except tf.errors.NotFoundError as error:
+        raise FileNotFoundError(f"{path}: {error.message}") from error
+    except (tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError) as error:
+        raise PermissionError(f"{path}: {error.message}") from error
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        raise OSError(f"{path}: {getattr(error, 'message', error)}") from error
