@@ -172,7 +172,7 @@ def make_writable_folder(folder: str, flag: str) -> None:
             write_bytes_atomically(probe, b"wavestream")
             remove(probe)
         except OSError as error:
-            raise OSError(f"{flag}={folder} cannot be written: {error}") from error
+            raise type(error)(f"{flag} cannot be written: {error}") from error
         return
     try:
         os.makedirs(folder, exist_ok=True)

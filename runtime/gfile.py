@@ -7,11 +7,19 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from runtime.errors import DataError, MissingDependencyError
 
 _OBJECT_STORES = ("gs", "s3", "az")
+
+_DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_HINTS: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: ": expected valid credentials of this machine or user",
+    HTTPStatus.FORBIDDEN: ": expected credentials that may do this",
+    HTTPStatus.NOT_FOUND: ": expected a bucket that exists",
+}
 
 _import_lock = threading.Lock()
 
@@ -77,14 +85,41 @@ def _survive_exit() -> None:
 
 @contextlib.contextmanager
 def open_gfile(path: str) -> Iterator[Any]:
-    """Yields `tf.io.gfile`; within the block its errors become OSErrors, which name the path."""
+    """Yields `tf.io.gfile`; within the block its errors become OSErrors, which name the path.
+
+    Raises:
+      FileNotFoundError: there is no such file, folder or bucket.
+      PermissionError: access is denied, or the credentials are refused.
+      OSError: anything else, such as a network that is down.
+    """
     import tensorflow as tf
 
     try:
         yield tf.io.gfile
-    except tf.errors.NotFoundError as error:
-        raise FileNotFoundError(f"{path}: {error.message}") from error
-    except (tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError) as error:
-        raise PermissionError(f"{path}: {error.message}") from error
-    except (tf.errors.OpError, UnicodeDecodeError) as error:
-        raise OSError(f"{path}: {getattr(error, 'message', error)}") from error
+    except tf.errors.OpError as error:
+        reason, code = _reason(error.message)
+        kind: type[OSError] = OSError
+        if isinstance(error, tf.errors.NotFoundError) or code == HTTPStatus.NOT_FOUND:
+            kind = FileNotFoundError
+        elif isinstance(error, _denied(tf)) or code in _DENIED:
+            kind = PermissionError
+        raise kind(f"{path}: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise OSError(f"{path}: {error}") from error
+
+
+def _denied(tf: Any) -> tuple[type[Exception], ...]:
+    return tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError
+
+
+def _reason(message: str) -> tuple[str, int]:
+    """Returns one line that says what is wrong, and the HTTP status in it, or 0.
+
+    TensorFlow's messages hold the body of the answer, and where in its code they come from.
+    """
+    status = re.search(r"HTTP response code (\d+)", message)
+    if status is None:
+        return " ".join(message.split()), 0
+    code = int(status[1])
+    phrase = next((known.phrase for known in HTTPStatus if known == code), "")
+    return f"HTTP {code} {phrase}{_HINTS.get(code, '')}".strip(), code
