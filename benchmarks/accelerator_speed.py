@@ -54,7 +54,9 @@ def main() -> None:
     arguments = parser.parse_args()
     devices, platform = jax.local_devices(), jax.default_backend()
     print(f"{len(devices)} x {devices[0].device_kind}, jax {jax.__version__}")
-    print("| settings | depth | dtype | rows | compile s | samples/s | ms/step | GiB | off the CPU |")
+    print(
+        "| settings | depth | dtype | rows | compile s | samples/s | ms/step | GiB | off the CPU |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for name in arguments.settings:
         network, rows, length, compare = SETTINGS[name]
@@ -95,7 +97,9 @@ def main() -> None:
                     jax.block_until_ready(metrics)
                     seconds = (time.perf_counter() - begin) / STEPS
                 except Exception as error:
-                    print(f"| {name} | {depth} | {dtype} | {rows} | {str(error)[:300]!r}", flush=True)
+                    print(
+                        f"| {name} | {depth} | {dtype} | {rows} | {str(error)[:300]!r}", flush=True
+                    )
                     continue
                 peak = (devices[0].memory_stats() or {}).get("peak_bytes_in_use", 0) / 2**30
                 print(

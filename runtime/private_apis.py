@@ -4,6 +4,7 @@ A new version may move any of them: `tests/runtime/test_private_apis.py` tests e
 libraries are imported where they are used, so that commands without them start at once.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,23 @@ def num_hosts() -> int:
 def worker_port(server: Any) -> int:
     """Returns the port of a tf.data WorkerServer, chosen by the system if 0 was requested."""
     return int(server._address.rsplit(":", 1)[1])
+
+
+def import_tensorflow() -> Any:
+    """Returns TensorFlow, without Keras where it is not imported yet: a quarter of the time.
+
+    TensorFlow imports Keras, and with it matplotlib, for those who load Keras models; an import
+    that fails it takes for Keras not being there. `tf.keras` still imports it when it is used.
+    """
+    hide = not {"tensorflow", "keras"} & sys.modules.keys()
+    if hide:
+        sys.modules["keras"] = None  # type: ignore[assignment]
+    try:
+        import tensorflow
+    finally:
+        if hide:
+            del sys.modules["keras"]
+    return tensorflow
 
 
 _registered: dict[str, Callable] = {}  # TensorFlow's own references are weak.

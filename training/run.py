@@ -1,5 +1,6 @@
 """One run, from its configuration to its files."""
 
+import gc
 import logging
 
 import jax
@@ -125,6 +126,10 @@ def _run(config: RunConfig, model: Model, flagfile: str, folder: RunFolder | Non
             describe_batch=lambda number: describe_batch_files(corpus.train, number),
             profile_dir=folder.files.profile_dir if folder else None,
         )
+        # What is loaded by now stays. Without it the collections in a long run are cheap, and so
+        # many that no garbage gathers.
+        gc.collect()
+        gc.freeze()
         result = loop.run(start)
         # Each host has read other rows, and so met other unreadable files.
         for skipped in distributed.gather(budget.skipped):
@@ -137,6 +142,7 @@ def _run(config: RunConfig, model: Model, flagfile: str, folder: RunFolder | Non
         if folder and not exists(folder.files.path(".flags")):  # Removed during the run.
             write_flags(folder.files, flagfile)
     finally:
+        gc.unfreeze()
         writer.close()
         if store is not None:
             store.close()

@@ -1,6 +1,7 @@
 """Plots the curves of a run during training."""
 
 import collections
+import gc
 import math
 import os
 import time
@@ -76,6 +77,7 @@ class CurvesWriter:
     def _draw(self) -> None:
         curves = {name: points.curve() for name, points in self._points.items()}
         self._draw_curves(curves, self._path)
+        gc.collect()  # A figure is a web of cycles, megabytes of it.
         self._drawn, self._is_drawn = self._clock(), True
 
 
