@@ -37,7 +37,7 @@ _COMPARED_ROWS = 4
 class Setting:
     """Sizes of a network and of a batch."""
 
-    network: dict[str, int]
+    network: dict[str, Any]
     rows: int  # a device
     length: int
     on_cpu: bool  # Whether a CPU computes the same, in seconds.
@@ -105,7 +105,7 @@ def time_steps(model: Model, samples: np.ndarray) -> tuple[float, float]:
 def measure(name: str, depth: int, dtype: str) -> str:
     """Returns a row of the table."""
     setting, devices = SETTINGS[name], jax.local_devices()
-    network = TransformerConfig(**setting.network, dtype=dtype)  # type: ignore[arg-type]
+    network = TransformerConfig(**setting.network, dtype=dtype)
     config = ModelConfig(depth=depth, network=network)
     model = build_model(config, platform=jax.default_backend())
     samples = walks(depth, len(devices) * setting.rows, setting.length)
