@@ -78,8 +78,8 @@ def _is_file_name(value: str) -> bool:
     return is_name and "\0" not in value
 
 
-def _is_local(value: str) -> bool:
-    return bool(value) and "://" not in value and "\0" not in value
+def _is_path(value: str) -> bool:
+    return bool(value) and "\0" not in value
 
 
 def _is_address(value: str | None) -> bool:
@@ -118,7 +118,11 @@ SKIPPED_FILES = Group(
 
 CHUNKS = Group(
     "Samples and chunks",
-    _boolean("demo", False, "Use a demo corpus, synthesized into {output_dir}/demo_corpus."),
+    _boolean(
+        "demo",
+        False,
+        "Use a demo corpus, synthesized into {output_dir}/demo_corpus, for a bucket into a cache.",
+    ),
     _boolean("use_16bit", False, "Sample depth of 16 bits; else 8 bits."),
     _boolean("downmix", True, "Mix the channels down to mono; --nodownmix keeps them, in blocks."),
     _positive("stereo_blocking_n", 1024, "Samples in a block of one channel, with --nodownmix."),
@@ -229,8 +233,10 @@ DISTRIBUTED = Group(
 
 OUTPUT = Group(
     "Output",
-    _string("output_dir", "./", "Local folder for the files of a run; created if missing."),
-    _validator("output_dir", _is_local, "expected a local folder"),
+    _string(
+        "output_dir", "./", "Folder for the files of a run, local or a bucket's: gs://bucket/run."
+    ),
+    _validator("output_dir", _is_path, "expected a folder"),
     _string("model_name", "audio_model", "Prefix of the names of these files."),
     _validator("model_name", _is_file_name, "expected a file name: not empty, no folder"),
 )
@@ -259,7 +265,7 @@ EVALUATION = Group(
     _boolean("chunked", False, "Also encode each chunk as a separate stream with the codecs."),
 )
 
-REPORT = Group("Report", _string("report_dir", None, "Folder for the report; created if missing."))
+REPORT = Group("Report", _string("report_dir", None, "Folder for the report, local or a bucket's."))
 
 DATA_SERVICE = Group(
     "Data service",

@@ -149,10 +149,10 @@ def step_flops(config: ModelConfig, batch: int, length: int) -> float:
     return 3 * batch * length * (2 * weights + attention)
 
 
-def serve(run: Callable[[], object]) -> None:
+def serve(run: Callable[[], object], warmups: int) -> None:
     """Warms up, then runs once for each line of stdin; prints seconds and peak bytes."""
-    run()
-    run()  # Its arguments come from pmap itself, which compiles for them once more.
+    for _ in range(warmups):
+        run()
     print("ready", flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()
@@ -166,10 +166,18 @@ class Worker:
     """A process that serves one variant."""
 
     def __init__(
-        self, name: str, depth: int, batch: int, length: int, *, share: bool = False
+        self,
+        name: str,
+        depth: int,
+        batch: int,
+        length: int,
+        *,
+        share: bool = False,
+        # The arguments of the second step come from pmap itself, which compiles once more for them.
+        warmups: int = 2,
     ) -> None:
         arguments = ["--serve", name, "--batch", batch, "--length", length, "--depth", depth]
-        arguments += ["--share"] * share
+        arguments += ["--share"] * share + ["--warmups", warmups]
         self._process = subprocess.Popen(
             [sys.executable, __file__, *map(str, arguments)],
             stdin=subprocess.PIPE,
@@ -239,13 +247,10 @@ def compare_speed(batch: int, length: int, rounds: int) -> None:
 def measure_memory(batch: int, length: int) -> None:
     """Prints the peak memory of a training step at every depth."""
     for depth in DEPTHS:
-        worker = Worker("ours", depth, batch, length)
+        worker = Worker("ours", depth, batch, length, warmups=0)  # A step may take a minute.
         worker.run()
         worker.close()
-        print(
-            f"{depth:2d} bits, batch {batch}, chunk {length}:"
-            f" {worker.peak / 1e9:.2f} GB peak, {worker.seconds[0]:.1f} s a step"
-        )
+        print(f"{depth:2d} bits, batch {batch}, chunk {length}: {worker.peak / 1e9:.2f} GB peak")
 
 
 def main() -> None:
@@ -260,17 +265,18 @@ def main() -> None:
     parser.add_argument("--serve", choices=("ours", "plain", "matmul"), help=argparse.SUPPRESS)
     parser.add_argument("--depth", type=int, default=8, help=argparse.SUPPRESS)
     parser.add_argument("--share", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--warmups", type=int, default=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     batch = args.batch or (128 if args.memory else 4)
     if args.share:
         share_cores(batch)
     if args.serve == "matmul":
-        serve(matmul())
+        serve(matmul(), args.warmups)
     elif args.serve:
         config = ModelConfig(depth=args.depth)
         plain = args.serve == "plain"
         model = PlainModel(config) if plain else build_model(config, platform=platform())
-        serve(training_step(model, batch, args.length))
+        serve(training_step(model, batch, args.length), args.warmups)
     elif args.memory:
         measure_memory(batch, args.length)
     else:

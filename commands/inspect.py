@@ -13,6 +13,7 @@ from absl.flags import FlagValues
 import flags
 from commands import shared
 from commands.interface import Command
+from pipeline.config import demo_dir
 from runtime import devices
 
 
@@ -33,7 +34,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
 
     start_logging(None)
     if values.demo:
-        folders = (os.path.join(output_dir, "demo_corpus"),)
+        folders = (demo_dir(output_dir),)
         synthesize_demo_corpus(*folders)
     corpus = open_corpus(
         folders,

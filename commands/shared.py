@@ -9,7 +9,8 @@ from absl.flags import FlagValues
 from pipeline.config import PipelineConfig, default_chunks_per_read
 from runtime.devices import available_memory
 from runtime.errors import ConfigError, ResourceError
-from runtime.filesystem import absolute, is_remote, make_writable_folder
+from runtime.filesystem import absolute, make_writable_folder
+from runtime.gfile import is_remote
 
 _LONGEST_SUFFIX = len("_checkpoints.1000.jsonl")  # Of the names of files, with room to spare.
 
@@ -78,6 +79,8 @@ def make_output_dir(output_dir: str, model_name: str) -> None:
       ConfigError: the names of the files of a run would be too long.
     """
     make_writable_folder(output_dir, "--output_dir")
+    if is_remote(output_dir):
+        return
     most = os.pathconf(output_dir, "PC_NAME_MAX") - _LONGEST_SUFFIX
     if (length := len(os.fsencode(model_name))) > most:
         raise ConfigError(

@@ -11,7 +11,8 @@ from pipeline.corpus import open_corpus
 from pipeline.error_budget import ErrorBudget
 from pipeline.split import draw_files, is_trained_on
 from runtime.errors import ConfigError, DataError
-from runtime.filesystem import absolute, is_remote
+from runtime.filesystem import absolute
+from runtime.gfile import is_remote
 from runtime.logging import logger
 from runtime.progress import progress_bar
 

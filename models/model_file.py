@@ -25,6 +25,7 @@ from models.config import ModelConfig
 from models.interface import Model
 from runtime import filesystem
 from runtime.errors import DataError
+from runtime.gfile import require_filesystem
 
 FORMAT_VERSION = 2
 _ROOT = "params"
@@ -95,7 +96,7 @@ def save_model(
       MissingDependencyError: the path's scheme needs tensorflow-io.
     """
     path = os.fspath(path)
-    filesystem.require_filesystem(path)
+    require_filesystem(path)
     entries: dict[str, Any] = dict(_flatten(_ROOT, params))
     try:
         for name, value in zip(_JSON_ENTRIES, (model, data, training), strict=True):
@@ -116,7 +117,7 @@ def load_model(path: str | os.PathLike[str]) -> ModelFile:
       OSError, MissingDependencyError: the file system cannot be accessed.
     """
     path = os.fspath(path)
-    filesystem.require_filesystem(path)
+    require_filesystem(path)
     try:
         content = filesystem.read_bytes(path)
     except FileNotFoundError as error:

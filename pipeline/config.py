@@ -1,8 +1,11 @@
 """What decides which samples a batch holds."""
 
 import dataclasses
+import os
 
 from runtime.errors import ConfigError, require_at_least
+from runtime.filesystem import cache_folder
+from runtime.gfile import is_remote
 
 DEPTHS = (8, 16)
 
@@ -69,3 +72,9 @@ def default_chunks_per_read(chunk_size: int, *, remote: bool) -> int:
     """
     most, samples = (64, 2**17) if remote else (8, 2**14)
     return min(most, max(1, samples // chunk_size))
+
+
+def demo_dir(output_dir: str) -> str:
+    """Returns the folder of the demo corpus: in that of a run, if that is on this machine."""
+    name = "demo_corpus"
+    return cache_folder(name) if is_remote(output_dir) else os.path.join(output_dir, name)

@@ -92,7 +92,7 @@ def open_corpus(
       NoAudioError: no file can be used; names what was skipped, and why.
       CatalogueError: see `open_catalogue`.
       FileNotFoundError, OSError: a folder does not exist or cannot be reached.
-      MissingDependencyError, DataError: see `filesystem.require_filesystem`.
+      MissingDependencyError, DataError: see `gfile.require_filesystem`.
     """
     scan: dict[str, Any] = {"progress": progress, "num_threads": num_threads}
     if catalogue_path:

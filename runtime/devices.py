@@ -11,6 +11,7 @@ import pathlib
 
 from runtime.errors import ConfigError
 from runtime.logging import quieten_libraries
+from runtime.private_apis import import_tensorflow
 
 _MAX_CPU_DEVICES = 16  # Each holds a copy of the state, and the activations of a chunk.
 _COUNT_FLAG = "--xla_force_host_platform_device_count"
@@ -100,8 +101,7 @@ def _cgroup_limits(controller: str, name: str) -> list[str]:
 def keep_tensorflow_off_accelerators() -> None:
     """Hides GPUs and TPUs from TensorFlow, which would allocate all of their memory."""
     quieten_libraries()
-    import tensorflow as tf
-
+    tf = import_tensorflow()
     for kind in ("GPU", "TPU"):
         tf.config.set_visible_devices([], kind)
 

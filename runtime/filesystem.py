@@ -6,17 +6,19 @@ only.
 """
 
 import contextlib
-import ctypes
 import os
-import re
 import secrets
-import sys
-import threading
-import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import IO
 
-from runtime.errors import DataError, MissingDependencyError
+from runtime.gfile import (
+    is_object_store,
+    is_remote,
+    list_remote,
+    open_gfile,
+    require_filesystem,
+    write_remote,
+)
 
 ReadAt = Callable[[int, int], bytes]
 """(offset, size) -> the bytes there; fewer than `size` only at the end of the file."""
@@ -24,66 +26,16 @@ ReadAt = Callable[[int, int], bytes]
 TEMPORARY_SUFFIX = ".tmp"
 """End of the name of a file that is not complete, or that a killed process has left."""
 
-_import_lock = threading.Lock()
-
-
-def is_remote(path: str) -> bool:
-    """Whether the path has a scheme, like gs://bucket/folder."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path) is not None
-
 
 def absolute(path: str) -> str:
     """Returns a path that is valid in any working directory; remote paths as they are."""
     return path if is_remote(path) else os.path.abspath(os.path.expanduser(path))
 
 
-def require_filesystem(path: str) -> None:
-    """Makes the file system of a path available to TensorFlow; gs:// and local paths just are.
-
-    Raises:
-      MissingDependencyError: the scheme needs tensorflow-io, which is missing or does not fit this
-        TensorFlow.
-      DataError: the scheme is unknown.
-    """
-    if not is_remote(path):
-        return
-    import tensorflow as tf
-
-    scheme = path.split("://")[0]
-    with _import_lock:
-        if scheme in tf.io.gfile.get_registered_schemes():
-            return
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # The second error below says the same in full.
-                import tensorflow_io as tfio
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"{path!r}: {scheme}:// paths need tensorflow-io: pip install 'wavestream[io]'"
-            ) from error
-        _survive_exit()
-        # Under a TensorFlow that it was not built for it imports, but registers no file systems.
-        schemes = tf.io.gfile.get_registered_schemes()
-        if "s3" not in schemes:
-            raise MissingDependencyError(
-                f"{path!r}: tensorflow-io {tfio.__version__} cannot load its file systems under "
-                f"TensorFlow {tf.__version__}; install versions that fit each other, in a new "
-                "environment: pip install 'wavestream[io]'"
-            )
-        if scheme not in schemes:
-            known = ", ".join(f"{known}://" for known in sorted(filter(None, schemes)))
-            raise DataError(f"{path!r}: unknown scheme {scheme}://, expected one of {known}")
-
-
-def _survive_exit() -> None:
-    """Keeps the exit status of a process that has used s3:// of tensorflow-io.
-
-    The destructors of its AWS library call into a dead object and abort (tensorflow-io issue 2039),
-    so on Linux the process exits after the clean-up of Python and before these destructors.
-    """
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.on_exit(libc._exit, None)
+def cache_folder(name: str) -> str:
+    """Returns a folder of this machine and user for what can be made again; it may be missing."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "wavestream", name)
 
 
 def stat(path: str) -> tuple[int, int]:
@@ -101,12 +53,71 @@ def stat(path: str) -> tuple[int, int]:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file; False also where it cannot be reached."""
+    """Whether there is a file.
+
+    Raises:
+      OSError: a remote file system cannot be reached.
+    """
     try:
         stat(path)
-    except OSError:
+    except OSError as error:
+        if is_remote(path) and not isinstance(error, FileNotFoundError):
+            raise
         return False
     return True
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is a folder, which in a bucket holds something. Raises OSError."""
+    return bool(list_remote(path)) if is_remote(path) else os.path.isdir(path)
+
+
+def list_names(folder: str) -> list[str]:
+    """Returns the names in a folder, in any order; none if there is no such folder.
+
+    Raises:
+      OSError: it cannot be listed.
+    """
+    if is_remote(folder):
+        return list_remote(folder)
+    with contextlib.suppress(FileNotFoundError):
+        return os.listdir(folder)
+    return []
+
+
+def remove(path: str) -> None:
+    """Removes a file. Raises OSError, FileNotFoundError among them."""
+    if not is_remote(path):
+        os.unlink(path)
+        return
+    with open_gfile(path) as gfile:
+        gfile.remove(path)
+
+
+def rename(path: str, new_path: str) -> None:
+    """Renames a file or a folder; of a folder in a bucket one file after the other.
+
+    Raises:
+      OSError: it cannot be renamed.
+    """
+    if not is_remote(path):
+        os.rename(path, new_path)
+    elif names := list_remote(path):
+        for name in sorted(names):
+            rename(f"{path}/{name}", f"{new_path}/{name}")
+    else:
+        make_folder(os.path.dirname(new_path))
+        with open_gfile(path) as gfile:
+            gfile.rename(path, new_path)
+
+
+def make_folder(folder: str) -> None:
+    """Creates a folder if it is missing; buckets need none. Raises OSError."""
+    if not is_remote(folder):
+        os.makedirs(folder, exist_ok=True)
+    elif not is_object_store(folder):
+        with open_gfile(folder) as gfile:
+            gfile.makedirs(folder)
 
 
 @contextlib.contextmanager
@@ -138,17 +149,39 @@ def open_descriptor(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
-def read_bytes(path: str) -> bytes:
-    """Returns the content of a file. Raises OSError."""
+@contextlib.contextmanager
+def open_binary(path: str) -> Iterator[IO[bytes]]:
+    """Opens a file to read from anywhere in it. Raises OSError, within the block, too."""
     if is_remote(path):
         with open_gfile(path) as gfile, gfile.GFile(path, "rb") as file:
-            return file.read()
+            yield file
+        return
     with open(path, "rb") as file:
+        yield file
+
+
+def read_bytes(path: str) -> bytes:
+    """Returns the content of a file. Raises OSError."""
+    with open_binary(path) as file:
         return file.read()
 
 
 def make_writable_folder(folder: str, flag: str) -> None:
-    """Creates a local folder if missing. Raises OSError, with the flag, if it cannot be written."""
+    """Creates a folder if missing, before hours of work whose result is to be written there.
+
+    Raises:
+      OSError: it cannot be created or written; the message begins with the flag.
+      MissingDependencyError, DataError: see `require_filesystem`.
+    """
+    if is_remote(folder):
+        require_filesystem(folder)
+        probe = os.path.join(folder, f".{os.getpid()}{TEMPORARY_SUFFIX}")
+        try:
+            write_bytes_atomically(probe, b"wavestream")
+            remove(probe)
+        except OSError as error:
+            raise type(error)(f"{flag} cannot be written: {error}") from error
+        return
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
@@ -170,11 +203,8 @@ def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
     name = f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
     temporary = os.path.join(os.path.dirname(path), name)
     if is_remote(path):
-        with open_gfile(path) as gfile:
-            with gfile.GFile(temporary, "wb") as file:
-                for part in parts:
-                    file.write(bytes(part))
-            gfile.rename(temporary, path, overwrite=True)
+        make_folder(os.path.dirname(path))
+        write_remote(path, temporary, parts)
         return
     try:
         with open(temporary, "wb") as file:
@@ -188,16 +218,3 @@ def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror or str(error), path) from error
         raise
-
-
-@contextlib.contextmanager
-def open_gfile(path: str) -> Iterator[Any]:
-    """Yields `tf.io.gfile`; within the block its errors become OSErrors."""
-    import tensorflow as tf
-
-    try:
-        yield tf.io.gfile
-    except tf.errors.NotFoundError as error:
-        raise FileNotFoundError(error.message) from error
-    except (tf.errors.OpError, UnicodeDecodeError) as error:
-        raise OSError(f"{path!r}: {getattr(error, 'message', error)}") from error

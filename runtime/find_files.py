@@ -6,7 +6,7 @@ import heapq
 import os
 from collections.abc import Iterator
 
-from runtime.filesystem import is_remote, open_gfile, require_filesystem
+from runtime.gfile import is_remote, open_gfile, require_filesystem
 
 SeenFiles = set[str | tuple[int, int]]
 """Real paths; of a file with several (hard links), its device and inode, too."""

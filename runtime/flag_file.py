@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterable
 
 from runtime.errors import ConfigError
+from runtime.filesystem import read_bytes
+from runtime.gfile import require_filesystem
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -21,8 +23,8 @@ def read_flag_file(path: str) -> list[str]:
       ConfigError: the file cannot be read, or is no text.
     """
     try:
-        with open(path, "rb") as file:
-            content = file.read()
+        require_filesystem(path)
+        content = read_bytes(path)
     except OSError as error:
         raise ConfigError(f"--flagfile={path}: {error.strerror or error}") from error
     if content.startswith(_UTF16):

@@ -5,6 +5,8 @@ libraries are imported where they are used, so that commands without them start 
 """
 
 import math
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,6 +41,26 @@ def detect_cluster(timeout_s: float) -> tuple[str, int, int, Sequence[int] | Non
 def worker_port(server: Any) -> int:
     """Returns the port of a tf.data WorkerServer, chosen by the system if 0 was requested."""
     return int(server._address.rsplit(":", 1)[1])
+
+
+def import_tensorflow() -> Any:
+    """Returns TensorFlow; without Keras where it is not imported yet: a quarter of the time.
+
+    TensorFlow imports Keras, and with it matplotlib, for those who load Keras models; an import
+    that fails it takes for Keras not being there. `tf.keras` still imports it when it is used.
+    """
+    # Else the length of a file that another machine has replaced is that of before, for 5 s: what
+    # is longer now is cut off without an error.
+    os.environ.setdefault("GCS_STAT_CACHE_MAX_AGE", "0")
+    hide = not {"tensorflow", "keras"} & sys.modules.keys()
+    if hide:
+        sys.modules["keras"] = None  # type: ignore[assignment]
+    try:
+        import tensorflow
+    finally:
+        if hide:
+            del sys.modules["keras"]
+    return tensorflow
 
 
 _registered: dict[str, Callable] = {}  # TensorFlow's own references are weak.

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, demo_dir
 from runtime.cluster import DistributedConfig
 from runtime.errors import ConfigError, require_at_least
 
@@ -111,7 +111,7 @@ class RunConfig:
       training: the optimizer, and how often to log and validate.
       checkpoint: how the run is saved and resumed.
       distributed: the hosts of the run.
-      output_dir: local folder for the files of the run.
+      output_dir: folder for the files of the run, local or in a bucket.
       model_name: prefix of the names of these files.
       wandb_project: project in Weights & Biases; None: it is not used.
       wandb_run_name: name of the run there.
@@ -140,9 +140,14 @@ class RunConfig:
         return os.path.join(self.output_dir, self.model_name + suffix)
 
     @property
+    def profile_dir(self) -> str:
+        """Where TensorBoard's profiler finds the trace of `TrainingConfig.profile`."""
+        return os.path.join(self.output_dir, "profile", self.model_name)
+
+    @property
     def demo_dir(self) -> str:
-        """Where the demo corpus is."""
-        return os.path.join(self.output_dir, "demo_corpus")
+        """Where the demo corpus is, on this machine."""
+        return demo_dir(self.output_dir)
 
 
 def _require_choice(config: Any, name: str, choices: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from pipeline.demo import synthesize_demo_corpus
 from pipeline.error_budget import ErrorBudget
 from pipeline.iterate import iterate
 from pipeline.reading.byte_ranges import OnUnreadable
-from runtime.distributed import broadcast_from_primary, is_primary
+from runtime.distributed import broadcast_from_primary
 from runtime.errors import TrainingError
 from runtime.filesystem import exists
 from runtime.formatting import format_row
@@ -24,8 +24,14 @@ from training.config import RunConfig
 from training.step import DeviceBatch
 
 
-def find_corpus(config: RunConfig) -> Corpus:
-    """Opens the corpus of a run; the demo corpus is synthesized first."""
+def find_corpus(config: RunConfig, cache_path: str | None) -> Corpus:
+    """Opens the corpus of a run; the demo corpus is synthesized first.
+
+    Args:
+      config: the run.
+      cache_path: where the headers of its files are kept; None on hosts but the primary, since they
+        may share the folder.
+    """
     audio_dirs = config.audio_dirs
     if config.demo:
         text = f"{config.demo_dir} (synthesized here; listen to it)"
@@ -44,8 +50,7 @@ def find_corpus(config: RunConfig) -> Corpus:
         config.pipeline,
         valid_fraction=config.valid_fraction,
         num_chunks=config.num_chunks,
-        # One writer: hosts may share the folder.
-        cache_path=config.path(".catalogue") if is_primary() else None,
+        cache_path=cache_path,
         catalogue_path=config.catalogue,
         progress=progress_bar("WAV headers"),
         num_threads=max(16, config.parallel_reads),  # They mostly wait for a disk or a network.

@@ -20,6 +20,8 @@ from training.metrics.writers import MultiWriter
 
 CODEC = Flac(level=8)
 
+FLAC_FILE = "_flac.json"  # After the name of a run.
+
 _MAX_SAMPLES = 2**26  # Takes some seconds; a larger split is sampled by a hash of file names.
 
 
@@ -48,7 +50,7 @@ def measure_flac(
             )
     if not len(valid):
         return None
-    flac = _kept_flac_bits_per_sample(valid, held_out, config.path("_flac.json"))
+    flac = _kept_flac_bits_per_sample(valid, held_out, config.path(FLAC_FILE))
     if flac is not None and (start is None or is_other):
         time = 0.0 if start is None else start.metadata["loop"]["wall_time_s"]
         step = 0 if start is None else start.step

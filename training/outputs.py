@@ -12,13 +12,14 @@ import jax
 from models.interface import Model
 from models.model_file import save_model
 from pipeline.corpus import Corpus
-from runtime.filesystem import absolute, write_bytes_atomically
+from runtime.filesystem import absolute, make_folder, write_bytes_atomically
 from runtime.version import VERSION
 from training.checkpoints.backup import back_up
 from training.checkpoints.store import Checkpoint
 from training.config import RunConfig
 from training.metrics.writers import MultiWriter, make_writers
 from training.result import Result
+from training.run_folder import RunFolder
 
 
 def write_flags(config: RunConfig, flagfile: str) -> None:
@@ -68,13 +69,12 @@ def wandb_id(start: Checkpoint | None) -> str:
     return start.metadata["run"]["wandb_id"] if start else secrets.token_hex(4)
 
 
-def save_result(config: RunConfig, model: Model, result: Result) -> None:
+def save_result(config: RunConfig, folder: RunFolder, model: Model, result: Result) -> None:
     """Writes the model file; if that fails, in the temporary directory: it may have taken days.
 
     Raises:
       OSError: it cannot be written, and names the place where the model is instead.
     """
-    path = config.path(".npz")
     content: dict[str, Any] = {
         "model": dataclasses.asdict(model.config),
         "data": {
@@ -88,10 +88,11 @@ def save_result(config: RunConfig, model: Model, result: Result) -> None:
             "config": dataclasses.asdict(config.training),
         },
     }
+    path, local = config.path(".npz"), folder.files.path(".npz")
     try:
-        os.makedirs(config.output_dir, exist_ok=True)  # It may have been removed during the run.
-        back_up(path)
-        save_model(path, result.params, **content)
+        make_folder(config.output_dir)  # It may have been removed during the run.
+        folder.retry(lambda: back_up(path))
+        save_model(local, result.params, **content)
     except OSError as error:
         spare = os.path.join(tempfile.mkdtemp(prefix="wavestream_"), os.path.basename(path))
         save_model(spare, result.params, **content)

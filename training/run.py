@@ -1,18 +1,19 @@
 """One run, from its configuration to its files."""
 
+import gc
 import logging
-import os
 import socket
 
 import jax
 
+from evaluation.training_runs.metrics_log import METRICS, TIMING
 from models.interface import Model
 from pipeline.corpus import Corpus
 from pipeline.dataset import describe_batch_files
 from pipeline.inspect import describe_chunks, describe_files
 from runtime import distributed, failure_detector
 from runtime.errors import TrainingError
-from runtime.file_lock import FileLock
+from runtime.filesystem import exists
 from runtime.formatting import format_row, format_table
 from runtime.logging import logger, start_logging
 from training.checkpoints.compatibility import (
@@ -33,11 +34,12 @@ from training.data import (
     valid_batches,
     warn_of_block_size,
 )
-from training.flac_baseline import measure_flac
+from training.flac_baseline import FLAC_FILE, measure_flac
 from training.loop import TrainingLoop
 from training.metrics.writers import MultiWriter
 from training.outputs import open_writers, save_result, wandb_id, write_flags
 from training.result import Result
+from training.run_folder import RunFolder, open_run_folder
 from training.summary import summary
 
 
@@ -59,16 +61,17 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
         same files.
     """
     if not distributed.is_primary():
+        start_logging(None, level=logging.WARNING)
         return _run(config, model, flagfile, None)
-    os.makedirs(config.output_dir, exist_ok=True)
-    with FileLock(config.path(".lock")) as lock:
-        return _run(config, model, flagfile, lock)
+    with open_run_folder(config) as folder:
+        folder.fetch("_training.log", ".catalogue", FLAC_FILE)
+        start_logging(folder.files.path("_training.log"))
+        return _run(config, model, flagfile, folder)
 
 
-def _run(config: RunConfig, model: Model, flagfile: str, lock: FileLock | None) -> Result:
-    is_primary = lock is not None
-    _start_logging(config, is_primary)
-    corpus = find_corpus(config)
+def _run(config: RunConfig, model: Model, flagfile: str, folder: RunFolder | None) -> Result:
+    is_primary = folder is not None
+    corpus = find_corpus(config, folder.files.path(".catalogue") if folder else None)
     _describe(corpus, config, is_primary)
     budget = error_budget(corpus, config)
     settings = run_settings(config, model.config, corpus.train)
@@ -77,25 +80,31 @@ def _run(config: RunConfig, model: Model, flagfile: str, lock: FileLock | None) 
         check_hosts_agree(distributed.gather(host_settings(config, settings, held_out)))
 
     store = None
-    if is_primary and config.checkpoint.enabled:
+    if folder and config.checkpoint.enabled:
         store = CheckpointStore(
-            config.path("_checkpoints"), keep=config.checkpoint.keep_checkpoints
+            config.path("_checkpoints"),
+            keep=config.checkpoint.keep_checkpoints,
+            outage=folder.outage,
+            # A run that resumes needs the metrics of before.
+            before_save=folder.upload,
         )
     writer = MultiWriter([])
     try:
         # Read by the primary alone: the hosts need not share a disk.
         start = broadcast_checkpoint(lambda: find_start(config, model.config, settings, store))
         flac, run_id = None, ""
-        if is_primary:
+        if folder:
             # Not before `find_start`, which may refuse to replace the run that wrote this file.
-            write_flags(config, flagfile)
+            write_flags(folder.files, flagfile)
+            if start:
+                folder.fetch(METRICS, TIMING)
             run_id = wandb_id(start)
-            writer = open_writers(config, model, corpus, start, run_id)
-            flac = measure_flac(config, corpus.valid, held_out, start, writer)
+            writer = open_writers(folder.files, model, corpus, start, run_id)
+            flac = measure_flac(folder.files, corpus.valid, held_out, start, writer)
 
         def problem() -> str | None:
-            if lock is not None:
-                lock.check()
+            if folder:
+                folder.check()
             return budget.exceeded()
 
         loop = TrainingLoop(
@@ -116,36 +125,36 @@ def _run(config: RunConfig, model: Model, flagfile: str, lock: FileLock | None) 
             ),
             problem=problem,
             describe_batch=lambda number: describe_batch_files(corpus.train, number),
-            profile_dir=os.path.join(config.output_dir, "profile", config.model_name),
+            profile_dir=folder.files.profile_dir if folder else None,
         )
+        # What is loaded by now stays. Without it the collections in a long run are cheap, and so
+        # many that no garbage gathers.
+        gc.collect()
+        gc.freeze()
         result = loop.run(start)
         # Each host has read other rows, and so met other unreadable files.
         for skipped in distributed.gather(budget.skipped):
             budget.merge(skipped)
         # A finished run that is started again leaves its model as it is.
         was_finished = start is not None and start.step >= result.steps
-        if is_primary and not (was_finished and os.path.exists(config.path(".npz"))):
+        if folder and not (was_finished and folder.retry(lambda: exists(config.path(".npz")))):
             with failure_detector.write_lock:
-                save_result(config, model, result)
-        if is_primary and not os.path.exists(config.path(".flags")):  # Removed during the run.
-            write_flags(config, flagfile)
+                save_result(config, folder, model, result)
+        if folder and not exists(folder.files.path(".flags")):  # Removed during the run.
+            write_flags(folder.files, flagfile)
     finally:
+        gc.unfreeze()
         writer.close()
         if store is not None:
             store.close()
+    if folder:
+        folder.finish()  # Before the summary, which names what is there.
     logger.info("%s", format_table(summary(config, result, flac, len(budget))))
     # Before the error: all hosts stop after the same step, and none of them fails by itself.
     distributed.finish()
     if result.failure:
         raise TrainingError(result.failure)
     return result
-
-
-def _start_logging(config: RunConfig, is_primary: bool) -> None:
-    if is_primary:
-        start_logging(config.path("_training.log"))
-    else:
-        start_logging(None, level=logging.WARNING)
 
 
 def _describe(corpus: Corpus, config: RunConfig, is_primary: bool) -> None:

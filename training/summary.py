@@ -3,6 +3,7 @@
 import os
 import shlex
 
+from runtime.filesystem import exists, is_folder
 from runtime.formatting import format_time
 from training.config import RunConfig
 from training.flac_baseline import CODEC
@@ -53,6 +54,13 @@ def summary(
 
 def _files(config: RunConfig) -> list[tuple[str, str]]:
     """Returns rows on the files of a run that are there: a full disk may have prevented some."""
+
+    def is_there(path: str) -> bool:
+        try:
+            return exists(path) or is_folder(path)
+        except OSError:  # A bucket, at this moment: all of it has just been written there.
+            return True
+
     model, flagfile, log = (config.path(suffix) for suffix in (".npz", ".flags", "_training.log"))
     picture, events = config.path("_curves.png"), os.path.join(config.output_dir, "tensorboard")
     curves = {picture: picture, events: f"tensorboard --logdir={shlex.quote(events)}"}
@@ -64,7 +72,10 @@ def _files(config: RunConfig) -> list[tuple[str, str]]:
         ("next", {model: f"python main.py evaluate --model={shlex.quote(model)}"}),
     ]
     found = [
-        (label, ", or ".join(text for path, text in texts.items() if os.path.exists(path)))
+        (
+            label,
+            ", or ".join(text for path, text in texts.items() if exists(path) or is_folder(path)),
+        )
         for label, texts in rows
     ]
     return [(label, text) for label, text in found if text]

@@ -14,7 +14,7 @@ from evaluation.report.plots import as_svg, codecs_plot, files_plot, loudness_pl
 from evaluation.report.summary import Summary
 from evaluation.report.tables import Table, make_table, notes
 from evaluation.report.verdict import rules, verdict
-from runtime.filesystem import write_bytes_atomically
+from runtime.filesystem import make_folder, write_bytes_atomically
 
 _MAX_FILES = 10  # at either end
 _MAX_SKIPPED = 50
@@ -36,7 +36,7 @@ def write_report(summary: Summary, report_dir: str | os.PathLike[str]) -> str:
     # Both before either is written: an error leaves the earlier report whole.
     numbers = json.dumps(dataclasses.asdict(summary), allow_nan=False, indent=1)
     page = render(summary)
-    os.makedirs(report_dir, exist_ok=True)
+    make_folder(os.fspath(report_dir))
     path = os.path.join(os.fspath(report_dir), "report.html")
     # The larger one first: where a disk has no room for it, the smaller stays, too.
     write_bytes_atomically(path, page.encode())

@@ -9,6 +9,7 @@ from evaluation.report.formatting import MINUS, NOTHING, aligned, printable
 from evaluation.training_runs.plots import comparison_figure, save_png
 from evaluation.training_runs.run_dir import FLAC, TRAIN, VALID, Run, read_run
 from runtime.errors import DataError
+from runtime.filesystem import make_folder
 from runtime.formatting import format_time
 from runtime.logging import logger
 
@@ -83,7 +84,7 @@ def write_comparison(comparison: Comparison, report_dir: str | os.PathLike[str])
     Raises:
       OSError: it cannot be written.
     """
-    os.makedirs(report_dir, exist_ok=True)
+    make_folder(os.fspath(report_dir))
     path = os.path.join(os.fspath(report_dir), "compare.png")
     save_png(comparison_figure(comparison.runs), path)
     return path

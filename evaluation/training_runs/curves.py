@@ -1,6 +1,7 @@
 """Plots the curves of a run during training."""
 
 import collections
+import gc
 import math
 import os
 import time
@@ -85,6 +86,8 @@ class CurvesWriter:
                 logger.warning("%s is not drawn: %s", self._path, error)
             self._is_failing = True
             return
+        finally:
+            gc.collect()  # A figure is a web of cycles, megabytes of it.
         if self._is_failing:
             logger.warning("%s is drawn again", self._path)
         self._is_failing = False

@@ -3,6 +3,7 @@
 P points of a curve.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runtime.errors import DataError
+from runtime.filesystem import read_bytes
 
 
 class Curve(NamedTuple):
@@ -47,12 +49,12 @@ def read_metrics(run: str | os.PathLike[str]) -> Metrics:
       DataError: they are empty.
     """
     path, timing = (os.fspath(run) + suffix for suffix in (METRICS, TIMING))
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"{path}: no such file; expected what training writes")
-    records: list[Mapping[str, Any]] = []
-    for source in filter(os.path.exists, (path, timing)):
-        with open(source, "rb") as file:
-            records += _records(file)
+    try:
+        records = [*_records(read_bytes(path).splitlines())]
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: no such file; expected what training writes") from error
+    with contextlib.suppress(FileNotFoundError):
+        records += _records(read_bytes(timing).splitlines())
     # One object of the two files has the time of a step, others its metrics.
     times = {r["step"]: _number(r["wall_time_s"]) for r in records if "wall_time_s" in r}
     points: dict[str, dict[int, tuple[float, float]]] = {}

@@ -14,7 +14,9 @@ import numpy as np
 
 from evaluation.training_runs.metrics_log import Metrics, last, read_metrics
 from runtime.errors import ConfigError, DataError
+from runtime.filesystem import exists, is_folder, list_names, stat
 from runtime.flag_file import read_flag_file
+from runtime.gfile import is_remote, require_filesystem
 
 TRAIN, VALID = "train/bits_per_sample", "valid/bits_per_sample"
 FLAC = "valid/flac_bits_per_sample"
@@ -68,10 +70,13 @@ def read_run(path: str) -> Run:
       FileNotFoundError, DataError: there is no run.
     """
     # A folder is enough where it holds one run; `run` is what the names of its files begin with.
-    path = run = os.path.normpath(os.path.expanduser(path))
-    if os.path.isdir(path) and (_runs_in(path) or not os.path.exists(f"{run}.flags")):
+    require_filesystem(path)
+    if not is_remote(path):
+        path = os.path.normpath(os.path.expanduser(path))
+    path = run = path.rstrip("/") or "/"
+    if is_folder(path) and (_runs_in(path) or not exists(f"{run}.flags")):
         run = _only_run(path)
-    elif not os.path.exists(f"{run}.flags"):
+    elif not exists(f"{run}.flags"):
         raise FileNotFoundError(
             f"{path}: no such folder, and no such file {os.path.basename(run)}.flags; expected the "
             "--output_dir of a run, or its --output_dir/--model_name"
@@ -88,7 +93,7 @@ def read_run(path: str) -> Run:
         name=path,
         settings=settings,
         metrics=metrics,
-        model_bytes=os.path.getsize(npz) if os.path.exists(npz) else None,
+        model_bytes=stat(npz)[0] if exists(npz) else None,
     )
 
 
@@ -122,5 +127,5 @@ def _only_run(folder: str) -> str:
 
 def _runs_in(folder: str) -> list[str]:
     """Returns the `folder/model_name` of all runs in a folder."""
-    names = sorted(name for name in os.listdir(folder) if name.endswith(".flags"))
+    names = sorted(name for name in list_names(folder) if name.endswith(".flags"))
     return [os.path.join(folder, name.removesuffix(".flags")) for name in names]

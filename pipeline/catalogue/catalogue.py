@@ -148,7 +148,7 @@ def build_catalogue(
     Raises:
       FileNotFoundError: one of `audio_dirs` does not exist.
       MissingDependencyError, DataError: a file system is not available, see
-        `filesystem.require_filesystem`.
+        `gfile.require_filesystem`.
       OSError: the cache cannot be written.
     """
     cached: FileTable | None = None

@@ -10,7 +10,8 @@ from pipeline.catalogue.column_file import ColumnFileError
 from pipeline.catalogue.table import FileTable
 from pipeline.split import hash_to_unit
 from runtime.errors import DataError
-from runtime.filesystem import absolute, is_remote, require_filesystem, stat
+from runtime.filesystem import absolute, stat
+from runtime.gfile import is_remote, require_filesystem
 from runtime.logging import logger
 from runtime.progress import Progress, no_progress
 
@@ -42,7 +43,7 @@ def open_catalogue(
     Raises:
       CatalogueError: the file is something else, damaged, or of other folders.
       OSError: it or a folder cannot be reached.
-      MissingDependencyError, DataError: see `filesystem.require_filesystem`.
+      MissingDependencyError, DataError: see `gfile.require_filesystem`.
     """
     folders = [absolute(folder).rstrip("/") for folder in audio_dirs]
     require_filesystem(path)

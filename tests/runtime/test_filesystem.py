@@ -8,7 +8,7 @@ import types
 import pytest
 import tensorflow as tf
 
-from runtime import filesystem
+from runtime import filesystem, gfile
 from runtime.errors import DataError, MissingDependencyError
 
 
@@ -110,10 +110,10 @@ def test_schemes_of_tensorflow_io(monkeypatch, module, schemes, message):
     stand_in = module and types.SimpleNamespace(__version__=module)
     with tensorflow_io(monkeypatch, stand_in, schemes):
         if not message:
-            filesystem.require_filesystem("s3://bucket/folder")
+            gfile.require_filesystem("s3://bucket/folder")
             return
         with pytest.raises(MissingDependencyError, match=message):
-            filesystem.require_filesystem("s3://bucket/folder")
+            gfile.require_filesystem("s3://bucket/folder")
 
 
 def test_unknown_schemes(monkeypatch):
@@ -122,10 +122,10 @@ def test_unknown_schemes(monkeypatch):
         tensorflow_io(monkeypatch, stand_in, ["s3", "gs", ""]),
         pytest.raises(DataError, match="unknown scheme sftp://, expected one of gs://, s3://"),
     ):
-        filesystem.require_filesystem("sftp://host/folder")
+        gfile.require_filesystem("sftp://host/folder")
 
 
 def test_built_in_schemes_and_local_paths_need_nothing(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_io", None)
     for path in ["gs://bucket/x", "ram://x", "file:///x", "/x", "C:x", "s3:/x"]:
-        filesystem.require_filesystem(path)
+        gfile.require_filesystem(path)

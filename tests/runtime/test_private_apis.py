@@ -1,6 +1,8 @@
 """Each private name of TensorFlow and JAX is still there, and does what it is used for."""
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -42,3 +44,18 @@ def test_register_py_func():
         return tf.raw_ops.PyFuncStateless(input=[constant], token=token, Tout=[tf.int64])[0]
 
     assert call().numpy() == 42
+
+
+_IMPORT = """
+import sys
+from runtime.private_apis import import_tensorflow
+tf = import_tensorflow()
+print("keras" in sys.modules, "matplotlib" in sys.modules)
+print(tf.keras.__name__.split(".")[0], import_tensorflow() is tf)
+"""
+
+
+def test_tensorflow_is_imported_without_keras_which_can_still_be_used():
+    command = [sys.executable, "-c", _IMPORT]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "False False\nkeras True\n", done.stderr

@@ -57,8 +57,8 @@ def test_a_bucket_is_catalogued_and_streamed(server):
 def test_exit_codes_survive(server):
     result = server.run_python(
         "import atexit, sys\n"
-        "from runtime import filesystem\n"
-        "filesystem.require_filesystem('s3://corpus')\n"
+        "from runtime import filesystem, gfile\n"
+        "gfile.require_filesystem('s3://corpus')\n"
         "filesystem.read_bytes('s3://corpus/music/notes.txt')\n"
         "atexit.register(print, 'cleaned up')\n"
         "sys.exit(3)\n"

@@ -2,16 +2,23 @@
 
 import os
 
+from runtime.filesystem import list_names, rename
 from runtime.logging import logger
 
 
 def back_up(path: str) -> None:
-    """Renames a file, if there is one, to the first free `{stem}.{n}{extension}`, n = 1, 2, ..."""
-    if not os.path.exists(path):
+    """Renames a file, if there is one, to the first free `{stem}.{n}{extension}`, n = 1, 2, ...
+
+    Raises:
+      OSError: it cannot be renamed.
+    """
+    folder, name = os.path.split(path)
+    names = set(list_names(folder))
+    if name not in names:
         return
-    stem, extension = os.path.splitext(path)
+    stem, extension = os.path.splitext(name)
     number = 1
-    while os.path.exists(kept := f"{stem}.{number}{extension}"):
+    while (kept := f"{stem}.{number}{extension}") in names:
         number += 1
-    os.rename(path, kept)
-    logger.info("%s of an earlier run is renamed to %s", path, kept)
+    rename(path, os.path.join(folder, kept))
+    logger.info("%s of an earlier run is renamed to %s", path, os.path.join(folder, kept))

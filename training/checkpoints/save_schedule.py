@@ -1,5 +1,6 @@
 """When a run is saved, and what happens if that fails."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
@@ -76,7 +77,7 @@ class CheckpointSchedule:
         # A step may be due by time, by steps and as the best.
         if self._store is None or loop.step == self._saved_step:
             return
-        self.check(wait=True)  # The last save may have failed: this one is still tried.
+        self.check()  # The last save may have failed: this one is still tried.
         self._last_save = self._clock()
         arrays = state_arrays(state)
         # A finite loss does not imply finite parameters, and a rollback would restore these.
@@ -119,7 +120,10 @@ class CheckpointSchedule:
     def describe_last(self) -> str:
         """Returns the end of an error message: which checkpoint the run can resume from."""
         self.check(wait=True)
-        if self._store is None or not (steps := self._store.steps()):
+        steps: list[int] = []
+        with contextlib.suppress(OSError):
+            steps = [] if self._store is None else self._store.steps()
+        if not steps:
             return ""
         return (
             f" (with --allow_change=learning_rate, for example): the same command resumes from the "

@@ -2,11 +2,13 @@
 
 import os
 import random
+import time
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from runtime.outage import Outage
 from tests.full_disk import fill_disk
 from tests.strange_names import STRANGE_NAMES
 from training.checkpoints.store import (
@@ -134,3 +136,50 @@ def test_names_that_are_no_steps_are_left_alone(folder):
     os.mkdir(f"{folder}/notes")
     _assert_whole(_restore(folder), 1)
     assert os.path.isdir(f"{folder}/notes")
+
+
+def test_in_an_outage_a_later_save_takes_the_place_of_an_earlier_one(folder):
+    outage = Outage(folder)
+    with open(folder, "w") as file:
+        file.write("no folder can be made here")
+    store = CheckpointStore(folder, keep=3, outage=outage)
+    store.save(Checkpoint(1, ARRAYS, {}))
+    _wait_until(lambda: outage.is_on)
+    store.save(Checkpoint(2, ARRAYS, {}))  # Neither waits nor fails: training goes on.
+    store.save(Checkpoint(3, ARRAYS, {"wall_time_s": 0.1 * 3}))
+    store.check()
+    os.unlink(folder)
+    store.wait()
+    assert store.steps() == [3] and not outage.is_on
+    _assert_whole(store.restore(), 3)
+
+
+def test_what_must_be_there_before_is_written_before(folder):
+    outage, seen = Outage(folder), []
+
+    def upload():
+        seen.append(os.path.exists(f"{folder}/1.npz"))
+        if len(seen) == 1:
+            raise OSError("503")
+
+    store = CheckpointStore(folder, keep=3, outage=outage, before_save=upload)
+    store.save(Checkpoint(1, ARRAYS, {}))
+    store.wait()
+    assert seen == [False, False] and store.steps() == [1]
+
+
+def test_at_the_end_denied_access_is_no_reason_to_wait(folder):
+    def deny():
+        raise PermissionError("read-only")
+
+    store = CheckpointStore(folder, keep=3, outage=Outage(folder), before_save=deny)
+    store.save(Checkpoint(1, ARRAYS, {}))
+    with pytest.raises(OSError, match="read-only"):
+        store.wait()
+
+
+def _wait_until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
