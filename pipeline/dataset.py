@@ -103,11 +103,13 @@ def make_order(
     config = chunks.config
     count = min(len(chunks), max_chunks or len(chunks))
     epoch_steps = -(-count // config.batch_size)
+    if not one_pass:  # Whole runs; more than an epoch would be read and held for nothing.
+        epoch_steps = config.chunks_per_read * -(-epoch_steps // config.chunks_per_read)
     options = {
         "num_chunks": len(chunks),
         "batch_size": config.batch_size,
         "run_length": config.chunks_per_read,
-        "window": min(config.window, epoch_steps) if one_pass else config.window,
+        "window": min(config.window, epoch_steps),
         "seed": config.seed,
     }
     return ShuffledOrder(**options) if shuffle else SequentialOrder(**options, count=count)

@@ -140,8 +140,8 @@ def test_two_buckets_are_read_as_local_folders(server, folders, tmp_path):
     toy = {"toy": "tests.several_hosts"}
     commands = [
         (["inspect", REMOTE, listed, *CHUNKS, out], {}),
-        (["toy", f"{tmp_path}/remote", REMOTE, listed, *CHUNKS, *STEPS, f"{out}/remote"], toy),
-        (["toy", f"{tmp_path}/local", local, *CHUNKS, *STEPS, f"{out}/local"], toy),
+        (["toy", f"{tmp_path}/remote", "0", REMOTE, listed, *CHUNKS, *STEPS, f"{out}/remote"], toy),
+        (["toy", f"{tmp_path}/local", "0", local, *CHUNKS, *STEPS, f"{out}/local"], toy),
     ]
     program = "from main import COMMANDS\nfrom tests.command_line import run_main\n"
     for arguments, table in commands:

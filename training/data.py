@@ -8,7 +8,7 @@ import jax
 from models.interface import Batch, Model
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.data_service.client import distributed_batches
-from pipeline.dataset import make_dataset
+from pipeline.dataset import make_dataset, make_order
 from pipeline.demo import synthesize_demo_corpus
 from pipeline.error_budget import ErrorBudget
 from pipeline.iterate import iterate
@@ -73,12 +73,12 @@ def error_budget(corpus: Corpus, config: RunConfig) -> ErrorBudget:
 
 def describe_shuffle(corpus: Corpus) -> str:
     """Returns how far the order of the chunks is from a uniform draw, for the log."""
-    config = corpus.train.config
-    runs = config.batch_size * config.window // config.chunks_per_read
-    mib = config.window * config.batch_size * config.chunk_size * config.depth / 2**23
+    config, window = corpus.train.config, make_order(corpus.train).window
+    runs = config.batch_size * window // config.chunks_per_read
+    mib = window * config.batch_size * config.chunk_size * config.depth / 2**23
     return (
         f"reads of {config.chunks_per_read} chunks, {runs:,} of them, from all over the corpus, in "
-        f"a window of {config.window:,} steps ({mib:,.0f} MiB)"
+        f"a window of {window:,} steps ({mib:,.0f} MiB)"
     )
 
 

@@ -72,10 +72,7 @@ def _files(config: RunConfig) -> list[tuple[str, str]]:
         ("next", {model: f"python main.py evaluate --model={shlex.quote(model)}"}),
     ]
     found = [
-        (
-            label,
-            ", or ".join(text for path, text in texts.items() if exists(path) or is_folder(path)),
-        )
+        (label, ", or ".join(text for path, text in texts.items() if is_there(path)))
         for label, texts in rows
     ]
     return [(label, text) for label, text in found if text]

@@ -2,12 +2,15 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 
 import pytest
 
 from runtime.bucket_lock import BucketLock
 from runtime.errors import ConfigError, TrainingError
+from tests.command_line import ROOT
 
 QUICK = {"renew_s": 0.05, "expire_s": 0.5, "settle_s": 0.05}
 
@@ -53,11 +56,9 @@ def test_a_dead_process_does_not_keep_it(path):
 def test_it_is_free_at_once_after_a_process_of_this_machine_that_has_ended(path):
     with BucketLock(path, **QUICK), open(path) as file:
         machine = json.load(file)["process"][0]
-    child = os.fork()
-    if not child:
-        os._exit(0)
-    os.waitpid(child, 0)
-    _other(path, process=[machine, child])
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    _other(path, process=[machine, child.pid])
     begin = time.monotonic()
     with BucketLock(path, renew_s=60, expire_s=60, settle_s=0):
         assert time.monotonic() - begin < 30
@@ -71,24 +72,39 @@ def test_it_is_free_at_once_where_it_was_not_renewed_for_long(path):
         assert time.monotonic() - begin < 30
 
 
-def _hold_in_a_child(path):
-    """Returns a process that exits with status 0 if it has held the lock, 2 if it was refused."""
-    if child := os.fork():
-        return child
-    status = 1
-    try:
-        with BucketLock(path, renew_s=0.1, expire_s=1, settle_s=0.5):
-            status = 0
-            time.sleep(2)
-    except ConfigError:
-        status = 2
-    finally:
-        os._exit(status)
+_HOLD = """
+import sys, time
+from runtime.bucket_lock import BucketLock
+from runtime.errors import ConfigError
+print(flush=True)
+sys.stdin.readline()
+try:
+    with BucketLock(sys.argv[1], renew_s=0.1, expire_s=1, settle_s=0.5):
+        time.sleep(3)
+except ConfigError:
+    sys.exit(2)
+"""
 
 
 def test_of_those_that_take_it_at_once_one_has_it(path):
-    children = [_hold_in_a_child(path) for _ in range(4)]
-    statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", _HOLD, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for child in children:
+        child.stdout.readline()
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    statuses = [child.wait() for child in children]
+    for child in children:
+        child.communicate()
     assert sorted(statuses) == [0, 2, 2, 2]
 
 

@@ -36,7 +36,7 @@ def _open(audio, *args):
     """Returns the corpus of a run, and its configuration."""
     folders = f"--audio_dir={audio}", f"--output_dir={audio.parent / 'out'}"
     config = train.run_config(parsed(*folders, "--chunk_size=4096", *args))
-    return find_corpus(config), config
+    return find_corpus(config, config.path(".catalogue")), config
 
 
 def test_a_catalogue_that_is_given_is_used_in_place_of_the_runs_own(audio):
@@ -147,7 +147,9 @@ def test_a_short_validation_is_an_even_sample_the_same_every_time(audio):
 
 
 def test_the_log_tells_how_chunks_are_shuffled(audio):
-    corpus, _ = _open(audio, "--chunks_per_read=2", "--batch_size=4", "--shuffle_window=80")
+    corpus, _ = _open(
+        audio, "--chunks_per_read=2", "--batch_size=4", "--shuffle_window=80", "--chunk_size=64"
+    )
     assert describe_shuffle(corpus) == (
         "reads of 2 chunks, 40 of them, from all over the corpus, in a window of 20 steps (0 MiB)"
     )
