@@ -180,7 +180,8 @@ def make_writable_folder(folder: str, flag: str) -> None:
             write_bytes_atomically(probe, b"wavestream")
             remove(probe)
         except OSError as error:
-            raise type(error)(f"{flag} cannot be written: {error}") from error
+            reason = str(error).replace(probe, folder)
+            raise type(error)(f"{flag} cannot be written: {reason}") from error
         return
     try:
         os.makedirs(folder, exist_ok=True)

@@ -18,8 +18,8 @@ if reason := gcs_unavailable():
 
 ARGS = (
     *TINY,
-    *("--training_steps=400", "--log_every=7", "--eval_every=90", "--eval_steps=2"),
-    *("--checkpoint_every=10", "--checkpoint_minutes=0", "--learning_rate=0.01"),
+    *("--training_steps=200", "--log_every=7", "--eval_every=90", "--eval_steps=2"),
+    *("--checkpoint_every=40", "--checkpoint_minutes=0", "--learning_rate=0.01"),
 )
 # TensorFlow tries for three minutes before it says that a bucket cannot be reached.
 IMPATIENT = {"GCS_RETRY_CONFIG_MAX_RETRIES": "1"}
@@ -83,7 +83,7 @@ def test_a_run_leaves_all_its_files_and_names_them(server, whole):
     events = {name for name in names if name.startswith("tensorboard/audio_model/events.out")}
     suffixes = ("flags", "npz", "catalogue")
     files = ("curves.png", "flac.json", "metrics.jsonl", "timing.jsonl", "training.log")
-    checkpoints = {f"audio_model_checkpoints/{step}.npz" for step in (380, 390, 400)}
+    checkpoints = {f"audio_model_checkpoints/{step}.npz" for step in (160, 180, 200)}
     assert len(events) == 1
     best = {
         name
@@ -96,7 +96,7 @@ def test_a_run_leaves_all_its_files_and_names_them(server, whole):
     assert "python main.py --flagfile=gs://runs/whole/audio_model.flags" in whole
     assert "gs://runs/whole/audio_model_training.log" in whole
     log = server.get("runs", "whole/audio_model_training.log").decode()
-    assert "step 400/400" in log and "gs://runs/whole/audio_model.npz" in log
+    assert "step 200/200" in log and "gs://runs/whole/audio_model.npz" in log
 
 
 def _kill_and_compare(server, run, kills):
@@ -124,7 +124,7 @@ def test_killed_three_times_it_is_the_same_run(server, whole):
 def test_the_same_command_reads_its_flags_from_the_bucket_and_others_read_the_run(server, whole):
     again = server.run_main("--flagfile=gs://runs/whole/audio_model.flags")
     assert again.returncode == 0, again.stderr
-    assert "all 400 steps are done" in again.stderr
+    assert "all 200 steps are done" in again.stderr
     report = server.run_main(
         *("evaluate", "--model=gs://runs/whole/audio_model.npz", "--eval_files=1"),
         *("--report_dir=gs://runs/report", "--codecs="),
@@ -133,7 +133,7 @@ def test_the_same_command_reads_its_flags_from_the_bucket_and_others_read_the_ru
     assert {*server.names("runs", "report/")} == {"report/report.html", "report/report.json"}
     compared = server.run_main("compare", "gs://runs/whole", "--report_dir=gs://runs/report")
     assert compared.returncode == 0, compared.stderr
-    assert "400" in compared.stdout and "report/compare.png" in server.names("runs", "report/")
+    assert "200" in compared.stdout and "report/compare.png" in server.names("runs", "report/")
 
 
 def test_a_second_run_is_refused_and_a_bucket_that_fails_for_a_while_ends_no_run(server, whole):
