@@ -5,7 +5,7 @@ On several hosts each calls a function with its own rows, and reductions are ove
 hosts.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import flax
@@ -17,14 +17,20 @@ Tree = TypeVar("Tree")
 _AXIS = "devices"
 
 
-def pmap(function: Callable, *, donate_argnums: int | tuple[int, ...] = ()) -> Callable:
+def pmap(
+    function: Callable,
+    *,
+    donate_argnums: int | tuple[int, ...] = (),
+    devices: Sequence[jax.Device] | None = None,
+) -> Any:
     """Returns a function that runs on every device; all arguments and results are [D, ...].
 
     Args:
       function: of one device's entries, without the axis D.
       donate_argnums: arguments whose memory the results may reuse; they are invalid afterwards.
+      devices: what to compile for, such as a topology that is not here; None: all there are.
     """
-    return jax.pmap(function, axis_name=_AXIS, donate_argnums=donate_argnums)
+    return jax.pmap(function, axis_name=_AXIS, donate_argnums=donate_argnums, devices=devices)
 
 
 def all_reduce_sum(tree: Tree) -> Tree:

@@ -3,7 +3,7 @@
 D local devices, B rows of this host's batch, L chunk size.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,7 +25,7 @@ Metrics = Mapping[str, jax.Array | float]
 
 
 def make_train_step(
-    model: Model, config: TrainingConfig
+    model: Model, config: TrainingConfig, *, devices: Sequence[jax.Device] | None = None
 ) -> Callable[[TrainState, DeviceBatch, np.ndarray], tuple[TrainState, Metrics, jax.Array]]:
     """Returns a step of gradient descent: (state, batch, flags) -> (state, metrics, flags).
 
@@ -37,6 +37,7 @@ def make_train_step(
     Args:
       model: gives the log-likelihood.
       config: of the optimizer.
+      devices: see `runtime.parallel.pmap`.
     """
     optimizer, schedule = make_optimizer(config), make_schedule(config)
 
@@ -64,15 +65,16 @@ def make_train_step(
         state = TrainState(step=state.step + 1, params=params, opt_state=opt_state)
         return state, metrics, all_reduce_max(flags)
 
-    return pmap(train_step, donate_argnums=0)
+    return pmap(train_step, donate_argnums=0, devices=devices)
 
 
 def make_eval_step(
-    model: Model,
+    model: Model, *, devices: Sequence[jax.Device] | None = None
 ) -> Callable[[Params, DeviceBatch, np.ndarray], tuple[Metrics, jax.Array]]:
     """Returns a step of validation: (replicated params, batch, flags) -> (metrics, flags).
 
-    Metrics: `nats` and `samples`, sums over the global batch. Flags as in `make_train_step`.
+    Metrics: `nats` and `samples`, sums over the global batch. Flags and devices as in
+    `make_train_step`.
     """
 
     def eval_step(
@@ -81,7 +83,7 @@ def make_eval_step(
         sums = {"nats": _nats(model, params, batch), "samples": _num_scored(batch)}
         return all_reduce_sum(sums), all_reduce_max(flags)
 
-    return pmap(eval_step)
+    return pmap(eval_step, devices=devices)
 
 
 def fetch(metrics: Metrics) -> dict[str, float]:
