@@ -130,12 +130,10 @@ class PostNormBlock(Block):
 class BlockTransformer(Transformer):
     """A transformer of other blocks; keeps all activations, which changes no figure."""
 
-    block: type[Block] = Block
+    block_type: type[Block] = Block
 
     def setup(self) -> None:
-        self.blocks = [
-            self.block(self.config, self.platform) for _ in range(self.config.num_layers)
-        ]
+        self.blocks = self.block_type(self.config, self.platform)
         self.norm = nn.RMSNorm()
 
 

@@ -4,7 +4,6 @@ B batch, L samples in a chunk, P components of the mixture, G group sizes.
 """
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,8 @@ from models.networks.registry import make_network
 from models.predictors.fixed import extract_features
 
 _BYTE_VALUES = 256
+# Of hidden states: enough for an accelerator to be busy. On a CPU one chunk, which fits its cache.
+_ELEMENTS_AT_ONCE = 2**23
 
 
 class AutoregressiveModel:
@@ -37,7 +38,11 @@ class AutoregressiveModel:
         return jax.jit(init)(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
     def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
-        """See `interface.Model`. Memory for activations is that of a few chunks, whatever B is."""
+        """See `interface.Model`.
+
+        Of all chunks the gradient keeps what goes into each block, and what its attention needs;
+        the rest is that of the few chunks that are computed at once.
+        """
         return self._log_likelihoods(params, inputs, 1)[..., 0]
 
     def cost_parts(self, params: Params, inputs: Inputs) -> dict[str, jax.Array]:
@@ -53,10 +58,18 @@ class AutoregressiveModel:
 
 
 class Network(nn.Module):
-    """The Flax module: everything that has parameters."""
+    """The Flax module: everything that has parameters.
+
+    Attributes:
+      config: everything that decides what it computes.
+      platform: what it will run on, see `build.build_model`.
+      elements_at_once: about how many elements of hidden states, of whole chunks, to compute at
+        once; None: by the platform.
+    """
 
     config: ModelConfig
     platform: str
+    elements_at_once: int | None = None
 
     def setup(self) -> None:
         config = self.config
@@ -81,20 +94,25 @@ class Network(nn.Module):
         """
 
         def step(self: Network, carry: tuple, samples: jax.Array) -> tuple:
-            return carry, self.log_probs(samples, group_sizes)
+            # Widened here, not before the scan: a slice of int8 is what libtpu can cast (v5p).
+            return carry, self.log_probs(samples.astype(jnp.int32), group_sizes)
 
         # A float or a single chunk would give a wrong but plausible result.
         if samples.ndim != 2 or not jnp.issubdtype(samples.dtype, jnp.signedinteger):
             raise ValueError(
                 f"samples must be signed integers [B, L], got {samples.dtype} {list(samples.shape)}"
             )
-        # A scan over slices of the batch bounds the memory of activations, forward and backward.
+        # A scan over slices of the batch bounds the memory of activations, but for those that the
+        # backward pass needs.
         scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
         batch, length = samples.shape
-        # Slices of one chunk fit the cache of a CPU best; an accelerator needs more to be busy.
-        slice_size = math.gcd(batch, 1 if self.platform == "cpu" else 16)
-        slices = samples.astype(jnp.int32).reshape(-1, slice_size, length)
-        return scan(self, (), slices)[1].reshape(batch, length, len(group_sizes))
+        # As even as can be, and the last one padded.
+        elements = self.elements_at_once or (1 if self.platform == "cpu" else _ELEMENTS_AT_ONCE)
+        most = max(1, elements // (length * self.config.network.embedding_dim))
+        num_slices = -(-batch // most)
+        padded = jnp.pad(samples, ((0, -batch % num_slices), (0, 0)))
+        result = scan(self, (), padded.reshape(num_slices, -1, length))[1]
+        return result.reshape(-1, length, len(group_sizes))[:batch]
 
     def log_probs(self, samples: jax.Array, group_sizes: Sequence[int]) -> jax.Array:
         """Returns what `__call__` does, of one slice."""

@@ -1,10 +1,10 @@
 """The model file: an `.npz` of readable keys that rebuilds a model and its data pipeline.
 
-    params/network/blocks_0/qkv/kernel   an array per parameter
-    model                                JSON text: the model's config
-    data                                 JSON text: settings of the data pipeline
-    training                             JSON text: steps and metrics
-    format_version                       FORMAT_VERSION
+    params/network/blocks/qkv/kernel   an array per parameter; of blocks one for all, [blocks, ...]
+    model                              JSON text: the model's config
+    data                               JSON text: settings of the data pipeline
+    training                           JSON text: steps and metrics
+    format_version                     FORMAT_VERSION
 
 Local files need NumPy only; paths with a scheme (`gs://`) go through TensorFlow.
 """

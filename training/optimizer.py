@@ -1,10 +1,13 @@
 """The optimizer and its learning-rate schedule."""
 
+from typing import Any
+
 import jax
 import optax
 
 from training.config import TrainingConfig
 
+_MATRICES = ("kernel", "embedding")
 _FINAL_FRACTION = 0.01  # Of the peak learning rate, at the end of a schedule that decays.
 
 
@@ -34,6 +37,11 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
             make_schedule(config),
             weight_decay=config.weight_decay,
             # Not biases and scales of norms: 0 is no better a prior for them.
-            mask=lambda params: jax.tree.map(lambda array: array.ndim > 1, params),
+            mask=lambda params: jax.tree_util.tree_map_with_path(_is_matrix, params),
         ),
     )
+
+
+def _is_matrix(path: tuple[Any, ...], _: jax.Array) -> bool:
+    # By its name in Flax, since biases are 2-D where those of several layers are stacked.
+    return jax.tree_util.keystr(path[-1:], simple=True) in _MATRICES

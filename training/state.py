@@ -77,8 +77,8 @@ def init_state(params: Any, config: TrainingConfig) -> TrainState:
 def state_arrays(state: TrainState) -> dict[str, np.ndarray]:
     """Returns copies of a state's arrays, without the device axis, by their paths.
 
-    Paths of parameters are those of the model file, such as "params/blocks_0/qkv/kernel"; there are
-    "opt_state/..." and "step" besides.
+    Paths of parameters are those of the model file, such as "params/network/blocks/qkv/kernel";
+    there are "opt_state/..." and "step" besides.
     """
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     # Copies, because the next step overwrites the memory: its state is donated.

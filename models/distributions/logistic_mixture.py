@@ -49,6 +49,7 @@ class LogisticMixture(nn.Module):
         config, num_predictors = self.config, features.predictions.shape[-1]
         outputs = nn.Dense(
             3 * num_predictors + 1,
+            precision="highest",  # Accelerators multiply float32 in fewer bits unless told so.
             kernel_init=nn.initializers.normal(0.01),
             bias_init=lambda *args: jnp.zeros(args[1]).at[-1].set(config.uniform_logit),
         )(hidden.astype(jnp.float32))

@@ -89,6 +89,7 @@ def _map_heads(function: Callable[..., _Arrays], heads: _Arrays, sequential: boo
 def _forward_head(query: jax.Array, key: jax.Array, value: jax.Array) -> _Arrays:
     """Returns a head's output [L, K] and the logarithm of its softmax's denominators [L]."""
     length = len(query)
+    starts, query = _block_starts(query)
     query_t, value_t = query.T, value.T
 
     def step(sums: _Pair, start: jax.Array) -> tuple[_Pair, None]:
@@ -101,7 +102,7 @@ def _forward_head(query: jax.Array, key: jax.Array, value: jax.Array) -> _Arrays
         return (output_t, _add(norm, start[0], weights.sum(0))), None
 
     zeros = jnp.zeros(value_t.shape), jnp.zeros(length)
-    (output_t, norm), _ = lax.scan(step, zeros, _block_starts(length))
+    (output_t, norm), _ = lax.scan(step, zeros, starts)
     return (output_t / norm).T.astype(value.dtype), jnp.log(norm)
 
 
@@ -115,6 +116,7 @@ def _backward_head(
 ) -> _Arrays:
     """Returns the gradients of a head's queries, keys and values, each [L, K]."""
     length = len(query)
+    starts, query = _block_starts(query)
     query_t, key_t, gradient_t = query.T, key.T, gradient.T
     mean = (output.astype(jnp.float32) * gradient).sum(1)
 
@@ -132,14 +134,19 @@ def _backward_head(
         ), None
 
     zeros = jnp.zeros(query_t.shape), jnp.zeros(key.shape), jnp.zeros(value.shape)
-    (d_query_t, *d_rest), _ = lax.scan(step, zeros, _block_starts(length))
+    (d_query_t, *d_rest), _ = lax.scan(step, zeros, starts)
     return tuple(x.astype(query.dtype) for x in (d_query_t.T, *d_rest))
 
 
-def _block_starts(length: int) -> jax.Array:
-    """Returns the first query and key of every block that holds a visible score: int32 [n, 2]."""
-    firsts = range(0, length, _BLOCK)
-    return jnp.array([(query, key) for query in firsts for key in firsts if key <= query])
+def _block_starts(queries: jax.Array) -> _Pair:
+    """Returns the first query and key of every block that holds a visible score: int32 [n, 2].
+
+    Beside it the queries, unchanged. The barrier ties one to the other: masks of constants alone
+    JAX computes ahead of the loop, those of all blocks, and keeps them: [n, B, H, J, Q] on a TPU.
+    """
+    firsts = range(0, len(queries), _BLOCK)
+    starts = jnp.array([(query, key) for query in firsts for key in firsts if key <= query])
+    return lax.optimization_barrier((starts, queries))
 
 
 def _visible(start: jax.Array, length: int) -> jax.Array:

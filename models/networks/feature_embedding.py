@@ -36,6 +36,8 @@ class FeatureEmbedding(nn.Module):
             features.predictions[..., 1:2] / full_scale,
             jnp.log(errors) / 5,
         ]
-        x = nn.Dense(self.embedding_dim, dtype=dtype, name="features")(jnp.concatenate(inputs, -1))
+        # Accelerators multiply float32 in fewer bits unless told otherwise.
+        dense = nn.Dense(self.embedding_dim, dtype=dtype, precision="highest", name="features")
+        x = dense(jnp.concatenate(inputs, -1))
         begin = self.param("begin", nn.initializers.normal(1.0), (self.embedding_dim,))
         return x.at[:, 0].set(begin.astype(dtype))

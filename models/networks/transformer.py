@@ -62,16 +62,21 @@ class Transformer(nn.Module):
     platform: str
 
     def setup(self) -> None:
-        # Keeps only the outputs of attention for the backward pass and recomputes the rest.
+        # Keeps only the outputs of attention for the backward pass and recomputes the rest. (In a
+        # loop XLA cannot merge it with what was computed before, so nothing has to prevent that.)
         policy = jax.checkpoint_policies.save_only_these_names(attention.SAVED)
-        block = nn.remat(Block, policy=policy)
-        self.blocks = [block(self.config, self.platform) for _ in range(self.config.num_layers)]
+        self.blocks = nn.remat(Block, policy=policy, prevent_cse=False)(self.config, self.platform)
         self.norm = nn.RMSNorm(dtype=jnp.dtype(self.config.dtype))
 
     def __call__(self, x: jax.Array) -> jax.Array:  # [B, L, E] -> [B, L, E]
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x)
+        # A scan compiles one block, whatever their number; their parameters are stacked.
+        stack = nn.scan(
+            lambda block, x, _: (block(x), None),
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            length=self.config.num_layers,
+        )
+        return self.norm(stack(self.blocks, x, None)[0])
 
 
 def l2_normalize(x: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """The learning rate over a run, and what one update does."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -60,11 +61,14 @@ def test_only_matrices_decay():
     optimizer = make_optimizer(
         TrainingConfig(weight_decay=0.5, learning_rate=0.1, warmup_steps=0, lr_schedule="constant")
     )
-    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
-    gradients = {"kernel": jnp.zeros((2, 2)), "bias": jnp.zeros(2)}
+    layers = {"kernel": jnp.ones((3, 2, 2)), "bias": jnp.ones((3, 2)), "scale": jnp.ones((3, 2))}
+    params = {"embedding": jnp.ones((2, 2)), "bias": jnp.ones(2), "layers": layers}
+    gradients = jax.tree.map(jnp.zeros_like, params)
     updates, _ = optimizer.update(gradients, optimizer.init(params), params)
-    np.testing.assert_allclose(updates["kernel"], -0.05, rtol=1e-6)
-    np.testing.assert_array_equal(updates["bias"], 0)
+    for matrices in (updates["embedding"], updates["layers"]["kernel"]):
+        np.testing.assert_allclose(matrices, -0.05, rtol=1e-6)
+    for others in (updates["bias"], updates["layers"]["bias"], updates["layers"]["scale"]):
+        np.testing.assert_array_equal(others, 0)
 
 
 def test_no_warm_up_is_no_news(caplog):

@@ -1,10 +1,14 @@
 import functools
+import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from models.build import build_model
+from models.config import ModelConfig, TransformerConfig
 from models.networks import attention
 
 
@@ -59,3 +63,18 @@ def test_no_array_holds_all_scores() -> None:
     memory = step.lower(*heads).compile().memory_analysis()
     assert memory is not None
     assert memory.temp_size_in_bytes < 2 * 4096**2
+
+
+def test_no_array_holds_the_masks_of_all_blocks() -> None:
+    """In a model, whose blocks are loops within a loop, JAX would move constants out of them."""
+    network = TransformerConfig(embedding_dim=8, num_layers=2, num_heads=2)
+    model = build_model(ModelConfig(network=network), platform="tpu")
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    samples = jax.ShapeDtypeStruct((5, 600), jnp.int8)  # Six blocks of scores in each head.
+
+    def total(params: Any, samples: jax.Array) -> jax.Array:
+        return model.log_likelihood(params, {"samples": samples}).sum()
+
+    program = jax.jit(jax.grad(total)).lower(params, samples).as_text()
+    masks = set(re.findall(r"tensor<((?:\d+x)*256x256)xi1>", program))
+    assert masks and masks <= {"256x256", "2x256x256", "5x2x256x256"}
