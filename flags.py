@@ -231,6 +231,16 @@ DISTRIBUTED = Group(
     _validator("data_service", _is_address, "expected grpc://host:port"),
 )
 
+COMPILATION = Group(
+    "Compilation",
+    _string(
+        "compilation_cache_dir",
+        None,
+        "Folder that keeps compiled steps for the next start; local or gs://. Default: "
+        "$JAX_COMPILATION_CACHE_DIR, else ~/.cache/wavestream/jax; empty: none.",
+    ),
+)
+
 OUTPUT = Group(
     "Output",
     _string(

@@ -15,7 +15,7 @@ import flags
 from commands import shared
 from commands.interface import Command
 from evaluation.config import EvaluationConfig
-from runtime import devices
+from runtime import compilation_cache, devices
 from runtime.errors import ConfigError
 
 
@@ -38,6 +38,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
 
     devices.share_cores(config.batch_size)
     start_logging(None)
+    compilation_cache.enable(values.compilation_cache_dir)
     model = file.build(platform=devices.platform())
     file.check_params(model)
     steps = file.training.get("steps")
@@ -64,6 +65,9 @@ def evaluation_config(values: FlagValues) -> EvaluationConfig:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.EVALUATION, flags.REPORT, flags.AUDIO_FILES, flags.SKIPPED_FILES, flags.BATCH),
+    groups=(
+        *(flags.EVALUATION, flags.REPORT, flags.AUDIO_FILES, flags.SKIPPED_FILES, flags.BATCH),
+        flags.COMPILATION,
+    ),
     run=run,
 )

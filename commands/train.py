@@ -18,7 +18,7 @@ from commands.interface import Command
 from commands.shared import select
 from models.config import ModelConfig, TransformerConfig
 from pipeline.data_service.server import require_dispatcher
-from runtime import devices, distributed, jax_hosts
+from runtime import compilation_cache, devices, distributed, jax_hosts
 from runtime.cluster import DistributedConfig
 from runtime.errors import ConfigError
 from runtime.filesystem import absolute
@@ -29,12 +29,12 @@ from training.config import CheckpointConfig, RunConfig, TrainingConfig
 GROUPS = (
     *(flags.AUDIO_FILES, flags.SKIPPED_FILES, flags.CHUNKS, flags.BATCH, flags.MODEL),
     *(flags.OPTIMIZER, flags.LOOP, flags.CHECKPOINTS, flags.DISTRIBUTED),
-    *(flags.OUTPUT, flags.WANDB),
+    *(flags.COMPILATION, flags.OUTPUT, flags.WANDB),
 )
 
 # Flags of one start of a run, or of one host: not written to the flag file that repeats the run.
 _START_ONLY = {
-    *("fresh", "allow_change", "data_service"),
+    *("fresh", "allow_change", "data_service", "compilation_cache_dir"),
     *("coordinator_address", "num_processes", "process_id"),
 }
 
@@ -71,6 +71,7 @@ def start(values: FlagValues) -> RunConfig:
     import jax
 
     devices.share_cores(config.pipeline.batch_size)
+    compilation_cache.enable(values.compilation_cache_dir)
     devices.platform()  # Raises what jax.device_count would raise with a stack trace.
     jax_hosts.check_devices(distributed.num_hosts())
     check_devices(config.pipeline.batch_size, jax.device_count())

@@ -1,6 +1,5 @@
 """What tests must not leave to each other."""
 
-import importlib.metadata
 import logging
 import os
 import shutil
@@ -13,10 +12,10 @@ import pytest
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=1")
 
 # Most of the time of the suite is XLA compiling the same few small models, in process after
-# process: what one has compiled, all others of the session use. (Older JAX keeps none for CPUs.)
+# process: what one has compiled, all others of the session use, and no test the user's own.
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 _OWNS_CACHE = _CACHE not in os.environ  # Workers of xdist inherit it.
-if _OWNS_CACHE and tuple(map(int, importlib.metadata.version("jax").split(".")[:2])) >= (0, 8):
+if _OWNS_CACHE:
     os.environ[_CACHE] = tempfile.mkdtemp(prefix="wavestream_jax_cache_")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"

@@ -1,0 +1,46 @@
+"""JAX's persistent compilation cache: what one start has compiled, the next one reads."""
+
+import os
+
+from runtime import filesystem
+from runtime.logging import log_once
+
+FLAG = "--compilation_cache_dir"
+
+
+def enable(folder: str | None) -> None:
+    """Keeps what is compiled from now on for the next start, and uses what is kept.
+
+    JAX names each entry by the program, the devices, their features, and the versions of compiler
+    and JAX, so that any number of machines may share a folder. Of several hosts the first one alone
+    writes. Whoever can write there can run code in every process that reads it.
+
+    Args:
+      folder: local or a bucket's; None: JAX_COMPILATION_CACHE_DIR, else one of this user's; empty:
+        nothing is kept.
+
+    Raises:
+      OSError, MissingDependencyError: the given folder cannot be written; of the default this is no
+        more than a warning.
+    """
+    import jax
+
+    if folder is None and jax.config.jax_compilation_cache_dir:
+        return
+    if folder:
+        folder = os.path.expanduser(folder)
+        filesystem.make_writable_folder(folder, FLAG)
+    elif folder is None:
+        folder = default_folder()
+        try:
+            filesystem.make_writable_folder(folder, FLAG)
+        except OSError as error:
+            log_once(FLAG, "steps are compiled anew at each start: %s", error)
+            folder = None
+    jax.config.update("jax_compilation_cache_dir", folder or None)
+
+
+def default_folder() -> str:
+    """Returns the folder of this user: XDG_CACHE_HOME's, else one in ~/.cache."""
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(caches, "wavestream", "jax")
