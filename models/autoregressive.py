@@ -19,8 +19,9 @@ from models.networks.registry import make_network
 from models.predictors.fixed import extract_features
 
 _BYTE_VALUES = 256
-# Of hidden states: enough for an accelerator to be busy. On a CPU one chunk, which fits its cache.
-_ELEMENTS_AT_ONCE = 2**23
+# What an accelerator computes at once: samples to keep it busy, but of hidden states [B, L, E] no
+# more than is fast. docs/tpu_compile.md has what other numbers take.
+_POSITIONS_AT_ONCE, _ELEMENTS_AT_ONCE = 2**15, 2**23
 
 
 class AutoregressiveModel:
@@ -63,13 +64,13 @@ class Network(nn.Module):
     Attributes:
       config: everything that decides what it computes.
       platform: what it will run on, see `build.build_model`.
-      elements_at_once: about how many elements of hidden states, of whole chunks, to compute at
-        once; None: by the platform.
+      positions_at_once: about how many samples, of whole chunks, to compute at once; None: what
+        suits the platform.
     """
 
     config: ModelConfig
     platform: str
-    elements_at_once: int | None = None
+    positions_at_once: int | None = None
 
     def setup(self) -> None:
         config = self.config
@@ -106,13 +107,18 @@ class Network(nn.Module):
         # backward pass needs.
         scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
         batch, length = samples.shape
-        # As even as can be, and the last one padded.
-        elements = self.elements_at_once or (1 if self.platform == "cpu" else _ELEMENTS_AT_ONCE)
-        most = max(1, elements // (length * self.config.network.embedding_dim))
-        num_slices = -(-batch // most)
+        num_slices = -(-batch // max(1, self._positions_at_once() // length))
+        # As even as can be, the last one padded.
         padded = jnp.pad(samples, ((0, -batch % num_slices), (0, 0)))
         result = scan(self, (), padded.reshape(num_slices, -1, length))[1]
         return result.reshape(-1, length, len(group_sizes))[:batch]
+
+    def _positions_at_once(self) -> int:
+        if self.positions_at_once:
+            return self.positions_at_once
+        if self.platform == "cpu":
+            return 1  # One chunk: what fits its cache is best.
+        return min(_POSITIONS_AT_ONCE, _ELEMENTS_AT_ONCE // self.config.network.embedding_dim)
 
     def log_probs(self, samples: jax.Array, group_sizes: Sequence[int]) -> jax.Array:
         """Returns what `__call__` does, of one slice."""

@@ -25,7 +25,7 @@ def enable(folder: str | None) -> None:
     """
     import jax
 
-    if folder is None and jax.config.jax_compilation_cache_dir:
+    if folder is None and jax.config.values["jax_compilation_cache_dir"]:
         return
     if folder:
         folder = os.path.expanduser(folder)

@@ -208,8 +208,8 @@ def test_chunks_do_not_touch_each_other() -> None:
 def test_an_accelerator_gets_the_same_figures(chunks_at_once: int | None) -> None:
     """There several chunks, the last ones of no audio, and all heads are computed at once."""
     model, params = small_model(8)
-    elements = chunks_at_once and chunks_at_once * LENGTH * model.config.network.embedding_dim
-    other = AutoregressiveModel(Network(model.config, "gpu", elements))
+    positions = chunks_at_once and chunks_at_once * LENGTH
+    other = AutoregressiveModel(Network(model.config, "gpu", positions))
     samples = random_samples(8, 5, LENGTH)
     expected = log_likelihood(model)(params, samples)
     np.testing.assert_allclose(log_likelihood(other)(params, samples), expected, atol=1e-5)
@@ -223,11 +223,11 @@ def test_an_accelerator_gets_the_same_figures(chunks_at_once: int | None) -> Non
 @pytest.mark.parametrize(
     ("rows", "length", "width", "expected"),
     [
-        (32, 2048, 64, (1, 32)),  # The default, on four chips.
+        (32, 2048, 64, (2, 16)),  # The default, on four chips.
         (32, 4096, 512, (8, 4)),  # presets/tpu_pod.flags, on eight.
-        (37, 4096, 512, (10, 4)),  # No divisor: three rows of padding.
+        (37, 4096, 512, (10, 4)),  # It has no divisor: three rows are padding.
         (9, 4096, 512, (3, 3)),
-        (3, 2**16, 512, (3, 1)),  # Fewer than one at once there are not.
+        (3, 2**16, 512, (3, 1)),
     ],
 )
 def test_an_accelerator_computes_as_many_rows_at_once_as_keep_it_busy(
