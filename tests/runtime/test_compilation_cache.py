@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from runtime import compilation_cache
+from tests.gcs_server import GcsServer, gcs_unavailable
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -15,6 +16,7 @@ _PROGRAM = """
 import json, sys
 import jax, jax.numpy as jnp
 from runtime import compilation_cache
+from tests.gcs_server import GcsServer, gcs_unavailable
 
 hits = []
 jax.monitoring.register_event_listener(
@@ -55,6 +57,24 @@ def test_the_second_start_compiles_nothing(tmp_path):
     for path in folder.glob("*-cache"):
         path.write_bytes(path.read_bytes()[:100])
     assert start(f'"{folder}"')[0] == 0
+
+
+@pytest.mark.skipif(bool(gcs_unavailable()), reason=gcs_unavailable() or "")
+def test_a_bucket_serves_all_machines():
+    # As commands do first: JAX reaches buckets by TensorFlow.
+    program = "from runtime.devices import *; keep_tensorflow_off_accelerators()" + _PROGRAM
+    env = {"JAX_PLATFORMS": "cpu", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    with GcsServer("caches") as server:
+
+        def start(folder: str) -> "subprocess.CompletedProcess[str]":
+            return server.run([sys.executable, "-c", program, f'"{folder}"'], env=env)
+
+        first, second = start("gs://caches/jax"), start("gs://caches/jax")
+        assert first.stdout.splitlines() == ["0", "gs://caches/jax"], first.stderr
+        assert second.stdout.splitlines()[0] > "0", second.stderr
+        assert any(name.endswith("-cache") for name in server.names("caches", "jax/"))
+        last = start("gs://missing/jax").stderr.strip().splitlines()[-1]
+        assert "--compilation_cache_dir=gs://missing/jax cannot be written: " in last
 
 
 def test_without_a_name_it_is_the_user_s(tmp_path):
