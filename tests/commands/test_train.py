@@ -72,7 +72,8 @@ def _fields(config):
 
 
 def test_each_flag_reaches_its_field_wherever_it_is():
-    assert set(define(GROUPS)) == {*OTHER_VALUES, "demo", "allow_change"}
+    of_the_process = {"compilation_cache_dir"}
+    assert set(define(GROUPS)) == {*OTHER_VALUES, "demo", "allow_change", *of_the_process}
     values = parsed(*(f"--{name}={value}" for name, value in OTHER_VALUES.items()))
     found = [*_fields(run_config(values)), *_fields(make_model_config(values))]
     expected = {name: value for name, value in OTHER_VALUES.items() if name != "use_16bit"}
