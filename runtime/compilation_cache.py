@@ -6,7 +6,6 @@ from runtime import filesystem
 from runtime.logging import log_once
 
 FLAG = "--compilation_cache_dir"
-_PROBE = ".wavestream"  # An empty object, which shows that the bucket can be written.
 
 
 def enable(folder: str | None) -> None:
@@ -30,7 +29,7 @@ def enable(folder: str | None) -> None:
         return
     if folder:
         folder = os.path.expanduser(folder)
-        _require_writable(folder)
+        filesystem.make_writable_folder(folder, FLAG)
     elif folder is None:
         folder = default_folder()
         try:
@@ -45,15 +44,3 @@ def default_folder() -> str:
     """Returns the folder of this user: XDG_CACHE_HOME's, else one in ~/.cache."""
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(caches, "wavestream", "jax")
-
-
-def _require_writable(folder: str) -> None:
-    if not filesystem.is_remote(folder):
-        filesystem.make_writable_folder(folder, FLAG)
-        return
-    filesystem.require_filesystem(folder)
-    try:
-        filesystem.write_bytes_atomically(f"{folder.rstrip('/')}/{_PROBE}", b"")
-    except OSError as error:
-        reason = " ".join(str(error).split())  # Of TensorFlow, over several lines.
-        raise type(error)(f"{FLAG}={folder} cannot be written: {reason}") from error
