@@ -20,8 +20,10 @@ from models.predictors.fixed import extract_features
 
 _BYTE_VALUES = 256
 # What an accelerator computes at once: samples to keep it busy, but of hidden states [B, L, E] no
-# more than is fast. docs/tpu_compile.md has what other numbers take.
-_POSITIONS_AT_ONCE, _ELEMENTS_AT_ONCE = 2**15, 2**23
+# more than is fast. docs/tpu_compile.md has what other numbers take on a TPU. On an H200 (by
+# `benchmarks/accelerator_speed.py`) the TPU's take 24% of the defaults' speed in bfloat16, and of
+# the pod's 26%.
+_AT_ONCE = {"tpu": (2**15, 2**23), "gpu": (2**17, 2**25)}  # samples, elements of hidden states
 
 
 class AutoregressiveModel:
@@ -118,7 +120,8 @@ class Network(nn.Module):
             return self.positions_at_once
         if self.platform == "cpu":
             return 1  # One chunk: what fits its cache is best.
-        return min(_POSITIONS_AT_ONCE, _ELEMENTS_AT_ONCE // self.config.network.embedding_dim)
+        positions, elements = _AT_ONCE[self.platform]
+        return min(positions, elements // self.config.network.embedding_dim)
 
     def log_probs(self, samples: jax.Array, group_sizes: Sequence[int]) -> jax.Array:
         """Returns what `__call__` does, of one slice."""
