@@ -20,9 +20,8 @@ from models.predictors.fixed import extract_features
 
 _BYTE_VALUES = 256
 # What an accelerator computes at once: samples to keep it busy, but of hidden states [B, L, E] no
-# more than is fast. docs/tpu_compile.md has what other numbers take on a TPU. On an H200 (by
-# `benchmarks/accelerator_speed.py`) the TPU's take 24% of the defaults' speed in bfloat16, and of
-# the pod's 26%.
+# more than is fast. docs/tpu_compile.md has what other numbers take on a TPU. With these an H200
+# would train a quarter fewer samples a second (`benchmarks/accelerator_speed.py`, bfloat16).
 _AT_ONCE = {"tpu": (2**15, 2**23), "gpu": (2**17, 2**25)}  # samples, elements of hidden states
 
 
