@@ -187,7 +187,8 @@ def test_what_cannot_be_written_is_named_before_anything_starts(server):
 SAVES = """
 import sys, numpy as np
 from runtime.outage import Outage
-from training.checkpoints.store import Checkpoint, CheckpointStore
+from training.checkpoints.checkpoint_file import Checkpoint
+from training.checkpoints.store import CheckpointStore
 store = CheckpointStore(sys.argv[1], keep=2, outage=Outage(sys.argv[1]))
 start = store.restore()
 step = start.step if start else 0

@@ -14,7 +14,7 @@ from runtime.filesystem import write_bytes_atomically
 from runtime.formatting import format_row
 from runtime.logging import logger
 from runtime.progress import progress_bar
-from training.checkpoints.store import Checkpoint
+from training.checkpoints.checkpoint_file import Checkpoint
 from training.config import RunConfig
 from training.metrics.writers import MultiWriter
 

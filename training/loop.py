@@ -13,8 +13,8 @@ from runtime.errors import TrainingError
 from runtime.logging import logger
 from runtime.parallel import unreplicate
 from runtime.progress import ProgressBar
+from training.checkpoints.checkpoint_file import Checkpoint
 from training.checkpoints.save_schedule import CheckpointSchedule
-from training.checkpoints.store import Checkpoint
 from training.config import TrainingConfig
 from training.control.control_flags import FAILED, ControlFlagReducer, ControlFlags
 from training.control.signals import SignalHandler

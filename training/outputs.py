@@ -15,7 +15,7 @@ from pipeline.corpus import Corpus
 from runtime.filesystem import absolute, make_folder, write_bytes_atomically
 from runtime.version import VERSION
 from training.checkpoints.backup import back_up
-from training.checkpoints.store import Checkpoint
+from training.checkpoints.checkpoint_file import Checkpoint
 from training.config import RunConfig
 from training.metrics.writers import MultiWriter, make_writers
 from training.result import Result

@@ -15,8 +15,9 @@ from pipeline.reading.read_chunks import UNREADABLE
 from runtime.errors import TrainingError
 from tests.full_disk import fill_disk
 from tests.toy_model import Unigram
+from training.checkpoints.checkpoint_file import read_checkpoint
 from training.checkpoints.save_schedule import CheckpointSchedule
-from training.checkpoints.store import CheckpointStore, read_checkpoint
+from training.checkpoints.store import CheckpointStore
 from training.config import CheckpointConfig, TrainingConfig
 from training.loop import TrainingLoop
 from training.validation import validate

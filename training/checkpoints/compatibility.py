@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict
 
 from pipeline.reading.chunk_index import Chunks
 from runtime.errors import TrainingError
-from training.checkpoints.store import Checkpoint
+from training.checkpoints.checkpoint_file import Checkpoint
 from training.config import RunConfig
 
 _NOT_COMPARED = frozenset({"log_every", "eval_every", "eval_steps", "profile"})

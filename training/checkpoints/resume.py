@@ -7,8 +7,9 @@ from evaluation.training_runs.metrics_log import METRICS, TIMING
 from runtime.formatting import format_row
 from runtime.logging import logger
 from training.checkpoints.backup import back_up
+from training.checkpoints.checkpoint_file import Checkpoint
 from training.checkpoints.compatibility import check_resumable, is_same_run
-from training.checkpoints.store import Checkpoint, CheckpointStore
+from training.checkpoints.store import CheckpointStore
 from training.config import RunConfig
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from runtime.distributed import broadcast_from_primary
 from runtime.errors import TrainingError
 from runtime.logging import logger
-from training.checkpoints.store import Checkpoint, CheckpointStore
+from training.checkpoints.checkpoint_file import Checkpoint
+from training.checkpoints.store import CheckpointStore
 from training.config import CheckpointConfig
 from training.metrics.writers import RewindableWriter
 from training.state import LoopState, TrainState, state_arrays

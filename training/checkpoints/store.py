@@ -1,24 +1,15 @@
-"""Checkpoints in a folder or a bucket: whole or not there, verified by a checksum when read.
+"""The checkpoints of a run, in a folder or a bucket: `{directory}/{step}.npz`.
 
-    {directory}/{step}.npz   the arrays, and `manifest`, JSON text: what else a run needs to resume;
-                             behind the end of the archive a checksum of all of it
-
-One file, so that it is there once it is written, in a bucket as on a disk. Saving runs in a thread,
-on copies of the arrays; a failure is reported at the next step. Where a bucket cannot be reached,
-the save is tried again, until a later one takes its place.
+Saving runs in a thread, on copies of the arrays; a failure is reported at the next step. Where a
+bucket cannot be reached, the save is tried again, until a later one takes its place.
 """
 
-import hashlib
-import io
-import json
 import os
 import re
 import threading
-import zipfile
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
-
-import numpy as np
+import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 from runtime.failure_detector import write_lock
 from runtime.filesystem import (
@@ -26,38 +17,19 @@ from runtime.filesystem import (
     absolute,
     list_names,
     make_folder,
-    open_binary,
-    read_bytes,
     remove,
     rename,
-    write_atomically,
 )
 from runtime.logging import logger
 from runtime.outage import Outage, may_end
 from training.checkpoints.backup import back_up
-
-Arrays = Mapping[str, np.ndarray]
-
-_MANIFEST = "manifest"
-_DIGEST_BYTES = 16
-
-
-class Checkpoint(NamedTuple):
-    """A run as it was after a step.
-
-    Attributes:
-      step: steps done.
-      arrays: parameters, optimizer state and the like, by their paths, with "/" between the parts.
-      metadata: what else the run needs to resume, as JSON values.
-    """
-
-    step: int
-    arrays: Arrays
-    metadata: dict[str, Any]
-
-
-class DamagedError(ValueError):
-    """A checkpoint on disk is not what was saved; the message names the file."""
+from training.checkpoints.checkpoint_file import (
+    Checkpoint,
+    DamagedError,
+    read_bits_per_sample,
+    read_checkpoint,
+    write_checkpoint,
+)
 
 
 class _Save(NamedTuple):
@@ -75,6 +47,7 @@ class CheckpointStore:
         keep: int,
         outage: Outage | None = None,
         before_save: Callable[[], None] = lambda: None,
+        patience_s: float = 30.0,
     ) -> None:
         """Opens a folder of checkpoints, which is created by the first save.
 
@@ -83,9 +56,12 @@ class CheckpointStore:
           keep: number of latest checkpoints to keep, in addition to the best.
           outage: of a bucket: a save that fails is tried again; None: it fails.
           before_save: writes what must be there before a checkpoint is. Raises OSError.
+          patience_s: how long a save to a bucket may delay the next one. (TensorFlow tries for
+            minutes before it says that a bucket does not answer.)
         """
         self._directory = absolute(directory)
         self._keep, self._outage, self._before_save = keep, outage, before_save
+        self._patience_s = patience_s
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
         self._mutex = threading.Lock()  # Of `_next`.
@@ -97,22 +73,24 @@ class CheckpointStore:
     def save(self, checkpoint: Checkpoint, *, bits_per_sample: float | None = None) -> None:
         """Starts saving in the background, once an earlier save has ended.
 
-        In an outage, it takes the place of the earlier one.
+        In a bucket that takes longer than `patience_s`, this one will take its place: training goes
+        on, and no more than two checkpoints are in memory.
 
         Args:
           checkpoint: what to save; its arrays must not change afterwards.
           bits_per_sample: of validation, if this step has been validated; the checkpoint with the
             lowest is kept.
         """
-        save = _Save(checkpoint, bits_per_sample)
+        if self._outage is None:
+            self._join()
+        else:
+            self._wait_for_bucket(self._outage)
         with self._mutex:
-            if self._next is not None and self._outage is not None and self._outage.is_on:
-                self._next = save
-                return
-        self._join()
-        self._next = save
-        self._thread = threading.Thread(target=self._work, name="checkpoint", daemon=True)
-        self._thread.start()
+            is_busy = self._next is not None
+            self._next = _Save(checkpoint, bits_per_sample)
+        if not is_busy:
+            self._thread = threading.Thread(target=self._work, name="checkpoint", daemon=True)
+            self._thread.start()
 
     def check(self) -> None:
         """Raises the OSError of a save that has failed, once."""
@@ -184,6 +162,11 @@ class CheckpointStore:
         finally:
             self._is_awaited = False
 
+    def _wait_for_bucket(self, outage: Outage) -> None:
+        end = time.monotonic() + self._patience_s
+        while self._next is not None and not outage.is_on and time.monotonic() < end:
+            time.sleep(0.05)
+
     def _work(self) -> None:
         """Saves `_next`, and what has taken its place meanwhile."""
         while self._next is not None:
@@ -212,7 +195,7 @@ class CheckpointStore:
             for name in list_names(self._directory):
                 if name.endswith(TEMPORARY_SUFFIX):  # Of a process that was killed.
                     remove(os.path.join(self._directory, name))
-            _write(self._path(save.checkpoint.step), *save)
+            write_checkpoint(self._path(save.checkpoint.step), *save)
             self._bits[save.checkpoint.step] = save.bits_per_sample
             self._remove_old()
         self._saved = save
@@ -229,46 +212,5 @@ class CheckpointStore:
 
     def _bits_per_sample(self, step: int) -> float | None:
         if step not in self._bits:
-            self._bits[step] = _bits_per_sample(self._path(step))
+            self._bits[step] = read_bits_per_sample(self._path(step))
         return self._bits[step]
-
-
-def _write(path: str, checkpoint: Checkpoint, bits_per_sample: float | None) -> None:
-    manifest = {
-        "step": checkpoint.step,
-        "bits_per_sample": bits_per_sample,
-        "metadata": checkpoint.metadata,
-        # .npy has no names for types such as bfloat16.
-        "dtypes": {name: array.dtype.name for name, array in checkpoint.arrays.items()},
-    }
-    content = io.BytesIO()
-    entries: dict[str, Any] = {_MANIFEST: json.dumps(manifest), **checkpoint.arrays}
-    np.savez(content, **entries)
-    write_atomically(path, [content.getbuffer(), _digest(content.getbuffer())])
-
-
-def read_checkpoint(path: str) -> Checkpoint:
-    """Reads a checkpoint. Raises DamagedError or OSError."""
-    content = memoryview(read_bytes(path))
-    archive, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-    if digest != _digest(archive):
-        raise DamagedError(f"{path}: wrong checksum")
-    with np.load(io.BytesIO(archive), allow_pickle=False) as entries:
-        manifest = json.loads(str(entries[_MANIFEST]))
-        arrays = {
-            name: entries[name].view(np.dtype(dtype)) for name, dtype in manifest["dtypes"].items()
-        }
-    return Checkpoint(manifest["step"], arrays, manifest["metadata"])
-
-
-def _bits_per_sample(path: str) -> float | None:
-    try:
-        # Not the arrays, which may be gigabytes.
-        with open_binary(path) as file, np.load(file, allow_pickle=False) as entries:
-            return json.loads(str(entries[_MANIFEST]))["bits_per_sample"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None  # A damaged one is found when it is restored.
-
-
-def _digest(content: memoryview) -> bytes:
-    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()

@@ -6,13 +6,13 @@ import re
 import pytest
 
 from runtime.errors import TrainingError
+from training.checkpoints.checkpoint_file import Checkpoint
 from training.checkpoints.compatibility import (
     check_hosts_agree,
     check_resumable,
     is_same_run,
     model_settings,
 )
-from training.checkpoints.store import Checkpoint
 
 
 @dataclasses.dataclass(frozen=True)

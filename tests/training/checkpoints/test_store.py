@@ -2,6 +2,7 @@
 
 import os
 import random
+import threading
 import time
 
 import jax.numpy as jnp
@@ -11,12 +12,8 @@ import pytest
 from runtime.outage import Outage
 from tests.full_disk import fill_disk
 from tests.strange_names import STRANGE_NAMES
-from training.checkpoints.store import (
-    Checkpoint,
-    CheckpointStore,
-    DamagedError,
-    read_checkpoint,
-)
+from training.checkpoints.checkpoint_file import Checkpoint, DamagedError, read_checkpoint
+from training.checkpoints.store import CheckpointStore
 
 ARRAYS = {
     "params/a/kernel": np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32),
@@ -152,6 +149,18 @@ def test_in_an_outage_a_later_save_takes_the_place_of_an_earlier_one(folder):
     store.wait()
     assert store.steps() == [3] and not outage.is_on
     _assert_whole(store.restore(), 3)
+
+
+def test_a_bucket_that_does_not_answer_delays_no_training(folder):
+    answered = threading.Event()
+    store = CheckpointStore(
+        folder, keep=3, outage=Outage(folder), before_save=answered.wait, patience_s=0.1
+    )
+    for step in (1, 2, 3):
+        store.save(Checkpoint(step, ARRAYS, {}))
+    answered.set()
+    store.wait()
+    assert sorted(store.steps()) == [1, 3]
 
 
 def test_what_must_be_there_before_is_written_before(folder):
