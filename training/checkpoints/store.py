@@ -94,14 +94,12 @@ class CheckpointStore:
 
     def check(self) -> None:
         """Raises the OSError of a save that has failed, once."""
-        error, self._error = self._error, None
-        if error is not None:
-            raise OSError(f"no checkpoint saved in {self._directory}: {error}") from error
+        self._raise_error()
 
     def wait(self) -> None:
         """Waits for the save in progress. Raises OSError if it, or one before it, has failed."""
         self._join()
-        self.check()
+        self._raise_error()
 
     def close(self) -> None:
         """Waits for the save in progress; its failure is a warning."""
@@ -141,6 +139,11 @@ class CheckpointStore:
                 rename(path, damaged)
         return None
 
+    def _raise_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise OSError(f"no checkpoint saved in {self._directory}: {error}") from error
+
     def _path(self, step: int) -> str:
         return os.path.join(self._directory, f"{step}.npz")
 
@@ -179,8 +182,9 @@ class CheckpointStore:
             except OSError as failure:
                 error = failure
             with self._mutex:
+                self._error = error or self._error  # One that is not told yet stays.
                 if error is not None or self._next is self._saved:
-                    self._error, self._next = error, None
+                    self._next = None
 
     def _is_final(self, error: OSError) -> bool:
         """Whether not to try again; as long as training goes on, denied access may be mended."""
