@@ -9,12 +9,12 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 import threading
 import time
 from typing import Any, Self
 
-from runtime.errors import ConfigError, TrainingError
+from runtime.errors import TrainingError
+from runtime.file_lock import held_by, this_holder
 from runtime.filesystem import read_bytes, remove, stat, write_bytes_atomically
 from runtime.logging import logger
 
@@ -48,9 +48,8 @@ class BucketLock:
           OSError: the file cannot be written.
         """
         self._path, self._renew_s = path, renew_s
-        since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
         self._content: dict[str, Any] = {
-            "holder": f"process {os.getpid()} on {socket.gethostname()}, since {since}",
+            "holder": this_holder(),
             "process": [_machine(), os.getpid()],
             "token": secrets.token_hex(8),
             "renewals": 0,
@@ -59,7 +58,7 @@ class BucketLock:
         self._write()
         time.sleep(settle_s)
         if not self._is_ours(found := self._read()):
-            raise self._held_by(found)
+            raise held_by(found["holder"] if found else "another process", path)
         self._lost: dict[str, Any] | None = None
         self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lock", daemon=True)
@@ -93,7 +92,7 @@ class BucketLock:
             time.sleep(min(1.0, expire_s / 10))
             found = self._read()
         if found is not None and found != first:
-            raise self._held_by(found)
+            raise held_by(found["holder"], self._path)
 
     def _is_dead(self, found: dict[str, Any]) -> bool:
         machine, process = found["process"]
@@ -112,13 +111,6 @@ class BucketLock:
                     return
                 self._content["renewals"] += 1
                 self._write()
-
-    def _held_by(self, found: dict[str, Any] | None) -> ConfigError:
-        return ConfigError(
-            f"{self._path} is held by {found['holder'] if found else 'another process'}: expected "
-            "no other run to write the same files; wait for its end, or choose another "
-            "--output_dir or --model_name"
-        )
 
     def _is_ours(self, found: dict[str, Any] | None) -> bool:
         return found is not None and found["token"] == self._content["token"]

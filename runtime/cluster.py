@@ -170,10 +170,10 @@ def _number(text: str) -> int:
 
 def _metadata(key: str) -> str:
     """Returns an attribute of this TPU VM; empty where there is none, or this is no TPU VM."""
-    # A TPU, or Google's network card: elsewhere nobody would answer.
-    vendors = glob.glob("/sys/bus/pci/devices/*/vendor")
     if "TPU_SKIP_MDS_QUERY" in os.environ or importlib.util.find_spec("libtpu") is None:
         return ""
+    # A TPU, or Google's network card: elsewhere nobody would answer.
+    vendors = glob.glob("/sys/bus/pci/devices/*/vendor")
     with contextlib.suppress(OSError, ValueError):
         if any(pathlib.Path(v).read_text().strip() == _GOOGLE_PCI_VENDOR for v in vendors):
             server = os.environ.get("GCE_METADATA_IP", "169.254.169.254")

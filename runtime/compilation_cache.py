@@ -31,16 +31,10 @@ def enable(folder: str | None) -> None:
         folder = os.path.expanduser(folder)
         filesystem.make_writable_folder(folder, FLAG)
     elif folder is None:
-        folder = default_folder()
+        folder = filesystem.cache_folder("jax")
         try:
             filesystem.make_writable_folder(folder, FLAG)
         except OSError as error:
             log_once(FLAG, "steps are compiled anew at each start: %s", error)
             folder = None
     jax.config.update("jax_compilation_cache_dir", folder or None)
-
-
-def default_folder() -> str:
-    """Returns the folder of this user: XDG_CACHE_HOME's, else one in ~/.cache."""
-    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(caches, "wavestream", "jax")

@@ -14,6 +14,20 @@ from runtime.logging import logger
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
+def this_holder() -> str:
+    """Returns how a lock names this process, from now on."""
+    since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+    return f"process {os.getpid()} on {socket.gethostname()}, since {since}"
+
+
+def held_by(holder: str, path: str) -> ConfigError:
+    """Returns the error of a lock that another process holds."""
+    return ConfigError(
+        f"{path} is held by {holder}: expected no other run to write the same files; wait for its "
+        "end, or choose another --output_dir or --model_name"
+    )
+
+
 class FileLock:
     """Holds a file that no other process can hold meanwhile; it names the holder.
 
@@ -32,8 +46,7 @@ class FileLock:
           OSError: the file cannot be written.
         """
         self._path = os.path.abspath(path)
-        since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
-        self._holder = f"process {os.getpid()} on {socket.gethostname()}, since {since}"
+        self._holder = this_holder()
         self._descriptor = self._acquire()
 
     def __enter__(self) -> Self:
@@ -97,10 +110,7 @@ class FileLock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 4096, 0).decode(errors="replace") or "another process"
-            raise ConfigError(
-                f"{self._path} is held by {holder}: expected no other run to write the same files; "
-                "wait for its end, or choose another --output_dir or --model_name"
-            ) from None
+            raise held_by(holder, self._path) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise

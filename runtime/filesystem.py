@@ -175,7 +175,7 @@ def make_writable_folder(folder: str, flag: str) -> None:
     """
     if is_remote(folder):
         require_filesystem(folder)
-        probe = os.path.join(folder, f".{os.getpid()}{TEMPORARY_SUFFIX}")
+        probe = _temporary(folder)
         try:
             write_bytes_atomically(probe, b"wavestream")
             remove(probe)
@@ -198,11 +198,7 @@ def write_bytes_atomically(path: str, content: bytes) -> None:
 
 def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
     """Like `write_bytes_atomically`, with the content in parts. Raises OSError."""
-    # Not tempfile: its files are private to the user, and the result would stay so. Its name is
-    # short: a name as long as the system allows has no room for a suffix. Random: processes of two
-    # containers may have one number.
-    name = f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
-    temporary = os.path.join(os.path.dirname(path), name)
+    temporary = _temporary(os.path.dirname(path))
     if is_remote(path):
         make_folder(os.path.dirname(path))
         write_remote(path, temporary, parts)
@@ -219,3 +215,11 @@ def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror or str(error), path) from error
         raise
+
+
+def _temporary(folder: str) -> str:
+    """Returns a path in a folder for a file that is not complete."""
+    # Not tempfile: its files are private to the user, and the result would stay so. The name is
+    # short: a name as long as the system allows has no room for a suffix. Random: processes of two
+    # containers may have one number.
+    return os.path.join(folder, f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")

@@ -95,6 +95,7 @@ def open_gfile(path: str) -> Iterator[Any]:
       OSError: anything else, such as a network that is down.
     """
     tf = import_tensorflow()
+    denied = tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError
     try:
         yield tf.io.gfile
     except tf.errors.OpError as error:
@@ -102,7 +103,7 @@ def open_gfile(path: str) -> Iterator[Any]:
         kind: type[OSError] = OSError
         if isinstance(error, tf.errors.NotFoundError) or code == HTTPStatus.NOT_FOUND:
             kind = FileNotFoundError
-        elif isinstance(error, _denied(tf)) or code in _DENIED:
+        elif isinstance(error, denied) or code in _DENIED:
             kind = PermissionError
         raise kind(f"{path}: {reason}") from error
     except UnicodeDecodeError as error:
@@ -147,10 +148,6 @@ def write_remote(path: str, temporary: str, parts: Iterable[bytes | memoryview])
     finally:
         if local:
             os.unlink(local)
-
-
-def _denied(tf: Any) -> tuple[type[Exception], ...]:
-    return tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError
 
 
 def _reason(message: str) -> tuple[str, int]:

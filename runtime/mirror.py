@@ -5,6 +5,7 @@ as a whole. Files go in the order of their last change: what was renamed comes b
 it.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -81,8 +82,11 @@ class Mirror:
         """Uploads the files that have changed. Raises OSError."""
         with self._uploading:
             for file in self._changed():
-                with open(os.path.join(self.local, file.name), "rb") as content:
-                    write_bytes_atomically(self._to(file.name), content.read())
+                try:
+                    content = read_bytes(os.path.join(self.local, file.name))
+                except FileNotFoundError:  # Removed since.
+                    continue
+                write_bytes_atomically(self._to(file.name), content)
                 self._uploaded[file.name] = file
 
     def finish(self) -> None:
@@ -126,7 +130,10 @@ class Mirror:
             for name in names
             if not name.endswith(TEMPORARY_SUFFIX)
         ]
-        files = [self._stat(name) for name in names]
+        files = []
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # Removed since, as wandb's are.
+                files.append(self._stat(name))
         return sorted(file for file in files if self._uploaded.get(file.name) != file)
 
     def _stat(self, name: str) -> _File:

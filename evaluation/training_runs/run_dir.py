@@ -71,9 +71,8 @@ def read_run(path: str) -> Run:
     """
     # A folder is enough where it holds one run; `run` is what the names of its files begin with.
     require_filesystem(path)
-    if not is_remote(path):
-        path = os.path.normpath(os.path.expanduser(path))
-    path = run = path.rstrip("/") or "/"
+    local = os.path.normpath(os.path.expanduser(path))
+    path = run = path.rstrip("/") if is_remote(path) else local
     if is_folder(path) and (_runs_in(path) or not exists(f"{run}.flags")):
         run = _only_run(path)
     elif not exists(f"{run}.flags"):

@@ -100,6 +100,14 @@ def test_what_cannot_be_written_is_kept_and_its_place_named(remote, monkeypatch)
         assert file.read() == "1\n"
 
 
+def test_a_file_that_is_gone_before_it_is_read_is_no_error(remote):
+    with _mirror(remote) as mirror:
+        os.symlink("nothing", f"{mirror.local}/listed")  # As a file that is removed meanwhile.
+        _append(mirror, "log", "1\n")
+        mirror.upload()
+    assert _contents(remote) == {"log": "1\n"}
+
+
 def test_an_interrupt_does_not_wait(remote):
     mirror = _mirror(remote)
     with pytest.raises(KeyboardInterrupt), mirror:
