@@ -27,7 +27,7 @@ from runtime import filesystem
 from runtime.errors import DataError
 from runtime.gfile import require_filesystem
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _ROOT = "params"
 _JSON_ENTRIES = ("model", "data", "training")
 _ZIP_MAGIC = b"PK\x03\x04"

@@ -19,7 +19,7 @@ def may_end(error: OSError) -> bool:
 
 
 class Outage:
-    """Whether a remote folder can be reached, shared by all that write to it.
+    """Whether a remote folder can be reached, shared by all that access it.
 
     Attributes:
       is_on: whether the last try has failed.
@@ -38,7 +38,9 @@ class Outage:
                 return
             self.is_on, self._since = True, self._clock()
         logger.warning(
-            "%s cannot be written (%s): the run goes on, and writes it later", self._folder, error
+            "%s cannot be accessed (%s): trying again until it can; this ends no run",
+            self._folder,
+            error,
         )
 
     def end(self) -> None:
@@ -48,7 +50,7 @@ class Outage:
                 return
             self.is_on = False
         duration = format_duration(self._clock() - self._since)
-        logger.warning("%s is written again, after %s", self._folder, duration)
+        logger.warning("%s can be accessed again, after %s", self._folder, duration)
 
     def retry(
         self,

@@ -4,10 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-import jax
-
 from models.interface import Batch, Model
-from runtime.devices import steps_in_flight
 from runtime.distributed import is_primary
 from runtime.errors import TrainingError
 from runtime.logging import logger
@@ -16,8 +13,8 @@ from runtime.progress import ProgressBar
 from training.checkpoints.checkpoint_file import Checkpoint
 from training.checkpoints.save_schedule import CheckpointSchedule
 from training.config import TrainingConfig
-from training.control.control_flags import FAILED, ControlFlagReducer, ControlFlags
 from training.control.signals import SignalHandler
+from training.control.stop import StopControl
 from training.data import device_batches
 from training.metrics.accumulator import (
     DIVERGED,
@@ -29,7 +26,7 @@ from training.metrics.console import format_metrics
 from training.metrics.writers import MetricWriter
 from training.profiler import Profiler
 from training.result import Result
-from training.state import LoopState, init_state, restore_state
+from training.state import start_state
 from training.step import make_eval_step, make_train_step
 from training.validation import ValidationStopped, validate
 
@@ -81,7 +78,8 @@ class TrainingLoop:
         self._profiler = Profiler(self.profile_dir if traced else None)
         self._rollbacks = 0
         steps = self.config.training_steps
-        with SignalHandler() as self._signals, ProgressBar(steps) as self._bar:
+        with SignalHandler() as signals, ProgressBar(steps) as self._bar:
+            self._control = StopControl(signals, lambda: self.checkpoints.failure or self.problem())
             self._restore(start)
             while True:
                 try:
@@ -100,15 +98,7 @@ class TrainingLoop:
           start: the checkpoint; None: before step 0.
           next_batch: number of the next batch, where batches are to be skipped.
         """
-        key = jax.random.key(self.config.seed)
-        if start is None:
-            self._progress = LoopState()
-            self._state = init_state(self.model.init(key), self.config)
-        else:
-            self._progress = LoopState(**start.metadata["loop"])
-            # Shapes only: the checkpoint replaces what `init` would compute.
-            shapes = jax.eval_shape(self.model.init, key)
-            self._state = restore_state(start.arrays, shapes, self.config)
+        self._state, self._progress = start_state(self.model, self.config, start)
         if next_batch is not None:
             self._progress.skipped_batches = next_batch - self._progress.step
         # Not the iterator of before: batch k is a function of k, so that nothing is replayed.
@@ -117,8 +107,7 @@ class TrainingLoop:
         self._accumulator = MetricAccumulator(
             self.model.config.depth, self._batches, self._step, self._progress.sums
         )
-        self._reducer = ControlFlagReducer(steps_in_flight())
-        self._stop = 0
+        self._control.restart()
         self._begin = time.perf_counter() - self._progress.wall_time_s
         self._bar.set(self._progress.step)
 
@@ -131,13 +120,13 @@ class TrainingLoop:
         if self._progress.must_validate:
             self._validate()
         # No step waits for the one before it: metrics are fetched once it has ended.
-        while not (self._stop or self._is_last):
+        while not (self._control.stop or self._is_last):
             self._train_one_step()
             # Also after the first step: a hundred may take an hour.
             if self._progress.step == 1 or self._is_due(self.config.log_every):
                 self._log_metrics()
             self.checkpoints.check()
-            must_save = self._reduce_flags()
+            must_save = self._control.after_step(self._reduced, save=self.checkpoints.poll_clock())
             # Saved last: a checkpoint holds the position of the metrics files after this step.
             is_best = self._is_due(self.config.eval_every) and self._validate()
             if must_save or is_best or self._is_last or self.checkpoints.is_due(self._step):
@@ -173,12 +162,7 @@ class TrainingLoop:
         )
 
     def _result(self) -> Result:
-        signal, failure = None, self._failure()  # Maybe since the last flags.
-        if not self._is_last:
-            if self._stop == FAILED:
-                failure = failure or "another host has failed: see its log"
-            else:
-                signal = self._stop
+        signal, failure = self._control.reason(is_last=self._is_last)
         return Result(
             params=unreplicate(self._state.params),
             steps=self._step,
@@ -204,26 +188,11 @@ class TrainingLoop:
     def _train_one_step(self) -> None:
         self._profiler.at(self._step)
         self._state, metrics, self._reduced = self._train_step(
-            self._state, next(self._batches), self._reducer.outgoing
+            self._state, next(self._batches), self._control.reducer.outgoing
         )
         self._accumulator.add(metrics)
         self._progress.step += 1
         self._bar.update()
-
-    def _reduce_flags(self) -> bool:
-        """Updates `_stop` from the flags of all hosts; returns whether to save."""
-        own = ControlFlags(stop=self._own_stop(), save=self.checkpoints.poll_clock())
-        flags = self._reducer.all_reduce(self._reduced, own)
-        self._stop = flags.stop
-        if self._stop and not self._own_stop():
-            logger.warning("stopping with another host: see its log")
-        return bool(flags.save)
-
-    def _own_stop(self) -> int:
-        return self._signals.signal or (FAILED if self._failure() else 0)
-
-    def _failure(self) -> str | None:
-        return self.checkpoints.failure or self.problem()
 
     def _validate(self) -> bool:
         """Validates; returns whether the model is the best so far."""
@@ -231,7 +200,7 @@ class TrainingLoop:
         if self.valid_data is None:
             return False
         progress.must_validate = True  # If interrupted, the resumed run begins with the validation.
-        if self._stop:  # Not now: a validation may take longer than a preempted host has left.
+        if self._control.stop:  # Not now: it may take longer than a preempted host has left.
             return False
         try:
             metrics = validate(
@@ -239,10 +208,10 @@ class TrainingLoop:
                 self.model,
                 self._state.params,
                 self.valid_data(),
-                control_flags=lambda: ControlFlags(stop=self._own_stop()),
+                control_flags=self._control.own_flags,
             )
         except ValidationStopped as error:
-            self._stop = error.stop
+            self._control.stop = error.stop
             return False
         progress.must_validate = False
         self._accumulator.restart_clock()

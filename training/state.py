@@ -13,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from models.interface import Model
 from runtime.errors import TrainingError
 from runtime.parallel import replicate, unreplicate
+from training.checkpoints.checkpoint_file import Checkpoint
 from training.config import TrainingConfig
 from training.optimizer import make_optimizer
 
@@ -72,6 +74,22 @@ class LoopState:
 def init_state(params: Any, config: TrainingConfig) -> TrainState:
     """Returns the state before the first step, on every local device."""
     return replicate(_initial_state(params, config))
+
+
+def start_state(
+    model: Model, config: TrainingConfig, start: Checkpoint | None
+) -> tuple[TrainState, LoopState]:
+    """Returns the state after a checkpoint; None: before the first step.
+
+    Raises:
+      TrainingError: the checkpoint does not fit the model and the optimizer.
+    """
+    key = jax.random.key(config.seed)
+    if start is None:
+        return init_state(model.init(key), config), LoopState()
+    # Shapes only: the checkpoint replaces what `init` would compute.
+    shapes = jax.eval_shape(model.init, key)
+    return restore_state(start.arrays, shapes, config), LoopState(**start.metadata["loop"])
 
 
 def state_arrays(state: TrainState) -> dict[str, np.ndarray]:

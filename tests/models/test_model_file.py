@@ -116,7 +116,7 @@ def _newer(path):
 
 
 def _older(path):
-    _npz(path, format_version=1, settings="{}")
+    _npz(path, format_version=FORMAT_VERSION - 1, model="{}")
 
 
 def _without_data(path):
@@ -142,8 +142,8 @@ def _flipped(path):
         (lambda path: path.write_bytes(b""), "not a model file"),
         (lambda path: path.write_bytes(b"RIFF1234WAVE"), "not a model file"),
         (lambda path: _npz(path, weights=np.ones(2)), r"not of a wavestream model \(.*weights"),
-        (_newer, "has format version 3, this wavestream reads version 2: use"),
-        (_older, "has format version 1, this wavestream reads version 2: use"),
+        (_newer, "has format version 4, this wavestream reads version 3: use"),
+        (_older, "version 2, this wavestream reads version 3: .* or train the model again"),
         (_without_data, "the model file has no data: copy"),
         (_truncated, "truncated or damaged"),
         (_flipped, "truncated or damaged"),

@@ -25,8 +25,8 @@ def test_it_is_tried_again_with_growing_delays_and_told_once(caplog):
     assert outage.retry(_Unreliable(8), sleep=delays.append) == "done"
     assert delays == [1, 2, 4, 8, 16, 30, 30, 30]
     assert caplog.messages == [
-        "gs://bucket/run cannot be written (503): the run goes on, and writes it later",
-        "gs://bucket/run is written again, after 1.5 minutes",
+        "gs://bucket/run cannot be accessed (503): trying again until it can; this ends no run",
+        "gs://bucket/run can be accessed again, after 1.5 minutes",
     ]
 
 

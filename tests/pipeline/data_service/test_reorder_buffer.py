@@ -7,7 +7,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from pipeline.data_service.client import ReorderBuffer
+from pipeline.data_service.reorder_buffer import ReorderBuffer
 from pipeline.reading.read_chunks import READS_TOKEN
 
 
