@@ -20,9 +20,11 @@ class BucketServer(abc.ABC):
     """Buckets that live as long as the object; `with` ends it.
 
     Attributes:
+      scheme: of the paths of its buckets.
       proxy: what is between the machines and the buckets: has faults, counts requests.
     """
 
+    scheme: str
     proxy: FaultyProxy
 
     def __enter__(self) -> Self:
@@ -38,6 +40,10 @@ class BucketServer(abc.ABC):
     @abc.abstractmethod
     def variables(self) -> dict[str, str]:
         """Returns the variables by which a process sees the buckets."""
+
+    @abc.abstractmethod
+    def create_bucket(self, bucket: str) -> None:
+        """Creates a bucket, past the proxy."""
 
     @abc.abstractmethod
     def put(self, bucket: str, name: str, content: bytes) -> None:

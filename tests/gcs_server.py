@@ -46,6 +46,8 @@ def gcs_unavailable() -> str | None:
 class GcsServer(BucketServer):
     """Buckets that processes see as gs://; see `BucketServer`. Names have three letters or more."""
 
+    scheme = "gs"
+
     def __init__(self, *buckets: str):
         """Starts it, with some buckets."""
         import trustme

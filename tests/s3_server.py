@@ -7,8 +7,8 @@ from tests.faulty_proxy import FaultyProxy
 
 _KEYS = {"AWS_ACCESS_KEY_ID": "key-of-the-tests", "AWS_SECRET_ACCESS_KEY": "secret"}
 
-UPLOADS = r"^PUT "
-"""Pattern for a `Fault`: the requests that carry content."""
+WRITES = r"^(POST|PUT|DELETE) "
+"""Pattern for a `Fault`: the requests that change a bucket."""
 
 
 def s3_unavailable() -> str | None:
@@ -21,6 +21,8 @@ def s3_unavailable() -> str | None:
 
 class S3Server(BucketServer):
     """Buckets that processes see as s3://; see `BucketServer`."""
+
+    scheme = "s3"
 
     def __init__(self, *buckets: str):
         """Starts it, with some buckets."""
@@ -39,7 +41,7 @@ class S3Server(BucketServer):
             aws_secret_access_key=_KEYS["AWS_SECRET_ACCESS_KEY"],
         )
         for bucket in buckets:
-            self._client.create_bucket(Bucket=bucket)
+            self.create_bucket(bucket)
 
     def stop(self) -> None:
         self._client.close()
@@ -49,6 +51,9 @@ class S3Server(BucketServer):
     def variables(self) -> dict[str, str]:
         endpoint = {"S3_ENDPOINT": f"http://127.0.0.1:{self.proxy.port}", "S3_USE_HTTPS": "0"}
         return _KEYS | endpoint | {"AWS_REGION": "us-east-1"}
+
+    def create_bucket(self, bucket: str) -> None:
+        self._client.create_bucket(Bucket=bucket)
 
     def put(self, bucket: str, name: str, content: bytes) -> None:
         self._client.put_object(Bucket=bucket, Key=name, Body=content)

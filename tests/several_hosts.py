@@ -9,6 +9,8 @@ JAX numbers the hosts by their place in it.
 
 import hashlib
 import json
+import os
+import socket
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +25,37 @@ from runtime import distributed
 from runtime.logging import start_logging
 from tests.toy_model import Unigram
 from training.run import run as run_training
+
+
+def command_lines(
+    records: str | os.PathLike, hosts: int, *args: str, others: Sequence[str] = (), shift: int = 0
+) -> list[list[str]]:
+    """Returns the command of each host of a run.
+
+    Args:
+      records: see above.
+      hosts: their number.
+      *args: flags of all of them.
+      others: flags of all but the first.
+      shift: see above.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    where = (f"--coordinator_address={address}", f"--num_processes={hosts}") if hosts > 1 else ()
+    return [
+        [
+            *(sys.executable, "-m", "tests.several_hosts", os.fspath(records), str(shift)),
+            *(*args, *where, *(others if index else ())),
+            *((f"--process_id={index}",) if hosts > 1 else ()),
+        ]
+        for index in range(hosts)
+    ]
+
+
+def variables(devices: int) -> dict[str, str]:
+    """Returns the variables by which a host has that many devices."""
+    return {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
 
 
 def digests(batch: Batch) -> list[str]:

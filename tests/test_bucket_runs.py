@@ -1,15 +1,13 @@
 """Runs that live in a bucket: on machines that lose their disks, and over networks that fail."""
 
-import io
 import json
 import re
 import sys
 import time
 
-import numpy as np
 import pytest
 
-from tests.command_line import TINY
+from tests.bucket_runs import assert_same, finish, kill, start, steps, wait_for
 from tests.faulty_proxy import Fault
 from tests.gcs_server import UPLOADS, WRITES, GcsServer, gcs_unavailable
 from tests.wav_files import write_walks
@@ -17,11 +15,6 @@ from tests.wav_files import write_walks
 if reason := gcs_unavailable():
     pytest.skip(reason, allow_module_level=True)
 
-ARGS = (
-    *TINY,
-    *("--training_steps=200", "--log_every=7", "--eval_every=90", "--eval_steps=2"),
-    *("--checkpoint_every=40", "--checkpoint_minutes=0", "--learning_rate=0.01"),
-)
 # TensorFlow tries for three minutes before it says that a bucket cannot be reached.
 IMPATIENT = {"GCS_RETRY_CONFIG_MAX_RETRIES": "1"}
 
@@ -35,46 +28,10 @@ def server(tmp_path_factory):
         yield started
 
 
-def _start(server, run, *args, **kwargs):
-    command = [sys.executable, "main.py", "--audio_dir=gs://audio/walks", *ARGS, *args]
-    return server.popen([*command, f"--output_dir=gs://runs/{run}"], **kwargs)
-
-
-def _finish(process):
-    out, err = process.communicate(timeout=600)
-    return process.returncode, out + err
-
-
-def _steps(server, run):
-    names = server.names("runs", f"{run}/audio_model_checkpoints/")
-    return sorted(int(re.search(r"(\d+)\.npz$", name)[1]) for name in names)
-
-
-def _wait_for(condition, process, timeout=300):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert not process.poll(), process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def _assert_same(server, run, other):
-    """The runs have the same metrics, and the same parameters, byte for byte."""
-    ours, theirs = (server.objects("runs", f"{name}/") for name in (run, other))
-    metrics = "audio_model_metrics.jsonl"
-    assert ours[f"{run}/{metrics}"] == theirs[f"{other}/{metrics}"]
-    models = [
-        np.load(io.BytesIO(files[f"{name}/audio_model.npz"]))
-        for name, files in ((run, ours), (other, theirs))
-    ]
-    for name in filter(lambda name: name.startswith("params/"), models[1]):
-        assert models[0][name].tobytes() == models[1][name].tobytes(), name
-
-
 @pytest.fixture(scope="module")
 def whole(server):
     """A run that nothing happened to."""
-    status, said = _finish(_start(server, "whole"))
+    status, said = finish(start(server, "whole"))
     assert status == 0, said
     return said
 
@@ -102,14 +59,10 @@ def test_a_run_leaves_all_its_files_and_names_them(server, whole):
 
 def _kill_and_compare(server, run, kills):
     for _ in range(kills):
-        process = _start(server, run)
-        before = len(_steps(server, run)) and _steps(server, run)[-1]
-        _wait_for(lambda: [*_steps(server, run), 0][-2:][0] > before, process)  # noqa: B023
-        process.kill()
-        process.communicate()
-    status, said = _finish(_start(server, run))
+        kill(server, run, start(server, run))
+    status, said = finish(start(server, run))
     assert status == 0, said
-    _assert_same(server, run, "whole")
+    assert_same(server, run, "whole")
     return said
 
 
@@ -138,25 +91,25 @@ def test_the_same_command_reads_its_flags_from_the_bucket_and_others_read_the_ru
 
 
 def test_a_bucket_that_fails_for_a_while_ends_no_run(server, whole):
-    process = _start(server, "faulty", env=IMPATIENT)
-    _wait_for(lambda: _steps(server, "faulty"), process)
+    process = start(server, "faulty", env=IMPATIENT)
+    wait_for(lambda: steps(server, "faulty"), process)
     with server.proxy.failing(Fault(on=f"{WRITES}.*faulty", status=503, seconds=15)):
-        status, said = _finish(process)
+        status, said = finish(process)
     assert status == 0, said
-    assert said.count("cannot be written (") == said.count("is written again, after") == 1
+    assert said.count("cannot be accessed (") == said.count("can be accessed again, after") == 1
     assert "HTTP 503" in said
-    _assert_same(server, "faulty", "whole")
+    assert_same(server, "faulty", "whole")
 
 
 def test_a_second_run_is_refused(server, whole):
     lock = {"holder": "process 7 on host b", "process": ["host b", 7], "token": "b"}
-    process = _start(server, "held", "--training_steps=2")
+    process = start(server, "held", "--training_steps=2")
     for renewals in range(100):  # Another machine holds it.
         server.put("runs", "held/audio_model.lock", json.dumps({**lock, "n": renewals}).encode())
         time.sleep(0.5)
         if process.poll() is not None:
             break
-    status, said = _finish(process)
+    status, said = finish(process)
     assert status == 2
     assert "audio_model.lock is held by process 7 on host b" in said.splitlines()[-1], said
     assert server.names("runs", "held/") == ["held/audio_model.lock"]
@@ -164,11 +117,11 @@ def test_a_second_run_is_refused(server, whole):
 
 def test_uploads_that_break_off_leave_no_half_files(server, whole):
     with server.proxy.failing(Fault(on=f"{UPLOADS}.*cut", cut_at=2000)):
-        process = _start(server, "cut")
+        process = start(server, "cut")
         time.sleep(1)
-    status, said = _finish(process)
+    status, said = finish(process)
     assert status == 0, said
-    _assert_same(server, "cut", "whole")
+    assert_same(server, "cut", "whole")
 
 
 def test_what_cannot_be_written_is_named_before_anything_starts(server):
@@ -216,12 +169,12 @@ while True:
 @pytest.mark.slow
 def test_killed_during_uploads_nothing_is_lost_that_was_reported_saved(server):
     saved = 0
-    for kill in range(20):
+    for number in range(20):
         process = server.popen([sys.executable, "-c", SAVES, "gs://runs/uploads"])
         found = int(process.stdout.readline().split()[1])
         assert found >= saved, process.communicate()
         process.stdout.readline()
-        time.sleep(0.05 * kill)
+        time.sleep(0.05 * number)
         process.kill()
         lines = process.communicate()[0].splitlines()
         saved = int(lines[-1].split()[1]) if lines and len(lines[-1].split()) == 2 else found + 1

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -18,7 +17,7 @@ from pipeline.corpus import open_corpus
 from pipeline.dataset import make_dataset
 from runtime.failure_detector import EXIT_STATUS
 from tests.command_line import ROOT
-from tests.several_hosts import digests
+from tests.several_hosts import command_lines, digests, variables
 from tests.wav_files import write_walks
 
 NAME = socket.gethostname()
@@ -48,35 +47,24 @@ def _start(audio, out, hosts, devices, *args, others=(), records="records", shif
 
     JAX gives them numbers that are `shift` more than their own.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
     out.mkdir(exist_ok=True)
     environment = {
         **os.environ,
         **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"),  # Knows no host.
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        **variables(devices),
     }
-    processes = []
-    for index in range(hosts):
-        where = (f"--coordinator_address={address}", f"--num_processes={hosts}")
-        command = [
-            *(sys.executable, "-m", "tests.several_hosts", str(out / records), str(shift)),
-            *(f"--audio_dir={audio}", f"--output_dir={out}", *ARGS, *args),
-            *((*where, f"--process_id={index}") if hosts > 1 else ()),
-            *(others if index else ()),
-        ]
-        processes.append(
-            subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+    args = (f"--audio_dir={audio}", f"--output_dir={out}", *ARGS, *args)
+    return [
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-    return processes
+        for command in command_lines(out / records, hosts, *args, others=others, shift=shift)
+    ]
 
 
 def _finish(processes, timeout=300):

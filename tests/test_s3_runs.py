@@ -1,0 +1,83 @@
+"""Runs in s3://, by tensorflow-io: killed and resumed, read by other commands, refused."""
+
+import json
+import threading
+
+import pytest
+
+from tests.bucket_runs import assert_same, finish, kill, start
+from tests.fault import Fault
+from tests.s3_server import WRITES, S3Server, s3_unavailable
+from tests.wav_files import write_walks
+
+if reason := s3_unavailable():
+    pytest.skip(reason, allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("audio")
+    write_walks(folder)
+    with S3Server("audio", "runs") as started:
+        started.put_folder("audio", "walks", folder)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def whole(server):
+    """A run that nothing happened to."""
+    status, said = finish(start(server, "whole"))
+    assert status == 0, said
+    return said
+
+
+def test_killed_and_started_on_another_machine_it_is_the_same_run(server, whole):
+    kill(server, "killed", start(server, "killed"))
+    status, said = finish(start(server, "killed"))
+    assert status == 0, said
+    assert "resuming         after step" in said
+    assert_same(server, "killed", "whole")
+
+
+def test_other_commands_read_the_run_and_mistakes_are_one_line(server, whole):
+    """In one process: starting one takes ten seconds."""
+    server.create_bucket("readonly")
+    server.create_bucket("denied")
+    train = ("--audio_dir=s3://audio/walks", "--training_steps=2")
+    report = "--report_dir=s3://runs/report"
+    commands = [
+        ("evaluate", "--model=s3://runs/whole/audio_model.npz", "--codecs=", report),
+        ("compare", "s3://runs/whole", report),
+        (*train, "--output_dir=s3://missing/run"),
+        (*train, "--output_dir=s3://readonly/run"),
+        (*train, "--output_dir=s3://denied/run"),
+        (*train, "--output_dir=s3://runs/held"),
+    ]
+    program = "import sys\nfrom tests.command_line import run_main\n"
+    for command in commands:
+        program += f"print(run_main(*{command}), flush=True)\nprint('--', file=sys.stderr)\n"
+    stop = threading.Event()
+
+    def renew():  # As another machine that holds the run.
+        lock = {"holder": "process 7 on host b", "process": ["host b", 7], "token": "b"}
+        count = 0
+        while not stop.wait(0.2):
+            count += 1
+            content = json.dumps({**lock, "n": count}).encode()
+            server.put("runs", "held/audio_model.lock", content)
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    with (
+        server.proxy.failing(Fault(on=f"{WRITES}.*readonly", status=403)),
+        server.proxy.failing(Fault(on="denied", status=401)),
+    ):
+        result = server.run_python(program, timeout=300)
+    stop.set()
+    thread.join()
+    print(result.stdout, result.stderr)
+    assert result.returncode == 0, result.stderr
+    names = server.names("runs", "report/")
+    assert names == [f"report/{name}" for name in ("compare.png", "report.html", "report.json")]
+    last = [part.strip().splitlines()[-1] for part in result.stderr.split("--\n")[2:6]]
+    assert last == []
