@@ -24,6 +24,16 @@ _HINTS: dict[int, str] = {
     HTTPStatus.NOT_FOUND: ": expected a bucket that exists",
 }
 
+# Amazon's names of them, with which messages of tensorflow-io begin.
+_AMAZON = {
+    "AccessDenied": HTTPStatus.FORBIDDEN,
+    "InvalidAccessKeyId": HTTPStatus.UNAUTHORIZED,
+    "SignatureDoesNotMatch": HTTPStatus.UNAUTHORIZED,
+    "ExpiredToken": HTTPStatus.UNAUTHORIZED,
+    "AWS Credentials": HTTPStatus.FORBIDDEN,
+    "NoSuchBucket": HTTPStatus.NOT_FOUND,
+}
+
 _import_lock = threading.Lock()
 
 
@@ -157,7 +167,9 @@ def _reason(message: str) -> tuple[str, int]:
     """
     status = re.search(r"HTTP response code (\d+)", message)
     if status is None:
-        return " ".join(message.split()), 0
+        said = " ".join(message.split()).strip(" :") or "it failed, no reason is given"
+        code = next((code for name, code in _AMAZON.items() if said.startswith(name)), 0)
+        return f"{said}{_HINTS.get(code, '')}", code
     code = int(status[1])
     phrase = next((known.phrase for known in HTTPStatus if known == code), "")
     return f"HTTP {code} {phrase}{_HINTS.get(code, '')}".strip(), code

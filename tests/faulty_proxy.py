@@ -100,6 +100,10 @@ class FaultyProxy:
             answer = upstream.getresponse()
             return answer.status, answer.getheaders(), answer.read()
 
+    def error_body(self, status: int) -> str:
+        """Returns what the server's answer of an HTTP status says."""
+        return f'{{"error": {{"code": {status}, "message": "the test wants {status}"}}}}'
+
     def admit(self, request: str) -> Fault:
         """Notes a request; returns what is to happen to it."""
         with self._lock:
@@ -169,8 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
             return proxy.forward(self.command, path, self.headers, self._body(fault))
         for _ in self._body(fault):
             pass
-        text = f'{{"error": {{"code": {status}, "message": "the test wants {status}"}}}}'
-        return status, [], text.encode()
+        return status, [], proxy.error_body(status).encode()
 
     def _body(self, fault: Fault) -> Iterator[bytes]:
         """Yields the body of the request; raises CutError where it ends early."""

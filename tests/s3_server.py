@@ -32,7 +32,7 @@ class S3Server(BucketServer):
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self._server.start()
         host, port = self._server.get_host_and_port()
-        self.proxy = FaultyProxy(port, credential=_KEYS["AWS_ACCESS_KEY_ID"])
+        self.proxy = _S3Proxy(port, credential=_KEYS["AWS_ACCESS_KEY_ID"])
         self._client = boto3.client(
             "s3",
             endpoint_url=f"http://{host}:{port}",
@@ -67,3 +67,11 @@ class S3Server(BucketServer):
     def names(self, bucket: str, prefix: str = "") -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+
+
+class _S3Proxy(FaultyProxy):
+    """Fails in Amazon's words."""
+
+    def error_body(self, status: int) -> str:
+        code = {401: "InvalidAccessKeyId", 403: "AccessDenied"}.get(status, "SlowDown")
+        return f"<Error><Code>{code}</Code><Message>the test wants {status}</Message></Error>"

@@ -69,15 +69,25 @@ def test_other_commands_read_the_run_and_mistakes_are_one_line(server, whole):
     thread = threading.Thread(target=renew)
     thread.start()
     with (
-        server.proxy.failing(Fault(on=f"{WRITES}.*readonly", status=403)),
-        server.proxy.failing(Fault(on="denied", status=401)),
+        server.proxy.failing(Fault(on=f"{WRITES}.*/readonly/", status=403)),
+        server.proxy.failing(Fault(on="/denied/", status=401)),
     ):
         result = server.run_python(program, timeout=300)
     stop.set()
     thread.join()
-    print(result.stdout, result.stderr)
     assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-4:] == ["2"] * 4
     names = server.names("runs", "report/")
     assert names == [f"report/{name}" for name in ("compare.png", "report.html", "report.json")]
     last = [part.strip().splitlines()[-1] for part in result.stderr.split("--\n")[2:6]]
-    assert last == []
+    cannot = "error: --output_dir cannot be written: s3://"
+    assert last[:3] == [
+        f"{cannot}missing/run: NoSuchBucket: The specified bucket does not exist: expected a "
+        "bucket that exists",
+        f"{cannot}readonly/run: AccessDenied: the test wants 403: expected credentials that may do "
+        "this",
+        f"{cannot}denied/run: InvalidAccessKeyId: the test wants 401: expected valid credentials "
+        "of this machine or user",
+    ]
+    assert "audio_model.lock is held by process 7 on host b" in last[3]
+    assert server.names("runs", "held/") == ["held/audio_model.lock"]
