@@ -41,9 +41,6 @@ def test_hosts_that_die_leave_a_run_for_another_number_of_hosts(server, tmp_path
         options = {"env": variables(2 // hosts), "stderr": subprocess.STDOUT}
         return [server.popen(command, **options) for command in commands]
 
-    def log():
-        return server.get("runs", "run/audio_model_training.log").decode()
-
     (whole,) = start("whole", 1)
     assert finish(whole)[0] == 0
 
@@ -51,7 +48,6 @@ def test_hosts_that_die_leave_a_run_for_another_number_of_hosts(server, tmp_path
     wait_for(lambda: steps(server, "run"), one, other)
     other.kill()
     status, said = finish(one, timeout=60)
-    print(said)
     assert status == EXIT_STATUS
     assert f"error: host 1 ({socket.gethostname()}): its process has ended" in said
     finish(other)
@@ -66,8 +62,15 @@ def test_hosts_that_die_leave_a_run_for_another_number_of_hosts(server, tmp_path
     ended = [finish(process) for process in processes]
     assert [status for status, _ in ended] == [0, 0], ended
     assert int(re.search(RESUMED, ended[0][1])[1]) > before
-    names = server.names("runs", "run/")
-    print(names, log())
+    files = {name.removeprefix("run/audio_model") for name in server.names("runs", "run/")}
+    single = {".npz", ".flags", ".catalogue", "_curves.png", "_flac.json", "_training.log"}
+    single |= {"_metrics.jsonl", "_timing.jsonl"}
+    others = ("_checkpoints/", "run/tensorboard/audio_model/events.out.tfevents.")
+    assert files >= single
+    assert all(name.startswith(others) for name in files - single), files
+    log = server.get("runs", "run/audio_model_training.log").decode()
+    assert len(re.findall(RESUMED, log)) == 2 and log.count("alone writes files") == 2
+    assert "step 400/400" in log
     lines = [
         [json.loads(line) for line in metrics(server, run).splitlines()] for run in ("run", "whole")
     ]

@@ -31,6 +31,8 @@ from training.checkpoints.checkpoint_file import (
     write_checkpoint,
 )
 
+_SILENCE_S = 5.0  # After that the end of a run says what it waits for.
+
 
 class _Save(NamedTuple):
     checkpoint: Checkpoint
@@ -56,8 +58,8 @@ class CheckpointStore:
           keep: number of latest checkpoints to keep, in addition to the best.
           outage: of a bucket: a save that fails is tried again; None: it fails.
           before_save: writes what must be there before a checkpoint is. Raises OSError.
-          patience_s: how long a save to a bucket may delay the next one. (TensorFlow tries for
-            minutes before it says that a bucket does not answer.)
+          patience_s: how long a save to a bucket may delay later ones, all together. (TensorFlow
+            tries for minutes before it says that a bucket does not answer.)
         """
         self._directory = absolute(directory)
         self._keep, self._outage, self._before_save = keep, outage, before_save
@@ -67,7 +69,8 @@ class CheckpointStore:
         self._mutex = threading.Lock()  # Of `_next`.
         self._next: _Save | None = None  # What is to be saved, until it is.
         self._saved: _Save | None = None
-        self._is_awaited = self._has_given_up = False
+        self._busy_since = 0.0  # Since when there has been something to save.
+        self._is_awaited = self._has_given_up = self._is_told = False
         self._bits: dict[int, float | None] = {}
 
     def save(self, checkpoint: Checkpoint, *, bits_per_sample: float | None = None) -> None:
@@ -89,6 +92,7 @@ class CheckpointStore:
             is_busy = self._next is not None
             self._next = _Save(checkpoint, bits_per_sample)
         if not is_busy:
+            self._busy_since, self._is_told = time.monotonic(), False
             self._thread = threading.Thread(target=self._work, name="checkpoint", daemon=True)
             self._thread.start()
 
@@ -154,8 +158,8 @@ class CheckpointStore:
             return
         self._is_awaited = True
         try:
-            thread.join(1)
-            if thread.is_alive() and self._outage is not None and self._outage.is_on:
+            thread.join(_SILENCE_S)
+            if thread.is_alive() and self._outage is not None:
                 logger.warning("waiting for %s, to save a checkpoint", self._directory)
             while thread.is_alive():
                 thread.join(1)  # With a timeout: it can be interrupted.
@@ -166,9 +170,22 @@ class CheckpointStore:
             self._is_awaited = False
 
     def _wait_for_bucket(self, outage: Outage) -> None:
-        end = time.monotonic() + self._patience_s
-        while self._next is not None and not outage.is_on and time.monotonic() < end:
+        end = self._busy_since + self._patience_s
+        while self._next is not None and not outage.is_on:
+            if time.monotonic() > end:
+                self._tell_of_delay()
+                return
             time.sleep(0.05)
+
+    def _tell_of_delay(self) -> None:
+        if not self._is_told:
+            self._is_told = True
+            logger.warning(
+                "%s: no checkpoint could be saved for %g s; training goes on, and a later one will "
+                "take its place",
+                self._directory,
+                self._patience_s,
+            )
 
     def _work(self) -> None:
         """Saves `_next`, and what has taken its place meanwhile."""
