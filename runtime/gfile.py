@@ -32,6 +32,9 @@ _AMAZON = {
     "ExpiredToken": HTTPStatus.UNAUTHORIZED,
     "AWS Credentials": HTTPStatus.FORBIDDEN,
     "NoSuchBucket": HTTPStatus.NOT_FOUND,
+    "SlowDown": HTTPStatus.SERVICE_UNAVAILABLE,
+    "ServiceUnavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "InternalError": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
 _import_lock = threading.Lock()
@@ -102,10 +105,13 @@ def open_gfile(path: str) -> Iterator[Any]:
     Raises:
       FileNotFoundError: there is no such file, folder or bucket.
       PermissionError: access is denied, or the credentials are refused.
-      OSError: anything else, such as a network that is down.
+      ConnectionError: the network or the server is down, or overloaded.
+      OSError: anything else.
     """
     tf = import_tensorflow()
     denied = tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError
+    # Aborted: it was tried again, in vain.
+    down = tf.errors.AbortedError, tf.errors.UnavailableError, tf.errors.DeadlineExceededError
     try:
         yield tf.io.gfile
     except tf.errors.OpError as error:
@@ -115,6 +121,8 @@ def open_gfile(path: str) -> Iterator[Any]:
             kind = FileNotFoundError
         elif isinstance(error, denied) or code in _DENIED:
             kind = PermissionError
+        elif isinstance(error, down) or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            kind = ConnectionError
         raise kind(f"{path}: {reason}") from error
     except UnicodeDecodeError as error:
         raise OSError(f"{path}: {error}") from error

@@ -10,12 +10,20 @@ from runtime.logging import logger
 
 T = TypeVar("T")
 
+_of_buckets: dict[str, "Outage"] = {}
+
 _FIRST_DELAY_S, _MAX_DELAY_S = 1.0, 30.0
 
 
 def may_end(error: OSError) -> bool:
     """Whether to try again after an error: not where a bucket is missing, or access is denied."""
     return not isinstance(error, FileNotFoundError | PermissionError)
+
+
+def outage_of_bucket(path: str) -> "Outage":
+    """Returns the outage of the bucket of a path, one for all of this process who read there."""
+    bucket = "/".join(path.split("/")[:3])
+    return _of_buckets.setdefault(bucket, Outage(bucket))
 
 
 class Outage:

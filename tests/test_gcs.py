@@ -116,6 +116,32 @@ def test_faults_on_the_way(server):
     assert server.objects("second", "faults/") == written
 
 
+READS = """
+import numpy as np
+from pipeline.reading.byte_ranges import read_ranges
+from runtime.logging import start_logging
+start_logging(None)
+paths = np.array([b"gs://corpus/outage/missing", b"gs://corpus/outage/there"])
+numbers = [np.array([number] * 2) for number in (2, 5, 5, 10, 0)]
+content, readable = read_ranges(paths, *numbers, lambda path, reason: print(path))
+print(content.tobytes(), readable)
+"""
+
+
+def test_reading_waits_for_a_bucket_that_fails_for_a_while(server):
+    """Else the samples of a run would depend on the network."""
+    server.put("corpus", "outage/there", b"0123456789")
+    with server.proxy.failing(Fault(on="outage", status=503, times=9)):
+        result = server.run_python(READS, env={"GCS_RETRY_CONFIG_MAX_RETRIES": "1"})
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "gs://corpus/outage/missing",
+        r"b'\x00\x00\x00\x00\x0023456' [False  True]",
+    ]
+    assert result.stderr.count("gs://corpus cannot be accessed (") == 1, result.stderr
+    assert result.stderr.count("gs://corpus can be accessed again") == 1
+
+
 @pytest.fixture(scope="module")
 def folders(server, tmp_path_factory) -> list[pathlib.Path]:
     """Audio, which is also in gs://corpus/speech and gs://second/music."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from runtime import filesystem
+from runtime.outage import outage_of_bucket
 
 OnUnreadable = Callable[[str, str], None]
 """(path, reason): called from a thread of the graph for a file that can no longer be read."""
@@ -40,7 +41,7 @@ def read_ranges(
     Returns:
       The buffer, zero where nothing is read, and which of the ranges could be read. A local file
       whose size or modification time has changed counts as unreadable; for remote files it would
-      cost a request per read.
+      cost a request per read. A bucket that is down is waited for.
     """
     buffer = np.zeros(int(slot_bytes.sum()), np.uint8)  # Untouched pages cost nothing.
     readable = np.zeros(len(paths), bool)
@@ -82,8 +83,14 @@ def _check_unchanged(descriptor: int, size: int, mtime_ns: int) -> None:
 
 
 def _read_remote(path: str, begin: int, target: np.ndarray) -> None:
-    with filesystem.open_for_reads(path) as read_at:
-        content = read_at(begin, len(target))
+    def read() -> bytes:
+        with filesystem.open_for_reads(path) as read_at:
+            return read_at(begin, len(target))
+
+    # A bucket that is down for a while says nothing of the file, and must not change the samples.
+    content = outage_of_bucket(path).retry(
+        read, until=lambda error: not isinstance(error, ConnectionError)
+    )
     if len(content) != len(target):
         raise OSError(f"it ends after {begin + len(content)} bytes, expected more")
     target[:] = np.frombuffer(content, np.uint8)
