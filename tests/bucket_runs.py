@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,21 @@ ARGS = (
 Process = subprocess.Popen[str]
 
 
-def start(server: BucketServer, run: str, *args: str, **kwargs: Any) -> Process:
-    """Starts a run of the audio of bucket "audio" in a folder of bucket "runs"."""
+def start(
+    server: BucketServer, run: str, *args: str, machine: Sequence[str] = (), **kwargs: Any
+) -> Process:
+    """Starts a run of the audio of bucket "audio" in a folder of bucket "runs".
+
+    Args:
+      server: of the buckets.
+      run: name of the folder.
+      *args: more flags.
+      machine: command that runs another one on some machine; by default this one.
+      **kwargs: see `BucketServer.popen`.
+    """
     where = [f"{server.scheme}://{path}" for path in ("audio/walks", f"runs/{run}")]
     folders = [f"--audio_dir={where[0]}", f"--output_dir={where[1]}"]
-    return server.popen([sys.executable, "main.py", *ARGS, *args, *folders], **kwargs)
+    return server.popen([*machine, sys.executable, "main.py", *ARGS, *args, *folders], **kwargs)
 
 
 def finish(process: Process, timeout: float = 600) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 import pathlib
 import re
 import shlex
+import subprocess
 
 import pytest
 
@@ -20,6 +21,14 @@ def _commands(text: str) -> list[list[str]]:
     lines = [shlex.split(line) for block in blocks for line in block.strip().splitlines()]
     assert all(line[:2] == ["python", "main.py"] for line in lines), lines
     return [[word.replace("$BUCKET", BUCKET) for word in line[2:]] for line in lines]
+
+
+def test_all_commands_are_valid_bash():
+    blocks = re.findall(r"```bash\n(.*?)```", TPU_VM.read_text(), re.DOTALL)
+    assert len(blocks) > 8
+    for block in blocks:
+        checked = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True)
+        assert not checked.stderr, block
 
 
 @pytest.mark.slow
