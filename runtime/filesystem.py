@@ -178,10 +178,17 @@ def make_writable_folder(folder: str, flag: str) -> None:
         probe = _temporary(folder)
         try:
             write_bytes_atomically(probe, b"wavestream")
+            # s3:// takes what may not be read for missing: a run would begin anew at each start.
+            is_readable = os.path.basename(probe) in list_names(folder) and exists(probe)
             remove(probe)
         except OSError as error:
             reason = str(error).replace(probe, folder)
             raise type(error)(f"{flag} cannot be written: {reason}") from error
+        if not is_readable:
+            raise PermissionError(
+                f"{flag}={folder} can be written, but not read: expected credentials that may do "
+                "both"
+            )
         return
     try:
         os.makedirs(folder, exist_ok=True)

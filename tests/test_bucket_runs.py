@@ -126,6 +126,7 @@ def test_a_second_run_is_refused(server, whole):
     status, said = finish(process)
     assert status == 2
     assert "audio_model.lock is held by process 7 on host b" in said.splitlines()[-1], said
+    assert "audio_model.lock: waiting to see whether process 7 on host b still runs" in said
     assert server.names("runs", "held/") == ["held/audio_model.lock"]
 
 

@@ -43,6 +43,7 @@ def test_other_commands_read_the_run_and_mistakes_are_one_line(server, whole):
     """In one process: starting one takes ten seconds."""
     server.create_bucket("readonly")
     server.create_bucket("denied")
+    server.create_bucket("writeonly")
     train = ("--audio_dir=s3://audio/walks", "--training_steps=2")
     report = "--report_dir=s3://runs/report"
     commands = [
@@ -51,6 +52,7 @@ def test_other_commands_read_the_run_and_mistakes_are_one_line(server, whole):
         (*train, "--output_dir=s3://missing/run"),
         (*train, "--output_dir=s3://readonly/run"),
         (*train, "--output_dir=s3://denied/run"),
+        (*train, "--output_dir=s3://writeonly/run"),
         (*train, "--output_dir=s3://runs/held"),
     ]
     program = "import sys\nfrom tests.command_line import run_main\n"
@@ -71,23 +73,26 @@ def test_other_commands_read_the_run_and_mistakes_are_one_line(server, whole):
     with (
         server.proxy.failing(Fault(on=f"{WRITES}.*/readonly/", status=403)),
         server.proxy.failing(Fault(on="/denied/", status=401)),
+        server.proxy.failing(Fault(on="^(GET|HEAD) .*/writeonly", status=403)),
     ):
         result = server.run_python(program, timeout=300)
     stop.set()
     thread.join()
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-4:] == ["2"] * 4
+    assert result.stdout.splitlines()[-5:] == ["2"] * 5
     names = server.names("runs", "report/")
     assert names == [f"report/{name}" for name in ("compare.png", "report.html", "report.json")]
-    last = [part.strip().splitlines()[-1] for part in result.stderr.split("--\n")[2:6]]
+    last = [part.strip().splitlines()[-1] for part in result.stderr.split("--\n")[2:7]]
     cannot = "error: --output_dir cannot be written: s3://"
-    assert last[:3] == [
+    assert last[:4] == [
         f"{cannot}missing/run: NoSuchBucket: The specified bucket does not exist: expected a "
         "bucket that exists",
         f"{cannot}readonly/run: AccessDenied: the test wants 403: expected credentials that may do "
         "this",
         f"{cannot}denied/run: InvalidAccessKeyId: the test wants 401: expected valid credentials "
         "of this machine or user",
+        "error: --output_dir=s3://writeonly/run can be written, but not read: expected credentials "
+        "that may do both",
     ]
-    assert "audio_model.lock is held by process 7 on host b" in last[3]
+    assert "audio_model.lock is held by process 7 on host b" in last[4]
     assert server.names("runs", "held/") == ["held/audio_model.lock"]

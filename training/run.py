@@ -63,6 +63,7 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
     if not distributed.is_primary():
         start_logging(None, level=logging.WARNING)
         return _run(config, model, flagfile, None)
+    start_logging(None)  # A lock may be waited for.
     with open_run_folder(config) as folder:
         folder.fetch("_training.log", ".catalogue", FLAC_FILE)
         start_logging(folder.files.path("_training.log"))
