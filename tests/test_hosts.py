@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -18,6 +17,7 @@ from pipeline.corpus import open_corpus
 from pipeline.dataset import make_dataset
 from runtime.failure_detector import EXIT_STATUS
 from tests.command_line import ROOT
+from tests.fork_server import python
 from tests.several_hosts import digests
 from tests.wav_files import write_walks
 
@@ -61,7 +61,7 @@ def _start(audio, out, hosts, devices, *args, others=(), records="records", shif
     for index in range(hosts):
         where = (f"--coordinator_address={address}", f"--num_processes={hosts}")
         command = [
-            *(sys.executable, "-m", "tests.several_hosts", str(out / records), str(shift)),
+            *python("-m", "tests.several_hosts", out / records, str(shift)),
             *(f"--audio_dir={audio}", f"--output_dir={out}", *ARGS, *args),
             *((*where, f"--process_id={index}") if hosts > 1 else ()),
             *(others if index else ()),
@@ -186,6 +186,7 @@ def test_a_run_moves_between_hosts(audio, batches, held_out, tmp_path):
         _assert_read(out, "resumed", hosts, resumed, STEPS, batches, held_out)
 
 
+@pytest.mark.both_stacks
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_host_that_dies_ends_the_others(audio, tmp_path, victim):
     processes = _start(audio, tmp_path, 2, 1, "--training_steps=1000000")

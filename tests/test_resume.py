@@ -5,13 +5,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
 from tests.command_line import ROOT, TINY
+from tests.fork_server import python
 from tests.wav_files import write_walks
 
 ARGS = (
@@ -35,7 +35,7 @@ def audio(tmp_path_factory):
 
 def _start(audio, out, *args):
     return subprocess.Popen(
-        [sys.executable, "main.py", f"--audio_dir={audio}", f"--output_dir={out}", *ARGS, *args],
+        python("main.py", f"--audio_dir={audio}", f"--output_dir={out}", *ARGS, *args),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -103,6 +103,7 @@ def _kill_and_compare(audio, whole, out, kills, seed):
     _assert_same(out, whole)
 
 
+@pytest.mark.both_stacks
 def test_a_run_that_is_killed_is_the_same_run(audio, whole, tmp_path):
     _kill_and_compare(audio, whole, tmp_path, kills=2, seed=0)
     log = (tmp_path / "audio_model_training.log").read_text()
