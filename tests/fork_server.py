@@ -20,14 +20,15 @@ from collections.abc import Sequence
 
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STATUS = struct.Struct("i")
-_servers: list[tuple[str, object]] = []
+_servers: list[tuple[str, object]] = []  # One, once a test needs it.
 
 
 def python(*arguments: str | os.PathLike) -> list[str]:
     """Returns a command line that does what `python ARGUMENTS` does: a program, -m or -c."""
     if not _servers:
         _servers.append(_start_server())
-    return [sys.executable, "-IS", __file__, _servers[0][0], *map(os.fspath, arguments)]
+    command = [sys.executable, "-IS", __file__, _servers[0][0]]
+    return command + [os.fspath(argument) for argument in arguments]
 
 
 def _start_server() -> tuple[str, object]:
@@ -44,12 +45,19 @@ def _start_server() -> tuple[str, object]:
 def _serve(address: str) -> None:
     """Forks for each connection; returns in the fork, as Python starts with its arguments."""
     import gc
+    import importlib
     import select
 
     from runtime import devices
 
     devices.keep_tensorflow_off_accelerators()  # As commands do, before anything else imports it.
-    import training.run  # noqa: F401
+    for module in (
+        "training.run",
+        "models.build",
+        "evaluation.run",
+        "evaluation.training_runs.plots",
+    ):
+        importlib.import_module(module)
 
     gc.collect()
     gc.freeze()  # Else the first collection of each fork copies all pages.
@@ -59,7 +67,7 @@ def _serve(address: str) -> None:
         os.rename(f"{address}.new", address)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for the forks that watch.
         while True:
-            ready, _, _ = select.select([listener, 0], [], [])
+            ready = select.select([listener.fileno(), 0], [], [])[0]
             if 0 in ready:  # The tests are over.
                 os._exit(0)
             with listener.accept()[0] as connection:
@@ -83,7 +91,7 @@ def _start(connection: socket.socket) -> None:
             os.close(stream)
         connection.sendall(_STATUS.pack(child))
         ended = os.pidfd_open(child)
-        if ended not in select.select([connection, ended], [], [])[0]:
+        if ended not in select.select([connection.fileno(), ended], [], [])[0]:
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         with contextlib.suppress(OSError):
@@ -123,7 +131,9 @@ def _ask(address: str, arguments: Sequence[str]) -> int:
     with socket.socket(socket.AF_UNIX) as connection:
         for signum in _PASSED_ON:  # Not before there is a fork that gets them.
             signal.pthread_sigmask(signal.SIG_BLOCK, [signum])
+        deadline = time.monotonic() + 200
         while connection.connect_ex(address):  # It is still importing.
+            assert time.monotonic() < deadline, "the fork server has not started"
             time.sleep(0.05)
         message = json.dumps(request).encode() + b"\n"
         sent = socket.send_fds(connection, [message], [0, 1, 2])
