@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from tests.command_line import ROOT
 from tests.faulty_proxy import FaultyProxy
-from tests.fork_server import python
 
 Command = Sequence[str | os.PathLike]
 
@@ -110,4 +109,4 @@ class BucketServer(abc.ABC):
 
     def run_main(self, *args: str, **kwargs: Any) -> "subprocess.CompletedProcess[str]":
         """Runs main.py; see `run`."""
-        return self.run(python("main.py", *args), **kwargs)
+        return self.run([sys.executable, "main.py", *args], **kwargs)
