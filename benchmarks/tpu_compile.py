@@ -117,19 +117,27 @@ def compile_steps(flags: Sequence[str], topology: str) -> dict[str, dict[str, fl
         start, cpu_start = time.perf_counter(), time.process_time()
         compiled = step.lower(argument, batch, control).compile()
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-        memory, program = compiled.memory_analysis(), compiled.as_text()
+        program = compiled.as_text()
         results[name] = {
             "seconds": seconds,
             "cpu_seconds": cpu_seconds,
-            "bytes": memory.argument_size_in_bytes
-            + memory.output_size_in_bytes
-            - memory.alias_size_in_bytes  # What is donated is an argument and a result.
-            + memory.temp_size_in_bytes
-            + memory.generated_code_size_in_bytes,
+            "bytes": peak_bytes(compiled),
             "all_reduces": len(re.findall(r" all-reduce(?:-start)?\(", program)),
             "cycles": estimated_cycles(program),
         }
     return results
+
+
+def peak_bytes(compiled: Any) -> int:
+    """Returns the bytes of a device's memory that a compiled program needs, arguments included."""
+    memory = compiled.memory_analysis()
+    return (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes  # What is donated is an argument and a result.
+        + memory.temp_size_in_bytes
+        + memory.generated_code_size_in_bytes
+    )
 
 
 def estimated_cycles(program: str) -> int:

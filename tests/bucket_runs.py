@@ -5,13 +5,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tests.bucket_server import BucketServer
 from tests.command_line import TINY
+from tests.fork_server import python
 
 ARGS = (
     *TINY,
@@ -23,7 +24,11 @@ Process = subprocess.Popen[str]
 
 
 def start(
-    server: BucketServer, run: str, *args: str, machine: Sequence[str] = (), **kwargs: Any
+    server: BucketServer,
+    run: str,
+    *args: str,
+    interpreter: Callable[..., list[str]] = python,
+    **kwargs: Any,
 ) -> Process:
     """Starts a run of the audio of bucket "audio" in a folder of bucket "runs".
 
@@ -31,12 +36,17 @@ def start(
       server: of the buckets.
       run: name of the folder.
       *args: more flags.
-      machine: command that runs another one on some machine; by default this one.
+      interpreter: returns the command line that does what `python ARGUMENTS` does.
       **kwargs: see `BucketServer.popen`.
     """
     where = [f"{server.scheme}://{path}" for path in ("audio/walks", f"runs/{run}")]
     folders = [f"--audio_dir={where[0]}", f"--output_dir={where[1]}"]
-    return server.popen([*machine, sys.executable, "main.py", *ARGS, *args, *folders], **kwargs)
+    return server.popen(interpreter("main.py", *ARGS, *args, *folders), **kwargs)
+
+
+def new_python(*arguments: str) -> list[str]:
+    """See `fork_server.python`; starts a new one, which imports everything anew."""
+    return [sys.executable, *arguments]
 
 
 def finish(process: Process, timeout: float = 600) -> tuple[int, str]:

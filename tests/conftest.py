@@ -3,10 +3,19 @@
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 
 import pytest
+
+# Where `nohup` or `&` of a script started pytest it ignores them, and so would all that it starts.
+for _signal, _handler in (
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGINT, signal.default_int_handler),
+):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _handler)
 
 # Else the number of devices depends on the machine, and on which test uses JAX first.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=1")

@@ -5,16 +5,16 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 
 from tests.command_line import ROOT
+from tests.fork_server import python
 
 
 def start(*args: str, **environment: str) -> subprocess.Popen:
     """Starts a server, with some variables of its environment."""
     return subprocess.Popen(
-        [sys.executable, "main.py", "serve_input", *args],
+        python("main.py", "serve_input", *args),
         cwd=ROOT,
         env={**os.environ, **environment},
         stderr=subprocess.PIPE,

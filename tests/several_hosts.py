@@ -23,6 +23,7 @@ from commands.interface import Command
 from models.interface import Batch
 from runtime import distributed
 from runtime.logging import start_logging
+from tests.fork_server import python
 from tests.toy_model import Unigram
 from training.run import run as run_training
 
@@ -45,7 +46,7 @@ def command_lines(
     where = (f"--coordinator_address={address}", f"--num_processes={hosts}") if hosts > 1 else ()
     return [
         [
-            *(sys.executable, "-m", "tests.several_hosts", os.fspath(records), str(shift)),
+            *python("-m", "tests.several_hosts", records, str(shift)),
             *(*args, *where, *(others if index else ())),
             *((f"--process_id={index}",) if hosts > 1 else ()),
         ]

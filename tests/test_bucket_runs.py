@@ -3,20 +3,21 @@
 import json
 import re
 import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.bucket_runs import assert_same, finish, kill, start, steps, wait_for
+from tests.bucket_runs import assert_same, finish, kill, new_python, start, steps, wait_for
 from tests.faulty_proxy import Fault
+from tests.fork_server import python
 from tests.gcs_server import UPLOADS, WRITES, GcsServer, gcs_unavailable
 from tests.wav_files import write_walks
 
 if reason := gcs_unavailable():
     pytest.skip(reason, allow_module_level=True)
 
-# TensorFlow tries for three minutes before it says that a bucket cannot be reached.
+# TensorFlow tries for three minutes before it says that a bucket cannot be reached. It reads this
+# while it is imported.
 IMPATIENT = {"GCS_RETRY_CONFIG_MAX_RETRIES": "1"}
 
 
@@ -79,7 +80,12 @@ def test_killed_three_times_and_started_on_other_machines_it_is_the_same_run(
         disk = tmp_path / name
         disk.mkdir()
         folders = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR")
-        return start(server, "moved", machine=other, env=dict.fromkeys(folders, str(disk)))
+        return start(
+            server,
+            "moved",
+            interpreter=lambda *arguments: [*other, *new_python(*arguments)],
+            env=dict.fromkeys(folders, str(disk)),
+        )
 
     for name in ("first", "second", "third"):
         kill(server, "moved", start_elsewhere(name))
@@ -105,7 +111,7 @@ def test_the_same_command_reads_its_flags_from_the_bucket_and_others_read_the_ru
 
 
 def test_a_bucket_that_fails_for_a_while_ends_no_run(server, whole):
-    process = start(server, "faulty", env=IMPATIENT)
+    process = start(server, "faulty", interpreter=new_python, env=IMPATIENT)
     wait_for(lambda: steps(server, "faulty"), process)
     with server.proxy.failing(Fault(on=f"{WRITES}.*faulty", status=503, seconds=15)):
         status, said = finish(process)
@@ -185,7 +191,7 @@ while True:
 def test_killed_during_uploads_nothing_is_lost_that_was_reported_saved(server):
     saved = 0
     for number in range(20):
-        process = server.popen([sys.executable, "-c", SAVES, "gs://runs/uploads"])
+        process = server.popen(python("-c", SAVES, "gs://runs/uploads"))
         found = int(process.stdout.readline().split()[1])
         assert found >= saved, process.communicate()
         process.stdout.readline()

@@ -43,7 +43,7 @@ def test_a_rehearsal_for_a_tpu_vm(tmp_path):
         server.put_folder(BUCKET, "audio", tmp_path)
         said = []
         for line in (first, first, more, evaluate, compare, inspect):
-            done = server.run_main(*line)
+            done = server.run_main(*line, timeout=600)  # Other codecs take a minute of CPU.
             assert done.returncode == 0, (line, done.stderr)
             said.append(done.stdout + done.stderr)
         names = server.names(BUCKET)

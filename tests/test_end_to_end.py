@@ -85,6 +85,7 @@ def finished(audio, tmp_path_factory):
     return _train(audio, tmp_path_factory.mktemp("finished"), "--model_name=tones")
 
 
+@pytest.mark.both_stacks
 def test_every_record_is_the_same(finished):
     flac, *metrics = finished.metrics
     assert flac["step"] == 0
@@ -133,10 +134,12 @@ def _tensorboard(out):
     return points
 
 
+@pytest.mark.both_stacks
 def test_it_learns(finished):
     assert finished.metrics[-1]["valid/loss"] < finished.metrics[3]["valid/loss"]
 
 
+@pytest.mark.both_stacks
 def test_the_loaded_model_computes_the_same_bits(finished, audio):
     file = load_model(finished.out / "tones.npz")
     jax.tree.map(np.testing.assert_array_equal, file.params, finished.result.params)
@@ -158,6 +161,7 @@ def test_the_loaded_model_computes_the_same_bits(finished, audio):
     np.testing.assert_array_equal(log_likelihood(file.params), expected)
 
 
+@pytest.mark.both_stacks
 def test_the_evaluation_agrees_with_the_last_validation(finished, tmp_path, capsys):
     report = f"--report_dir={tmp_path}"
     assert run_main("evaluate", f"--model={finished.out}/tones.npz", "--codecs=flac", report) == 0
@@ -199,6 +203,7 @@ def _command(*args):
     return [sys.executable, str(ROOT / "main.py"), *map(str, args)]
 
 
+@pytest.mark.both_stacks
 def test_four_devices_give_the_losses_of_one(finished, tmp_path):
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     args = f"--flagfile={finished.out}/tones.flags", f"--output_dir={tmp_path}"

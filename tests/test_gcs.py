@@ -24,6 +24,7 @@ def server() -> Iterator[GcsServer]:
         yield started
 
 
+@pytest.mark.both_stacks
 def test_files_of_a_bucket(server):
     server.put("corpus", "notes/a b.txt", b"text of one")
     server.put("corpus", "notes/deep/#1 100%.TXT", b"")
@@ -77,6 +78,7 @@ def test_strangers_are_refused(server):
     assert server.proxy.count("^CONNECT example.com:443$") == 1
 
 
+@pytest.mark.both_stacks
 def test_faults_on_the_way(server):
     """What TensorFlow's client makes of each; all on objects of their own, in one process."""
     faults = [
@@ -158,6 +160,7 @@ CHUNKS = ("--batch_size=4", "--chunk_size=64", "--chunks_per_read=8", "--shuffle
 STEPS = ("--training_steps=9", "--eval_every=4", "--eval_steps=2", "--log_every=2")
 
 
+@pytest.mark.both_stacks
 def test_two_buckets_are_read_as_local_folders(server, folders, tmp_path):
     """The same batches, and the same metrics to the last bit; by a model that compiles at once."""
     listed = "--catalogue=gs://second/lists/files.catalogue"

@@ -174,6 +174,7 @@ def test_a_run_moves_between_hosts(audio, batches, held_out, tmp_path):
         _assert_read(out, "resumed", hosts, resumed, STEPS, batches, held_out)
 
 
+@pytest.mark.both_stacks
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_host_that_dies_ends_the_others(audio, tmp_path, victim):
     processes = _start(audio, tmp_path, 2, 1, "--training_steps=1000000")

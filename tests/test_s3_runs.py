@@ -5,13 +5,14 @@ import threading
 
 import pytest
 
-from tests.bucket_runs import assert_same, finish, kill, start
+from tests.bucket_runs import assert_same, finish, kill, new_python, start
 from tests.fault import Fault
 from tests.s3_server import WRITES, S3Server, s3_unavailable
 from tests.wav_files import write_walks
 
 if reason := s3_unavailable():
     pytest.skip(reason, allow_module_level=True)
+pytestmark = pytest.mark.both_stacks
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +26,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(server):
-    """A run that nothing happened to."""
-    status, said = finish(start(server, "whole"))
+    """A run that nothing happened to, to the end of its process, where tensorflow-io may abort."""
+    status, said = finish(start(server, "whole", interpreter=new_python))
     assert status == 0, said
     return said
 

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 
@@ -15,6 +14,7 @@ import pytest
 
 from pipeline.wav.encoding import Encoding
 from tests.command_line import ROOT, TINY, error_of
+from tests.fork_server import python
 from tests.input_servers import end, port_of, servers, start
 from tests.wav_files import random_frames, write_wav
 
@@ -32,7 +32,7 @@ def _train(audio, out, *args, **environment):
     fixed = ("--training_steps=60", "--log_every=7", "--eval_every=30", "--eval_steps=2")
     folders = (f"--audio_dir={audio}", f"--output_dir={out}")
     done = subprocess.run(
-        [sys.executable, "main.py", *folders, *TINY, *fixed, *args],
+        python("main.py", *folders, *TINY, *fixed, *args),
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,

@@ -20,6 +20,8 @@ from models.config import ModelConfig, TransformerConfig
 from models.model_file import FORMAT_VERSION, load_model, save_model
 from runtime.errors import DataError
 
+pytestmark = pytest.mark.both_stacks
+
 TEXTS = {
     "model": {"depth": 8},
     "data": {"chunk_size": 2048, "downmix": False, "audio_dirs": ["a", "ü"], "limit": None},

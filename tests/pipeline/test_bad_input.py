@@ -32,6 +32,8 @@ from pipeline.wav.riff import WavError
 from tests import wav_files
 from tests.wav_files import raw_fmt, wav_bytes
 
+pytestmark = pytest.mark.both_stacks
+
 ROOT = Path(__file__).parents[2]
 CONFIG = PipelineConfig(chunk_size=16, batch_size=4, depth=16)
 GOOD = wav_files.random_frames(Encoding.S16, 40, 1, seed=1)

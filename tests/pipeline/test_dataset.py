@@ -119,6 +119,7 @@ def assert_same(actual, expected) -> None:
             np.testing.assert_array_equal(one[name], other[name])
 
 
+@pytest.mark.both_stacks
 @pytest.mark.parametrize(
     ("depth", "block"),  # No block: downmix. Chunks have 16 samples.
     [(8, None), (16, None), (16, 1), (8, 5), (16, 5), (8, 8), (16, 16), (8, 40), (16, 1024)],
@@ -189,6 +190,7 @@ def test_a_batch_far_ahead(stereo):
     assert_same([batch], batches(chunks, count=3, first_step=step - 2)[2:])
 
 
+@pytest.mark.both_stacks
 def test_hosts_share_the_global_batch(stereo):
     chunks = make_chunks(stereo)
     whole = batches(chunks, one_pass=True)
@@ -212,6 +214,7 @@ def test_devices_split_the_batch_in_its_order(stereo):
     assert_same(joined, batches(chunks, count=3))
 
 
+@pytest.mark.both_stacks
 @pytest.mark.parametrize("depth", [8, 16])
 def test_the_element_spec_is_known_when_the_graph_is_built(stereo, depth):
     dataset = make_dataset(make_chunks(stereo, depth=depth), num_devices=2)
@@ -222,6 +225,7 @@ def test_the_element_spec_is_known_when_the_graph_is_built(stereo, depth):
     }
 
 
+@pytest.mark.both_stacks
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("downmix", [True, False])
 def test_padding_is_silence_whatever_the_encoding(mixed, depth, downmix):
@@ -250,6 +254,7 @@ def test_chunks_know_their_place_in_the_stream_of_their_file(tmp_path, downmix):
     assert sorted(seen) == list(range(0, 101 * (1 if downmix else 3), L))
 
 
+@pytest.mark.both_stacks
 @pytest.mark.parametrize("limit", [1, 13, 1000])
 @pytest.mark.parametrize("downmix", [True, False])
 def test_a_draw_of_chunks_is_read_as_it_is_in_the_files(mixed, limit, downmix):
@@ -295,6 +300,7 @@ def test_both_sides_of_a_file_that_is_split_in_time(tmp_path):
     assert (tmp_path / "a.wav").read_bytes() == whole
 
 
+@pytest.mark.both_stacks
 def test_remote_files(mixed):
     for name in sorted(os.listdir(mixed))[::5]:
         with open(os.path.join(mixed, name), "rb") as file:
@@ -333,6 +339,7 @@ def replace(path):
     os.replace(f"{path}.new", path)
 
 
+@pytest.mark.both_stacks
 @pytest.mark.parametrize(
     ("fault", "reason", "downmix"),
     [

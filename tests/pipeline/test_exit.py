@@ -9,6 +9,8 @@ import pytest
 from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 
+pytestmark = pytest.mark.both_stacks
+
 PROGRAM = """
 import os, sys, time
 from pipeline.reading.chunk_index import Chunks

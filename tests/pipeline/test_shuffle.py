@@ -12,6 +12,8 @@ from benchmarks.shuffle_quality import stream as stream_of_files
 from pipeline.config import PipelineConfig, default_chunks_per_read
 from pipeline.shuffle import ShuffledOrder, hash_key, permute
 
+pytestmark = pytest.mark.both_stacks
+
 # (T, B, S, K): an epoch of many windows; one that fills no window; batches that do not divide it;
 # fewer chunks than rows; runs cut by windows.
 SHAPES = [

@@ -12,6 +12,8 @@ from pipeline.split import draw_files, is_trained_on, split_catalogue
 from pipeline.wav.encoding import Encoding
 from tests.files import make_files
 
+pytestmark = pytest.mark.both_stacks
+
 NAMES = [f"speaker{i % 100}/{i}.wav" for i in range(10_000)]
 
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.transforms import block, channel_of, downmix, pad, requantize, unblock
 
+pytestmark = pytest.mark.both_stacks
+
 INT32 = np.iinfo(np.int32)
 
 

@@ -49,6 +49,7 @@ def start(folder: str, **env: str) -> tuple[int, str, str]:
     return int(hits), folder, result.stderr
 
 
+@pytest.mark.both_stacks
 def test_the_second_start_compiles_nothing(tmp_path):
     folder = tmp_path / "new" / "cache"
     assert start(f'"{folder}"')[:2] == (0, str(folder))

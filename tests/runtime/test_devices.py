@@ -10,6 +10,8 @@ import pytest
 
 from runtime import devices
 
+pytestmark = pytest.mark.both_stacks
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 _COUNT = """

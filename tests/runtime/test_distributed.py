@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from runtime import distributed
 from runtime.distributed import DistributedConfig
 from runtime.failure_detector import EXIT_STATUS
@@ -159,6 +161,7 @@ def _finish(processes):
     return [process.returncode for process in processes], logs
 
 
+@pytest.mark.both_stacks
 def test_values_reach_all_hosts_however_jax_numbers_them():
     statuses, logs = _run(_EXCHANGE, hosts=3, shift=1)
     assert statuses == [0, 0, 0], logs
@@ -204,6 +207,7 @@ def test_slices_find_each_other():
     assert f"this is {HOST_1}" in logs[1]
 
 
+@pytest.mark.both_stacks
 def test_hosts_that_find_their_number_share_the_batch_and_then_their_cores(tmp_path):
     """A device a core before that would be more devices than chunks in the batch."""
     options = {**_SLURM, "XLA_FLAGS": ""}
@@ -221,6 +225,7 @@ def test_hosts_that_a_cluster_gives_one_number():
         assert "two hosts have SLURM_PROCID=1, " in log and "Traceback" not in log
 
 
+@pytest.mark.both_stacks
 def test_a_peer_that_dies_within_a_collective_is_named():
     statuses, logs = _run(_DIE)
     assert statuses == [EXIT_STATUS, -signal.SIGKILL], logs

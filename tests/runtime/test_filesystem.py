@@ -11,6 +11,8 @@ import tensorflow as tf
 from runtime import filesystem, gfile
 from runtime.errors import DataError, MissingDependencyError
 
+pytestmark = pytest.mark.both_stacks
+
 
 @pytest.fixture(params=["local", "ram"])
 def folder(request, tmp_path):

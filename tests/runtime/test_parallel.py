@@ -5,6 +5,10 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.both_stacks
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 _PROGRAM = """

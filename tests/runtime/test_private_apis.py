@@ -5,9 +5,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from runtime import private_apis
+
+pytestmark = pytest.mark.both_stacks
 
 
 def test_detect_cluster(monkeypatch):

@@ -10,6 +10,8 @@ from pipeline.wav.encoding import Encoding
 from tests.s3_server import S3Server, s3_unavailable
 from tests.wav_files import write_wav
 
+pytestmark = pytest.mark.both_stacks
+
 if reason := s3_unavailable():
     pytest.skip(reason, allow_module_level=True)
 

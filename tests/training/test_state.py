@@ -12,6 +12,8 @@ from runtime.errors import TrainingError
 from training.config import TrainingConfig
 from training.state import LoopState, init_state, restore_state, state_arrays
 
+pytestmark = pytest.mark.both_stacks
+
 CONFIG = TrainingConfig()
 PARAMS = {"blocks_0": {"qkv": {"kernel": jnp.arange(6.0).reshape(2, 3)}}, "bias": jnp.ones(3)}
 

@@ -20,6 +20,8 @@ from runtime.find_files import find_files
 from tests import wav_files
 from tests.files import make_files
 
+pytestmark = pytest.mark.both_stacks
+
 FRAMES = wav_files.random_frames(Encoding.S16, 10, 2)
 
 

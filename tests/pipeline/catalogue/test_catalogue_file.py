@@ -76,6 +76,7 @@ def test_a_user_is_told_how_old_it_is(folder, tmp_path, caplog):
     assert f"{path}, made {made}; files that came since are not used" in caplog.text
 
 
+@pytest.mark.both_stacks
 def test_the_split_is_kept(folder, tmp_path):
     path = str(tmp_path / "c")
     made = corpus(folder, path, valid_fraction=0.5)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from pipeline.catalogue.column_file import downcast
 from pipeline.catalogue.string_array import StringArray, join
 
+pytestmark = pytest.mark.both_stacks
+
 ANY_BYTES = st.binary(max_size=9).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
 
 

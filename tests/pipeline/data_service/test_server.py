@@ -69,6 +69,7 @@ def assert_same(there, chunks, count, **options):
     assert taken == count
 
 
+@pytest.mark.both_stacks
 @pytest.mark.parametrize(
     "changes",
     [{}, {"depth": 16, "downmix": False, "stereo_blocking_n": 5, "seed": 7}],
@@ -105,6 +106,7 @@ def test_a_host_reads_its_rows_for_its_devices(service, stereo):
     assert_same(there, chunks, 30, **options)
 
 
+@pytest.mark.both_stacks
 def test_a_file_that_a_worker_cannot_read_is_reported(service, tmp_path):
     for number in range(7):
         frames = random_frames(Encoding.S16, 200, 1, number)
@@ -183,6 +185,7 @@ for _ in range(3):
 """
 
 
+@pytest.mark.both_stacks
 @pytest.mark.parametrize("alive", [True, False])
 def test_a_program_ends_although_it_waits_for_the_service(service, stereo, alive):
     idle = tf.data.experimental.service.DispatchServer()  # Without workers.

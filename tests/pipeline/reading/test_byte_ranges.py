@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from pipeline.reading.byte_ranges import read_ranges
 
+pytestmark = pytest.mark.both_stacks
+
 CONTENT = bytes(range(1, 256))
 
 

@@ -15,6 +15,8 @@ from pipeline.wav.encoding import Encoding
 from tests.files import make_files
 from tests.wav_files import random_frames, write_wav
 
+pytestmark = pytest.mark.both_stacks
+
 
 def catalogue(files, encoding=Encoding.S16) -> Catalogue:
     """Files that do not exist; each is (frames, channels)."""

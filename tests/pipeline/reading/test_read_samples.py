@@ -15,6 +15,8 @@ from pipeline.transforms import unblock
 from pipeline.wav.encoding import Encoding
 from tests.wav_files import random_frames, write_wav
 
+pytestmark = pytest.mark.both_stacks
+
 RNG = np.random.default_rng(0)
 
 

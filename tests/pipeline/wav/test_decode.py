@@ -11,6 +11,8 @@ from pipeline.wav.decode import decode
 from pipeline.wav.encoding import Encoding
 from tests.wav_files import encode, random_frames, write_wav
 
+pytestmark = pytest.mark.both_stacks
+
 DEPTHS = {
     Encoding.U8: 8,
     Encoding.S16: 16,

@@ -5,6 +5,8 @@ import pytest
 
 from pipeline.wav.pcm_bytes import pcm_bytes
 
+pytestmark = pytest.mark.both_stacks
+
 
 @pytest.mark.parametrize(
     ("depth", "expected"),

@@ -15,6 +15,8 @@ from tests.strange_names import STRANGE_NAMES
 from training.checkpoints.checkpoint_file import Checkpoint, DamagedError, read_checkpoint
 from training.checkpoints.store import CheckpointStore
 
+pytestmark = pytest.mark.both_stacks
+
 ARRAYS = {
     "params/a/kernel": np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32),
     "params/b": np.asarray(jnp.ones(7, jnp.bfloat16)),
