@@ -61,12 +61,8 @@ def measure(files: np.ndarray, num_files: int, seed: int = 0) -> Quality:  # fil
 
 def stream(order: Any, num_files: int, steps: int) -> np.ndarray:  # ints [steps, B]
     """Returns the file of each row of the first batches, where all files are of one length."""
-    import tensorflow as tf
-
-    windows = range(-(-steps // order.window))
-    rows = (0, order.batch_size)
-    parts = [order.window_occurrences(tf.constant(window, tf.int64), rows) for window in windows]
-    chunks = np.concatenate(parts).reshape(-1, order.batch_size)[:steps] % order.num_chunks
+    chunks = order.batch_occurrences((0, steps), (0, order.batch_size)) % order.num_chunks
+    chunks = chunks.reshape(-1, order.batch_size)
     return chunks * num_files // order.num_chunks
 
 

@@ -33,7 +33,7 @@ values).
 
 import dataclasses
 
-import tensorflow as tf
+import numpy as np
 
 from runtime.errors import require_at_least
 
@@ -65,9 +65,9 @@ class ShuffledOrder:
 
     def occurrences(
         self,
-        steps: tf.Tensor,  # int64 [N]
-        rows: tf.Tensor,  # int64 [N], 0 <= row < B
-    ) -> tf.Tensor:  # int64 [N]
+        steps: np.ndarray,  # int64 [N]
+        rows: np.ndarray,  # int64 [N], 0 <= row < B
+    ) -> np.ndarray:  # int64 [N]
         """Returns the chunk at each (step, row), as `epoch * num_chunks + chunk`.
 
         Occurrences are unique over all of training, and those of a window are mostly consecutive
@@ -78,16 +78,16 @@ class ShuffledOrder:
         epoch, index = position // total, position % total
         shard, turn = index % batch, index // batch
         spare = total % batch  # The first `spare` shards own one chunk more.
-        length = total // batch + tf.cast(shard < spare, tf.int64)
-        base = shard * (total // batch) + tf.minimum(shard, spare)
+        length = total // batch + (shard < spare)
+        base = shard * (total // batch) + np.minimum(shard, spare)
         start = steps - turn  # The step at which the shard begins in this epoch.
         epoch_key = hash_key(0, self.seed, self.seed >> 32, epoch)
         shard_key = hash_key(epoch_key, shard)
 
         # Permute within the window, as far as it lies in this epoch.
         window = steps // self.window
-        low = tf.maximum(start, window * self.window)
-        high = tf.minimum(start + length, (window + 1) * self.window)
+        low = np.maximum(start, window * self.window)
+        high = np.minimum(start + length, (window + 1) * self.window)
         step = low + permute(steps - low, high - low, hash_key(shard_key, window))
 
         # Permute the runs that lie wholly in this epoch; a partial one at either end stays in
@@ -96,9 +96,9 @@ class ShuffledOrder:
         first = -(-start // self.run_length)
         count = (start + length) // self.run_length - first
         whole = (run >= first) & (run < first + count)
-        index, size = tf.where(whole, run - first, 0), tf.where(whole, count, 1)
+        index, size = np.where(whole, run - first, 0), np.where(whole, count, 1)
         moved = first + _spread(index, size, self.window_runs, hash_key(shard_key, -1))
-        step = tf.where(whole, moved * self.run_length + step % self.run_length, step)
+        step = np.where(whole, moved * self.run_length + step % self.run_length, step)
 
         rotation = hash_key(epoch_key, -1) * 2**30 + hash_key(epoch_key, -2)
         chunk = (base + step - start + rotation % total) % total
@@ -114,15 +114,14 @@ class ShuffledOrder:
         """Runs of a shard in a window."""
         return -(-self.window // self.run_length)
 
-    def window_occurrences(
+    def batch_occurrences(
         self,
-        window: tf.Tensor,  # int64 []
+        steps: tuple[int, int],
         rows: tuple[int, int],
-    ) -> tf.Tensor:  # int64 [K * (rows[1] - rows[0])]
-        """Returns the occurrences of one window's batches, step by step, for rows [first, last)."""
-        steps = window * self.window + tf.range(self.window, dtype=tf.int64)
-        steps, row_numbers = tf.meshgrid(steps, tf.range(*rows, dtype=tf.int64), indexing="ij")
-        return self.occurrences(tf.reshape(steps, [-1]), tf.reshape(row_numbers, [-1]))
+    ) -> np.ndarray:  # int64 [(steps[1] - steps[0]) * (rows[1] - rows[0])]
+        """Returns the occurrences of batches [first, last), step by step, for rows [first, last)."""
+        numbers = np.meshgrid(*(np.arange(*x, dtype=np.int64) for x in (steps, rows)), indexing="ij")
+        return self.occurrences(*(number.reshape(-1) for number in numbers))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,7 +139,7 @@ class SequentialOrder(ShuffledOrder):
         """Chunks in an epoch: N."""
         return self.count
 
-    def occurrences(self, steps: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    def occurrences(self, steps: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Returns the chunk at each (step, row): position * T / N, of all chunks the position."""
         position = steps * self.batch_size + rows
         stride, rest = divmod(self.num_chunks, self.count)
@@ -149,11 +148,11 @@ class SequentialOrder(ShuffledOrder):
 
 
 def _spread(
-    index: tf.Tensor,  # int64 [N], 0 <= index < size
-    size: tf.Tensor,  # int64 [N], at least 1
+    index: np.ndarray,  # int64 [N], 0 <= index < size
+    size: np.ndarray,  # int64 [N], at least 1
     parts: int,
-    key: tf.Tensor,  # int64 [N]
-) -> tf.Tensor:  # int64 [N]
+    key: np.ndarray,  # int64 [N]
+) -> np.ndarray:  # int64 [N]
     """Permutes [0, size) so that any `parts` consecutive indices go to as many different parts.
 
     The parts are consecutive, of equal length or one more. A part has an order of its own.
@@ -161,65 +160,59 @@ def _spread(
     turn, residue = index // parts, index % parts
     spare = size % parts  # The first `spare` parts are longer by one, as are these residues.
     is_long = residue < spare
-    offset = tf.where(is_long, tf.zeros_like(spare), spare)
-    part = offset + permute(residue - offset, tf.where(is_long, spare, parts - spare), key)
+    offset = np.where(is_long, 0, spare)
+    part = offset + permute(residue - offset, np.where(is_long, spare, parts - spare), key)
     length = size // parts
-    turn = permute(turn, length + tf.cast(is_long, tf.int64), hash_key(key, part))
-    return part * length + tf.minimum(part, spare) + turn
+    turn = permute(turn, length + is_long, hash_key(key, part))
+    return part * length + np.minimum(part, spare) + turn
 
 
-@tf.function(autograph=False)  # Traced once for all its uses: a smaller graph.
 def permute(
-    index: tf.Tensor,  # int64 [N], 0 <= index < size
-    size: tf.Tensor,  # int64 [N], 1 <= size < 2^53
-    key: tf.Tensor,  # int64 [N], 0 <= key < 2^32
-) -> tf.Tensor:  # int64 [N]
+    index: np.ndarray,  # int64 [N], 0 <= index < size
+    size: np.ndarray,  # int64 [N], 1 <= size < 2^53
+    key: np.ndarray,  # int64 [N], 0 <= key < 2^32
+) -> np.ndarray:  # int64 [N]
     """Returns the image of each index under the permutation of [0, size) that its key selects.
 
     The generalized Feistel cipher with cycle walking of Black and Rogaway, "Ciphers with arbitrary
     finite domains" (CT-RSA 2002): a bijection of Z_a x Z_b with a*b just over `size`, applied until
-    the result lies below `size`. Not `tf.random.experimental.index_shuffle`: it takes one seed per
-    call, and each shard needs its own.
+    the result lies below `size`. Each shard needs a key of its own, and so each index here.
     """
-    left_size = tf.cast(tf.sqrt(tf.cast(size, tf.float64)), tf.int64) + 1
+    left_size = np.sqrt(size.astype(np.float64)).astype(np.int64) + 1
     right_size = -(-size // left_size)
-
-    def cipher(value: tf.Tensor) -> tf.Tensor:
-        left, right = tf.truncatediv(value, right_size), tf.truncatemod(value, right_size)
-        for number in range(0, _ROUNDS, 2):
-            left = tf.truncatemod(left + _mix(right, key, number), left_size)
-            right = tf.truncatemod(right + _mix(left, key, number + 1), right_size)
-        return left * right_size + right
-
-    def walk(value: tf.Tensor, outside: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        value = tf.where(outside, cipher(value), value)
-        return value, value >= size
-
-    value, _ = tf.while_loop(
-        lambda value, outside: tf.reduce_any(outside),
-        walk,
-        [index, tf.ones_like(index, tf.bool)],
-    )
+    value = _cipher(index, left_size, right_size, key)
+    while (outside := np.flatnonzero(value >= size)).size:  # Few: a*b is just over `size`.
+        parameters = (array[outside] for array in (value, left_size, right_size, key))
+        value[outside] = _cipher(*parameters)
     return value
 
 
-def hash_key(key: tf.Tensor | int, *parts: tf.Tensor | int) -> tf.Tensor:
+def _cipher(
+    value: np.ndarray, left_size: np.ndarray, right_size: np.ndarray, key: np.ndarray
+) -> np.ndarray:  # int64 [N], as all arguments
+    left, right = np.divmod(value, right_size)
+    for number in range(0, _ROUNDS, 2):
+        left = (left + _mix(right, key, number)) % left_size
+        right = (right + _mix(left, key, number + 1)) % right_size
+    return left * right_size + right
+
+
+def hash_key(key: np.ndarray | int, *parts: np.ndarray | int) -> np.ndarray:
     """Returns 32 well-mixed bits of a key and the low 32 bits of each part, as int64."""
-    key = tf.cast(key, tf.int64)
+    key = np.asarray(key, np.int64)
     for number, part in enumerate(parts):
-        low = part & _MASK32 if isinstance(part, int) else part  # Seeds may have 64 bits.
-        key = _mix(tf.cast(low, tf.int64), key, number)
+        # Seeds may have 64 bits, and -1 all of them.
+        key = _mix(np.asarray(part & _MASK32, np.int64), key, number)
     return key
 
 
-def _mix(value: tf.Tensor, key: tf.Tensor, number: int) -> tf.Tensor:
+def _mix(value: np.ndarray, key: np.ndarray, number: int) -> np.ndarray:
     """Mixes 32-bit `value` and `key` in int64, with no product of 2^63 or more.
 
     An integer hash of the form of C. Wellons, "Prospecting for Hash Functions", with multipliers
     below 2^31 so that products stay exact.
     """
-    xor, shift, mask = tf.bitwise.bitwise_xor, tf.bitwise.right_shift, tf.bitwise.bitwise_and
-    value = mask(value + xor(key, number * 0x9E3779B9 % 2**32), _MASK32)
-    value = mask(xor(value, shift(value, 16)) * 0x21F0AAAD, _MASK32)
-    value = mask(xor(value, shift(value, 15)) * 0x735A2D97, _MASK32)
-    return xor(value, shift(value, 15))
+    value = value + (key ^ number * 0x9E3779B9 % 2**32) & _MASK32
+    value = (value ^ value >> 16) * 0x21F0AAAD & _MASK32
+    value = (value ^ value >> 15) * 0x735A2D97 & _MASK32
+    return value ^ value >> 15
