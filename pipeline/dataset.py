@@ -10,18 +10,27 @@ B global batch, D devices of this host, L chunk size, K steps in a window, R row
 import os
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline.reading.byte_ranges import OnUnreadable
 from pipeline.reading.chunk_index import Chunks
-from pipeline.reading.read_chunks import Batch, read_chunks
-from pipeline.reading.read_plan import file_columns, plan_reads
+from pipeline.reading.python_calls import PLAN, call_python
+from pipeline.reading.read_chunks import Batch, Format, read_chunks
+from pipeline.reading.window_plan import (
+    CHUNK_COLUMNS,
+    READ_COLUMNS,
+    Windows,
+    plan_inputs,
+    plan_window,
+)
 from pipeline.shuffle import SequentialOrder, ShuffledOrder
 
-# In one call of `read_ranges`, in whole runs: amortizes the call where reads are short.
-_SAMPLES_PER_CALL = 2**20
 # Calls in flight: enough to hide the latency of a disk; a bucket needs more.
 _PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
+
+_END = 2**62  # In chunks: training is endless.
+_BLOCK = 2**20  # In files.
 
 # There is no Python control flow to convert, and AutoGraph takes a second to find that out.
 _no_autograph = tf.autograph.experimental.do_not_convert
@@ -56,7 +65,7 @@ def make_dataset(
       rows: the rows [first, last) of the global batch that this host reads; all by default.
       parallel_reads: reads in flight.
       on_unreadable: called with the path of a file that can no longer be read, and the reason.
-        None makes a graph for another process, see `read_chunks.serve_reads`.
+        None makes a graph for another process, see `python_calls.serve_python`.
       numbered: add the number k of each batch, as `step`.
 
     Returns:
@@ -72,21 +81,23 @@ def make_dataset(
     if num_rows % num_devices:
         raise ValueError(f"{num_rows} rows cannot be split over {num_devices} devices evenly")
     order = make_order(chunks, one_pass=one_pass, shuffle=shuffle, max_chunks=max_chunks)
-    epoch_steps = -(-order.length // order.batch_size)
-    first_window = first_step // order.window
-    last_window = -(-epoch_steps // order.window) if one_pass else 2**62 // order.batch_size
+    windows = Windows(
+        order=order,
+        rows=rows,
+        first_step=first_step,
+        last_step=-(-order.length // order.batch_size) if one_pass else _END // order.batch_size,
+        config=chunks.config,
+    )
 
-    dataset = tf.data.Dataset.range(first_window, last_window)
+    dataset = tf.data.Dataset.range(len(windows))
     # A window's chunks are read in the order of the corpus, so that neighbours become one read, and
     # only then permuted: in memory, where it is cheap.
-    dataset = dataset.apply(plan(chunks, order, rows))  # which bytes of which files
+    dataset = dataset.apply(plan(chunks, windows, on_unreadable))  # which bytes of which files
     dataset = dataset.apply(read(chunks, parallel_reads, on_unreadable))  # chunks, corpus order
-    dataset = dataset.rebatch(order.window * num_rows)  # ... of whole windows
-    dataset = dataset.prefetch(1)  # ... read while the window before is used
-    dataset = dataset.apply(put_in_order(order, num_rows, first_step))  # ... batch by batch
+    dataset = dataset.prefetch(1)  # ... of the next window while this one is used
+    dataset = dataset.apply(put_in_order(num_rows))  # ... batch by batch
     # After the reordering: what lies beyond the epoch is known only by its place in a batch.
     if one_pass:
-        dataset = dataset.take(epoch_steps - first_step)
         dataset = dataset.apply(end_after(order, rows))
     dataset = dataset.apply(split_over_devices(num_devices, numbered))
     return dataset.prefetch(2).with_options(_options())
@@ -118,9 +129,8 @@ def make_order(
 def batch_files(chunks: Chunks, step: int, rows: Iterable[int]) -> list[str]:
     """Returns the paths of the files that given rows of the training batch `step` come from."""
     order = make_order(chunks)
-    numbers = tf.constant([*rows], tf.int64)
-    occurrences = order.occurrences(tf.fill(numbers.shape, tf.constant(step, tf.int64)), numbers)
-    located = occurrences.numpy() % order.num_chunks
+    numbers = np.array([*rows], np.int64)
+    located = order.occurrences(np.full_like(numbers, step), numbers) % order.num_chunks
     return sorted({chunks.locate(int(number))[0] for number in located})
 
 
@@ -131,75 +141,92 @@ def describe_batch_files(chunks: Chunks, step: int, limit: int = 5) -> str:
     return f"batch {step}, of {', '.join(map(repr, files[:limit]))}{others}"
 
 
-def plan(chunks: Chunks, order: ShuffledOrder, rows: tuple[int, int]) -> Stage:
-    """Window number -> calls of several reads, and the stream index of each chunk."""
-    columns = file_columns(chunks)
-    reads_per_call = max(1, _SAMPLES_PER_CALL // (order.run_length * chunks.config.chunk_size))
+def plan(chunks: Chunks, windows: Windows, on_unreadable: OnUnreadable | None) -> Stage:
+    """Number of a window -> its reads, its chunks, and which of them each call takes."""
+    inputs = [tf.constant(value) for value in plan_inputs(chunks, windows)]
+    function = None if on_unreadable is None else plan_window
 
     @_no_autograph
-    def plan_window(window: tf.Tensor) -> dict:
-        occurrences = order.window_occurrences(window, rows)
-        # Sorted, the chunks of a run are neighbours and become one read; `indices` undoes it later.
-        indices = tf.argsort(occurrences)
-        occurrences = tf.gather(occurrences, indices)
-        reads, starts = plan_reads(columns, occurrences, order.num_chunks, chunks.config)
-        indices = window * tf.size(indices, tf.int64) + tf.cast(indices, tf.int64)
-        call_starts = _group_reads(reads, reads_per_call)
-        calls = tf.RaggedTensor.from_row_starts(starts, call_starts, validate=False)
-        return {
-            "reads": {name: calls.with_values(column) for name, column in reads.items()},
-            "index": tf.RaggedTensor.from_row_starts(
-                indices, tf.gather(starts, call_starts), validate=False
-            ),
-        }
+    def plan_one(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        outputs = [tf.string, tf.int64, tf.int64, tf.int64]
+        paths, reads, rows, calls = call_python(PLAN, function, [number, *inputs], outputs)
+        return (
+            tf.ensure_shape(paths, [None]),
+            tf.ensure_shape(reads, [None, len(READ_COLUMNS)]),
+            tf.ensure_shape(rows, [None, len(CHUNK_COLUMNS)]),
+            tf.ensure_shape(calls, [None, 4]),
+        )
 
-    return lambda windows: windows.map(plan_window, num_parallel_calls=2).flat_map(
-        tf.data.Dataset.from_tensor_slices
-    )
-
-
-def _group_reads(reads: dict[str, tf.Tensor], reads_per_call: int) -> tf.Tensor:  # int64 [calls]
-    """Returns the first read of each call. A call has one format: `decode` has one branch each."""
-    channels, encoding = reads["channels"], reads["encoding"]
-    differs = (channels[1:] != channels[:-1]) | (encoding[1:] != encoding[:-1])
-    is_new = tf.concat([[True], differs], axis=0)
-    number = tf.range(tf.size(channels, tf.int64))
-    return tf.where(is_new | (number % reads_per_call == 0))[:, 0]
+    return lambda numbers: numbers.map(plan_one, num_parallel_calls=2)
 
 
 def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable | None) -> Stage:
-    """Reads -> chunks and their stream indices. `map` keeps the order, however reads finish."""
+    """Plans -> chunks, a window at once. `map` keeps the order, however calls finish."""
+    formats = corpus_formats(chunks)
 
     @_no_autograph
-    def read_call(plan: dict) -> Batch:
-        return {**read_chunks(plan["reads"], chunks.config, on_unreadable), "index": plan["index"]}
+    def read_window(
+        paths: tf.Tensor, reads: tf.Tensor, rows: tf.Tensor, calls: tf.Tensor
+    ) -> tf.data.Dataset:
+        @_no_autograph
+        def read_call(call: tf.Tensor) -> Batch:
+            first_read, first_row, last_read, last_row = tf.unstack(call)
+            columns = tf.unstack(reads[first_read:last_read], axis=1)
+            in_call = dict(
+                zip(CHUNK_COLUMNS, tf.unstack(rows[first_row:last_row], axis=1), strict=True)
+            )
+            batch = read_chunks(
+                paths[first_read:last_read],
+                dict(zip(READ_COLUMNS, columns, strict=True)),
+                in_call,
+                formats,
+                chunks.config,
+                on_unreadable,
+            )
+            return {**batch, "index": in_call["index"]}
 
-    return lambda calls: calls.map(read_call, num_parallel_calls=parallel_reads)
+        reading = tf.data.Dataset.from_tensor_slices(calls)
+        reading = reading.map(read_call, num_parallel_calls=parallel_reads)
+        return reading.rebatch(tf.shape(rows, tf.int64)[0])
+
+    return lambda plans: plans.flat_map(read_window)
 
 
-def put_in_order(order: ShuffledOrder, num_rows: int, first_step: int) -> Stage:
-    """A window's chunks in corpus order -> its K batches, numbered, from `first_step` on."""
+def corpus_formats(chunks: Chunks) -> tuple[Format, ...]:
+    """Returns the formats of the files: the graph has a branch for each."""
+    files = chunks.catalogue.files
+    found: set[tuple[int, int]] = set()
+    for start in range(0, len(files), _BLOCK):  # In blocks: there may be 10^8 files.
+        encoding, channels = (
+            column[start : start + _BLOCK].astype(np.int64)
+            for column in (files.encodings, files.channels)
+        )
+        keys = np.unique(encoding[encoding >= 0] * 4 + np.minimum(channels[encoding >= 0], 3))
+        found.update(divmod(int(key), 4) for key in keys)
+    return tuple(Format.of(*key) for key in sorted(found))
+
+
+def put_in_order(num_rows: int) -> Stage:
+    """A window's chunks in corpus order -> its batches, numbered."""
 
     @_no_autograph
     def batches(window: Batch) -> tf.data.Dataset:
         index = window.pop("index")
         first_index = tf.reduce_min(index)
         source = tf.math.invert_permutation(index - first_index)
-        source = tf.reshape(source, [order.window, num_rows])
-        first = first_index // num_rows
+        source = tf.reshape(source, [-1, num_rows])
 
         # A batch at a time: a window put in order as a whole would be in memory twice.
         @_no_autograph
-        def batch(step: tf.Tensor) -> Batch:
-            rows = source[step - first]
+        def batch(rows: tf.Tensor, step: tf.Tensor) -> Batch:
             return {
                 **{name: tf.gather(column, rows) for name, column in window.items()},
                 "step": step,
             }
 
-        # Not by Dataset.skip: under the tf.data service every worker would skip as many batches.
-        steps = tf.data.Dataset.range(tf.maximum(first, first_step), first + order.window)
-        return steps.map(batch)
+        first = first_index // num_rows
+        steps = tf.range(first, first + tf.shape(source, tf.int64)[0])
+        return tf.data.Dataset.from_tensor_slices((source, steps)).map(batch)
 
     return lambda windows: windows.flat_map(batches)
 

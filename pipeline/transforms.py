@@ -9,32 +9,31 @@ import tensorflow as tf
 
 def downmix(
     frames: tf.Tensor,  # int32 [F, C]
-    depth: tf.Tensor,  # int32 [], bits of a sample
-) -> tf.Tensor:  # int32 [F, 1]
+) -> tf.Tensor:  # int32 [F]
     """Averages the channels, rounding toward minus infinity."""
+    if frames.shape[1] == 1:
+        return tf.reshape(frames, [-1])
+    total = tf.reduce_sum(tf.cast(frames, tf.int64), axis=1)
+    return tf.cast(total // tf.shape(frames, tf.int64)[1], tf.int32)
 
-    def stereo() -> tf.Tensor:  # The common case, three times as fast as the general one.
-        total = frames[:, 0] + frames[:, 1]
-        return tf.bitwise.right_shift(total, 1)[:, tf.newaxis]
 
-    def any_number() -> tf.Tensor:
-        total = tf.reduce_sum(tf.cast(frames, tf.int64), axis=1, keepdims=True)
-        return tf.cast(total // tf.shape(frames, tf.int64)[1], tf.int32)
-
-    channels = tf.shape(frames)[1]
-    mono = tf.case(
-        [
-            (tf.equal(channels, 1), lambda: frames),
-            (tf.equal(channels, 2) & (depth < 32), stereo),  # The sum of two fits in 32 bits.
-        ],
-        default=any_number,
-    )
-    return tf.ensure_shape(mono, [None, 1])
+def downmix_stereo(
+    left: tf.Tensor,  # int32 [F], `depth` bits
+    right: tf.Tensor,  # int32 [F], likewise
+    depth: int,  # at most 24, so that the sum fits
+    *,
+    to: int,
+) -> tf.Tensor:  # `sample_dtype(to)` [F]
+    """Averages two channels and requantizes: `downmix` and `requantize` at once, faster."""
+    total = left + right
+    if to <= depth:  # The mean is the sum, read as a number of one bit more.
+        return requantize(total, depth + 1, to=to)
+    return requantize(tf.bitwise.right_shift(total, 1), depth, to=to)
 
 
 def requantize(
     samples: tf.Tensor,  # int32, any shape, signed, `depth` bits
-    depth: tf.Tensor,  # int32 [], bits of a source sample: 8, 16, 24 or 32
+    depth: int,  # bits of a source sample
     *,
     to: int,
 ) -> tf.Tensor:  # `sample_dtype(to)`, the same shape
@@ -42,11 +41,11 @@ def requantize(
 
     A source of fewer bits is scaled up: full scale stays full scale.
     """
-    extra = depth - to
-    top = tf.bitwise.right_shift(samples, tf.maximum(extra, 0))
-    if to > 8:  # No source has fewer bits than 8.
-        top = tf.bitwise.left_shift(top, tf.maximum(-extra, 0))
-    return tf.cast(top, sample_dtype(to))
+    if depth > to:
+        samples = tf.bitwise.right_shift(samples, depth - to)
+    elif depth < to:
+        samples = tf.bitwise.left_shift(samples, to - depth)
+    return tf.cast(samples, sample_dtype(to))
 
 
 def sample_dtype(depth: int) -> tf.DType:
@@ -102,21 +101,3 @@ def pad(
         return tf.tensor_scatter_nd_update(chunks, short, rows)
 
     return tf.cond(tf.size(short) > 0, padded, lambda: chunks)
-
-
-def channel_of(
-    position: tf.Tensor,  # int64 [n], 0 <= position < frames * channels
-    frames: tf.Tensor,  # int64 [n], in the file
-    channels: tf.Tensor,  # int32 []
-    length: int,
-) -> tf.Tensor:  # int32 [n]
-    """Returns the channel of the sample at a position of the stream that `block` makes."""
-    channels = tf.cast(channels, tf.int64)
-    whole = frames // length * length  # Frames before the last, short block.
-    last = tf.maximum(frames - whole, 1)
-    channel = tf.where(
-        position < whole * channels,
-        position // length % channels,
-        (position - whole * channels) // last,
-    )
-    return tf.cast(channel, tf.int32)

@@ -59,7 +59,7 @@ def distributed_batches(
     """
     config = chunks.config
     columns = file_columns(chunks).values()
-    column_bytes = sum(column.dtype.size * column.shape.num_elements() for column in columns)
+    column_bytes = sum(column.nbytes for column in columns)
     if column_bytes > max_column_bytes:
         raise DataError(
             f"the catalogue of {len(chunks.catalogue):,} files is {column_bytes:,} bytes, and no "

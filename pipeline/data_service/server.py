@@ -179,10 +179,10 @@ def _start_worker(config: ServiceConfig) -> object:
     _check_port(config.port)
     import tensorflow as tf
 
-    from pipeline.reading.read_chunks import serve_reads
+    from pipeline.reading.python_calls import serve_python
 
     service = tf.data.experimental.service
-    serve_reads(_log_unreadable)
+    serve_python(_log_unreadable)
     logger.info("connecting with dispatcher %s", config.dispatcher)
     host = f"[{host}]" if ":" in host else host
     server = service.WorkerServer(

@@ -1,28 +1,39 @@
 """Performs reads: bytes in, chunks out.
 
-P reads, n chunks, L chunk size, F frames, C channels.
+P reads of one call, n chunks, L chunk size, F frames, C channels.
 """
 
 import functools
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline.config import PipelineConfig
 from pipeline.reading.byte_ranges import OnUnreadable, read_ranges
-from pipeline.transforms import block, channel_of, downmix, pad, requantize
-from pipeline.wav.decode import decode
-from runtime.private_apis import register_py_func
+from pipeline.reading.python_calls import READ, call_python
+from pipeline.transforms import block, downmix, downmix_stereo, pad, requantize
+from pipeline.wav.decode import decode, decode_stereo
+from pipeline.wav.encoding import Encoding
 
 UNREADABLE = -1
 """The `stop` of a chunk whose file could not be read: none of its samples is scored."""
 
-READS_TOKEN = "wavestream_read_ranges_1"
-"""Name of `read_ranges` in graphs for other processes; it ends in the version of the signature."""
-
-Reads = dict[str, tf.Tensor]
+Reads = Mapping[str, tf.Tensor]
 Batch = dict[str, tf.Tensor]
+
+
+class Format(NamedTuple):
+    """What decides how a payload is decoded; `channels` is 1, 2 or None: any number more."""
+
+    encoding: Encoding
+    channels: int | None
+
+    @classmethod
+    def of(cls, encoding: int, channels: int) -> "Format":
+        """Returns the format of a file with this encoding and number of channels."""
+        return cls(Encoding(encoding), channels if channels <= 2 else None)
 
 
 def is_scored(
@@ -34,17 +45,23 @@ def is_scored(
 
 
 def read_chunks(
-    reads: Reads,  # each [P]; see `read_plan.plan_reads`
+    paths: tf.Tensor,  # string [P]
+    reads: Reads,  # int64 [P] each; see `read_plan.ReadPlan`
+    chunks: Mapping[str, tf.Tensor],  # int64 [n] each, likewise
+    formats: tuple[Format, ...],
     config: PipelineConfig,
     on_unreadable: OnUnreadable | None,
 ) -> Batch:  # each [n, ...]
-    """Performs reads that share one encoding and one number of channels.
+    """Performs the reads of a call, which share one encoding and one number of channels.
 
     Args:
+      paths: the file of each.
       reads: what to read.
+      chunks: the chunks that they hold.
+      formats: those of the corpus. The graph has a branch for each, and none if it is one.
       config: how frames become chunks.
       on_unreadable: see `byte_ranges.OnUnreadable`; None makes a graph for another process, see
-        `serve_reads`.
+        `python_calls.serve_python`.
 
     Returns:
       `samples`, signed integers [n, L] of type `transforms.sample_dtype`, padded with silence;
@@ -52,98 +69,74 @@ def read_chunks(
       in the chunk's stream; `channel`, int32 [n], and `position` in the stream, int64 [n], of the
       chunk's first sample.
     """
-    encoding, channels = reads["encoding"][0], reads["channels"][0]
-    payload, readable = _read_bytes(reads, on_unreadable)
-    frames = decode_to_config(payload, encoding, channels, config)
-    metadata = _chunk_metadata(reads, readable, config)
-    chunks = _split_into_chunks(frames, reads, config)
-    return {"samples": pad(chunks, metadata["stop"]), **metadata}
+    payload, readable = _read_bytes(paths, reads, on_unreadable)
+    branches = [
+        functools.partial(_payload_to_chunks, payload, reads, format_, config)
+        for format_ in formats
+    ]
+    samples = branches[0]() if len(formats) == 1 else _switch(branches, formats, reads)
+    stop = tf.where(tf.gather(readable, chunks["read"]), chunks["stop"], UNREADABLE)
+    stop = tf.cast(stop, tf.int32)
+    return {
+        "samples": pad(tf.ensure_shape(samples, [None, config.chunk_size]), stop),
+        "first": tf.zeros_like(stop),
+        "stop": stop,
+        "channel": tf.cast(chunks["channel"], tf.int32),
+        "channels": tf.cast(chunks["channels"], tf.int32),
+        "position": chunks["position"],
+    }
 
 
 def decode_to_config(
     payload: tf.Tensor,  # uint8 [bytes], whole frames
-    encoding: tf.Tensor,  # int32 [], an `Encoding`
-    channels: tf.Tensor,  # int32 []
+    format_: Format,
+    channels: tf.Tensor | int,
     config: PipelineConfig,
 ) -> tf.Tensor:  # `transforms.sample_dtype` [F, C]
     """Decodes frames, with the channels and the depth that a config asks for."""
-    frames, depth = decode(payload, encoding, channels)
+    encoding, depth = format_.encoding, format_.encoding.depth
     # At full depth, so that the average is rounded once, not twice.
+    if config.downmix and format_.channels == 2 and depth < 32:
+        stereo = decode_stereo(payload, encoding)
+        return downmix_stereo(*stereo, depth, to=config.depth)[:, tf.newaxis]
+    frames = decode(payload, encoding, format_.channels or channels)
     if config.downmix:
-        frames = downmix(frames, depth)
+        frames = downmix(frames)[:, tf.newaxis]
     return requantize(frames, depth, to=config.depth)
 
 
-def _split_into_chunks(
-    frames: tf.Tensor,  # [sum of reads["slot_frames"], C]
-    reads: Reads,
-    config: PipelineConfig,
+def _switch(branches: list, formats: tuple[Format, ...], reads: Reads) -> tf.Tensor:
+    encoding, channels = reads["encoding"][0], tf.minimum(reads["channels"][0], 3)
+    known = np.array([(format_.encoding, format_.channels or 3) for format_ in formats])
+    is_it = (encoding == known[:, 0]) & (channels == known[:, 1])
+    return tf.switch_case(tf.argmax(is_it, output_type=tf.int32), branches)
+
+
+def _payload_to_chunks(
+    payload: tf.Tensor, reads: Reads, format_: Format, config: PipelineConfig
 ) -> tf.Tensor:  # [n, L]
     """Interleaves channels in blocks and splits each read into chunks, the last one filled up."""
-
-    def one_channel() -> tf.Tensor:  # A slot is whole chunks.
+    frames = decode_to_config(payload, format_, reads["channels"][0], config)
+    if config.downmix or format_.channels == 1:  # A slot is whole chunks.
         return tf.reshape(frames, [-1, config.chunk_size])
 
-    def many_channels() -> tf.Tensor:
-        def split(
-            end: tf.Tensor, size: tf.Tensor, skip: tf.Tensor, samples: tf.Tensor
-        ) -> tf.Tensor:
-            stream = block(frames[end - size : end], config.stereo_blocking_n)
-            stream = tf.pad(stream[skip : skip + samples], [[0, -samples % config.chunk_size]])
-            return tf.reshape(stream, [-1, config.chunk_size])
+    def split(end: tf.Tensor, size: tf.Tensor, skip: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
+        stream = block(frames[end - size : end], config.stereo_blocking_n)
+        stream = tf.pad(stream[skip : skip + samples], [[0, -samples % config.chunk_size]])
+        return tf.reshape(stream, [-1, config.chunk_size])
 
-        names = ("slot_frames", "skip", "samples")
-        slots = (tf.cumsum(reads["slot_frames"]), *(reads[name] for name in names))
-        # A dataset, since reads fill different numbers of chunks, which tf.map_fn cannot stack.
-        chunked = tf.data.Dataset.from_tensor_slices(slots).map(split)
-        return chunked.rebatch(tf.reduce_sum(reads["chunks"])).get_single_element()
-
-    samples = tf.cond(tf.equal(tf.shape(frames)[1], 1), one_channel, many_channels)
-    return tf.ensure_shape(samples, [None, config.chunk_size])
-
-
-def serve_reads(on_unreadable: OnUnreadable) -> None:
-    """Registers `read_ranges` for graphs of other processes, made with `on_unreadable=None`.
-
-    A graph does not contain Python functions, but their tokens in a registry of the process that
-    runs it: READS_TOKEN is the one that both sides agree on.
-    """
-    register_py_func(READS_TOKEN, functools.partial(read_ranges, on_unreadable=on_unreadable))
+    names = ("slot_frames", "skip", "samples")
+    slots = (tf.cumsum(reads["slot_frames"]), *(reads[name] for name in names))
+    # A dataset, since reads fill different numbers of chunks, which tf.map_fn cannot stack.
+    chunked = tf.data.Dataset.from_tensor_slices(slots).map(split)
+    return chunked.rebatch(tf.reduce_sum(reads["chunks"])).get_single_element()
 
 
 def _read_bytes(
-    reads: Reads, on_unreadable: OnUnreadable | None
+    paths: tf.Tensor, reads: Reads, on_unreadable: OnUnreadable | None
 ) -> tuple[tf.Tensor, tf.Tensor]:  # uint8 [bytes], bool [P]
-    names = ("path", "begin", "length", "slot_bytes", "size", "mtime_ns")
-    inputs, outputs = [reads[name] for name in names], [tf.uint8, tf.bool]
-    if on_unreadable is None:
-        payload, readable = tf.raw_ops.PyFuncStateless(
-            input=inputs, token=READS_TOKEN, Tout=outputs
-        )
-    else:
-        function = functools.partial(read_ranges, on_unreadable=on_unreadable)
-        payload, readable = tf.numpy_function(function, inputs, outputs, stateful=False)
+    names = ("begin", "length", "slot_bytes", "size", "mtime_ns")
+    inputs, outputs = [paths, *(reads[name] for name in names)], [tf.uint8, tf.bool]
+    function = on_unreadable and functools.partial(read_ranges, on_unreadable=on_unreadable)
+    payload, readable = call_python(READ, function, inputs, outputs)
     return tf.ensure_shape(payload, [None]), tf.ensure_shape(readable, [None])
-
-
-def _chunk_metadata(reads: Reads, readable: tf.Tensor, config: PipelineConfig) -> Batch:  # each [n]
-    """Returns the arrays of a batch other than `samples`; see `read_chunks`."""
-    ends = tf.cumsum(reads["chunks"])
-    number = tf.range(ends[-1])
-    read = tf.searchsorted(ends, number, side="right")
-    per_chunk = {
-        name: tf.gather(reads[name], read) for name in ("chunks", "position", "frames", "samples")
-    }
-    before = (number - tf.gather(ends, read) + per_chunk["chunks"]) * config.chunk_size
-    position = per_chunk["position"] + before
-    length = tf.minimum(per_chunk["samples"] - before, config.chunk_size)
-    stop = tf.where(tf.gather(readable, read), tf.cast(length, tf.int32), UNREADABLE)
-    channels = tf.constant(1) if config.downmix else reads["channels"][0]
-    channel = channel_of(position, per_chunk["frames"], channels, config.stereo_blocking_n)
-    return {
-        "first": tf.zeros_like(stop),
-        "stop": stop,
-        "channel": channel,
-        "channels": tf.fill(tf.shape(stop), channels),
-        "position": position,
-    }

@@ -1,13 +1,17 @@
 """Which bytes of which files hold given chunks.
 
-A *read* fetches consecutive chunks of one file in one operation. N files, M occurrences of chunks,
-P reads.
+A *read* fetches consecutive chunks of one file in one operation, a *call* several reads of one
+format. N files, M occurrences of chunks, P reads, Q calls.
+
+Planned in NumPy, a window at a time: as operations of the graph the same took half of the time from
+the start to the first batch to trace, and more time to run.
 """
 
-import numpy as np
-import tensorflow as tf
+import dataclasses
+from collections.abc import Mapping
 
-from pipeline.catalogue.column_file import ALIGNMENT
+import numpy as np
+
 from pipeline.config import PipelineConfig
 from pipeline.reading.chunk_index import Chunks
 from pipeline.wav.encoding import Encoding
@@ -22,115 +26,187 @@ _COLUMNS = {
 }
 """What a read needs to know about its file, and the column of the table that holds it."""
 
+_SAMPLE_BYTES = np.array([encoding.bytes_per_sample for encoding in Encoding])
 
-def file_columns(chunks: Chunks) -> dict[str, tf.Tensor]:
+# In one call, in whole runs: amortizes the call where reads are short.
+_SAMPLES_PER_CALL = 2**20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadPlan:
+    """What to read, in the order of the corpus.
+
+    Attributes:
+      paths: bytes [P], the file of each read, as `os.fsencode` encodes it.
+      reads: int64 [P] by name. `size`, `mtime_ns`, `frames`, `channels`, `encoding` of its file;
+        `begin` and `length`, the bytes to read; `slot_bytes` and `slot_frames`, the size of its
+        slot in the buffer: whole chunks for one channel; `skip`, samples to drop at the beginning
+        (blocks are read whole), `samples`, to keep after these, and `chunks`, that they fill.
+      chunks: int64 [M] by name. `read`, the number of its read within the call; `stop`, its
+        samples without padding; `channels` of its stream, and `channel` and `position` in there of
+        its first sample.
+      calls: int64 [Q + 1, 2]: the first read and the first chunk of each call, and their numbers.
+    """
+
+    paths: np.ndarray
+    reads: Mapping[str, np.ndarray]
+    chunks: Mapping[str, np.ndarray]
+    calls: np.ndarray
+
+
+def file_columns(chunks: Chunks) -> dict[str, np.ndarray]:
     """Returns what `plan_reads` needs: the table of files, `first` [N + 1], `rows` [N]."""
     files, rows = chunks.catalogue.files, chunks.catalogue.rows
     names = ("path_blob", "path_bounds", *_COLUMNS.values())
-    columns = {name: _tensor(getattr(files, name)) for name in names}
+    columns = {name: getattr(files, name) for name in names}
     if rows is not None:
-        columns["rows"] = _tensor(rows)
-    return {**columns, "first": _tensor(chunks.first)}
-
-
-def _tensor(column: np.ndarray) -> tf.Tensor:
-    """Returns a tensor that shares the memory of a column, if it is aligned and writable."""
-    if len(column) and column.flags.writeable and column.ctypes.data % ALIGNMENT == 0:
-        return tf.experimental.dlpack.from_dlpack(column.__dlpack__())
-    return tf.constant(column)
+        columns["rows"] = rows
+    return {**columns, "first": chunks.first}
 
 
 def plan_reads(
-    columns: dict[str, tf.Tensor],
-    occurrences: tf.Tensor,  # int64 [M], sorted: epoch * num_chunks + chunk
-    num_chunks: int,
+    columns: Mapping[str, np.ndarray],
+    occurrences: np.ndarray,  # int64 [M], sorted: epoch * num_chunks + chunk
     config: PipelineConfig,
+    *,
     max_read_bytes: int = 2**20,
-) -> tuple[dict[str, tf.Tensor], tf.Tensor]:  # {name: [P]}, int64 [P]
+) -> ReadPlan:
     """Merges sorted occurrences of chunks into reads.
 
     Args:
       columns: see `file_columns`.
       occurrences: which chunks to read.
-      num_chunks: chunks in an epoch.
       config: how files are divided into chunks.
       max_read_bytes: bounds the memory of a read, however many channels a file has; but a read
         holds at least one chunk.
-
-    Returns:
-      For each read: `path`, `size`, `mtime_ns`, `encoding`, `channels`, `frames` of its file;
-      `begin` and `length`, the bytes to read; `slot_bytes` and `slot_frames`, the size of its slot
-      in the buffer: whole chunks for one channel; `skip`, samples to drop at the beginning (blocks
-      are read whole), `samples`, to keep after these, and `chunks`, that they fill; `position` of
-      the first kept sample in the file's stream. And the index of each read's first occurrence.
     """
-    chunk = occurrences % num_chunks
-    file = tf.searchsorted(columns["first"], chunk, side="right", out_type=tf.int64) - 1
-    local = chunk - tf.gather(columns["first"], file)
-    row = tf.cast(tf.gather(columns["rows"], file), tf.int64) if "rows" in columns else file
-    file_info = _file_info(columns, row, config)
-    chunks_per_read = tf.maximum(max_read_bytes // file_info["chunk_bytes"], 1)
-    starts, counts = _join_runs(occurrences, file, local, chunks_per_read)
+    chunk = occurrences % columns["first"][-1]
+    file = np.searchsorted(columns["first"], chunk, side="right") - 1
+    local = chunk - columns["first"][file]
+    row = columns["rows"][file].astype(np.int64) if "rows" in columns else file
+    # Most neighbours are of one file: what follows from the file alone is looked up once a run.
+    starts, counts = _join_runs(columns, occurrences, file, local, row, config, max_read_bytes)
+    read_of_chunk = np.repeat(np.arange(len(starts)), counts)
+    info = _file_info(columns, row[starts], config)
+    reads = _byte_ranges(info, local[starts], counts, config)
+    calls = _group_reads(reads, starts, len(occurrences), config)
+    chunks_a_call = np.diff(calls[:, 1])
+    position = local * config.chunk_size
+    channels, frames = info["kept_channels"][read_of_chunk], info["frames"][read_of_chunk]
+    block = config.stereo_blocking_n
+    return ReadPlan(
+        paths=_paths(columns, row[starts]),
+        reads=reads,
+        chunks={
+            "read": read_of_chunk - np.repeat(calls[:-1, 0], chunks_a_call),
+            "stop": np.minimum(frames * channels - position, config.chunk_size),
+            "channels": channels,
+            "channel": channel_of(position, frames, channels, block),
+            "position": position,
+        },
+        calls=calls,
+    )
 
-    local, row = tf.gather(local, starts), tf.gather(row, starts)
-    file_info = {name: tf.gather(column, starts) for name, column in file_info.items()}
+
+def channel_of(
+    position: np.ndarray,  # int64 [n], 0 <= position < frames * channels
+    frames: np.ndarray,  # int64 [n], in the file
+    channels: np.ndarray,  # int64 [n]
+    length: int,
+) -> np.ndarray:  # int64 [n]
+    """Returns the channel of the sample at a position of the stream that `transforms.block` makes.
+
+    Args:
+      position: in the stream, of each sample.
+      frames: of its file.
+      channels: of its file.
+      length: of a block.
+    """
+    if (channels == 1).all():
+        return np.zeros_like(position)
+    whole = frames // length * length  # Frames before the last, short block.
+    last = np.maximum(frames - whole, 1)
+    return np.where(
+        position < whole * channels,
+        position // length % channels,
+        (position - whole * channels) // last,
+    )
+
+
+def _byte_ranges(
+    info: Mapping[str, np.ndarray],  # of `_file_info`, [P]
+    local: np.ndarray,  # int64 [P], number of the first chunk within its file
+    counts: np.ndarray,  # int64 [P], chunks
+    config: PipelineConfig,
+) -> dict[str, np.ndarray]:  # int64 [P] each
+    """Returns `ReadPlan.reads`."""
     first_sample = local * config.chunk_size
-    last_sample = tf.minimum(
-        first_sample + counts * config.chunk_size, file_info["frames"] * file_info["kept_channels"]
+    last_sample = np.minimum(
+        first_sample + counts * config.chunk_size, info["frames"] * info["kept_channels"]
     )
     # Only whole blocks can be interleaved: read from the start of the first to the end of the last.
-    is_blocked = file_info["kept_channels"] > 1
-    block = tf.where(is_blocked, tf.constant(config.stereo_blocking_n, tf.int64), 1)
-    stride = block * file_info["kept_channels"]
+    is_blocked = info["kept_channels"] > 1
+    block = np.where(is_blocked, config.stereo_blocking_n, 1)
+    stride = block * info["kept_channels"]
     first_frame = first_sample // stride * block
-    last_frame = tf.minimum(-(-last_sample // stride) * block, file_info["frames"])
+    last_frame = np.minimum(-(-last_sample // stride) * block, info["frames"])
     read_frames = last_frame - first_frame
-    slot_frames = tf.where(is_blocked, read_frames, counts * config.chunk_size)
+    slot_frames = np.where(is_blocked, read_frames, counts * config.chunk_size)
     return {
-        **{name: file_info[name] for name in ("size", "mtime_ns", "frames")},
-        **{name: tf.cast(file_info[name], tf.int32) for name in ("encoding", "channels")},
-        "path": _paths(columns, row),
-        "begin": file_info["offset"] + first_frame * file_info["frame_bytes"],
-        "length": read_frames * file_info["frame_bytes"],
-        "slot_bytes": slot_frames * file_info["frame_bytes"],
+        **{name: info[name] for name in ("size", "mtime_ns", "frames", "encoding", "channels")},
+        "begin": info["offset"] + first_frame * info["frame_bytes"],
+        "length": read_frames * info["frame_bytes"],
+        "slot_bytes": slot_frames * info["frame_bytes"],
         "slot_frames": slot_frames,
-        "skip": first_sample - first_frame * file_info["kept_channels"],
+        "skip": first_sample - first_frame * info["kept_channels"],
         "samples": last_sample - first_sample,
         "chunks": counts,
-        "position": first_sample,
-    }, starts
+    }
 
 
 def _join_runs(
-    occurrences: tf.Tensor,  # int64 [M], sorted
-    file: tf.Tensor,  # int64 [M]
-    local: tf.Tensor,  # int64 [M], number of the chunk within its file
-    chunks_per_read: tf.Tensor,  # int64 [M], at most
-) -> tuple[tf.Tensor, tf.Tensor]:  # int64 [P] each
+    columns: Mapping[str, np.ndarray],
+    occurrences: np.ndarray,  # int64 [M], sorted
+    file: np.ndarray,  # int64 [M]
+    local: np.ndarray,  # int64 [M], number of the chunk within its file
+    row: np.ndarray,  # int64 [M]
+    config: PipelineConfig,
+    max_read_bytes: int,
+) -> tuple[np.ndarray, np.ndarray]:  # int64 [P] each
     """Returns the index of each read's first occurrence, and its number of occurrences."""
     is_gap = (occurrences[1:] != occurrences[:-1] + 1) | (file[1:] != file[:-1])
     is_gap |= local[1:] <= local[:-1]  # A file that ends one epoch and begins the next.
-    is_new = tf.concat([[True], is_gap], axis=0)
-    index = tf.range(tf.size(occurrences, tf.int64))
-    run_start = tf.gather(tf.where(is_new)[:, 0], tf.cumsum(tf.cast(is_new, tf.int64)) - 1)
-    starts = tf.where((index - run_start) % chunks_per_read == 0)[:, 0]
-    ends = tf.concat([starts[1:], tf.size(occurrences, tf.int64)[tf.newaxis]], axis=0)
-    return starts, ends - starts
+    run_starts = np.flatnonzero(np.concatenate([[True], is_gap]))
+    lengths = np.diff(run_starts, append=len(occurrences))
+    chunk_bytes = _file_info(columns, row[run_starts], config)["chunk_bytes"]
+    chunks_per_read = np.maximum(max_read_bytes // chunk_bytes, 1)
+    index = np.arange(len(occurrences)) - np.repeat(run_starts, lengths)
+    starts = np.flatnonzero(index % np.repeat(chunks_per_read, lengths) == 0)
+    return starts, np.diff(starts, append=len(occurrences))
+
+
+def _group_reads(
+    reads: Mapping[str, np.ndarray], starts: np.ndarray, num_chunks: int, config: PipelineConfig
+) -> np.ndarray:  # int64 [Q + 1, 2]
+    """Returns `ReadPlan.calls`. A call has one format, which decides how it is decoded."""
+    channels, encoding = reads["channels"], reads["encoding"]
+    differs = (channels[1:] != channels[:-1]) | (encoding[1:] != encoding[:-1])
+    is_new = np.concatenate([[True], differs])
+    reads_per_call = max(1, _SAMPLES_PER_CALL // (config.chunks_per_read * config.chunk_size))
+    is_new |= np.arange(len(channels)) % reads_per_call == 0
+    first = np.append(np.flatnonzero(is_new), len(starts))
+    return np.stack([first, np.append(starts, num_chunks)[first]], axis=1)
 
 
 def _file_info(
-    columns: dict[str, tf.Tensor],
-    row: tf.Tensor,  # integers [M]
+    columns: Mapping[str, np.ndarray],
+    row: np.ndarray,  # int64 [P]
     config: PipelineConfig,
-) -> dict[str, tf.Tensor]:  # int64 [M] each
+) -> dict[str, np.ndarray]:  # int64 [P] each
     """Returns the columns of _COLUMNS for each row's file, and what follows from them."""
-    info = {
-        name: tf.cast(tf.gather(columns[column], row), tf.int64)
-        for name, column in _COLUMNS.items()
-    }
-    kept_channels = tf.ones_like(info["channels"]) if config.downmix else info["channels"]
-    sample_bytes = tf.constant([encoding.bytes_per_sample for encoding in Encoding], tf.int64)
-    frame_bytes = tf.gather(sample_bytes, info["encoding"]) * info["channels"]
+    info = {name: columns[column][row].astype(np.int64) for name, column in _COLUMNS.items()}
+    kept_channels = np.ones_like(info["channels"]) if config.downmix else info["channels"]
+    frame_bytes = _SAMPLE_BYTES[info["encoding"]] * info["channels"]
     return {
         **info,
         "kept_channels": kept_channels,
@@ -141,14 +217,14 @@ def _file_info(
 
 
 def _paths(
-    columns: dict[str, tf.Tensor],
-    row: tf.Tensor,  # integers [P]
-) -> tf.Tensor:  # string [P]
-    """Extracts paths from the blob, which takes half the memory of a tensor of strings."""
-    bounds = [tf.cast(tf.gather(columns["path_bounds"], row + i), tf.int64) for i in (0, 1)]
-    indices = tf.ragged.range(*bounds)
-    characters = tf.constant([bytes([code]) for code in range(256)])
-    codes = tf.cast(tf.gather(columns["path_blob"], indices.values), tf.int32)
-    return tf.strings.unsorted_segment_join(
-        tf.gather(characters, codes), indices.value_rowids(), tf.size(row)
-    )
+    columns: Mapping[str, np.ndarray],
+    row: np.ndarray,  # int64 [P]
+) -> np.ndarray:  # bytes [P]
+    """Extracts paths from the blob, which takes half the memory of an array of strings."""
+    blob, bounds = columns["path_blob"], columns["path_bounds"]
+    paths = np.empty(len(row), object)
+    paths[:] = [
+        blob[begin:end].tobytes()
+        for begin, end in zip(bounds[row].tolist(), bounds[row + 1].tolist(), strict=True)
+    ]
+    return paths

@@ -12,7 +12,7 @@ import tensorflow as tf
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.reading.byte_ranges import read_ranges
-from pipeline.reading.read_chunks import decode_to_config
+from pipeline.reading.read_chunks import Format, decode_to_config
 from pipeline.wav.decode import decode
 from pipeline.wav.encoding import Encoding
 
@@ -56,8 +56,11 @@ def read_samples(
         )
         if not readable[0]:
             raise OSError(f"{path!r} can no longer be read: {errors[0]}")
-        source = tf.constant(payload), tf.constant(int(encoding)), tf.constant(channels)
-        frames = decode_to_config(*source, config) if config else decode(*source)[0]
+        if config:
+            format_ = Format.of(encoding, channels)
+            frames = decode_to_config(tf.constant(payload), format_, channels, config)
+        else:
+            frames = decode(tf.constant(payload), encoding, channels)
         yield tf.cast(frames, tf.int32).numpy()
 
 

@@ -6,8 +6,6 @@ A-law and mu-law become the 13 and 14 bits of ITU-T G.711, left-justified in 16.
 F frames, C channels.
 """
 
-import functools
-
 import numpy as np
 import tensorflow as tf
 
@@ -16,14 +14,24 @@ from pipeline.wav.encoding import U8_OFFSET, Encoding
 
 def decode(
     payload: tf.Tensor,  # uint8 [bytes], whole frames
-    encoding: tf.Tensor,  # int32 [], an `Encoding`
-    channels: tf.Tensor,  # int32 []
-) -> tuple[tf.Tensor, tf.Tensor]:  # int32 [F, C], int32 []
-    """Decodes frames; returns them and their depth in bits (8, 16, 24 or 32)."""
-    decoders = {int(key): functools.partial(_decode, payload, key) for key in Encoding}
-    samples = tf.switch_case(encoding, decoders)
-    depth = tf.gather([key.depth for key in Encoding], encoding)
-    return tf.reshape(samples, tf.stack([-1, channels])), depth
+    encoding: Encoding,
+    channels: tf.Tensor | int,
+) -> tf.Tensor:  # int32 [F, C]
+    """Decodes frames, to integers of `encoding.depth` bits: 8, 16, 24 or 32."""
+    return tf.reshape(_decode(payload, encoding), tf.stack([-1, channels]))
+
+
+def decode_stereo(
+    payload: tf.Tensor,  # uint8 [bytes], whole frames of two channels
+    encoding: Encoding,
+) -> tuple[tf.Tensor, tf.Tensor]:  # int32 [F] each
+    """Decodes frames, as `decode` does, to left and right."""
+    if encoding is Encoding.S16:  # The commonest, in 0.6 of the time of taking columns.
+        pairs = tf.bitcast(tf.reshape(payload, [-1, 4]), tf.int32)
+        left = tf.cast(tf.cast(pairs, tf.int16), tf.int32)  # The low half, with its sign.
+        return left, tf.bitwise.right_shift(pairs, 16)
+    frames = decode(payload, encoding, 2)
+    return frames[:, 0], frames[:, 1]
 
 
 def _decode(payload: tf.Tensor, encoding: Encoding) -> tf.Tensor:  # int32 [samples]
@@ -32,8 +40,7 @@ def _decode(payload: tf.Tensor, encoding: Encoding) -> tf.Tensor:  # int32 [samp
         return tf.gather(_TABLES[encoding], tf.cast(payload, tf.int32))
     if encoding is Encoding.U8:
         return tf.cast(payload, tf.int32) - U8_OFFSET
-    # Every branch is traced for every payload, of other encodings, too: each takes whole rows only.
-    rows = tf.reshape(payload[: tf.size(payload) // size * size], [-1, size])
+    rows = tf.reshape(payload, [-1, size])
     if encoding.is_big_endian:
         rows = tf.reverse(rows, [1])
     if size == 3:

@@ -137,7 +137,7 @@ def test_a_worker_of_another_version(stereo, caplog):
 
 def test_more_files_than_a_graph_holds(stereo):
     chunks = make_chunks(stereo)
-    size = sum(len(column.numpy().tobytes()) for column in file_columns(chunks).values())
+    size = sum(len(column.tobytes()) for column in file_columns(chunks).values())
     assert size > 7 * 20 + sum(len(path) for path in chunks.catalogue.paths)
     with pytest.raises(DataError, match=f"catalogue of 7 files is {size} bytes, and no more than"):
         distributed_batches(chunks, service="grpc://localhost:1", max_column_bytes=size - 1)
