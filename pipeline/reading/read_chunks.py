@@ -70,15 +70,17 @@ def read_chunks(
       chunk's first sample.
     """
     payload, readable = _read_bytes(paths, reads, on_unreadable)
+    channels = reads["channels"][0]
     branches = [
-        functools.partial(_payload_to_chunks, payload, reads, format_, config)
+        functools.partial(decode_to_config, payload, format_, channels, config)
         for format_ in formats
     ]
-    samples = branches[0]() if len(formats) == 1 else _switch(branches, formats, reads)
+    frames = branches[0]() if len(formats) == 1 else _switch(branches, formats, reads)
+    samples = _split_into_chunks(frames, reads, formats, config)
     stop = tf.where(tf.gather(readable, chunks["read"]), chunks["stop"], UNREADABLE)
     stop = tf.cast(stop, tf.int32)
     return {
-        "samples": pad(tf.ensure_shape(samples, [None, config.chunk_size]), stop),
+        "samples": pad(samples, stop),
         "first": tf.zeros_like(stop),
         "stop": stop,
         "channel": tf.cast(chunks["channel"], tf.int32),
@@ -112,24 +114,36 @@ def _switch(branches: list, formats: tuple[Format, ...], reads: Reads) -> tf.Ten
     return tf.switch_case(tf.argmax(is_it, output_type=tf.int32), branches)
 
 
-def _payload_to_chunks(
-    payload: tf.Tensor, reads: Reads, format_: Format, config: PipelineConfig
+def _split_into_chunks(
+    frames: tf.Tensor,  # [sum of reads["slot_frames"], C]
+    reads: Reads,
+    formats: tuple[Format, ...],
+    config: PipelineConfig,
 ) -> tf.Tensor:  # [n, L]
     """Interleaves channels in blocks and splits each read into chunks, the last one filled up."""
-    frames = decode_to_config(payload, format_, reads["channels"][0], config)
-    if config.downmix or format_.channels == 1:  # A slot is whole chunks.
+
+    def one_channel() -> tf.Tensor:  # A slot is whole chunks.
         return tf.reshape(frames, [-1, config.chunk_size])
 
-    def split(end: tf.Tensor, size: tf.Tensor, skip: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
-        stream = block(frames[end - size : end], config.stereo_blocking_n)
-        stream = tf.pad(stream[skip : skip + samples], [[0, -samples % config.chunk_size]])
-        return tf.reshape(stream, [-1, config.chunk_size])
+    def many_channels() -> tf.Tensor:
+        def split(
+            end: tf.Tensor, size: tf.Tensor, skip: tf.Tensor, samples: tf.Tensor
+        ) -> tf.Tensor:
+            stream = block(frames[end - size : end], config.stereo_blocking_n)
+            stream = tf.pad(stream[skip : skip + samples], [[0, -samples % config.chunk_size]])
+            return tf.reshape(stream, [-1, config.chunk_size])
 
-    names = ("slot_frames", "skip", "samples")
-    slots = (tf.cumsum(reads["slot_frames"]), *(reads[name] for name in names))
-    # A dataset, since reads fill different numbers of chunks, which tf.map_fn cannot stack.
-    chunked = tf.data.Dataset.from_tensor_slices(slots).map(split)
-    return chunked.rebatch(tf.reduce_sum(reads["chunks"])).get_single_element()
+        names = ("slot_frames", "skip", "samples")
+        slots = (tf.cumsum(reads["slot_frames"]), *(reads[name] for name in names))
+        # A dataset, since reads fill different numbers of chunks, which tf.map_fn cannot stack.
+        chunked = tf.data.Dataset.from_tensor_slices(slots).map(split)
+        return chunked.rebatch(tf.reduce_sum(reads["chunks"])).get_single_element()
+
+    is_mono = {config.downmix or format_.channels == 1 for format_ in formats}
+    if is_mono == {True}:
+        return one_channel()
+    samples = tf.cond(tf.equal(tf.shape(frames)[1], 1), one_channel, many_channels)
+    return tf.ensure_shape(samples, [None, config.chunk_size])
 
 
 def _read_bytes(
