@@ -174,17 +174,15 @@ def resume(
 
 def count_reads(chunks: Any, rows: tuple[int, int], step: int, windows: int = 10) -> None:
     """Prints what some windows, from that of a step on, make a host read."""
-    import tensorflow as tf
-
     from pipeline.dataset import make_order
     from pipeline.reading.read_plan import file_columns, plan_reads
 
     order, columns = make_order(chunks), file_columns(chunks)
     lengths = []
     for window in range(step // order.window, step // order.window + windows):
-        occurrences = tf.sort(order.window_occurrences(tf.constant(window, tf.int64), rows))
-        reads, _ = plan_reads(columns, occurrences, order.num_chunks, chunks.config)
-        lengths.append(reads["length"].numpy())
+        steps = window * order.window, (window + 1) * order.window
+        occurrences = np.sort(order.batch_occurrences(steps, rows))
+        lengths.append(plan_reads(columns, occurrences, chunks.config).reads["length"])
     sizes = np.concatenate(lengths)
     requests = -(-sizes // _REQUEST_BYTES)
     print(

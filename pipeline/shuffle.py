@@ -119,8 +119,10 @@ class ShuffledOrder:
         steps: tuple[int, int],
         rows: tuple[int, int],
     ) -> np.ndarray:  # int64 [(steps[1] - steps[0]) * (rows[1] - rows[0])]
-        """Returns the occurrences of batches [first, last), step by step, for rows [first, last)."""
-        numbers = np.meshgrid(*(np.arange(*x, dtype=np.int64) for x in (steps, rows)), indexing="ij")
+        """Returns the occurrences of a range of batches, step by step, for a range of rows."""
+        numbers = np.meshgrid(
+            *(np.arange(*x, dtype=np.int64) for x in (steps, rows)), indexing="ij"
+        )
         return self.occurrences(*(number.reshape(-1) for number in numbers))
 
 

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from pipeline.transforms import block, channel_of, downmix, pad, requantize, unblock
+from pipeline.reading.read_plan import channel_of
+from pipeline.transforms import block, downmix, downmix_stereo, pad, requantize, unblock
 
 pytestmark = pytest.mark.both_stacks
 
@@ -47,9 +48,22 @@ def test_downmix_is_the_floor_of_the_exact_mean(apply, depth, channels):
     frames = rng.integers(low, high, [500, channels], endpoint=True).astype(np.int32)
     frames[:200] = rng.choice([low, low + 1, -1, 0, 1, high - 1, high], [200, channels])
     frames[:2] = [[low], [high]]
-    expected = [[sum(frame) // channels] for frame in frames.tolist()]
-    actual = apply(downmix, frames, np.int32(depth))
+    expected = [sum(frame) // channels for frame in frames.tolist()]
+    actual = apply(lambda x: downmix(tf.ensure_shape(x, [None, channels])), frames)
+    np.testing.assert_array_equal(apply(downmix, frames), expected)
     assert actual.dtype == np.int32
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("to", [8, 16])
+@pytest.mark.parametrize("depth", [8, 16, 24])
+def test_stereo_is_mixed_and_requantized_at_once(apply, depth, to):
+    low, high = -(2 ** (depth - 1)), 2 ** (depth - 1) - 1
+    frames = np.random.default_rng(depth).integers(low, high, [1000, 2], np.int32, endpoint=True)
+    frames[:2] = [[low], [high]]
+    actual = apply(lambda x: downmix_stereo(x[:, 0], x[:, 1], depth, to=to), frames)
+    expected = apply(lambda x: requantize(downmix(x), depth, to=to), frames)
+    assert actual.dtype == expected.dtype
     np.testing.assert_array_equal(actual, expected)
 
 
@@ -60,7 +74,7 @@ def test_requantize_keeps_the_top_bits(apply, depth, to):
     samples = np.random.default_rng(depth).integers(low, high, 1000, np.int32, endpoint=True)
     samples[:5] = low, -1, 0, 1, high
     expected = [sample * 2**to // 2**depth for sample in samples.tolist()]
-    actual = apply(lambda x, depth: requantize(x, depth, to=to), samples, np.int32(depth))
+    actual = apply(lambda x: requantize(x, depth, to=to), samples)
     assert actual.dtype == {8: np.int8, 16: np.int16, 24: np.int32}[to]
     np.testing.assert_array_equal(actual, expected)
     assert (actual[0], actual[2]) == (-(2 ** (to - 1)), 0)
@@ -71,7 +85,7 @@ def test_requantize_keeps_the_top_bits(apply, depth, to):
 @pytest.mark.parametrize("depth", [8, 16])
 def test_a_source_of_as_many_bits_loses_none(apply, depth):
     samples = np.arange(-(2 ** (depth - 1)), 2 ** (depth - 1)).astype(np.int32)
-    same = apply(lambda x, depth_: requantize(x, depth_, to=depth), samples, np.int32(depth))
+    same = apply(lambda x: requantize(x, depth, to=depth), samples)
     np.testing.assert_array_equal(same, samples)
 
 
@@ -112,14 +126,11 @@ def test_unblock_is_the_inverse_of_block(count, channels, length, seed):
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
 @pytest.mark.parametrize(("count", "length"), [(3, 4), (4, 4), (11, 4), (12, 4), (7, 1)])
-def test_the_channel_of_a_position_is_that_of_the_blocks(apply, channels, count, length):
+def test_the_channel_of_a_position_is_that_of_the_blocks(channels, count, length):
     frames = np.tile(np.arange(channels), (count, 1))
     position = np.arange(count * channels)
 
-    def channel(position, frames, channels):
-        return channel_of(position, frames, channels, length)
-
-    actual = apply(channel, position, np.full(len(position), count), np.int32(channels))
+    actual = channel_of(position, *(np.full(len(position), n) for n in (count, channels)), length)
     assert actual.tolist() == blocks(frames, length)
 
 

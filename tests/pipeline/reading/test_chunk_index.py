@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalogue.catalogue import Catalogue, build_catalogue
 from pipeline.config import PipelineConfig
+from pipeline.dataset import corpus_formats
 from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import read_chunks
 from pipeline.reading.read_plan import file_columns, plan_reads
@@ -51,12 +52,10 @@ def test_an_empty_catalogue_has_no_chunks():
 
 
 def plan(chunks: Chunks, occurrences, **options) -> tuple[dict[str, list], list[int]]:
-    occurrences = tf.constant(occurrences, tf.int64)
-    reads, starts = plan_reads(
-        file_columns(chunks), occurrences, len(chunks), chunks.config, **options
-    )
-    columns = {name: column.numpy().tolist() for name, column in reads.items()}
-    return columns, starts.numpy().tolist()
+    plan = plan_reads(file_columns(chunks), np.array(occurrences), chunks.config, **options)
+    columns = {name: column.tolist() for name, column in plan.reads.items()}
+    starts = np.cumsum([0, *columns["chunks"][:-1]]).tolist()
+    return {**columns, "path": plan.paths.tolist()}, starts
 
 
 def test_consecutive_chunks_of_a_file_are_one_read():
@@ -123,11 +122,20 @@ def test_any_chunks_are_read_as_they_are(data, tmp_path):
     )
     wanted = sorted(draw(st.sets(st.integers(0, 2 * len(chunks) - 1), min_size=1)))
 
-    occurrences = tf.constant(wanted, tf.int64)
-    reads, _ = plan_reads(
-        file_columns(chunks), occurrences, len(chunks), chunks.config, max_read_bytes
+    plan = plan_reads(
+        file_columns(chunks), np.array(wanted), chunks.config, max_read_bytes=max_read_bytes
     )
-    read = read_chunks(reads, chunks.config, pytest.fail)
+    formats = corpus_formats(chunks)
+    read = read_chunks(
+        tf.constant(plan.paths.tolist()),
+        *(
+            {name: tf.constant(column) for name, column in columns.items()}
+            for columns in (plan.reads, plan.chunks)
+        ),
+        formats,
+        chunks.config,
+        pytest.fail,
+    )
 
     signed = written.astype(np.int64) - (128 if encoding is Encoding.U8 else 0)
     top = signed >> (8 * encoding.bytes_per_sample - 8)

@@ -37,17 +37,16 @@ def decoded(request):
     def run(payload: bytes, encoding: Encoding, channels: int) -> tuple[np.ndarray, int]:
         arguments = (
             np.frombuffer(payload, np.uint8),
-            np.int32(encoding),
             np.int32(channels),
         )
         if request.param == "eager":
-            frames, depth = decode(*map(tf.constant, arguments))
+            frames = decode(tf.constant(arguments[0]), encoding, channels)
         else:
-            signature = [tf.TensorSpec([None], tf.uint8), *[tf.TensorSpec([], tf.int32)] * 2]
-            dataset = tf.data.Dataset.from_tensors(arguments).map(tf.function(decode, signature))
-            frames, depth = dataset.get_single_element()
+            signature = [tf.TensorSpec([None], tf.uint8), tf.TensorSpec([], tf.int32)]
+            graph = tf.function(lambda payload, c: decode(payload, encoding, c), signature)
+            frames = tf.data.Dataset.from_tensors(arguments).map(graph).get_single_element()
         assert frames.dtype == tf.int32
-        return frames.numpy(), int(depth)
+        return frames.numpy(), encoding.depth
 
     return run
 
