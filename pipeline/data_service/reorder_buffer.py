@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from pipeline.iterate import NumpyBatch, iterate
-from pipeline.reading.read_chunks import READS_TOKEN
+from pipeline.reading.python_calls import VERSION
 from runtime.logging import logger
 
 
@@ -141,8 +141,8 @@ class ReorderBuffer(Iterator[NumpyBatch]):
     def _reason(self) -> str:
         if self._stream.error is not None:
             text = " ".join(str(self._stream.error).split())
-            if READS_TOKEN in text:
-                return f"a worker runs another version of wavestream, without {READS_TOKEN}"
+            if VERSION in text:
+                return f"a worker runs another version of wavestream, without {VERSION}"
             return f"the connection failed: {text[:200]}"
         if self._held:
             return f"batch missing, {len(self._held)} later ones received; has a worker died?"

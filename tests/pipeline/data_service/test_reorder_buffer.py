@@ -7,13 +7,8 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-<<<<<<< HEAD:tests/pipeline/data_service/test_reorder_buffer.py
 from pipeline.data_service.reorder_buffer import ReorderBuffer
-from pipeline.reading.read_chunks import READS_TOKEN
-=======
-from pipeline.data_service.client import ReorderBuffer
 from pipeline.reading.python_calls import READ
->>>>>>> ed51fb4 (Windows are planned in NumPy, the first few batches first, and only formats that are there are traced: the first batch in a fifth of the time):tests/pipeline/data_service/test_client.py
 
 
 class Service:
