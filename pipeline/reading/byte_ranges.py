@@ -1,9 +1,9 @@
 """Reads byte ranges of files into one buffer.
 
 Python in the graph, as the plan is: one call fetches half a second to a minute of audio and holds
-the GIL for a few microseconds. TensorFlow has no op for it: `FixedLengthRecordDataset`, which has the
-arguments, reads and discards all bytes before the range (70 ms per read at the end of 1 GB, against
-0.04 ms here; over a network, a download of them), and `read_file` reads the whole file.
+the GIL for a few microseconds. TensorFlow has no op for it: `FixedLengthRecordDataset` has the
+arguments, but reads and discards all bytes before the range (70 ms per read at the end of 1 GB,
+against 0.04 ms here; over a network, a download of them), and `read_file` reads the whole file.
 """
 
 import os
