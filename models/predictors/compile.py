@@ -1,0 +1,25 @@
+"""How the adaptive predictors are compiled: exactly, once, and kept."""
+
+import hashlib
+import pathlib
+
+import numba
+
+from runtime.filesystem import cache_folder
+
+
+def _digest() -> str:
+    """Returns a name for what is compiled.
+
+    numba looks at the file of a function that it has kept, not at the files of those that it calls;
+    old machine code after an edit in another file would compute other predictions.
+    """
+    here = pathlib.Path(__file__).parent
+    sources = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
+    return hashlib.sha256(numba.__version__.encode() + sources).hexdigest()[:16]
+
+
+numba.config.CACHE_DIR = str(pathlib.Path(cache_folder("compiled")) / _digest())
+
+jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+"""Compiles a function without `fastmath`, which would let the order of additions change."""

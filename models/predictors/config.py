@@ -1,0 +1,190 @@
+"""The settings of the adaptive predictors, and the named sets of them; the model file has them."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from runtime.errors import ConfigError, require_at_least
+
+
+def _require_decay(config: Any, name: str = "decay") -> None:
+    value = getattr(config, name)
+    if not 0 < value < 1:
+        raise ConfigError(f"{name} must be between 0 and 1, got {value}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LeastSquaresConfig:
+    """Recursive least squares, weighted by the error.
+
+    Attributes:
+      taps: samples of the same channel before the predicted one.
+      past, ahead: samples of the other channel: before, and from the one at the same time on.
+      decay: what remains of a sample's weight after a sample.
+      interval: samples between two solutions of the normal equations.
+    """
+
+    kind: str = dataclasses.field(default="least_squares", init=False)
+    taps: int = 32
+    past: int = 16
+    ahead: int = 8
+    decay: float = 0.998
+    interval: int = 8
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "taps", "interval")
+        require_at_least(self, 0, "past", "ahead")
+        if self.ahead > 9:
+            raise ConfigError(f"ahead must be at most 9, got {self.ahead}")
+        _require_decay(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HighOrderConfig:
+    """Least squares over many taps, by conjugate gradients.
+
+    Attributes:
+      taps: samples before the predicted one; a multiple of 8.
+      decay: what remains of a sample's weight after a sample.
+      interval: samples between two improvements of the solution.
+      steps: of conjugate gradients at each.
+    """
+
+    kind: str = dataclasses.field(default="high_order", init=False)
+    taps: int = 256
+    decay: float = 0.999
+    interval: int = 128
+    steps: int = 16
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "taps", "interval", "steps")
+        _require_multiple(self)
+        _require_decay(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NlmsConfig:
+    """A normalized least mean squares filter.
+
+    Attributes:
+      taps: values before the predicted one; a multiple of 8.
+      rate: of learning.
+    """
+
+    taps: int
+    rate: float
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "taps")
+        _require_multiple(self)
+        if not 0 < self.rate < 2:
+            raise ConfigError(f"rate must be between 0 and 2, got {self.rate}")
+
+
+def _require_multiple(config: Any) -> None:
+    if config.taps % 8:
+        raise ConfigError(f"taps must be a multiple of 8, got {config.taps}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChainConfig:
+    """A predictor, and filters that each predict what those before have left: an expert a sum."""
+
+    head: LeastSquaresConfig | HighOrderConfig
+    stages: tuple[NlmsConfig, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CombinationConfig:
+    """How the experts become one prediction: least squares over them, then over the results.
+
+    Attributes:
+      decays: of each combination of all experts.
+      decay: of the combination of these combinations.
+      interval: samples between two solutions of the first ones.
+    """
+
+    decays: tuple[float, ...] = (0.99, 0.998, 0.9998)
+    decay: float = 0.998
+    interval: int = 4
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "interval")
+        if not self.decays:
+            raise ConfigError("decays must name at least one combination, got none")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdaptivePredictorsConfig:
+    """A bank of predictors that adapt to the signal as it comes.
+
+    Attributes:
+      chains: of predictors; all their partial sums are experts.
+      combination: of the experts.
+    """
+
+    kind: str = dataclasses.field(default="adaptive", init=False)
+    chains: tuple[ChainConfig, ...]
+    combination: CombinationConfig = CombinationConfig()
+
+    @property
+    def num_experts(self) -> int:
+        """K, the partial sums of all chains."""
+        return sum(1 + len(chain.stages) for chain in self.chains)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "AdaptivePredictorsConfig":
+        """Returns the config that `dataclasses.asdict` was applied to."""
+        chains = tuple(
+            ChainConfig(
+                head=_head(chain["head"]),
+                stages=tuple(NlmsConfig(**stage) for stage in chain["stages"]),
+            )
+            for chain in values["chains"]
+        )
+        combination = dict(values["combination"])
+        combination["decays"] = tuple(combination["decays"])
+        return cls(chains=chains, combination=CombinationConfig(**combination))
+
+
+def _head(values: Mapping[str, Any]) -> LeastSquaresConfig | HighOrderConfig:
+    kinds = {"least_squares": LeastSquaresConfig, "high_order": HighOrderConfig}
+    return kinds[values["kind"]](**{k: v for k, v in values.items() if k != "kind"})
+
+
+def _stages(*pairs: tuple[int, float]) -> tuple[NlmsConfig, ...]:
+    return tuple(NlmsConfig(taps=taps, rate=rate) for taps, rate in pairs)
+
+
+_SHORT = _stages((256, 0.12), (32, 0.06))
+
+BEST = AdaptivePredictorsConfig(
+    chains=(
+        ChainConfig(
+            head=LeastSquaresConfig(taps=32, past=16, ahead=8, decay=0.998),
+            stages=_stages((1280, 0.1), (256, 0.12), (32, 0.06)),
+        ),
+        ChainConfig(
+            head=LeastSquaresConfig(taps=16, past=8, ahead=8, decay=0.99),
+            stages=_stages((256, 0.05), (32, 0.03)),
+        ),
+        ChainConfig(
+            head=LeastSquaresConfig(taps=16, past=8, ahead=8, decay=0.998),
+            stages=_stages((2048, 0.05), (512, 0.05), (64, 0.03), (16, 0.02)),
+        ),
+        ChainConfig(head=LeastSquaresConfig(taps=8, past=4, ahead=4, decay=0.98, interval=4)),
+        ChainConfig(
+            head=HighOrderConfig(taps=32, decay=0.998, interval=16, steps=8), stages=_SHORT
+        ),
+        ChainConfig(
+            head=HighOrderConfig(taps=128, decay=0.999, interval=64, steps=16), stages=_SHORT
+        ),
+        ChainConfig(
+            head=HighOrderConfig(taps=256, decay=0.999, interval=128, steps=16), stages=_SHORT
+        ),
+        ChainConfig(
+            head=HighOrderConfig(taps=1024, decay=0.9996, interval=1024, steps=32), stages=_SHORT
+        ),
+    ),
+)
+"""The fewest bits."""

@@ -1,0 +1,141 @@
+"""What the network reads before each sample: what the experts say, and how well they have done.
+
+K experts (and combinations), F features.
+
+In order: each expert's distance from the base, over the scale s (the base's mean absolute error);
+log2 of the base's mean absolute error over several spans; log2 of each expert's over s; the base's
+last errors over s; the last samples' distances from the base over 4 s; log2 of the base's size; its
+distance from an integer.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from models.predictors.compile import jit
+from models.predictors.memory import Allocator, make_records
+
+_SPANS = (4.0, 16.0, 64.0, 256.0, 2048.0)
+"""Samples over which the base's errors are averaged, with weights that decay exponentially."""
+_SCALE = 1  # Which of them is the scale.
+_EXPERT_SPAN = 32.0
+_NEWEST = 16  # Errors and samples that are read.
+_FLOOR = 0.1  # Of mean errors, in steps of the scale: silence has none.
+_LIMIT = 20.0
+
+_FEATURES = np.dtype(
+    [(name, np.int64) for name in ("experts", "errors", "spans", "newest", "scratch")], align=True
+)
+
+
+def num_features(experts: int) -> int:
+    """Returns F."""
+    return 2 * experts + len(_SPANS) + 2 * _NEWEST + 2
+
+
+def init_features(experts: int, allocator: Allocator) -> np.ndarray:
+    """Returns a record: where the mean errors, and the newest errors and samples, lie."""
+    return make_records(
+        _FEATURES,
+        [
+            {
+                "experts": experts,
+                "errors": allocator.doubles(experts),
+                "spans": allocator.doubles(len(_SPANS)),
+                "newest": allocator.doubles(2 * _NEWEST),
+                "scratch": allocator.doubles(1),
+            }
+        ],
+    )
+
+
+@jit
+def _clip(value: float) -> float:
+    return min(max(value, -_LIMIT), _LIMIT)
+
+
+@jit
+def _log2(bits: np.ndarray, doubles: np.ndarray, at: int, value: float) -> float:
+    """About log2 of a positive number: its exponent and, linearly, its mantissa. Exact everywhere.
+
+    `bits` are the same bytes as `doubles`, as int64; `at` is a place for a number.
+    """
+    doubles[at] = value
+    return np.float64(bits[at]) * 2.0**-52 - 1023.0
+
+
+@jit
+def extract_features(
+    record: Any,
+    doubles: np.ndarray,
+    bits: np.ndarray,
+    experts: np.ndarray,  # [K], predictions of the sample
+    base: float,
+    features: np.ndarray,  # float32 [F]
+) -> float:
+    """Writes the features of the next sample; returns the scale."""
+    scratch = record.scratch
+    scale = doubles[record.spans + _SCALE] + _FLOOR
+    inverse = 1.0 / scale
+    log_scale = _log2(bits, doubles, scratch, scale)
+    count, at = record.experts, 0
+    for k in range(count):
+        features[at + k] = _clip((experts[k] - base) * inverse)
+    at += count
+    for i in range(len(_SPANS)):
+        error = doubles[record.spans + i] + _FLOOR
+        features[at + i] = _log2(bits, doubles, scratch, error)
+    at += len(_SPANS)
+    for k in range(count):
+        error = doubles[record.errors + k] + _FLOOR
+        features[at + k] = _log2(bits, doubles, scratch, error) - log_scale
+    at += count
+    for i in range(_NEWEST):
+        features[at + i] = _clip(doubles[record.newest + i] * inverse)
+        sample = doubles[record.newest + _NEWEST + i]
+        features[at + _NEWEST + i] = _clip((sample - base) * (0.25 * inverse))
+    at += 2 * _NEWEST
+    features[at] = _log2(bits, doubles, scratch, abs(base) + 1.0)
+    features[at + 1] = base - np.floor(base + 0.5)
+    return scale
+
+
+@jit
+def update_features(
+    record: Any,
+    doubles: np.ndarray,
+    experts: np.ndarray,  # [K]
+    base: float,
+    sample: float,
+) -> None:
+    """Learns the sample whose features have just been written."""
+    size = abs(sample - base)
+    for i in range(len(_SPANS)):
+        at = record.spans + i
+        doubles[at] += (size - doubles[at]) / _SPANS[i]
+    for k in range(record.experts):
+        at = record.errors + k
+        doubles[at] += (abs(sample - experts[k]) - doubles[at]) / _EXPERT_SPAN
+    newest = record.newest
+    for i in range(_NEWEST - 1, 0, -1):
+        doubles[newest + i] = doubles[newest + i - 1]
+        doubles[newest + _NEWEST + i] = doubles[newest + _NEWEST + i - 1]
+    doubles[newest] = sample - base
+    doubles[newest + _NEWEST] = sample
+
+
+@jit
+def run_features(
+    record: Any,
+    doubles: np.ndarray,
+    samples: np.ndarray,  # int32 [n]
+    experts: np.ndarray,  # float32 [n, K]
+    base: np.ndarray,  # float64 [n]
+    features: np.ndarray,  # float32 [n, F]
+    scales: np.ndarray,  # float64 [n]
+) -> None:
+    """Writes the features of a stretch of samples."""
+    bits = doubles.view(np.int64)
+    for t in range(samples.size):
+        scales[t] = extract_features(record, doubles, bits, experts[t], base[t], features[t])
+        update_features(record, doubles, experts[t], base[t], np.float64(samples[t]))

@@ -1,0 +1,48 @@
+"""Positive definite systems of linear equations, solved in a fixed order of operations.
+
+D unknowns, padded to a multiple of LANES.
+"""
+
+import numpy as np
+
+from models.predictors.compile import jit
+from models.predictors.lanes import LANES, scale_and_add
+
+
+@jit
+def solve(
+    matrix: np.ndarray,  # float64 [D, D], symmetric
+    ridge: float,
+    target: np.ndarray,  # float64 [D]
+    size: int,
+    scratch: np.ndarray,  # float64 [D, D]
+    solution: np.ndarray,  # float64 [D]
+) -> bool:
+    """Solves (matrix + ridge I) solution = target in the first `size` unknowns, by LDL^T.
+
+    Returns:
+      Whether the matrix was positive definite; if not, the solution is zero.
+    """
+    for i in range(size):
+        scratch[i] = matrix[i]
+        scratch[i, i] += ridge
+        solution[i] = target[i]
+    for k in range(size):
+        row = scratch[k]
+        # Written so that NaN fails, too.
+        if not row[k] > 0.0:
+            solution[:] = 0.0
+            return False
+        inverse = 1.0 / row[k]
+        for i in range(k + 1, size):
+            factor = row[i] * inverse
+            # What lies left of the diagonal is never read: whole vectors are quicker.
+            start = i // LANES * LANES
+            scale_and_add(scratch[i, start:], 1.0, -factor, row[start:])
+            solution[i] -= factor * solution[k]
+    for k in range(size - 1, -1, -1):
+        total = solution[k]
+        for i in range(k + 1, size):
+            total -= scratch[k, i] * solution[i]
+        solution[k] = total / scratch[k, k]
+    return True
