@@ -95,6 +95,7 @@ def test_killed_three_times_and_started_on_other_machines_it_is_the_same_run(
     assert_same(server, "moved", "whole")
 
 
+@pytest.mark.slow
 def test_the_same_command_reads_its_flags_from_the_bucket_and_others_read_the_run(server, whole):
     again = server.run_main("--flagfile=gs://runs/whole/audio_model.flags")
     assert again.returncode == 0, again.stderr
@@ -110,6 +111,7 @@ def test_the_same_command_reads_its_flags_from_the_bucket_and_others_read_the_ru
     assert "200" in compared.stdout and "report/compare.png" in server.names("runs", "report/")
 
 
+@pytest.mark.slow
 def test_a_bucket_that_fails_for_a_while_ends_no_run(server, whole):
     process = start(server, "faulty", interpreter=new_python, env=IMPATIENT)
     wait_for(lambda: steps(server, "faulty"), process)
@@ -136,6 +138,7 @@ def test_a_second_run_is_refused(server, whole):
     assert server.names("runs", "held/") == ["held/audio_model.lock"]
 
 
+@pytest.mark.slow
 def test_uploads_that_break_off_leave_no_half_files(server, whole):
     with server.proxy.failing(Fault(on=f"{UPLOADS}.*cut", cut_at=2000)):
         process = start(server, "cut")

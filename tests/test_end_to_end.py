@@ -184,6 +184,7 @@ def test_the_flagfile_repeats_the_run(finished, tmp_path):
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_16_bits_of_all_channels(finished, audio, tmp_path):
     stereo = _train(audio, tmp_path, "--use_16bit", "--nodownmix", "--stereo_blocking_n=32")
     valid = stereo.result.valid
@@ -203,6 +204,7 @@ def _command(*args):
     return [sys.executable, str(ROOT / "main.py"), *map(str, args)]
 
 
+@pytest.mark.slow
 @pytest.mark.both_stacks
 def test_four_devices_give_the_losses_of_one(finished, tmp_path):
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
@@ -219,6 +221,7 @@ def test_four_devices_give_the_losses_of_one(finished, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_what_was_trained(audio, tmp_path):
     args = *TINY, "--training_steps=1000000", "--log_every=5"
     as_a_user = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}

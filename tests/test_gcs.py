@@ -130,6 +130,7 @@ print(content.tobytes(), readable)
 """
 
 
+@pytest.mark.slow
 def test_reading_waits_for_a_bucket_that_fails_for_a_while(server):
     """Else the samples of a run would depend on the network."""
     server.put("corpus", "outage/there", b"0123456789")
@@ -160,6 +161,7 @@ CHUNKS = ("--batch_size=4", "--chunk_size=64", "--chunks_per_read=8", "--shuffle
 STEPS = ("--training_steps=9", "--eval_every=4", "--eval_steps=2", "--log_every=2")
 
 
+@pytest.mark.slow
 @pytest.mark.both_stacks
 def test_two_buckets_are_read_as_local_folders(server, folders, tmp_path):
     """The same batches, and the same metrics to the last bit; by a model that compiles at once."""

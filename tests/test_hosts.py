@@ -143,6 +143,7 @@ def _assert_same_run(out, whole):
     np.testing.assert_allclose(_params(out), _params(whole), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_moves_between_hosts(audio, batches, held_out, tmp_path):
     """One host, or two that a signal to one of them ends, and then one or four."""
     steps = f"--training_steps={STEPS}"

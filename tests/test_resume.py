@@ -117,6 +117,7 @@ def test_killed_twenty_times_is_not_killed(audio, whole, tmp_path):
     _kill_and_compare(audio, whole, tmp_path, kills=20, seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_saves_and_the_same_command_goes_on(audio, whole, tmp_path, number, status):
     process = _start(audio, tmp_path, "--checkpoint_every=0", "--checkpoint_minutes=100")
@@ -138,6 +139,7 @@ def test_a_finished_run_is_left_as_it_is(audio, whole, tmp_path):
     assert before == {path: path.read_bytes() for path in whole.glob("*.npz")}
 
 
+@pytest.mark.slow
 def test_other_settings_are_refused_one_by_one(audio, tmp_path):
     process = _start(audio, tmp_path)
     _wait_for(_is_training(tmp_path), process)

@@ -43,6 +43,7 @@ def _train(audio, out, *args, **environment):
     return done.stderr
 
 
+@pytest.mark.slow
 def test_training_is_the_same(audio, tmp_path):
     _train(audio, tmp_path / "here")
     proxy = {"http_proxy": "http://127.0.0.1:9"}  # Nobody: the dispatcher is not behind it.
@@ -61,6 +62,7 @@ def test_training_is_the_same(audio, tmp_path):
         assert names and all(one[name].tobytes() == other[name].tobytes() for name in names)
 
 
+@pytest.mark.slow
 def test_a_worker_behind_a_proxy_without_its_dispatcher_and_with_it_again(unanswered):
     """A proxy does not know the hosts: neither the worker nor gRPC asks it."""
     proxies = dict.fromkeys(("http_proxy", "https_proxy"), f"http://localhost:{unanswered}")

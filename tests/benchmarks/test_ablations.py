@@ -19,6 +19,7 @@ def log_probs(network, samples):
     return network.apply(params, samples, (1,), method="log_probs")[..., 0]
 
 
+@pytest.mark.slow
 def test_the_block_in_parts_is_the_model_s():
     samples = jnp.array(np.random.default_rng(0).integers(-128, 128, (2, 16)), jnp.int32)
     ours, in_parts = (
@@ -27,6 +28,7 @@ def test_the_block_in_parts_is_the_model_s():
     np.testing.assert_allclose(in_parts, ours, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["two_widths", "byte_softmax"])
 def test_the_probabilities_of_all_samples_sum_to_1(name):
     samples = jnp.array([[5, -3, sample] for sample in range(-128, 128)], jnp.int32)

@@ -173,6 +173,7 @@ def test_equals_the_figure_of_the_training_loop(folder):
     assert result.bits_per_sample == pytest.approx(validation["valid/bits_per_sample"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_silence_costs_a_trained_model_nothing(folder, tmp_path):
     transformer, params = model()
     data = make_dataset(
@@ -250,6 +251,7 @@ print(json.dumps(evaluate(*model(), build_catalogue([sys.argv[1]]), CONFIG).mode
 """
 
 
+@pytest.mark.slow
 def test_four_devices_give_the_figures_of_one(folder):
     one = evaluate(*model(), build_catalogue([os.fspath(folder)]), CONFIG).model_bits
     done = subprocess.run(

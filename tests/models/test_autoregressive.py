@@ -166,6 +166,7 @@ def test_any_chunk_size_and_integer_type(length: int) -> None:
     np.testing.assert_array_equal(log_likelihood(model)(params, samples.astype(np.int8)), expected)
 
 
+@pytest.mark.slow
 def test_the_narrowest_heads() -> None:
     model, params = small_model(8, embedding_dim=4)
     assert np.all(np.isfinite(log_likelihood(model)(params, signals(8)["noise"])))
@@ -204,6 +205,7 @@ def test_chunks_do_not_touch_each_other() -> None:
         np.testing.assert_allclose(alone, expected[row], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunks_at_once", [1, 3, 5, None])
 def test_an_accelerator_gets_the_same_figures(chunks_at_once: int | None) -> None:
     """There several chunks, the last ones of no audio, and all heads are computed at once."""

@@ -60,6 +60,7 @@ def test_the_second_start_compiles_nothing(tmp_path):
     assert start(f'"{folder}"')[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(gcs_unavailable()), reason=gcs_unavailable() or "")
 def test_a_bucket_serves_all_machines():
     # As commands do first: JAX reaches buckets by TensorFlow.

@@ -207,6 +207,7 @@ def test_slices_find_each_other():
     assert f"this is {HOST_1}" in logs[1]
 
 
+@pytest.mark.slow
 @pytest.mark.both_stacks
 def test_hosts_that_find_their_number_share_the_batch_and_then_their_cores(tmp_path):
     """A device a core before that would be more devices than chunks in the batch."""
@@ -233,6 +234,7 @@ def test_a_peer_that_dies_within_a_collective_is_named():
     assert "Traceback" not in logs[0]
 
 
+@pytest.mark.slow
 def test_a_bug_of_one_host_ends_the_others():
     statuses, logs = _run(_BUG)
     assert statuses == [EXIT_STATUS, 1], logs

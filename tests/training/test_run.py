@@ -223,6 +223,7 @@ def init(*, id, resume, config, **others):
 """
 
 
+@pytest.mark.slow
 def test_wandb_continues_a_run_that_is_resumed_and_begins_a_fresh_one(audio, tmp_path, monkeypatch):
     (tmp_path / "wandb.py").write_text(_KEEPS_CALLS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -246,6 +247,7 @@ def _says_flac(output_dir):
     return sum(line.startswith("FLAC -8 ") and "files" in line for line in _log(output_dir, "INFO"))
 
 
+@pytest.mark.slow
 def test_flac_is_measured_once_for_the_same_files_and_settings(audio):
     _, out = _run(audio)
     _run(audio, "--fresh", "--learning_rate=0.1")
@@ -288,6 +290,7 @@ def test_an_interrupted_run_without_validation(audio, capsys):
     assert load_model(out / "audio_model.npz").training["steps"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [" [b]* ?,'\\%\"\n ", os.fsdecode(b"**\xff")])
 def test_any_name_will_do(audio, name):
     """For the folder of the audio, of the output, and the run."""
@@ -335,6 +338,7 @@ def test_a_second_run_of_the_same_files_is_refused(audio):
     assert not list(out.glob("*.lock"))
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_folder_keep_to_their_own_files(audio):
     def files(name):
         own = [*out.glob(f"{name}[._]*"), *(out / "tensorboard" / name).iterdir()]

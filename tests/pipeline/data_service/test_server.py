@@ -143,6 +143,7 @@ def test_more_files_than_a_graph_holds(stereo):
         distributed_batches(chunks, service="grpc://localhost:1", max_column_bytes=size - 1)
 
 
+@pytest.mark.slow
 def test_workers_are_killed_one_after_the_other(stereo, caplog):
     chunks = make_chunks(stereo)
     with servers(num_workers=2) as (address, workers, dispatcher):
