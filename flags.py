@@ -13,7 +13,7 @@ from absl import flags as absl_flags
 from absl.flags import FlagValues
 
 from evaluation.config import SPLITS
-from models.config import DTYPES
+from models.config import DTYPES, PREDICTORS
 from pipeline.data_service.server import ROLES, host_and_port
 from training.config import ON_NAN, ON_SAVE_ERROR, SCHEDULES
 
@@ -165,11 +165,20 @@ BATCH = Group(
 
 MODEL = Group(
     "Model",
+    _enum(
+        "predictors",
+        "fixed",
+        PREDICTORS,
+        "fixed: a few, under a transformer; adaptive: a bank of filters that adapt to each chunk, "
+        "under a perceptron.",
+    ),
     _positive("embedding_dim", 64, "Model width, divisible by --num_heads."),
     _positive("num_layers", 4, "Number of transformer blocks."),
     _positive("num_heads", 8, "Number of attention heads."),
     _positive("widening_factor", 4, "Width of the MLP, in multiples of --embedding_dim."),
     _enum("dtype", "float32", DTYPES, "Type of the computation; bfloat16 for TPUs and GPUs."),
+    _positive("mlp_width", 128, "Width of the perceptron, with --predictors=adaptive."),
+    _positive("mlp_layers", 2, "Number of its hidden layers."),
 )
 
 OPTIMIZER = Group(

@@ -16,7 +16,7 @@ import flags
 from commands import shared
 from commands.interface import Command
 from commands.shared import select
-from models.config import ModelConfig, TransformerConfig
+from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, TransformerConfig
 from pipeline.data_service.server import require_dispatcher
 from runtime import compilation_cache, devices, distributed, jax_hosts
 from runtime.cluster import DistributedConfig
@@ -92,11 +92,26 @@ def _connect(config: RunConfig) -> bool:
     return distributed.is_primary()
 
 
-def make_model_config(values: FlagValues) -> ModelConfig:
+# Flags of one network each.
+_TRANSFORMER = ("embedding_dim", "num_layers", "num_heads", "widening_factor", "dtype")
+_MLP = ("mlp_width", "mlp_layers")
+
+
+def make_model_config(values: FlagValues) -> ModelConfig | AdaptiveModelConfig:
     """Returns the model that the flags describe. Raises ConfigError."""
-    sizes = select(values, "embedding_dim", "num_layers", "num_heads", "widening_factor")
-    network = TransformerConfig(**sizes, dtype=values.dtype)
-    return ModelConfig(depth=shared.depth(values), network=network)
+    is_adaptive = values.predictors == "adaptive"
+    used, unused = (_MLP, _TRANSFORMER) if is_adaptive else (_TRANSFORMER, _MLP)
+    for name in unused:
+        if values[name].value != values[name].default:
+            raise ConfigError(
+                f"--{name}={values[name].value} is without effect with --predictors="
+                f"{values.predictors}, whose flags are {', '.join(f'--{flag}' for flag in used)}"
+            )
+    depth = shared.depth(values)
+    if is_adaptive:
+        mlp = MlpConfig(width=values.mlp_width, num_layers=values.mlp_layers)
+        return AdaptiveModelConfig(depth=depth, network=mlp)
+    return ModelConfig(depth=depth, network=TransformerConfig(**select(values, *_TRANSFORMER)))
 
 
 def run_config(values: FlagValues) -> RunConfig:

@@ -1,10 +1,10 @@
 """Builds a model from its config."""
 
-from models.config import ModelConfig
+from models.config import AdaptiveModelConfig, ModelConfig
 from models.interface import Model
 
 
-def build_model(config: ModelConfig, *, platform: str = "cpu") -> Model:
+def build_model(config: ModelConfig | AdaptiveModelConfig, *, platform: str = "cpu") -> Model:
     """Returns the model that a config describes.
 
     Args:
@@ -13,6 +13,10 @@ def build_model(config: ModelConfig, *, platform: str = "cpu") -> Model:
         changes how the computation is laid out, and of the results only the rounding.
     """
     # Not at the top: `ModelFile` imports this module, and reading a model file needs no JAX.
+    if isinstance(config, AdaptiveModelConfig):
+        from models.adaptive import AdaptiveModel
+
+        return AdaptiveModel(config)
     from models.autoregressive import AutoregressiveModel, Network
 
     return AutoregressiveModel(Network(config, platform))

@@ -7,10 +7,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from models.predictors.config import BEST, AdaptivePredictorsConfig
 from runtime.errors import ConfigError, require_at_least
 
 DEPTHS = (8, 16)
 DTYPES = ("float32", "bfloat16")
+PREDICTORS = ("fixed", "adaptive")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,42 @@ class TransformerConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class MlpConfig:
+    """A perceptron: of each sample's features alone.
+
+    Attributes:
+      width: of each hidden layer.
+      num_layers: hidden layers.
+    """
+
+    kind: str = dataclasses.field(default="mlp", init=False)
+    width: int = 128
+    num_layers: int = 2
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "width", "num_layers")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResidualMixtureConfig:
+    """A mixture of discretized logistics around the base of the adaptive predictors.
+
+    Attributes:
+      num_components: M.
+      min_log_scale: lower bound of the logarithm of a component's scale in quantization steps.
+      max_log_scale: its upper bound.
+    """
+
+    kind: str = dataclasses.field(default="residual_mixture", init=False)
+    num_components: int = 6
+    min_log_scale: float = -5.0
+    max_log_scale: float = 17.0
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "num_components")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LogisticMixtureConfig:
     """A mixture of discretized logistics, one per predictor, and a uniform component.
 
@@ -97,7 +135,7 @@ class LogisticMixtureConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A whole model: predictors -> features -> network -> distribution.
+    """A transformer: fixed predictors -> features -> network -> distribution.
 
     Attributes:
       depth: bits per sample, one of DEPTHS.
@@ -115,29 +153,73 @@ class ModelConfig:
     distribution: LogisticMixtureConfig = LogisticMixtureConfig()
 
     def __post_init__(self) -> None:
-        if self.depth not in DEPTHS:
-            raise ConfigError(f"depth must be one of {DEPTHS}, got {self.depth}")
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "ModelConfig":
-        """Returns the config that `dataclasses.asdict` was applied to. Raises ConfigError."""
-        try:
-            parts = {name: _part(name, values[name]) for name in _KINDS}
-            return cls(depth=values["depth"], **parts)
-        except (KeyError, TypeError) as error:
-            raise ConfigError(f"not a model's config ({error}): {dict(values)}") from error
+        _require_depth(self)
 
 
-_KINDS: dict[str, dict[str, Any]] = {
-    "predictors": {"fixed": FixedPredictorsConfig},
-    "network": {"transformer": TransformerConfig},
-    "distribution": {"logistic_mixture": LogisticMixtureConfig},
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdaptiveModelConfig:
+    """Adaptive predictors -> features -> perceptron -> distribution.
+
+    Attributes:
+      depth: bits per sample, one of DEPTHS.
+      predictors: what adapts to each stretch of a channel.
+      network: from features to hidden states.
+      distribution: from hidden states to probabilities of what the predictors have left.
+    """
+
+    depth: int = 16
+    predictors: AdaptivePredictorsConfig = BEST
+    network: MlpConfig = MlpConfig()
+    distribution: ResidualMixtureConfig = ResidualMixtureConfig()
+
+    def __post_init__(self) -> None:
+        _require_depth(self)
+
+
+def config_from_json(values: Mapping[str, Any]) -> ModelConfig | AdaptiveModelConfig:
+    """Returns the config that `dataclasses.asdict` was applied to. Raises ConfigError."""
+    try:
+        model, parts = _of_kind("predictors", values, _MODELS)
+        made = {
+            name: _of_kind(name, values, kinds)(
+                **{key: value for key, value in values[name].items() if key != "kind"}
+            )
+            for name, kinds in parts.items()
+        }
+        return model(depth=values["depth"], **made)
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"not a model's config ({error}): {dict(values)}") from error
+
+
+_MODELS: dict[str, Any] = {
+    "fixed": (
+        ModelConfig,
+        {
+            "predictors": {"fixed": FixedPredictorsConfig},
+            "network": {"transformer": TransformerConfig},
+            "distribution": {"logistic_mixture": LogisticMixtureConfig},
+        },
+    ),
+    "adaptive": (
+        AdaptiveModelConfig,
+        {
+            "predictors": {"adaptive": AdaptivePredictorsConfig.from_json},
+            "network": {"mlp": MlpConfig},
+            "distribution": {"residual_mixture": ResidualMixtureConfig},
+        },
+    ),
 }
-"""The classes of each part by their `kind`; a new network is added here and in `networks`."""
+"""By the kind of predictors: the config, and the classes of its parts by their `kind`. A new
+network is added here and in `networks`."""
 
 
-def _part(name: str, values: Mapping[str, Any]) -> Any:
-    kinds, kind = _KINDS[name], values["kind"]
+def _of_kind(name: str, values: Mapping[str, Any], kinds: Mapping[str, Any]) -> Any:
+    kind = values[name]["kind"]
     if kind not in kinds:
         raise ConfigError(f"{name} of kind {kind!r}: expected one of {', '.join(kinds)}")
-    return kinds[kind](**{key: value for key, value in values.items() if key != "kind"})
+    return kinds[kind]
+
+
+def _require_depth(config: Any) -> None:
+    if config.depth not in DEPTHS:
+        raise ConfigError(f"depth must be one of {DEPTHS}, got {config.depth}")

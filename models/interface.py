@@ -24,6 +24,9 @@ Batch = Mapping[str, np.ndarray]
     channels: int32 [B], channels in the stream that the chunk comes from.
     channel: int32 [B], channel of the chunk's first sample.
     position: int64 [B], index of the chunk's first sample in that stream.
+    frames: int64 [B], frames of the file.
+    block: int32 [B], samples of one channel in a block of the stream, see
+      `runtime.stereo_blocks`.
 """
 
 Inputs = Mapping[str, Any]

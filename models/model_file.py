@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from models.build import build_model
-from models.config import ModelConfig
+from models.config import config_from_json
 from models.interface import Model
 from runtime import filesystem
 from runtime.errors import DataError
@@ -53,7 +53,7 @@ class ModelFile:
 
     def build(self, *, platform: str = "cpu") -> Model:
         """Returns the model, see `build_model`. Raises ConfigError for an unknown kind."""
-        return build_model(ModelConfig.from_json(self.config), platform=platform)
+        return build_model(config_from_json(self.config), platform=platform)
 
     def check_params(self, model: Model) -> None:
         """Raises DataError if parameters are missing, unexpected, or of another shape."""

@@ -16,7 +16,7 @@ import tensorflow as tf
 from pipeline.reading.byte_ranges import OnUnreadable
 from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.python_calls import PLAN, call_python
-from pipeline.reading.read_chunks import Batch, Format, read_chunks
+from pipeline.reading.read_chunks import Batch, corpus_formats, read_chunks
 from pipeline.reading.window_plan import (
     CHUNK_COLUMNS,
     READ_COLUMNS,
@@ -30,7 +30,6 @@ from pipeline.shuffle import SequentialOrder, ShuffledOrder
 _PARALLEL_READS = max(4, 2 * (os.cpu_count() or 1))
 
 _END = 2**62  # In chunks: training is endless.
-_BLOCK = 2**20  # In files.
 
 # There is no Python control flow to convert, and AutoGraph takes a second to find that out.
 _no_autograph = tf.autograph.experimental.do_not_convert
@@ -190,20 +189,6 @@ def read(chunks: Chunks, parallel_reads: int, on_unreadable: OnUnreadable | None
         return reading.rebatch(tf.shape(rows, tf.int64)[0])
 
     return lambda plans: plans.flat_map(read_window)
-
-
-def corpus_formats(chunks: Chunks) -> tuple[Format, ...]:
-    """Returns the formats of the files: the graph has a branch for each."""
-    files = chunks.catalogue.files
-    found: set[tuple[int, int]] = set()
-    for start in range(0, len(files), _BLOCK):  # In blocks: there may be 10^8 files.
-        encoding, channels = (
-            column[start : start + _BLOCK].astype(np.int64)
-            for column in (files.encodings, files.channels)
-        )
-        keys = np.unique(encoding[encoding >= 0] * 4 + np.minimum(channels[encoding >= 0], 3))
-        found.update(divmod(int(key), 4) for key in keys)
-    return tuple(Format.of(*key) for key in sorted(found))
 
 
 def put_in_order(num_rows: int) -> Stage:

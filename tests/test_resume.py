@@ -170,3 +170,20 @@ def test_other_settings_are_refused_one_by_one(audio, tmp_path):
     assert status == 0, said
     assert os.path.isdir(tmp_path / "audio_model_checkpoints.1")
     assert (tmp_path / "audio_model_metrics.1.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_adaptive_predictors_go_on_as_if_nothing_had_happened(audio, tmp_path):
+    """Their features are a pure function of the batch: nothing of them is in a checkpoint."""
+    no_transformer = ("--embedding_dim=64", "--num_heads=8", "--num_layers=4")
+    args = (*no_transformer, "--widening_factor=4", "--predictors=adaptive", "--training_steps=200")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    status, said = _finish(_start(audio, whole, *args))
+    assert status == 0, said
+    process = _start(audio, cut, *args)
+    _wait_for(lambda: _last_saved(cut) >= 40, process)
+    process.kill()
+    process.communicate()
+    status, said = _finish(_start(audio, cut, *args))
+    assert status == 0 and "resuming         after step" in said, said
+    _assert_same(cut, whole)

@@ -1,6 +1,8 @@
 """The input of a run: its corpus, and batches from files to devices."""
 
+import collections
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -22,6 +24,8 @@ from runtime.parallel import prefetch_to_devices
 from runtime.progress import progress_bar
 from training.config import RunConfig
 from training.step import DeviceBatch
+
+_PREPARED_AHEAD = 2  # Batches.
 
 
 def find_corpus(config: RunConfig, cache_path: str | None) -> Corpus:
@@ -140,14 +144,29 @@ def device_batch(model: Model, batch: Batch) -> DeviceBatch:
 
 
 def device_batches(model: Model, batches: Callable[[], Iterable[Batch]]) -> Iterator[DeviceBatch]:
-    """Prepares batches and copies them to the devices ahead of the steps.
+    """Prepares batches in a thread, and copies them to the devices, ahead of the steps.
 
     Args:
       model: prepares them.
       batches: called at the first batch.
     """
     # A generator, so that no file is opened before the first batch is asked for.
-    yield from prefetch_to_devices(device_batch(model, batch) for batch in batches())
+    yield from prefetch_to_devices(_prepared(model, batches()))
+
+
+def _prepared(model: Model, batches: Iterable[Batch]) -> Iterator[DeviceBatch]:
+    """Prepares two batches ahead: a step may compute meanwhile.
+
+    Reading stays in this thread: one that waits for a bucket could not be ended.
+    """
+    with ThreadPoolExecutor(1, "prepare") as executor:
+        pending: collections.deque[Future[DeviceBatch]] = collections.deque()
+        for batch in batches:
+            pending.append(executor.submit(device_batch, model, batch))
+            if len(pending) > _PREPARED_AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def _dataset_options(config: RunConfig, on_unreadable: OnUnreadable) -> dict[str, Any]:

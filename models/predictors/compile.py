@@ -19,7 +19,13 @@ def _digest() -> str:
     return hashlib.sha256(numba.__version__.encode() + sources).hexdigest()[:16]
 
 
-numba.config.CACHE_DIR = str(pathlib.Path(cache_folder("compiled")) / _digest())
+_FOLDER = pathlib.Path(cache_folder("compiled")) / _digest()
+numba.config.CACHE_DIR = str(_FOLDER)
 
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 """Compiles a function without `fastmath`, which would let the order of additions change."""
+
+
+def is_compiled() -> bool:
+    """Whether there is machine code of the bank, of this version."""
+    return any(_FOLDER.rglob("bank.run-*.nbi"))

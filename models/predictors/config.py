@@ -133,8 +133,8 @@ class AdaptivePredictorsConfig:
         return sum(1 + len(chain.stages) for chain in self.chains)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "AdaptivePredictorsConfig":
-        """Returns the config that `dataclasses.asdict` was applied to."""
+    def from_json(cls, **values: Any) -> "AdaptivePredictorsConfig":
+        """Returns the config that `dataclasses.asdict` was applied to, of its fields but `kind`."""
         chains = tuple(
             ChainConfig(
                 head=_head(chain["head"]),

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from pipeline.config import PipelineConfig
 from pipeline.reading.byte_ranges import OnUnreadable, read_ranges
+from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.python_calls import READ, call_python
 from pipeline.transforms import block, downmix, downmix_stereo, pad, requantize
 from pipeline.wav.decode import decode, decode_stereo
@@ -19,6 +20,8 @@ from pipeline.wav.encoding import Encoding
 
 UNREADABLE = -1
 """The `stop` of a chunk whose file could not be read: none of its samples is scored."""
+
+_BLOCK = 2**20  # In files.
 
 Reads = Mapping[str, tf.Tensor]
 Batch = dict[str, tf.Tensor]
@@ -34,6 +37,20 @@ class Format(NamedTuple):
     def of(cls, encoding: int, channels: int) -> "Format":
         """Returns the format of a file with this encoding and number of channels."""
         return cls(Encoding(encoding), channels if channels <= 2 else None)
+
+
+def corpus_formats(chunks: Chunks) -> tuple[Format, ...]:
+    """Returns the formats of the files: the graph has a branch for each."""
+    files = chunks.catalogue.files
+    found: set[tuple[int, int]] = set()
+    for start in range(0, len(files), _BLOCK):  # In blocks: there may be 10^8 files.
+        encoding, channels = (
+            column[start : start + _BLOCK].astype(np.int64)
+            for column in (files.encodings, files.channels)
+        )
+        keys = np.unique(encoding[encoding >= 0] * 4 + np.minimum(channels[encoding >= 0], 3))
+        found.update(divmod(int(key), 4) for key in keys)
+    return tuple(Format.of(*key) for key in sorted(found))
 
 
 def is_scored(
@@ -67,7 +84,8 @@ def read_chunks(
       `samples`, signed integers [n, L] of type `transforms.sample_dtype`, padded with silence;
       `first` and `stop`, int32 [n]: the samples at [first, stop) are scored; `channels`, int32 [n],
       in the chunk's stream; `channel`, int32 [n], and `position` in the stream, int64 [n], of the
-      chunk's first sample.
+      chunk's first sample; `frames`, int64 [n], of its file; `block`, int32 [n], samples of one
+      channel in a block of the stream.
     """
     payload, readable = _read_bytes(paths, reads, on_unreadable)
     channels = reads["channels"][0]
@@ -86,6 +104,8 @@ def read_chunks(
         "channel": tf.cast(chunks["channel"], tf.int32),
         "channels": tf.cast(chunks["channels"], tf.int32),
         "position": chunks["position"],
+        "frames": chunks["frames"],
+        "block": tf.fill(tf.shape(stop), config.stereo_blocking_n),
     }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.config import PipelineConfig
 from pipeline.reading.chunk_index import Chunks
 from pipeline.wav.encoding import Encoding
+from runtime.stereo_blocks import locate
 
 _COLUMNS = {
     "size": "sizes",
@@ -44,7 +45,7 @@ class ReadPlan:
         (blocks are read whole), `samples`, to keep after these, and `chunks`, that they fill.
       chunks: int64 [M] by name. `read`, the number of its read within the call; `stop`, its
         samples without padding; `channels` of its stream, and `channel` and `position` in there of
-        its first sample.
+        its first sample; `frames` of its file.
       calls: int64 [Q + 1, 2]: the first read and the first chunk of each call, and their numbers.
     """
 
@@ -93,7 +94,6 @@ def plan_reads(
     chunks_a_call = np.diff(calls[:, 1])
     position = local * config.chunk_size
     channels, frames = info["kept_channels"][read_of_chunk], info["frames"][read_of_chunk]
-    block = config.stereo_blocking_n
     return ReadPlan(
         paths=_paths(columns, row[starts]),
         reads=reads,
@@ -101,35 +101,11 @@ def plan_reads(
             "read": read_of_chunk - np.repeat(calls[:-1, 0], chunks_a_call),
             "stop": np.minimum(frames * channels - position, config.chunk_size),
             "channels": channels,
-            "channel": channel_of(position, frames, channels, block),
+            "channel": locate(position, frames, channels, config.stereo_blocking_n)[0],
             "position": position,
+            "frames": frames,
         },
         calls=calls,
-    )
-
-
-def channel_of(
-    position: np.ndarray,  # int64 [n], 0 <= position < frames * channels
-    frames: np.ndarray,  # int64 [n], in the file
-    channels: np.ndarray,  # int64 [n]
-    length: int,
-) -> np.ndarray:  # int64 [n]
-    """Returns the channel of the sample at a position of the stream that `transforms.block` makes.
-
-    Args:
-      position: in the stream, of each sample.
-      frames: of its file.
-      channels: of its file.
-      length: of a block.
-    """
-    if (channels == 1).all():
-        return np.zeros_like(position)
-    whole = frames // length * length  # Frames before the last, short block.
-    last = np.maximum(frames - whole, 1)
-    return np.where(
-        position < whole * channels,
-        position // length % channels,
-        (position - whole * channels) // last,
     )
 
 

@@ -19,7 +19,7 @@ READ_COLUMNS = (
 )
 """Of the second result of `plan_window`; see `read_plan.ReadPlan`."""
 
-CHUNK_COLUMNS = ("read", "stop", "channels", "channel", "position", "index")
+CHUNK_COLUMNS = ("read", "stop", "channels", "channel", "position", "frames", "index")
 """Likewise of the third; `index` is the place in the stream of this host's rows."""
 
 # Steps of the first stretch: enough until the devices have their first batches. So few are read

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commands import train
 from commands.train import GROUPS, as_flagfile, check_devices, make_model_config, run_config
 from flags import define
+from models.config import AdaptiveModelConfig, MlpConfig
 from runtime.errors import ConfigError
 from tests.command_line import error_of, parsed
 from tests.strange_names import STRANGE_NAMES
@@ -73,7 +75,9 @@ def _fields(config):
 
 def test_each_flag_reaches_its_field_wherever_it_is():
     of_the_process = {"compilation_cache_dir"}
-    assert set(define(GROUPS)) == {*OTHER_VALUES, "demo", "allow_change", *of_the_process}
+    of_another_network = {"predictors", "mlp_width", "mlp_layers"}  # See below.
+    others = {"demo", "allow_change", *of_the_process, *of_another_network}
+    assert set(define(GROUPS)) == {*OTHER_VALUES, *others}
     values = parsed(*(f"--{name}={value}" for name, value in OTHER_VALUES.items()))
     found = [*_fields(run_config(values)), *_fields(make_model_config(values))]
     expected = {name: value for name, value in OTHER_VALUES.items() if name != "use_16bit"}
@@ -248,3 +252,30 @@ def test_an_error_leaves_an_earlier_run_as_it_was(capsys, tmp_path):
     left.pop("audio_model.catalogue", None)
     assert sorted(left) == ["audio_model.flags", "audio_model.npz", "audio_model_metrics.jsonl"]
     assert set(left.values()) == {b"earlier"}
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (
+            ("--predictors=adaptive", "--num_layers=2"),
+            "--num_layers=2 is without effect with --predictors=adaptive, whose flags are "
+            "--mlp_width, --mlp_layers",
+        ),
+        (
+            ("--mlp_width=9",),
+            "--mlp_width=9 is without effect with --predictors=fixed, whose flags",
+        ),
+    ],
+)
+def test_flags_of_another_network_are_refused(args, message):
+    with pytest.raises(ConfigError) as error:
+        train.make_model_config(parsed(*args))
+    assert str(error.value).startswith(message)
+
+
+def test_adaptive_predictors_are_under_a_perceptron():
+    config = train.make_model_config(
+        parsed("--predictors=adaptive", "--mlp_width=32", "--mlp_layers=1", "--use_16bit")
+    )
+    assert config == AdaptiveModelConfig(depth=16, network=MlpConfig(width=32, num_layers=1))

@@ -9,6 +9,7 @@ from models.config import (
     LogisticMixtureConfig,
     ModelConfig,
     TransformerConfig,
+    config_from_json,
 )
 from runtime.errors import ConfigError
 
@@ -41,7 +42,7 @@ def test_a_config_comes_back_from_json() -> None:
         network=TransformerConfig(embedding_dim=8, num_heads=2, dtype="bfloat16"),
         distribution=LogisticMixtureConfig(spread=-0.3),
     )
-    assert ModelConfig.from_json(json.loads(json.dumps(dataclasses.asdict(config)))) == config
+    assert config_from_json(json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 
 @pytest.mark.parametrize(
@@ -56,4 +57,4 @@ def test_a_config_comes_back_from_json() -> None:
 def test_what_is_no_config_is_refused(change: dict, message: str) -> None:
     values = {**dataclasses.asdict(ModelConfig()), **change}
     with pytest.raises(ConfigError, match=message):
-        ModelConfig.from_json(values)
+        config_from_json(values)

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from pipeline.reading.read_plan import channel_of
 from pipeline.transforms import block, downmix, downmix_stereo, pad, requantize, unblock
+from runtime.stereo_blocks import locate
 
 pytestmark = pytest.mark.both_stacks
 
@@ -126,12 +126,13 @@ def test_unblock_is_the_inverse_of_block(count, channels, length, seed):
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
 @pytest.mark.parametrize(("count", "length"), [(3, 4), (4, 4), (11, 4), (12, 4), (7, 1)])
-def test_the_channel_of_a_position_is_that_of_the_blocks(channels, count, length):
-    frames = np.tile(np.arange(channels), (count, 1))
+def test_the_place_of_a_position_is_that_of_the_blocks(channels, count, length):
+    channel = np.tile(np.arange(channels), (count, 1))
+    frame = np.repeat(np.arange(count)[:, np.newaxis], channels, axis=1)
     position = np.arange(count * channels)
-
-    actual = channel_of(position, *(np.full(len(position), n) for n in (count, channels)), length)
-    assert actual.tolist() == blocks(frames, length)
+    located = locate(position, count, channels, length)
+    assert located[0].tolist() == blocks(channel, length)
+    assert located[1].tolist() == blocks(frame, length)
 
 
 @pytest.mark.parametrize("stop", [[4, 4], [4, 1], [-1, 0]])

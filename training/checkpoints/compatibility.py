@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,9 @@ def run_settings(config: RunConfig, model_config: Any, train: Chunks) -> dict[st
 
 def model_settings(model_config: Any) -> dict[str, Any]:
     """Returns the settings of a model without nesting; `network` is the kind of its network."""
-    leaves = flatten_dict({"model": dataclasses.asdict(model_config)})
+    # As they come back from a checkpoint: its metadata are JSON, which has no tuples.
+    values = json.loads(json.dumps(dataclasses.asdict(model_config)))
+    leaves = flatten_dict({"model": values})
     return {path[-2] if path[-1] == "kind" else path[-1]: value for path, value in leaves.items()}
 
 

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.catalogue.catalogue import Catalogue, build_catalogue
 from pipeline.config import PipelineConfig
-from pipeline.dataset import corpus_formats
 from pipeline.reading.chunk_index import Chunks
-from pipeline.reading.read_chunks import read_chunks
+from pipeline.reading.read_chunks import corpus_formats, read_chunks
 from pipeline.reading.read_plan import file_columns, plan_reads
 from pipeline.wav.encoding import Encoding
 from tests.files import make_files

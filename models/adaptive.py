@@ -1,0 +1,96 @@
+"""The adaptive model: bank of predictors -> features -> perceptron -> mixture.
+
+B chunks (any leading axes on the host), L samples in a chunk, F features.
+"""
+
+import concurrent.futures
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from models.config import AdaptiveModelConfig
+from models.distributions.residual_mixture import Residual, ResidualMixture, residual_log_prob
+from models.interface import Batch, Inputs, Params
+from models.networks.mlp import Mlp
+from models.predictors.channels import channel_indices
+from models.predictors.compile import is_compiled
+from models.predictors.extract import count_features, extract
+from runtime.devices import available_cores
+from runtime.logging import logger
+
+_PLACE = ("stop", "position", "frames", "channels", "block")
+
+
+class AdaptiveModel:
+    """A model whose predictors adapt to each chunk from its first sample on; see `interface.Model`.
+
+    `prepare` makes the features, in threads; they are most of the work of a step.
+    """
+
+    def __init__(self, config: AdaptiveModelConfig) -> None:
+        self.config = config
+        self._network = _Network(config)
+        self._num_features = count_features(config.predictors)
+        self._threads = concurrent.futures.ThreadPoolExecutor(available_cores(), "predictors")
+
+    def prepare(self, batch: Batch) -> Inputs:
+        shape = batch["samples"].shape
+        rows = batch["samples"].reshape(-1, shape[-1])
+        places = np.stack([batch[name].ravel() for name in _PLACE], -1).tolist()
+        features = np.zeros((*rows.shape, self._num_features), np.float32)
+        residual, scale = np.zeros(rows.shape, np.float32), np.ones(rows.shape, np.float32)
+
+        def fill(row: int) -> None:
+            for own, other in channel_indices(*places[row]):
+                samples = rows[row, own]
+                known = extract(
+                    self.config.predictors,
+                    self.config.depth,
+                    samples,
+                    rows[row, other] if other.size else None,
+                )
+                features[row, own] = known.features
+                residual[row, own] = samples - known.base
+                scale[row, own] = known.scale
+
+        if not is_compiled():
+            logger.info("compiling the predictors for this machine, once: about 20 s")
+        for _ in self._threads.map(fill, range(len(rows))):
+            pass  # Raises what a thread has raised.
+        full_scale = 2 ** (self.config.depth - 1)
+        bound = (rows == full_scale - 1).astype(np.int8) - (rows == -full_scale)
+        arrays = {"features": features, "residual": residual, "scale": scale, "bound": bound}
+        return {name: x.reshape(*shape[:-1], *x.shape[1:]) for name, x in arrays.items()}
+
+    def init(self, key: jax.Array) -> Params:
+        shape = (1, 1, self._num_features)
+        inputs = {
+            "features": jnp.zeros(shape),
+            "residual": jnp.zeros(shape[:-1]),
+            "scale": jnp.ones(shape[:-1]),
+            "bound": jnp.zeros(shape[:-1], jnp.int8),
+        }
+        return jax.jit(self._network.init)(key, inputs)["params"]
+
+    def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
+        result: Any = self._network.apply({"params": params}, inputs)
+        return result
+
+    def cost_parts(self, params: Params, inputs: Inputs) -> dict[str, jax.Array]:
+        return {"sample": -self.log_likelihood(params, inputs)}
+
+
+class _Network(nn.Module):
+    config: AdaptiveModelConfig
+
+    @nn.compact
+    def __call__(self, inputs: Inputs) -> jax.Array:  # float32 [B, L]
+        hidden = Mlp(self.config.network, name="network")(inputs["features"])
+        mixture = ResidualMixture(self.config.distribution, name="distribution")(
+            hidden, inputs["scale"]
+        )
+        residual = Residual(inputs["residual"], inputs["scale"], inputs["bound"])
+        return residual_log_prob(mixture, residual)

@@ -1,0 +1,150 @@
+"""The adaptive model: a distribution, causal, and a pure function of its batch."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from models.build import build_model
+from models.config import (
+    AdaptiveModelConfig,
+    MlpConfig,
+    ResidualMixtureConfig,
+    config_from_json,
+)
+from models.distributions.residual_mixture import Mixture, Residual, residual_log_prob
+from tests.models.predictors.signals import tones
+from tests.models.predictors.test_bank import SMALL
+
+L = 600
+
+
+def make_model(depth=16):
+    config = AdaptiveModelConfig(
+        depth=depth,
+        predictors=SMALL,
+        network=MlpConfig(width=16),
+        distribution=ResidualMixtureConfig(num_components=3),
+    )
+    return build_model(config)
+
+
+def make_batch(*rows, channels=1, block=L):
+    size = len(rows)
+    return {
+        "samples": np.stack(rows).astype(np.int16),
+        "first": np.zeros(size, np.int32),
+        "stop": np.full(size, L, np.int32),
+        "channels": np.full(size, channels, np.int32),
+        "channel": np.zeros(size, np.int32),
+        "position": np.zeros(size, np.int64),
+        "frames": np.full(size, L, np.int64),
+        "block": np.full(size, block, np.int32),
+    }
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
+
+
+@pytest.fixture(scope="module")
+def params(model):
+    params = model.init(jax.random.key(0))
+    # Other weights than the initial ones, which hardly depend on the features.
+    return jax.tree.map(lambda x: x + 0.05 * jax.random.normal(jax.random.key(1), x.shape), params)
+
+
+def nats(model, params, batch):
+    return -np.asarray(jax.jit(model.log_likelihood)(params, model.prepare(batch)))
+
+
+def test_probabilities_sum_to_one():
+    rng = np.random.default_rng(0)
+    mixture = Mixture(
+        jax.nn.log_softmax(jnp.asarray(rng.normal(size=(20, 3)))),
+        jnp.asarray(rng.normal(size=(20, 3)) * 40),
+        jnp.asarray(rng.uniform(-4, 5, (20, 3))),
+    )
+    base, values = rng.uniform(-128, 127, 20), np.arange(-128, 128)
+    bound = (values == 127).astype(np.int8) - (values == -128)
+    total = sum(
+        jnp.exp(residual_log_prob(mixture, Residual(value - base, jnp.ones(20), np.full(20, b))))
+        for value, b in zip(values, bound, strict=True)
+    )
+    np.testing.assert_allclose(total, 1, rtol=1e-4)
+
+
+def test_a_sample_changes_only_what_comes_after(model, params):
+    row = tones(L)
+    changed = row.copy()
+    changed[300] += 50
+    before, after = (nats(model, params, make_batch(r))[0] for r in (row, changed))
+    assert np.array_equal(before[:300], after[:300])
+    assert before[300] != after[300] and not np.array_equal(before[301:], after[301:])
+
+
+def test_a_row_does_not_depend_on_the_others(model):
+    rows = [tones(L, seed) for seed in (1, 2, 3)]
+    alone = model.prepare(make_batch(rows[1]))
+    together = model.prepare(make_batch(*rows))
+    for name, array in alone.items():
+        assert np.array_equal(array[0], together[name][1]), name
+
+
+def test_padding_and_devices(model):
+    batch = make_batch(tones(L), tones(L, 2))
+    batch["stop"][:] = 200, -1
+    batch["frames"][:] = 200
+    cut = model.prepare(batch)
+    assert not cut["features"][0, 200:].any() and not cut["features"][1].any()
+    split = {name: array[:, np.newaxis] for name, array in batch.items()}
+    for name, array in model.prepare(split).items():
+        assert array.shape[:2] == (2, 1) and np.array_equal(array[:, 0], cut[name])
+
+
+def test_stereo_is_read_as_channels(model):
+    left = tones(L // 2)
+    right = left + 3
+    stereo = make_batch(np.concatenate([left, right]), channels=2, block=L // 2)
+    stereo["frames"][:] = L // 2
+    inputs = model.prepare(stereo)
+    mono = make_batch(np.concatenate([left, np.zeros_like(left)]))
+    mono["stop"][:] = L // 2
+    assert np.array_equal(
+        inputs["features"][0, : L // 2], model.prepare(mono)["features"][0, : L // 2]
+    )
+    # The right channel is known from the left one.
+    errors = np.abs(inputs["residual"][0])
+    assert errors[L // 2 + 100 :].mean() < 0.2 * errors[100 : L // 2].mean()
+
+
+def test_training_lowers_the_cost(model):
+    import optax
+
+    inputs = model.prepare(make_batch(*(tones(L, seed) for seed in range(1, 5))))
+    params = model.init(jax.random.key(0))
+    optimizer = optax.adam(1e-2)
+    state = optimizer.init(params)
+
+    @jax.jit
+    def step(params, state):
+        cost, gradients = jax.value_and_grad(
+            lambda params: -model.log_likelihood(params, inputs).mean()
+        )(params)
+        updates, state = optimizer.update(gradients, state)
+        return optax.apply_updates(params, updates), state, cost
+
+    costs = []
+    for _ in range(40):
+        params, state, cost = step(params, state)
+        costs.append(float(cost))
+    assert np.isfinite(costs).all() and costs[-1] < costs[0] - 0.3
+
+
+def test_the_config_comes_back_from_json(model):
+    values = json.loads(json.dumps(dataclasses.asdict(model.config)))
+    assert config_from_json(values) == model.config
