@@ -59,6 +59,7 @@ def test_a_run_leaves_all_its_files_and_names_them(server, whole):
     assert "step 200/200" in log and "gs://runs/whole/audio_model.npz" in log
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_is_the_same_run(server, whole):
     kill(server, "killed", start(server, "killed"))
     status, said = finish(start(server, "killed"))

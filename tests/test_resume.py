@@ -105,6 +105,7 @@ def _kill_and_compare(audio, whole, out, kills, seed):
     _assert_same(out, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.both_stacks
 def test_a_run_that_is_killed_is_the_same_run(audio, whole, tmp_path):
     _kill_and_compare(audio, whole, tmp_path, kills=2, seed=0)
@@ -131,6 +132,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(audio, whole, tmp_path, num
     _assert_same(tmp_path, whole)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_left_as_it_is(audio, whole, tmp_path):
     before = {path: path.read_bytes() for path in whole.glob("*.npz")}
     status, said = _finish(_start(audio, whole))

@@ -94,6 +94,7 @@ def _reference(folder, config: PipelineConfig) -> dict[str, tuple[float, int]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("downmix", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 7, 64])

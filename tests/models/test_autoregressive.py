@@ -95,12 +95,14 @@ def test_a_sample_changes_only_what_comes_after(depth: int) -> None:
     check_causality(functools.partial(log_probs(model), params), depth)
 
 
+@pytest.mark.slow
 def test_a_model_that_peeks_is_caught() -> None:
     model, params = small_model(8)
     with pytest.raises(AssertionError, match="not equal"):
         check_causality(lambda samples: jnp.roll(log_probs(model)(params, samples), -1, 1), 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("kind", ["silence", "noise", "clipped", "coarse"])
 def test_normalised_and_in_agreement_on_any_signal(depth: int, kind: str) -> None:
@@ -136,6 +138,7 @@ def test_eight_bits_have_no_parts() -> None:
     np.testing.assert_allclose(part, -log_likelihood(model)(params, samples), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("kind", ["silence", "noise", "clipped", "coarse"])
 def test_gradients_are_finite_on_any_signal(depth: int, kind: str) -> None:
@@ -157,6 +160,7 @@ def test_silence_is_cheap_and_noise_not_dear_before_training(depth: int) -> None
     assert bits["noise"] < depth + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, 2, 513])
 def test_any_chunk_size_and_integer_type(length: int) -> None:
     model, params = small_model(8)
