@@ -132,7 +132,6 @@ def test_a_signal_saves_and_the_same_command_goes_on(audio, whole, tmp_path, num
     _assert_same(tmp_path, whole)
 
 
-@pytest.mark.slow
 def test_a_finished_run_is_left_as_it_is(audio, whole, tmp_path):
     before = {path: path.read_bytes() for path in whole.glob("*.npz")}
     status, said = _finish(_start(audio, whole))
