@@ -34,6 +34,7 @@ class AdaptiveModel:
         self.config = config
         self._network = _Network(config)
         self._num_features = count_features(config.predictors)
+        self._is_compiled = is_compiled()
         self._threads = concurrent.futures.ThreadPoolExecutor(available_cores(), "predictors")
 
     def prepare(self, batch: Batch) -> Inputs:
@@ -56,7 +57,8 @@ class AdaptiveModel:
                 residual[row, own] = samples - known.base
                 scale[row, own] = known.scale
 
-        if not is_compiled():
+        if not self._is_compiled:
+            self._is_compiled = True
             logger.info("compiling the predictors for this machine, once: about 20 s")
         for _ in self._threads.map(fill, range(len(rows))):
             pass  # Raises what a thread has raised.

@@ -12,7 +12,6 @@ from runtime.errors import ConfigError, require_at_least
 
 DEPTHS = (8, 16)
 DTYPES = ("float32", "bfloat16")
-PREDICTORS = ("fixed", "adaptive")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -211,6 +210,8 @@ _MODELS: dict[str, Any] = {
 }
 """By the kind of predictors: the config, and the classes of its parts by their `kind`. A new
 network is added here and in `networks`."""
+
+PREDICTORS = tuple(_MODELS)
 
 
 def _of_kind(name: str, values: Mapping[str, Any], kinds: Mapping[str, Any]) -> Any:

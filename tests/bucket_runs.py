@@ -1,6 +1,7 @@
 """Runs whose folder is in a bucket: started, waited for, compared. Their audio is there, too."""
 
 import io
+import pathlib
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 from tests.bucket_server import BucketServer
 from tests.command_line import TINY
 from tests.fork_server import python
+from tests.wav_files import write_walks
 
 ARGS = (
     *TINY,
@@ -49,10 +51,23 @@ def new_python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
 
 
+def put_walks(server: BucketServer, folder: pathlib.Path) -> None:
+    """Puts the audio of the runs into the bucket "audio", by way of a folder."""
+    write_walks(folder)
+    server.put_folder("audio", "walks", folder)
+
+
 def finish(process: Process, timeout: float = 600) -> tuple[int, str]:
     """Returns the exit status, and what was said."""
     out, err = process.communicate(timeout=timeout)
     return process.returncode, out + (err or "")
+
+
+def finish_well(process: Process) -> str:
+    """Returns what was said by a run that ends as it should."""
+    status, said = finish(process)
+    assert status == 0, said
+    return said
 
 
 def wait_for(condition: Callable[[], object], *processes: Process, timeout: float = 300) -> None:
@@ -99,3 +114,11 @@ def assert_same(server: BucketServer, run: str, other: str) -> None:
     assert ours.keys() == theirs.keys()
     for name, array in theirs.items():
         assert ours[name].tobytes() == array.tobytes(), name
+
+
+def assert_survives_a_kill(server: BucketServer, whole: str) -> None:
+    """A run that is killed, and started by a machine with an empty disk, is the same as another."""
+    kill(server, "killed", start(server, "killed"))
+    said = finish_well(start(server, "killed"))
+    assert "resuming         after step" in said
+    assert_same(server, "killed", whole)

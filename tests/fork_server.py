@@ -158,6 +158,7 @@ if __name__ == "__main__":
     else:
         status = _ask(sys.argv[1], sys.argv[2:])
         if status < 0:
-            signal.signal(-status, signal.SIG_DFL) if status != -signal.SIGKILL else None
+            if status != -signal.SIGKILL:
+                signal.signal(-status, signal.SIG_DFL)
             os.kill(os.getpid(), -status)
         sys.exit(status)

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from runtime.failure_detector import EXIT_STATUS
-from tests.bucket_runs import finish, metrics, params, steps, wait_for
+from tests.bucket_runs import finish, metrics, params, put_walks, steps, wait_for
 from tests.gcs_server import GcsServer, gcs_unavailable
 from tests.several_hosts import command_lines, variables
-from tests.wav_files import write_walks
 
 if reason := gcs_unavailable():
     pytest.skip(reason, allow_module_level=True)
@@ -27,9 +26,8 @@ RESUMED = r"resuming +after step (\d+)"
 
 @pytest.fixture
 def server(tmp_path):
-    write_walks(tmp_path)
     with GcsServer("audio", "runs") as started:
-        started.put_folder("audio", "walks", tmp_path)
+        put_walks(started, tmp_path)
         yield started
 
 

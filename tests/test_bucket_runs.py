@@ -7,11 +7,21 @@ import time
 
 import pytest
 
-from tests.bucket_runs import assert_same, finish, kill, new_python, start, steps, wait_for
+from tests.bucket_runs import (
+    assert_same,
+    assert_survives_a_kill,
+    finish,
+    finish_well,
+    kill,
+    new_python,
+    put_walks,
+    start,
+    steps,
+    wait_for,
+)
 from tests.faulty_proxy import Fault
 from tests.fork_server import python
 from tests.gcs_server import UPLOADS, WRITES, GcsServer, gcs_unavailable
-from tests.wav_files import write_walks
 
 if reason := gcs_unavailable():
     pytest.skip(reason, allow_module_level=True)
@@ -23,19 +33,15 @@ IMPATIENT = {"GCS_RETRY_CONFIG_MAX_RETRIES": "1"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("audio")
-    write_walks(folder)
     with GcsServer("audio", "runs") as started:
-        started.put_folder("audio", "walks", folder)
+        put_walks(started, tmp_path_factory.mktemp("audio"))
         yield started
 
 
 @pytest.fixture(scope="module")
 def whole(server):
     """A run that nothing happened to."""
-    status, said = finish(start(server, "whole"))
-    assert status == 0, said
-    return said
+    return finish_well(start(server, "whole"))
 
 
 def test_a_run_leaves_all_its_files_and_names_them(server, whole):
@@ -61,11 +67,7 @@ def test_a_run_leaves_all_its_files_and_names_them(server, whole):
 
 @pytest.mark.slow
 def test_killed_and_started_again_it_is_the_same_run(server, whole):
-    kill(server, "killed", start(server, "killed"))
-    status, said = finish(start(server, "killed"))
-    assert status == 0, said
-    assert "resuming         after step" in said
-    assert_same(server, "killed", "whole")
+    assert_survives_a_kill(server, "whole")
 
 
 @pytest.mark.slow
@@ -90,8 +92,7 @@ def test_killed_three_times_and_started_on_other_machines_it_is_the_same_run(
 
     for name in ("first", "second", "third"):
         kill(server, "moved", start_elsewhere(name))
-    status, said = finish(start_elsewhere("fourth"))
-    assert status == 0, said
+    said = finish_well(start_elsewhere("fourth"))
     assert "audio_model.lock: waiting to see whether" in said
     assert_same(server, "moved", "whole")
 
@@ -117,8 +118,7 @@ def test_a_bucket_that_fails_for_a_while_ends_no_run(server, whole):
     process = start(server, "faulty", interpreter=new_python, env=IMPATIENT)
     wait_for(lambda: steps(server, "faulty"), process)
     with server.proxy.failing(Fault(on=f"{WRITES}.*faulty", status=503, seconds=15)):
-        status, said = finish(process)
-    assert status == 0, said
+        said = finish_well(process)
     assert said.count("cannot be accessed (") == said.count("can be accessed again, after") == 1
     assert "HTTP 503" in said
     assert_same(server, "faulty", "whole")
@@ -144,8 +144,7 @@ def test_uploads_that_break_off_leave_no_half_files(server, whole):
     with server.proxy.failing(Fault(on=f"{UPLOADS}.*cut", cut_at=2000)):
         process = start(server, "cut")
         time.sleep(1)
-    status, said = finish(process)
-    assert status == 0, said
+    finish_well(process)
     assert_same(server, "cut", "whole")
 
 

@@ -5,10 +5,9 @@ import threading
 
 import pytest
 
-from tests.bucket_runs import assert_same, finish, kill, new_python, start
+from tests.bucket_runs import assert_survives_a_kill, finish_well, new_python, put_walks, start
 from tests.fault import Fault
 from tests.s3_server import WRITES, S3Server, s3_unavailable
-from tests.wav_files import write_walks
 
 if reason := s3_unavailable():
     pytest.skip(reason, allow_module_level=True)
@@ -17,27 +16,19 @@ pytestmark = pytest.mark.both_stacks
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("audio")
-    write_walks(folder)
     with S3Server("audio", "runs") as started:
-        started.put_folder("audio", "walks", folder)
+        put_walks(started, tmp_path_factory.mktemp("audio"))
         yield started
 
 
 @pytest.fixture(scope="module")
 def whole(server):
     """A run that nothing happened to, to the end of its process, where tensorflow-io may abort."""
-    status, said = finish(start(server, "whole", interpreter=new_python))
-    assert status == 0, said
-    return said
+    return finish_well(start(server, "whole", interpreter=new_python))
 
 
 def test_killed_and_started_on_another_machine_it_is_the_same_run(server, whole):
-    kill(server, "killed", start(server, "killed"))
-    status, said = finish(start(server, "killed"))
-    assert status == 0, said
-    assert "resuming         after step" in said
-    assert_same(server, "killed", "whole")
+    assert_survives_a_kill(server, "whole")
 
 
 def test_other_commands_read_the_run_and_mistakes_are_one_line(server, whole):

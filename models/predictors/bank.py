@@ -26,13 +26,7 @@ from models.predictors.least_squares import (
     predict_least_squares,
     update_least_squares,
 )
-from models.predictors.memory import (
-    HISTORY,
-    Allocator,
-    history_fields,
-    make_records,
-    push,
-)
+from models.predictors.memory import HISTORY, Allocator, history_fields, make_records, push
 from models.predictors.nlms import init_nlms, predict_nlms, update_nlms
 
 _CHAIN = np.dtype([("high_order", np.int64), ("index", np.int64), ("stages", np.int64)], align=True)
@@ -143,8 +137,8 @@ def predict(bank: Bank) -> float:
     own, other = bank.histories[0], bank.histories[1]
     chains, nlms = bank.chains, bank.nlms
     least_squares, high_order = bank.least_squares, bank.high_order
-    experts = doubles[state.experts : state.experts + padded_size(state.num_experts)]
-    combined = doubles[state.combined : state.combined + padded_size(state.num_combined)]
+    experts = doubles[state.experts : state.experts + padded(state.num_experts)]
+    combined = doubles[state.combined : state.combined + padded(state.num_combined)]
     if state.silence > state.longest:
         experts[:] = 0.0
         combined[:] = 0.0
@@ -173,12 +167,6 @@ def predict(bank: Bank) -> float:
 
 
 @jit
-def padded_size(size: int) -> int:
-    """See `lanes.padded`."""
-    return (size + LANES - 1) // LANES * LANES
-
-
-@jit
 def update(bank: Bank, sample: float) -> None:
     """Learns the sample that has just been predicted."""
     state, doubles, singles = bank.bank[0], bank.doubles, bank.singles
@@ -193,9 +181,9 @@ def update(bank: Bank, sample: float) -> None:
             return
     chains, nlms = bank.chains, bank.nlms
     least_squares, high_order = bank.least_squares, bank.high_order
-    experts = doubles[state.experts : state.experts + padded_size(state.num_experts)]
+    experts = doubles[state.experts : state.experts + padded(state.num_experts)]
     combinations = bank.combinations
-    combined = doubles[state.combined : state.combined + padded_size(state.num_combined)]
+    combined = doubles[state.combined : state.combined + padded(state.num_combined)]
     for m in range(state.num_combined):
         update_combination(combinations[m], experts, doubles, sample)
     update_combination(combinations[state.num_combined], combined, doubles, sample)
@@ -239,8 +227,10 @@ def run(
     for t in range(min(AHEAD, other.size)):
         push(bank.histories[1], doubles, np.float64(other[t]))
     for t in range(samples.size):
-        ahead = t + AHEAD
-        push(bank.histories[1], doubles, np.float64(other[ahead]) if ahead < other.size else 0.0)
+        if other.size:
+            ahead = t + AHEAD
+            known = np.float64(other[ahead]) if ahead < other.size else 0.0
+            push(bank.histories[1], doubles, known)
         base[t] = predict(bank)
         for k in range(count):
             experts[t, k] = doubles[state.experts + k]

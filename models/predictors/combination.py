@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from models.predictors.compile import jit
-from models.predictors.lanes import dot, padded, scale_and_add
-from models.predictors.linear_solver import solve
-from models.predictors.memory import Allocator, make_records
+from models.predictors.lanes import dot, padded
+from models.predictors.linear_solver import learn, solve
+from models.predictors.memory import Allocator, make_records, square_matrix
 
 _RIDGE = 1e-4  # Towards equal weights.
 
@@ -77,15 +77,13 @@ def update_combination(
     sample: float,
 ) -> None:
     """Learns the sample that the experts have predicted."""
-    width, decay, at = combination.width, combination.decay, combination.covariance
-    covariance = doubles[at : at + width * width].reshape((width, width))
+    width, decay = combination.width, combination.decay
+    covariance = square_matrix(doubles, combination.covariance, width)
     targets = doubles[combination.targets : combination.targets + width]
     spread = 0.7 * combination.spread + 0.3 * abs(sample - combination.prediction)
     combination.spread = spread
     weight = (1.0 - decay) / (spread * spread + 1.0)
-    for i in range(combination.experts):
-        scale_and_add(covariance[i], decay, weight * predictions[i], predictions)
-    scale_and_add(targets, decay, weight * sample, predictions)
+    learn(covariance, targets, combination.experts, decay, weight, predictions, sample)
     combination.updates += 1
 
 
@@ -93,10 +91,8 @@ def update_combination(
 def _solve(combination: Any, doubles: np.ndarray) -> None:
     """(R + ridge I) w = b + ridge / K."""
     experts, width = combination.experts, combination.width
-    at = combination.covariance
-    covariance = doubles[at : at + width * width].reshape((width, width))
-    at = combination.scratch
-    scratch = doubles[at : at + width * width].reshape((width, width))
+    covariance = square_matrix(doubles, combination.covariance, width)
+    scratch = square_matrix(doubles, combination.scratch, width)
     weights = doubles[combination.weights : combination.weights + width]
     targets = doubles[combination.targets : combination.targets + width]
     equal = _RIDGE / experts

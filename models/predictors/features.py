@@ -24,7 +24,7 @@ _FLOOR = 0.1  # Of mean errors, in steps of the scale: silence has none.
 _LIMIT = 20.0
 
 _FEATURES = np.dtype(
-    [(name, np.int64) for name in ("experts", "errors", "spans", "newest", "scratch")], align=True
+    [(name, np.int64) for name in ("experts", "errors", "spans", "newest")], align=True
 )
 
 
@@ -43,7 +43,6 @@ def init_features(experts: int, allocator: Allocator) -> np.ndarray:
                 "errors": allocator.doubles(experts),
                 "spans": allocator.doubles(len(_SPANS)),
                 "newest": allocator.doubles(2 * _NEWEST),
-                "scratch": allocator.doubles(1),
             }
         ],
     )
@@ -55,47 +54,41 @@ def _clip(value: float) -> float:
 
 
 @jit
-def _log2(bits: np.ndarray, doubles: np.ndarray, at: int, value: float) -> float:
-    """About log2 of a positive number: its exponent and, linearly, its mantissa. Exact everywhere.
-
-    `bits` are the same bytes as `doubles`, as int64; `at` is a place for a number.
-    """
-    doubles[at] = value
-    return np.float64(bits[at]) * 2.0**-52 - 1023.0
+def _log2(value: float) -> float:
+    """About log2 of a positive number, exact everywhere: exponent and, linearly, mantissa."""
+    return np.float64(np.float64(value).view(np.int64)) * 2.0**-52 - 1023.0
 
 
 @jit
 def extract_features(
     record: Any,
     doubles: np.ndarray,
-    bits: np.ndarray,
     experts: np.ndarray,  # [K], predictions of the sample
     base: float,
     features: np.ndarray,  # float32 [F]
 ) -> float:
     """Writes the features of the next sample; returns the scale."""
-    scratch = record.scratch
     scale = doubles[record.spans + _SCALE] + _FLOOR
     inverse = 1.0 / scale
-    log_scale = _log2(bits, doubles, scratch, scale)
+    log_scale = _log2(scale)
     count, at = record.experts, 0
     for k in range(count):
         features[at + k] = _clip((experts[k] - base) * inverse)
     at += count
     for i in range(len(_SPANS)):
         error = doubles[record.spans + i] + _FLOOR
-        features[at + i] = _log2(bits, doubles, scratch, error)
+        features[at + i] = _log2(error)
     at += len(_SPANS)
     for k in range(count):
         error = doubles[record.errors + k] + _FLOOR
-        features[at + k] = _log2(bits, doubles, scratch, error) - log_scale
+        features[at + k] = _log2(error) - log_scale
     at += count
     for i in range(_NEWEST):
         features[at + i] = _clip(doubles[record.newest + i] * inverse)
         sample = doubles[record.newest + _NEWEST + i]
         features[at + _NEWEST + i] = _clip((sample - base) * (0.25 * inverse))
     at += 2 * _NEWEST
-    features[at] = _log2(bits, doubles, scratch, abs(base) + 1.0)
+    features[at] = _log2(abs(base) + 1.0)
     features[at + 1] = base - np.floor(base + 0.5)
     return scale
 
@@ -135,7 +128,6 @@ def run_features(
     scales: np.ndarray,  # float64 [n]
 ) -> None:
     """Writes the features of a stretch of samples."""
-    bits = doubles.view(np.int64)
     for t in range(samples.size):
-        scales[t] = extract_features(record, doubles, bits, experts[t], base[t], features[t])
+        scales[t] = extract_features(record, doubles, experts[t], base[t], features[t])
         update_features(record, doubles, experts[t], base[t], np.float64(samples[t]))

@@ -18,7 +18,7 @@ import numpy as np
 
 from models.predictors.compile import jit
 from models.predictors.config import HighOrderConfig
-from models.predictors.lanes import LANES, dot, dot_and_add, scale_and_add
+from models.predictors.lanes import LANES, dot, dot_and_add, padded, scale_and_add
 from models.predictors.memory import Allocator, make_records
 
 _HIGH_ORDER = np.dtype(
@@ -134,7 +134,7 @@ def _multiply(
         row = current - i
         if row < 0:
             row += taps
-        length = (taps - i + LANES - 1) // LANES * LANES
+        length = padded(taps - i)
         # The diagonal belongs to the first of the two sums only.
         left = product[i]
         right = dot_and_add(

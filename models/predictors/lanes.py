@@ -16,14 +16,15 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 LANES = 8
 
 
+@register_jitable
 def padded(length: int) -> int:
     """Returns the next multiple of LANES."""
-    return -(-length // LANES) * LANES
+    return (length + LANES - 1) // LANES * LANES
 
 
 def _vector(context: Any, element: Any) -> Any:

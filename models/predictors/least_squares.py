@@ -19,9 +19,9 @@ import numpy as np
 
 from models.predictors.compile import jit
 from models.predictors.config import LeastSquaresConfig
-from models.predictors.lanes import dot, padded, scale_and_add
-from models.predictors.linear_solver import solve
-from models.predictors.memory import Allocator, make_records
+from models.predictors.lanes import dot, padded
+from models.predictors.linear_solver import learn, solve
+from models.predictors.memory import Allocator, make_records, square_matrix
 
 AHEAD = 8
 """Samples of another channel that are known after the one at the same time."""
@@ -86,21 +86,17 @@ def update_least_squares(predictor: Any, doubles: np.ndarray, sample: float) -> 
     size = predictor.taps + predictor.others
     inputs = doubles[predictor.inputs : predictor.inputs + width]
     targets = doubles[predictor.targets : predictor.targets + width]
-    at = predictor.covariance
-    covariance = doubles[at : at + width * width].reshape((width, width))
+    covariance = square_matrix(doubles, predictor.covariance, width)
 
     spread = 0.5 * predictor.spread + abs(sample - predictor.prediction)
     predictor.spread = spread
     root = np.sqrt(spread + 2.0)
     weight = (1.0 - decay) / (root * np.sqrt(root))
-    for i in range(size):
-        scale_and_add(covariance[i], decay, weight * inputs[i], inputs)
-    scale_and_add(targets, decay, weight * sample, inputs)
+    learn(covariance, targets, size, decay, weight, inputs, sample)
 
     predictor.updates += 1
     if predictor.updates == predictor.interval:
         predictor.updates = 0
-        at = predictor.scratch
-        scratch = doubles[at : at + width * width].reshape((width, width))
+        scratch = square_matrix(doubles, predictor.scratch, width)
         weights = doubles[predictor.weights : predictor.weights + width]
         solve(covariance, 25.0 * (1.0 - decay), targets, size, scratch, weights)

@@ -1,4 +1,4 @@
-"""Positive definite systems of linear equations, solved in a fixed order of operations.
+"""The normal equations of weighted least squares, learnt and solved in a fixed order of operations.
 
 D unknowns, padded to a multiple of LANES.
 """
@@ -7,6 +7,25 @@ import numpy as np
 
 from models.predictors.compile import jit
 from models.predictors.lanes import LANES, scale_and_add
+
+
+@jit
+def learn(
+    matrix: np.ndarray,  # float64 [D, D]
+    target: np.ndarray,  # float64 [D]
+    size: int,
+    decay: float,
+    weight: float,
+    inputs: np.ndarray,  # float64 [D]
+    sample: float,
+) -> None:
+    """Lets both sides decay, and adds a sample and the inputs that predict it.
+
+    matrix <- decay matrix + weight inputs inputs', target <- decay target + weight sample inputs.
+    """
+    for i in range(size):
+        scale_and_add(matrix[i], decay, weight * inputs[i], inputs)
+    scale_and_add(target, decay, weight * sample, inputs)
 
 
 @jit

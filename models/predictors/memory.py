@@ -64,6 +64,12 @@ def make_records(dtype: np.dtype, values: Sequence[Mapping[str, Any]]) -> np.nda
     return records
 
 
+@jit
+def square_matrix(doubles: np.ndarray, at: int, width: int) -> np.ndarray:
+    """Returns a view of the matrix [width, width] that lies at an offset."""
+    return doubles[at : at + width * width].reshape((width, width))
+
+
 HISTORY = np.dtype([("size", np.int64), ("at", np.int64), ("start", np.int64)], align=True)
 """The newest samples of a signal, newest first and without a seam: a window that slides over a
 longer vector, from `at` on. The newest one lies at `start`."""
