@@ -169,16 +169,16 @@ MODEL = Group(
         "predictors",
         "fixed",
         PREDICTORS,
-        "fixed: a few, under a transformer; adaptive: a bank of filters that adapt to each chunk, "
-        "under a perceptron.",
+        "Predictors that the network reads. fixed: FLAC's, read by a transformer; adaptive: "
+        "filters that adapt to each chunk, read by an MLP.",
     ),
     _positive("embedding_dim", 64, "Model width, divisible by --num_heads."),
     _positive("num_layers", 4, "Number of transformer blocks."),
     _positive("num_heads", 8, "Number of attention heads."),
-    _positive("widening_factor", 4, "Width of the MLP, in multiples of --embedding_dim."),
+    _positive("widening_factor", 4, "Feed-forward width, in multiples of --embedding_dim."),
     _enum("dtype", "float32", DTYPES, "Type of the computation; bfloat16 for TPUs and GPUs."),
-    _positive("mlp_width", 128, "Width of the perceptron, with --predictors=adaptive."),
-    _positive("mlp_layers", 2, "Number of its hidden layers."),
+    _positive("mlp_width", 128, "Width of the MLP, with --predictors=adaptive."),
+    _positive("mlp_layers", 2, "Number of hidden layers of the MLP, likewise."),
 )
 
 OPTIMIZER = Group(
