@@ -276,6 +276,7 @@ EVALUATION = Group(
         "Split of the training run to evaluate; default: valid, or all for another --audio_dir.",
     ),
     _integer("eval_files", 0, "Maximum number of files, sampled by their names; 0: all."),
+    _positive("segment", None, "Frames coded alone, by an adaptive model; default 2^20."),
     _list(
         "codecs",
         None,

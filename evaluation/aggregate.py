@@ -1,6 +1,6 @@
 """Sums the nats of samples into the figures of an evaluation.
 
-N files, L chunk size, K bins, R rows: chunks of one file in a batch.
+N files, L samples in a row, K bins, R rows.
 """
 
 import collections
@@ -21,7 +21,7 @@ _LOUDNESS_EDGES = np.array([-np.inf, *range(-96, 1, 6)], np.float64)  # dB of fu
 
 
 class Rows(NamedTuple):
-    """Some chunks of one file.
+    """Some chunks of one file, or the channels of a segment of it.
 
     Attributes:
       file: its index.
@@ -41,15 +41,16 @@ class Rows(NamedTuple):
 class _Sums:
     """Sums over chunks."""
 
-    def __init__(self, config: PipelineConfig) -> None:
-        self.by_position = _empty_bins(_position_edges(config.chunk_size))
+    def __init__(self, config: PipelineConfig, length: int) -> None:
+        self._chunk_size = config.chunk_size
+        self.by_position = _empty_bins(_position_edges(length))
         self.by_loudness = _empty_bins(_LOUDNESS_EDGES)
         self.part_bits: collections.Counter[str] = collections.Counter()
         self.histogram = SampleHistogram()
         self._full_scale = 2 ** (config.depth - 1)
 
     def add(self, rows: Rows) -> None:
-        """Adds chunks that could be read."""
+        """Adds rows that could be read."""
         mask, bits = rows.mask, np.zeros(rows.mask.shape)
         for name, nats in rows.nats.items():
             # In float64: the rounding errors of millions of float32 would show.
@@ -57,13 +58,15 @@ class _Sums:
             self.part_bits[name] += part.sum()
             bits += part
         starts = self.by_position.edges[:-1].astype(np.int64)
-        self.by_position.bits[:] += np.add.reduceat(bits.sum(0), starts)
-        self.by_position.samples[:] += np.add.reduceat(mask.sum(0), starts)
-        bins = _loudness_bins(rows.samples, mask, self._full_scale)
+        used = slice(np.searchsorted(starts, mask.shape[1]))
+        self.by_position.bits[used] += np.add.reduceat(bits.sum(0), starts[used])
+        self.by_position.samples[used] += np.add.reduceat(mask.sum(0), starts[used])
+        self.histogram.add(rows.samples[mask])
+        samples, mask, bits = (_cut(x, self._chunk_size) for x in (rows.samples, mask, bits))
+        bins = _loudness_bins(samples, mask, self._full_scale)
         # Not `[bins] +=`, which adds once where several chunks are in the same bin.
         np.add.at(self.by_loudness.bits, bins, bits.sum(1))
         np.add.at(self.by_loudness.samples, bins, mask.sum(1))
-        self.histogram.add(rows.samples[mask])
 
     def merge(self, other: "_Sums") -> None:
         """Adds the sums of other chunks, except `part_bits`, which are kept by file."""
@@ -79,10 +82,20 @@ class _Sums:
 class Aggregator:
     """Sums over files."""
 
-    def __init__(self, catalogue: Catalogue, config: PipelineConfig) -> None:
+    def __init__(
+        self, catalogue: Catalogue, config: PipelineConfig, length: int | None = None
+    ) -> None:
+        """Begins without a file.
+
+        Args:
+          catalogue: the files.
+          config: how they become samples.
+          length: L; None: `chunk_size`.
+        """
         self._catalogue = catalogue
         self._config = config
-        self._all = _Sums(config)
+        self._length = length or config.chunk_size
+        self._all = _Sums(config, self._length)
         # NaN where a file was not added.
         self._bits = np.full(len(catalogue), np.nan)
         self._samples = np.zeros(len(catalogue), np.int64)
@@ -95,7 +108,7 @@ class Aggregator:
           DataError: its cost is not finite.
         """
         # Of the file alone: what comes last in it may be unreadable.
-        sums = _Sums(self._config)
+        sums = _Sums(self._config, self._length)
         for rows in chunks:
             if not rows.is_readable:
                 return
@@ -149,17 +162,22 @@ class Aggregator:
         )
 
 
+def _cut(rows: np.ndarray, size: int) -> np.ndarray:  # [R, L] -> [R * pieces, size]
+    padding = -rows.shape[1] % size
+    return np.pad(rows, ((0, 0), (0, padding))).reshape(-1, size)
+
+
 def _empty_bins(edges: np.ndarray) -> Bins:
     bins = len(edges) - 1
     return Bins(edges=edges, samples=np.zeros(bins, np.int64), bits=np.zeros(bins))
 
 
-def _position_edges(chunk_size: int) -> np.ndarray:  # float64 [K + 1], from 0 to chunk_size
+def _position_edges(length: int) -> np.ndarray:  # float64 [K + 1], from 0 to length
     """Four bins per octave: the gain from context shows on a logarithmic scale."""
-    octaves = math.log2(chunk_size)
+    octaves = math.log2(length)
     powers = 2.0 ** (np.arange(math.ceil(4 * octaves)) / 4)
     # The lowest octaves have fewer than four integers.
-    return np.unique([0, *powers.astype(np.int64), chunk_size]).astype(np.float64)
+    return np.unique([0, *powers.astype(np.int64), length]).astype(np.float64)
 
 
 def _loudness_bins(

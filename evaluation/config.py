@@ -19,6 +19,8 @@ class EvaluationConfig:
         `all` for others.
       eval_files: limit on the files, drawn by a hash of their names; 0: all of them.
       batch_size: chunks in a batch, over all devices; the results do not depend on it.
+      segment: frames of a file that are coded alone, by a model that codes files and not chunks;
+        None: `segments.DEFAULT_SEGMENT`.
       codecs: keys of the codecs to compare with; None: all that are installed.
       chunked: the codecs also encode every chunk as a separate stream.
       strict: a file that cannot be used ends the evaluation.
@@ -36,6 +38,7 @@ class EvaluationConfig:
     split: str | None = None
     eval_files: int = 0
     batch_size: int = 128
+    segment: int | None = None
     codecs: tuple[str, ...] | None = None
     chunked: bool = False
     strict: bool = False
@@ -47,3 +50,5 @@ class EvaluationConfig:
             raise ConfigError(f"split must be one of {SPLITS}, got {self.split!r}")
         require_at_least(self, 0, "eval_files")
         require_at_least(self, 1, "batch_size")
+        if self.segment is not None:
+            require_at_least(self, 1, "segment")

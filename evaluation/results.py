@@ -75,7 +75,7 @@ class Evaluation:
         padding.
       model_bits: float64 [N], cost of each file under the model.
       depth: bits per uncompressed sample.
-      by_position: over the position in the chunk, in samples.
+      by_position: over the position in the chunk, or segment, in samples.
       by_loudness: over the RMS level of a chunk in dB relative to the amplitude of full scale; the
         lowest edge is -inf.
       cost_parts: float64 [N] each, the parts of `model_bits` by name, such as "upper byte" and

@@ -12,10 +12,12 @@ from evaluation.config import EvaluationConfig
 from evaluation.files import EvaluationFiles, error_budget, open_files
 from evaluation.results import Evaluation, Noted
 from evaluation.score import evaluate
-from models.interface import Model
+from evaluation.segments import DEFAULT_SEGMENT
+from models.interface import Model, SegmentModel
 from pipeline.config import PipelineConfig
 from pipeline.inspect import describe_noted
 from pipeline.reading.chunk_index import Chunks
+from runtime.errors import ConfigError
 from runtime.filesystem import make_writable_folder, stat
 from runtime.formatting import format_row
 from runtime.logging import logger
@@ -45,6 +47,7 @@ def run(
       OSError: a folder cannot be accessed, or `report_dir` not be created or written.
     """
     codecs = all_codecs(config.codecs)
+    segment = _segment(config, model)
     if config.report_dir:  # Fail before hours of work, not after.
         make_writable_folder(config.report_dir, "--report_dir")
     # How files become samples belongs to the model; only the size of a batch is free.
@@ -62,6 +65,7 @@ def run(
         params,
         catalogue,
         pipeline,
+        segment=segment,
         error_budget=error_budget(config, len(catalogue)),
         progress=progress_bar("model"),
     )
@@ -70,7 +74,7 @@ def run(
     read = [file for file, path in enumerate(catalogue.paths) if path not in skipped]
     catalogue = catalogue.select(read)
     chunks = Chunks(catalogue=catalogue, config=pipeline)
-    settings = _settings(config, model, data, files, pipeline)
+    settings = _settings(config, model, data, files, pipeline) | {"segment": segment}
     return dataclasses.replace(
         evaluation,
         codecs=tuple(score_files(catalogue, codecs, pipeline, progress_bar("codecs"))),
@@ -87,6 +91,20 @@ def run(
         model_bytes=stat(config.model)[0],
         settings={**settings, "trained steps": trained_steps},
     )
+
+
+def _segment(config: EvaluationConfig, model: Model) -> int | None:
+    """Returns the frames of a segment; None of a model that codes chunks. Raises ConfigError."""
+    if isinstance(model, SegmentModel):
+        if config.chunked:
+            raise ConfigError("--chunked: this model codes segments, not chunks: leave it out")
+        return config.segment or DEFAULT_SEGMENT
+    if config.segment:
+        raise ConfigError(
+            f"--segment={config.segment}: this model codes chunks of --chunk_size, not segments: "
+            "leave it out"
+        )
+    return None
 
 
 def _settings(

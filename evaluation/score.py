@@ -17,6 +17,7 @@ import numpy as np
 
 from evaluation.aggregate import Aggregator, Rows
 from evaluation.results import Evaluation
+from evaluation.segments import score_segments
 from models.interface import Model
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
@@ -39,6 +40,7 @@ def evaluate(
     catalogue: Catalogue,
     config: PipelineConfig,
     *,
+    segment: int | None = None,
     error_budget: ErrorBudget | None = None,
     progress: Progress = no_progress,
 ) -> Evaluation:
@@ -50,8 +52,10 @@ def evaluate(
       catalogue: the files.
       config: how they become samples, as in training. Its `batch_size` is rounded up to a multiple
         of the local devices; the results do not depend on it.
+      segment: frames of a segment; the model is a `SegmentModel`, and files are coded in segments.
+        None: in chunks.
       error_budget: how many files may be unreadable; None: all but one.
-      progress: shows the batches done.
+      progress: shows the batches, or the segments, done.
 
     Returns:
       The evaluation, without other codecs. A file that cannot be read to its end is in `skipped`,
@@ -62,14 +66,37 @@ def evaluate(
         finite.
     """
     begin = time.perf_counter()
+    if not len(catalogue):
+        raise DataError("there is nothing to evaluate: the catalogue is empty")
+    if error_budget is None:
+        error_budget = ErrorBudget(len(catalogue), (), strict=False, max_fraction=1.0)
+    if segment:
+        length = min(segment, int(catalogue.frames.max()))
+        rows = score_segments(model, params, catalogue, config, segment, error_budget, progress)
+    else:
+        length = config.chunk_size
+        rows = _score_chunks(model, params, catalogue, config, error_budget, progress)
+    aggregator = Aggregator(catalogue, config, length)
+    for file, of_file in itertools.groupby(rows, lambda rows: rows.file):
+        aggregator.add_file(file, of_file)
+        # After each file, not at the end: an evaluation may take hours.
+        if problem := error_budget.exceeded():
+            raise DataError(problem)
+    return aggregator.results(dict(error_budget.skipped), time.perf_counter() - begin)
+
+
+def _score_chunks(
+    model: Model,
+    params: Any,
+    catalogue: Catalogue,
+    config: PipelineConfig,
+    error_budget: ErrorBudget,
+    progress: Progress,
+) -> Iterator[Rows]:
     devices = jax.local_device_count()
     # pmap needs as many chunks on each device; the last batch is filled up with padding.
     batch_size = -(-config.batch_size // devices) * devices
     chunks = Chunks(catalogue=catalogue, config=dataclasses.replace(config, batch_size=batch_size))
-    if not len(chunks):
-        raise DataError("there is nothing to evaluate: the catalogue is empty")
-    if error_budget is None:
-        error_budget = ErrorBudget(len(catalogue), (), strict=False, max_fraction=1.0)
     batches = iterate(
         make_dataset(
             chunks,
@@ -79,14 +106,7 @@ def evaluate(
             on_unreadable=error_budget.add,
         )
     )
-    aggregator = Aggregator(catalogue, config)
-    rows = _by_file(_score(model, params, batches), chunks, progress)
-    for file, of_file in itertools.groupby(rows, lambda rows: rows.file):
-        aggregator.add_file(file, of_file)
-        # After each file, not at the end: an evaluation may take hours.
-        if problem := error_budget.exceeded():
-            raise DataError(problem)
-    return aggregator.results(dict(error_budget.skipped), time.perf_counter() - begin)
+    return _by_file(_score(model, params, batches), chunks, progress)
 
 
 def _score(model: Model, params: Any, batches: Iterable[dict]) -> Iterator[Scored]:

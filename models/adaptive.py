@@ -13,6 +13,8 @@ from flax import linen as nn
 
 from models.config import AdaptiveModelConfig
 from models.distributions.residual_mixture import Residual, ResidualMixture, residual_log_prob
+from models.exact.network import make_mlp
+from models.exact.segment import segment_bits
 from models.interface import Batch, Inputs, Params
 from models.networks.mlp import Mlp
 from models.predictors.channels import channel_indices
@@ -57,9 +59,7 @@ class AdaptiveModel:
                 residual[row, own] = samples - known.base
                 scale[row, own] = known.scale
 
-        if not self._is_compiled:
-            self._is_compiled = True
-            logger.info("compiling the predictors for this machine, once: about 20 s")
+        self._announce_compilation()
         for _ in self._threads.map(fill, range(len(rows))):
             pass  # Raises what a thread has raised.
         full_scale = 2 ** (self.config.depth - 1)
@@ -83,6 +83,16 @@ class AdaptiveModel:
 
     def cost_parts(self, params: Params, inputs: Inputs) -> dict[str, jax.Array]:
         return {"sample": -self.log_likelihood(params, inputs)}
+
+    def segment_costs(self, params: Params, frames: np.ndarray) -> dict[str, np.ndarray]:
+        self._announce_compilation()
+        bits = segment_bits(self.config, make_mlp(params), frames)
+        return {"sample": bits * np.float32(np.log(2))}
+
+    def _announce_compilation(self) -> None:
+        if not self._is_compiled:
+            self._is_compiled = True
+            logger.info("compiling the predictors for this machine, once: about 30 s")
 
 
 class _Network(nn.Module):

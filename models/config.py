@@ -102,6 +102,22 @@ class ResidualMixtureConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AdaptationConfig:
+    """How the last layer learns while it codes; 0: it does not.
+
+    Attributes:
+      bias_rate: of the biases' steps.
+      rate: of the weights' steps, normalised by the power of the layer's inputs.
+    """
+
+    bias_rate: float = 0.0
+    rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 0, "bias_rate", "rate")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LogisticMixtureConfig:
     """A mixture of discretized logistics, one per predictor, and a uniform component.
 
@@ -164,12 +180,14 @@ class AdaptiveModelConfig:
       predictors: what adapts to each stretch of a channel.
       network: from features to hidden states.
       distribution: from hidden states to probabilities of what the predictors have left.
+      adaptation: of the distribution's layer, in evaluation and codec; training knows none.
     """
 
     depth: int = 16
     predictors: AdaptivePredictorsConfig = BEST
     network: MlpConfig = MlpConfig()
     distribution: ResidualMixtureConfig = ResidualMixtureConfig()
+    adaptation: AdaptationConfig = AdaptationConfig()
 
     def __post_init__(self) -> None:
         _require_depth(self)

@@ -8,7 +8,7 @@ B chunks in a batch (on the host, any leading axes), L samples in a chunk.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -59,4 +59,19 @@ class Model(Protocol):
         """Returns the negative log-likelihood split into named parts, in nats, float32 [B, L] each.
 
         Their sum is the cost of a sample. A model that does not split it returns one part.
+        """
+
+
+@runtime_checkable
+class SegmentModel(Model, Protocol):
+    """A model that also goes through whole segments of files, as a codec will."""
+
+    def segment_costs(self, params: Params, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns what the samples of a segment cost, in nats, float32 [n, C] each, by part.
+
+        On the host and exactly: the same on every machine.
+
+        Args:
+          params: the parameters.
+          frames: signed integers [n, C]; the segment knows of nothing before it.
         """

@@ -6,9 +6,7 @@ N files.
 import collections
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent import futures
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -22,13 +20,12 @@ from pipeline.reading.chunk_index import Chunks
 from pipeline.reading.read_chunks import UNREADABLE
 from pipeline.reading.read_samples import depth_of, read_samples
 from runtime.progress import Progress, no_progress
+from runtime.threads import map_in_threads
 
 _MAX_THREADS = 8  # xz takes 0.7 GB in each
 _TASKS_AHEAD = 64  # keeps the threads busy behind a slow task, since results come in order
 _MAX_REASONS = 5  # a reason may name numbers of its file, and so be another for each
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 Outcome = Encoded | str
 """The size of an encoded stream, or why there is none."""
 
@@ -63,7 +60,7 @@ def score_files(
 
     # Pairs, not files: with a few long files all cores have work.
     tasks = itertools.product(range(len(codecs)), range(num_files))
-    outcomes = _in_threads(encode, tasks, num_threads)
+    outcomes = map_in_threads(encode, tasks, num_threads or _default_threads(), ahead=_TASKS_AHEAD)
     samples = np.array([pcm.frames * pcm.channels for pcm in formats], np.int64)
     depths = np.array([pcm.depth for pcm in formats], np.int64)
     return _scores(codecs, samples, depths, progress(outcomes, len(codecs) * num_files))
@@ -100,7 +97,9 @@ def score_chunks(
             for number, codec in enumerate(in_process)
         ]
 
-    outcomes = _in_threads(encode, _read_chunks(chunks), num_threads)
+    outcomes = map_in_threads(
+        encode, _read_chunks(chunks), num_threads or _default_threads(), ahead=_TASKS_AHEAD
+    )
     samples = catalogue.frames * chunks.kept_channels
     depths = np.full(len(catalogue), depth, np.int64)
     in_order = itertools.chain.from_iterable(progress(outcomes, len(chunks)))
@@ -184,19 +183,6 @@ def _remark(reasons: Iterable[str], num_files: int) -> str:
     return "; ".join(remarks)
 
 
-def _in_threads(
-    function: Callable[[Task], Result], tasks: Iterable[Task], num_threads: int | None
-) -> Iterator[Result]:
-    """Maps in a pool of threads, in order; pulls few tasks ahead, which hold decoded samples."""
-    # Not processes: the encoders, libraries and programs, run without Python's lock.
-    pool = futures.ThreadPoolExecutor(num_threads or min(os.cpu_count() or 1, _MAX_THREADS))
-    try:
-        pending: collections.deque[futures.Future[Result]] = collections.deque()
-        for task in tasks:
-            pending.append(pool.submit(function, task))
-            if len(pending) > _TASKS_AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)  # on Ctrl-C, drop the queued tasks
+def _default_threads() -> int:
+    # Threads, not processes: the encoders, libraries and programs, run without Python's lock.
+    return min(os.cpu_count() or 1, _MAX_THREADS)

@@ -27,7 +27,7 @@ _WIDE_RANGE = 20.0  # ratio of largest to smallest beyond which axes are logarit
 
 
 def position_plot(summary: Summary) -> Figure | None:
-    """Draws bits per sample against the position in the chunk: the gain from context.
+    """Draws bits per sample against the position in chunk or segment: the gain from context.
 
     None if there are no samples.
     """
@@ -52,7 +52,8 @@ def position_plot(summary: Summary) -> Figure | None:
     axes.set_xlim(edges[0], edges[-1])
     levels = np.concatenate([line.get_ydata() for line in axes.lines])
     _limit_from_zero(axes, np.append(_array(bins.bits_per_sample), levels))
-    axes.set(xlabel="position in the chunk (samples, 1 is the first)", ylabel="bits per sample")
+    unit = "segment" if summary.settings.get("segment") else "chunk"
+    axes.set(xlabel=f"position in the {unit} (samples, 1 is the first)", ylabel="bits per sample")
     # The name of a codec may hold a dollar sign, which begins mathtext.
     for text in axes.legend(frameon=False).get_texts():
         text.set_parse_math(False)

@@ -124,7 +124,7 @@ class Summary:
       cost_parts: parts of the model's cost by name; empty if there is only one.
       model_bytes: size of the model file; 0 if there is none.
       wall_time_s: time that the model took, in seconds.
-      by_position: over the position in the chunk, in samples.
+      by_position: over the position in the chunk, or segment, in samples.
       by_loudness: over the loudness of a chunk, in dB of full scale.
       skipped: "path" and "reason" of each skipped file.
       noted: "path" and "problem" of each file that is used although something is wrong with it.

@@ -65,6 +65,8 @@ def rules(summary: Summary) -> list[tuple[str, str]]:
     mixed = "after the same downmix" if settings.get("pipeline.downmix", True) else "all channels"
     size = settings.get("pipeline.chunk_size")
     chunk = f"{size:,} samples" if size else "chunk"
+    segment = settings.get("segment")
+    unit = f"segment of up to {segment:,} frames" if segment else chunk
     rows = [
         ("bits per sample", f"on the same samples as the model, {mixed}, in {depth} bits."),
         ("of raw", f"compressed over raw bits, {depth} a sample: smaller is better."),
@@ -82,7 +84,7 @@ def rules(summary: Summary) -> list[tuple[str, str]]:
         rows.append(
             ("chunk alone", f"{alone}; the other columns: whole files.")
             if any(codec.chunked for codec in summary.codecs)
-            else ("whole files", f"for the codecs; the model codes every {chunk} alone.")
+            else ("whole files", f"for the codecs; the model codes every {unit} alone.")
         )
     if any(codec.native for codec in summary.codecs):
         rows.append(

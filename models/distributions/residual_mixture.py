@@ -6,6 +6,7 @@ Everything is relative to the prediction, which is exact on the host and may be 
 can resolve: of 24-bit samples, it has no bits left for fractions.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ import numpy as np
 from flax import linen as nn
 
 from models.config import ResidualMixtureConfig
+from models.exact.mixture import LEAST_PROBABILITY
 
 
 class Residual(NamedTuple):
@@ -75,7 +77,7 @@ def residual_log_prob(mixture: Mixture, residual: Residual) -> jax.Array:  # [..
 
     The mass of a logistic between a and b, sigmoid(b) - sigmoid(a), is computed as
     sigmoid(b) sigmoid(-a) (1 - exp(a - b)), of which every factor has a stable logarithm. The least
-    and the greatest sample take the mass beyond them.
+    and the greatest sample take the mass beyond them. No sample has less than LEAST_PROBABILITY.
     """
     inverse = jnp.exp(-mixture.log_scales)
     distance = residual.value[..., None] - mixture.centres
@@ -87,7 +89,8 @@ def residual_log_prob(mixture: Mixture, residual: Residual) -> jax.Array:  # [..
         + jnp.where(is_least, 0.0, jax.nn.log_sigmoid(-below))
         + jnp.where(is_least | is_greatest, 0.0, _log1mexp(inverse))
     )
-    return jax.nn.logsumexp(mixture.log_weights + log_mass, -1)
+    log_prob = jax.nn.logsumexp(mixture.log_weights + log_mass, -1)
+    return jnp.logaddexp(log_prob, math.log(LEAST_PROBABILITY))
 
 
 def _log1mexp(x: jax.Array) -> jax.Array:

@@ -203,6 +203,29 @@ def update(bank: Bank, sample: float) -> None:
 
 
 @jit
+def require_denormals(bank: Bank) -> None:
+    """Raises ValueError if this thread takes denormal numbers for zero, as some libraries make it.
+
+    Of the machine's settings, this is the one that could change a result.
+    """
+    if not bank.bank[0].smallest_normal * 0.5 > 0.0:
+        raise ValueError(
+            "denormal numbers are zero in this thread: no exact prediction is possible"
+        )
+
+
+@jit
+def show(bank: Bank, experts: np.ndarray) -> None:  # float32 [K + M]
+    """Writes what the experts, and then their combinations, have predicted."""
+    state = bank.bank[0]
+    count = state.num_experts
+    for k in range(count):
+        experts[k] = bank.doubles[state.experts + k]
+    for m in range(state.num_combined):
+        experts[count + m] = bank.doubles[state.combined + m]
+
+
+@jit
 def run(
     bank: Bank,
     samples: np.ndarray,  # int32 [n]
@@ -215,15 +238,10 @@ def run(
     `predict` and `update`, called for one sample after the other, do the same.
 
     Raises:
-      ValueError: this thread takes denormal numbers for zero, as some libraries make it do.
+      ValueError: see `require_denormals`.
     """
-    state, doubles = bank.bank[0], bank.doubles
-    # Of the machine's settings, this is the one that could change a result.
-    if not state.smallest_normal * 0.5 > 0.0:
-        raise ValueError(
-            "denormal numbers are zero in this thread: no exact prediction is possible"
-        )
-    count, combined = state.num_experts, state.num_combined
+    require_denormals(bank)
+    doubles = bank.doubles
     for t in range(min(AHEAD, other.size)):
         push(bank.histories[1], doubles, np.float64(other[t]))
     for t in range(samples.size):
@@ -232,8 +250,5 @@ def run(
             known = np.float64(other[ahead]) if ahead < other.size else 0.0
             push(bank.histories[1], doubles, known)
         base[t] = predict(bank)
-        for k in range(count):
-            experts[t, k] = doubles[state.experts + k]
-        for m in range(combined):
-            experts[t, count + m] = doubles[state.combined + m]
+        show(bank, experts[t])
         update(bank, np.float64(samples[t]))

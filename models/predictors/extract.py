@@ -29,7 +29,7 @@ class Extracted(NamedTuple):
 
 def count_features(config: AdaptivePredictorsConfig) -> int:
     """Returns F."""
-    return num_features(_experts(config))
+    return num_features(count_experts(config))
 
 
 def extract(
@@ -49,7 +49,7 @@ def extract(
     count = samples.size
     samples = np.ascontiguousarray(samples, np.int32)
     other = np.zeros(0, np.int32) if other is None else np.ascontiguousarray(other, np.int32)
-    experts = np.empty((count, _experts(config)), np.float32)
+    experts = np.empty((count, count_experts(config)), np.float32)
     base, scale = np.empty(count), np.empty(count)
     run(init_bank(config, depth, stereo=other.size > 0), samples, other, experts, base)
 
@@ -61,5 +61,6 @@ def extract(
     return Extracted(features, base, scale)
 
 
-def _experts(config: AdaptivePredictorsConfig) -> int:
+def count_experts(config: AdaptivePredictorsConfig) -> int:
+    """Returns K, the experts and their combinations."""
     return config.num_experts + len(config.combination.decays)

@@ -129,3 +129,52 @@ def dot_and_add(_typing: Any, row: Any, x: Any, scale: Any, y: Any) -> Any:
         return _sum(builder, builder.load(total))
 
     return types.float64(row, x, types.float64, y), generate
+
+
+@intrinsic
+def add_rows(_typing: Any, y: Any, x: Any, matrix: Any) -> Any:
+    """Y += x[0] * matrix[0] + x[1] * matrix[1] + ..., one after the other; all float32.
+
+    `matrix` is [x.size, y.size], contiguous. Sums stay in registers: a loop over `scale_and_add`
+    would load and store y for each row.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        views = [
+            context.make_array(kind)(context, builder, value)
+            for kind, value in zip(signature.args, arguments, strict=True)
+        ]
+        sums, inputs, rows = (view.data for view in views)
+        width, count = (builder.extract_value(view.shape, 0) for view in views[:2])
+        vector = _vector(context, y.dtype)
+
+        def column(start: Any, vectors: int) -> None:
+            def at(data: Any, offset: Any, index: int) -> Any:
+                place = builder.add(offset, ir.Constant(offset.type, index * LANES))
+                return builder.bitcast(builder.gep(data, [place]), vector.as_pointer())
+
+            totals = [
+                cgutils.alloca_once_value(builder, builder.load(at(sums, start, v), align=4))
+                for v in range(vectors)
+            ]
+            with cgutils.for_range(builder, count, intp=count.type) as loop:
+                factor = _splat(builder, vector, builder.load(builder.gep(inputs, [loop.index])))
+                offset = builder.add(builder.mul(loop.index, width), start)
+                for v, total in enumerate(totals):
+                    row = builder.load(at(rows, offset, v), align=4)
+                    added = builder.fadd(builder.load(total), builder.fmul(factor, row))
+                    builder.store(added, total)
+            for v, total in enumerate(totals):
+                builder.store(builder.load(total), at(sums, start, v), align=4)
+
+        # Wide columns first, then what is left: how many at a time changes no sum.
+        done = ir.Constant(width.type, 0)
+        for vectors in (8, 4, 2, 1):
+            step = ir.Constant(width.type, vectors * LANES)
+            end = builder.sub(width, builder.urem(width, step))
+            with cgutils.for_range_slice(builder, done, end, step, intp=width.type) as (i, _):
+                column(i, vectors)
+            done = end
+        return context.get_dummy_value()
+
+    return types.none(y, x, matrix), generate

@@ -1,0 +1,183 @@
+"""A channel of a segment in exact arithmetic: what the model computes, and what adapts."""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+
+from models.build import build_model
+from models.config import (
+    AdaptationConfig,
+    AdaptiveModelConfig,
+    MlpConfig,
+    ResidualMixtureConfig,
+)
+from models.exact.network import apply_mlp, make_mlp
+from models.exact.segment import segment_bits, segment_frequencies
+from models.predictors.extract import count_features
+from models.predictors.lanes import add_rows
+from tests.models.predictors.signals import noise, tones
+from tests.models.predictors.test_bank import SMALL
+from tests.models.test_adaptive import make_batch
+
+ROOT = pathlib.Path(__file__).parents[3]
+WIDTH = 24
+GOLDEN = "20d9722c9a15af1cebd69a4fcf177d128a7fa49fd150a5eef33fddad643d6140"
+
+
+def config(rate=0.0, bias_rate=0.0, depth=16):
+    return AdaptiveModelConfig(
+        depth=depth,
+        predictors=SMALL,
+        network=MlpConfig(width=WIDTH),
+        distribution=ResidualMixtureConfig(num_components=3),
+        adaptation=AdaptationConfig(rate=rate, bias_rate=bias_rate),
+    )
+
+
+def make_params(seed=1):
+    """Parameters made of integers, and so the same on every machine."""
+
+    def layer(inputs, outputs, size, seed):
+        kernel = noise(inputs * outputs, seed).reshape(inputs, outputs) * np.float32(size / 1000)
+        return {
+            "kernel": kernel.astype(np.float32),
+            "bias": (noise(outputs, seed + 1) / 4096).astype(np.float32),
+        }
+
+    features = count_features(SMALL)
+    distribution = layer(WIDTH, 9, 0.02, seed + 4)
+    distribution["bias"][6:] = -0.5, 0.5, 2.0
+    return {
+        "network": {
+            "layer_0": layer(features, WIDTH, 0.02, seed),
+            "layer_1": layer(WIDTH, WIDTH, 0.15, seed + 2),
+        },
+        "distribution": {"Dense_0": distribution},
+    }
+
+
+def stereo(size=4000):
+    left = tones(size)
+    return np.stack([left, np.roll(left, 3) // 2 + noise(size, 5, 20)], 1)
+
+
+def digest():
+    settings = config(rate=0.01, bias_rate=0.001)
+    frequencies, _ = segment_frequencies(settings, make_mlp(make_params()), stereo())
+    return hashlib.sha256(frequencies.tobytes()).hexdigest()
+
+
+@numba.njit
+def jit_add_rows(y, x, matrix):
+    add_rows(y, x, matrix)
+
+
+def test_rows_are_added_one_after_the_other():
+    rng = np.random.default_rng(0)
+    for outputs in (8, 24, 64, 88, 136):
+        matrix = rng.normal(size=(33, outputs)).astype(np.float32)
+        x = rng.normal(size=33).astype(np.float32)
+        expected = rng.normal(size=outputs).astype(np.float32)
+        y = expected.copy()
+        jit_add_rows(y, x, matrix)
+        for factor, row in zip(x, matrix, strict=True):
+            expected = expected + factor * row
+        np.testing.assert_array_equal(y, expected)
+
+
+def test_the_network_computes_what_it_did_in_training():
+    params = make_params()
+    network = make_mlp(params)
+    inputs = np.random.default_rng(0).normal(size=count_features(SMALL)).astype(np.float32)
+    apply_mlp(network, inputs)
+    hidden = inputs
+    for layer in params["network"].values():
+        hidden = np.maximum(hidden @ layer["kernel"] + layer["bias"], 0)
+    last = params["distribution"]["Dense_0"]
+    expected = hidden @ last["kernel"] + last["bias"]
+    np.testing.assert_allclose(network.outputs[:9], expected, rtol=1e-4, atol=1e-5)
+    assert not network.outputs[9:].any()
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_within_a_thousandth_of_the_float_model(depth):
+    samples = tones(600) >> (16 - depth)
+    model, params = build_model(config(depth=depth)), make_params()
+    nats = -model.log_likelihood(params, model.prepare(make_batch(samples)))
+    bits = model.segment_costs(params, samples[:, None])["sample"] / np.log(2)
+    assert bits.mean() == pytest.approx(float(nats.mean()) / np.log(2), rel=1e-3)
+
+
+def test_the_second_channel_sees_the_first():
+    frames, network = stereo(), make_mlp(make_params())
+    together = segment_bits(config(), network, frames)
+    np.testing.assert_array_equal(
+        together[:, 0], segment_bits(config(), network, frames[:, :1])[:, 0]
+    )
+    alone = segment_bits(config(), network, frames[:, 1:])
+    assert together[1000:, 1].mean() < alone[1000:, 0].mean()
+
+
+def test_causal():
+    frames, network = stereo(1200), make_mlp(make_params())
+    changed = frames.copy()
+    changed[900, 0] += 100
+    settings = config(rate=0.01)
+    before, after = (segment_bits(settings, network, x) for x in (frames, changed))
+    np.testing.assert_array_equal(before[:900, 0], after[:900, 0])
+    np.testing.assert_array_equal(before[:892, 1], after[:892, 1])
+    assert (before[900:, 0] != after[900:, 0]).any()
+
+
+def test_adapting_costs_fewer_bits_and_leaves_the_model_alone():
+    network = make_mlp(make_params())
+    last = network.last.copy()
+    still, weights, biases = (
+        segment_bits(config(rate=rate, bias_rate=bias), network, stereo())[1000:].mean()
+        for rate, bias in ((0.0, 0.0), (0.02, 0.0), (0.0, 0.005))
+    )
+    assert weights < still and biases < still
+    np.testing.assert_array_equal(network.last, last)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        np.zeros((3000, 1), np.int32),
+        np.full((3000, 2), -32768, np.int32),
+        np.where(np.arange(3000) // 50 % 2, 32767, -32768)[:, None],
+        np.random.default_rng(0).integers(-32768, 32768, (3000, 3)),
+        np.zeros((1, 1), np.int32),
+    ],
+)
+def test_any_signal_has_a_finite_cost(frames):
+    bits = segment_bits(config(rate=0.01), make_mlp(make_params()), frames)
+    assert bits.shape == frames.shape
+    assert (bits > 0).all() and np.isfinite(bits).all()
+
+
+@pytest.mark.both_stacks
+def test_the_same_bits_everywhere():
+    """This number changes only with a new version of the codec's format."""
+    assert digest() == GOLDEN
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{"NUMBA_CPU_NAME": "generic"}, {"NUMBA_OPT": "1"}])
+def test_the_same_bits_on_another_processor(settings, tmp_path):
+    program = "from tests.models.exact.test_stream import digest; print(digest())"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, **settings, "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == GOLDEN
