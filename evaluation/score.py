@@ -18,7 +18,7 @@ import numpy as np
 from evaluation.aggregate import Aggregator, Rows
 from evaluation.results import Evaluation
 from evaluation.segments import score_segments
-from models.interface import Model
+from models.interface import Model, SegmentModel
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
@@ -71,6 +71,8 @@ def evaluate(
     if error_budget is None:
         error_budget = ErrorBudget(len(catalogue), (), strict=False, max_fraction=1.0)
     if segment:
+        if not isinstance(model, SegmentModel):
+            raise TypeError(f"{type(model).__name__} codes no segments")
         length = min(segment, int(catalogue.frames.max()))
         rows = score_segments(model, params, catalogue, config, segment, error_budget, progress)
     else:

@@ -84,5 +84,5 @@ def _mass(mixture: ExactMixture, k: int, residual: float) -> float:
 
 
 @jit
-def _clip(value: float) -> float:
+def _clip(value: float) -> np.float32:
     return np.float32(min(max(value, -_LIMIT), _LIMIT))

@@ -12,7 +12,7 @@ C rises by at least FLOOR, whatever was rounded, since each part rises: so every
 coded, and nothing is lost or counted twice.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class ExactMixture(NamedTuple):
 
 
 @jit
-def total_frequency(mixture: ExactMixture) -> int:
+def total_frequency(mixture: ExactMixture) -> Any:
     """Returns the sum of all samples' frequencies."""
     samples = np.int64(mixture.limits[1] - mixture.limits[0]) + 1
     return FLOOR * samples + _WEIGHTS * SIGMOID_ONE
@@ -88,7 +88,7 @@ def set_mixture(mixture: ExactMixture, outputs: np.ndarray, scale: float) -> Non
 
 
 @jit
-def cumulative_frequency(mixture: ExactMixture, sample: float, base: float) -> int:
+def cumulative_frequency(mixture: ExactMixture, sample: float, base: float) -> Any:
     """Returns C of a sample, or of the one after the greatest."""
     lowest, highest = mixture.limits[0], mixture.limits[1]
     floor = FLOOR * np.int64(sample - lowest)
