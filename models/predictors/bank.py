@@ -18,7 +18,12 @@ from models.predictors.combination import (
 )
 from models.predictors.compile import jit
 from models.predictors.config import AdaptivePredictorsConfig, HighOrderConfig, LeastSquaresConfig
-from models.predictors.high_order import init_high_order, predict_high_order, update_high_order
+from models.predictors.high_order import (
+    fill_high_order,
+    init_high_order,
+    predict_high_order,
+    update_high_order,
+)
 from models.predictors.lanes import LANES, padded
 from models.predictors.least_squares import (
     AHEAD,
@@ -108,6 +113,7 @@ def init_bank(config: AdaptivePredictorsConfig, depth: int, *, stereo: bool = Fa
     high_order = init_high_order(many, allocator)
     nlms = init_nlms(stages, allocator)
     memory = allocator.allocate()
+    fill_high_order(high_order, memory.doubles)
     return Bank(
         bank=make_records(_BANK, [state]),
         chains=make_records(_CHAIN, chains),

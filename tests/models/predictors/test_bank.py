@@ -32,6 +32,7 @@ SMALL = AdaptivePredictorsConfig(
         ChainConfig(
             head=HighOrderConfig(taps=64, interval=32), stages=(NlmsConfig(taps=32, rate=0.05),)
         ),
+        ChainConfig(head=HighOrderConfig(taps=512, decay=0.9995, interval=512)),
     ),
     combination=CombinationConfig(decays=(0.99, 0.998)),
 )
