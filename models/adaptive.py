@@ -14,7 +14,7 @@ from flax import linen as nn
 from models.config import AdaptiveModelConfig
 from models.distributions.residual_mixture import Residual, ResidualMixture, residual_log_prob
 from models.exact.network import make_mlp
-from models.exact.segment import segment_bits
+from models.exact.segment import measure_segment
 from models.interface import Batch, Inputs, Params
 from models.networks.mlp import Mlp
 from models.predictors.channels import channel_indices
@@ -86,8 +86,11 @@ class AdaptiveModel:
 
     def segment_costs(self, params: Params, frames: np.ndarray) -> dict[str, np.ndarray]:
         self._announce_compilation()
-        bits = segment_bits(self.config, make_mlp(params), frames)
-        return {"sample": bits * np.float32(np.log(2))}
+        cost = measure_segment(self.config, make_mlp(params), frames)
+        lags = np.zeros_like(cost.bits)
+        lags[0, 0] = cost.lag_bits
+        nat = np.float32(np.log(2))
+        return {"sample": cost.bits * nat, "lags": lags * nat}
 
     def _announce_compilation(self) -> None:
         if not self._is_compiled:

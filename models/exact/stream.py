@@ -2,10 +2,10 @@
 
 n samples, K experts and combinations, F features.
 
-One compiled loop serves evaluation and codec: what is measured is what is coded.
+What is measured is what is coded: `frequency_of` serves evaluation and codec.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,12 @@ from models.predictors.compile import jit
 from models.predictors.extract import count_experts, count_features
 from models.predictors.features import extract_features, init_features, update_features
 from models.predictors.least_squares import AHEAD
+from models.predictors.long_term import (
+    LongTerm,
+    init_long_term,
+    predict_long_term,
+    update_long_term,
+)
 from models.predictors.memory import Allocator, push
 
 
@@ -27,6 +33,7 @@ class Stream(NamedTuple):
 
     Attributes:
       bank: the predictors.
+      long_term: what follows them.
       features: a record, and `feature_memory`, what it refers to.
       network, mixture: from features to frequencies.
       experts: float32 [K], predictions of the next sample.
@@ -36,6 +43,7 @@ class Stream(NamedTuple):
     """
 
     bank: Bank
+    long_term: LongTerm
     features: np.ndarray
     feature_memory: np.ndarray
     network: ExactMlp
@@ -46,13 +54,24 @@ class Stream(NamedTuple):
     rates: np.ndarray
 
 
-def init_stream(config: AdaptiveModelConfig, network: ExactMlp, *, stereo: bool = False) -> Stream:
+def init_stream(
+    config: AdaptiveModelConfig,
+    network: ExactMlp,
+    lags: np.ndarray,
+    frames: int,
+    before: Stream | None = None,
+) -> Stream:
     """Returns the state before the first sample of a channel in a segment.
 
     Args:
       config: the model's.
       network: the trained network; it is not changed.
-      stereo: whether the samples of another channel are known.
+      lags: of the segment's blocks, see `long_term`.
+      frames: n.
+      before: the channel before this one at its end, where there is one.
+
+    Raises:
+      DataError: lags that cannot be.
     """
     allocator = Allocator()
     experts = count_experts(config.predictors)
@@ -62,7 +81,15 @@ def init_stream(config: AdaptiveModelConfig, network: ExactMlp, *, stereo: bool 
     limits = (config.distribution.min_log_scale, config.distribution.max_log_scale)
     network = fresh_copy(network)
     return Stream(
-        bank=init_bank(config.predictors, config.depth, stereo=stereo),
+        bank=init_bank(config.predictors, config.depth, stereo=before is not None),
+        long_term=init_long_term(
+            config.predictors.long_term,
+            config.depth,
+            len(config.predictors.combination.decays),
+            lags,
+            frames,
+            None if before is None else before.long_term,
+        ),
         features=features,
         feature_memory=allocator.allocate().doubles,
         network=network,
@@ -83,17 +110,77 @@ def init_stream(config: AdaptiveModelConfig, network: ExactMlp, *, stereo: bool 
 
 
 @jit
-def code_channel(
+def frequency_of(
+    stream: Stream,
+    experts: np.ndarray,  # float32 [K]
+    bank_base: float,
+    sample: float,
+) -> Any:
+    """Returns the frequency of the next sample, and learns it (the bank does not).
+
+    Args:
+      stream: of the channel.
+      experts: the bank's predictions of the sample, and
+      bank_base: what it makes of them.
+      sample: the sample.
+    """
+    count = stream.bank.bank[0].num_experts
+    base = predict_long_term(stream.long_term, bank_base, experts[count:])
+    record, memory = stream.features[0], stream.feature_memory
+    scale = extract_features(record, memory, experts, base, stream.inputs)
+    current = apply_mlp(stream.network, stream.inputs)
+    set_mixture(stream.mixture, stream.network.outputs, scale)
+    below = cumulative_frequency(stream.mixture, sample, base)
+    above = cumulative_frequency(stream.mixture, sample + 1.0, base)
+    adapt(
+        stream.network,
+        current,
+        stream.mixture,
+        stream.gradient,
+        sample - base,
+        scale,
+        stream.rates[0],
+        stream.rates[1],
+    )
+    update_features(record, memory, experts, base, sample)
+    update_long_term(stream.long_term, sample)
+    return above - below
+
+
+@jit
+def channel_frequencies(
+    stream: Stream,
+    samples: np.ndarray,  # int32 [n]
+    experts: np.ndarray,  # float32 [n, K]
+    bank_base: np.ndarray,  # float64 [n]
+    frequencies: np.ndarray,  # int64 [n]
+) -> Any:
+    """Writes the frequency of each sample; returns the total of all samples' frequencies.
+
+    Args:
+      stream: of the channel; its bank is not used.
+      samples: of the channel.
+      experts: the bank's predictions of all of them, see `bank.run`, and
+      bank_base: what it has made of them.
+      frequencies: is written.
+    """
+    require_denormals(stream.bank)
+    for t in range(samples.size):
+        frequencies[t] = frequency_of(stream, experts[t], bank_base[t], np.float64(samples[t]))
+    return total_frequency(stream.mixture)
+
+
+@jit
+def fused_frequencies(
     stream: Stream,
     samples: np.ndarray,  # int32 [n]
     other: np.ndarray,  # int32 [n], or [0]
     frequencies: np.ndarray,  # int64 [n]
-) -> int:
-    """Writes the frequency of each sample; returns the total of all samples' frequencies."""
+) -> Any:
+    """As `channel_frequencies`, sample by sample with the bank, as a decoder must."""
     bank = stream.bank
     require_denormals(bank)
-    count = min(AHEAD, other.size)
-    for t in range(count):
+    for t in range(min(AHEAD, other.size)):
         push(bank.histories[1], bank.doubles, np.float64(other[t]))
     for t in range(samples.size):
         if other.size:
@@ -101,26 +188,8 @@ def code_channel(
             known = np.float64(other[ahead]) if ahead < other.size else 0.0
             push(bank.histories[1], bank.doubles, known)
         sample = np.float64(samples[t])
-        base = predict(bank)
+        bank_base = predict(bank)
         show(bank, stream.experts)
-        scale = extract_features(
-            stream.features[0], stream.feature_memory, stream.experts, base, stream.inputs
-        )
-        current = apply_mlp(stream.network, stream.inputs)
-        set_mixture(stream.mixture, stream.network.outputs, scale)
-        below = cumulative_frequency(stream.mixture, sample, base)
-        above = cumulative_frequency(stream.mixture, sample + 1.0, base)
-        frequencies[t] = above - below
-        adapt(
-            stream.network,
-            current,
-            stream.mixture,
-            stream.gradient,
-            sample - base,
-            scale,
-            stream.rates[0],
-            stream.rates[1],
-        )
-        update_features(stream.features[0], stream.feature_memory, stream.experts, base, sample)
+        frequencies[t] = frequency_of(stream, stream.experts, bank_base, sample)
         update(bank, sample)
     return total_frequency(stream.mixture)

@@ -1,5 +1,6 @@
 """A channel of a segment in exact arithmetic: what the model computes, and what adapts."""
 
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -18,7 +19,8 @@ from models.config import (
     ResidualMixtureConfig,
 )
 from models.exact.network import apply_mlp, make_mlp
-from models.exact.segment import segment_bits, segment_frequencies
+from models.exact.segment import measure_segment, segment_frequencies
+from models.predictors.config import LongTermConfig
 from models.predictors.extract import count_features
 from models.predictors.lanes import add_rows
 from tests.models.predictors.signals import noise, tones
@@ -33,7 +35,7 @@ GOLDEN = "20d9722c9a15af1cebd69a4fcf177d128a7fa49fd150a5eef33fddad643d6140"
 def config(rate=0.0, bias_rate=0.0, depth=16):
     return AdaptiveModelConfig(
         depth=depth,
-        predictors=SMALL,
+        predictors=dataclasses.replace(SMALL, long_term=LongTermConfig(block=1000)),
         network=MlpConfig(width=WIDTH),
         distribution=ResidualMixtureConfig(num_components=3),
         adaptation=AdaptationConfig(rate=rate, bias_rate=bias_rate),
@@ -67,10 +69,40 @@ def stereo(size=4000):
     return np.stack([left, np.roll(left, 3) // 2 + noise(size, 5, 20)], 1)
 
 
+def repeated(size=6000):
+    """Noise that comes again, with other noise: what only long-term prediction foresees."""
+    word = noise(size // 2, 7, 3000)
+    left = np.concatenate([word, word]) + noise(size, 8, 60)
+    return np.stack([left, left // 3 + noise(size, 9, 300)], 1)
+
+
+def segment_bits(*arguments):
+    return measure_segment(*arguments).bits
+
+
 def digest():
-    settings = config(rate=0.01, bias_rate=0.001)
-    frequencies, _ = segment_frequencies(settings, make_mlp(make_params()), stereo())
-    return hashlib.sha256(frequencies.tobytes()).hexdigest()
+    settings, network = config(rate=0.01, bias_rate=0.001), make_mlp(make_params())
+    lags = np.array([[0, 0], [0, 0], [0, 0], [3000, 1999], [3000, 0], [3000, 0]])
+    found = [
+        segment_frequencies(settings, network, frames, used)
+        for frames, used in ((stereo(), np.zeros((4, 2), np.int64)), (repeated(), lags))
+    ]
+    return hashlib.sha256(b"".join(x.tobytes() for x in found)).hexdigest()
+
+
+@pytest.mark.parametrize("signal", [stereo, repeated])
+def test_a_decoder_sees_the_same_frequencies(signal):
+    settings, network, frames = config(rate=0.01), make_mlp(make_params()), signal()
+    cost = measure_segment(settings, network, frames)
+    np.testing.assert_array_equal(
+        segment_frequencies(settings, network, frames, cost.lags), cost.frequencies
+    )
+
+
+def test_what_comes_again_costs_less():
+    cost = measure_segment(config(), make_mlp(make_params()), repeated())
+    assert cost.lags.any() and cost.lag_bits > 0
+    assert cost.bits[4500:].mean() < cost.bits[1500:3000].mean() - 1
 
 
 @numba.njit
