@@ -12,12 +12,12 @@ from tests.toy_model import Unigram
 from tests.wav_files import random_frames, write_wav
 from training.data import (
     describe_shuffle,
-    device_batches,
     error_budget,
     find_corpus,
     valid_batches,
     warn_of_block_size,
 )
+from training.device_batches import device_batches
 
 
 @pytest.fixture
