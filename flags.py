@@ -181,6 +181,23 @@ MODEL = Group(
     _positive("mlp_layers", 2, "Number of hidden layers of the MLP, likewise."),
 )
 
+AUGMENTATION = Group(
+    "Augmentation",
+    _float(
+        "mix_probability",
+        0.0,
+        "Share of the chunks that are mixed with another one, at random gains; with --nodownmix "
+        "some are panned to stereo.",
+        at_most=1.0,
+    ),
+    _float(
+        "gain_probability",
+        0.0,
+        "Share of the other chunks that are trained on at a random gain below 1.",
+        at_most=1.0,
+    ),
+)
+
 FEATURE_POOL = Group(
     "Feature pool, with --predictors=adaptive",
     _positive(

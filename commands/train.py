@@ -24,11 +24,24 @@ from runtime.errors import ConfigError
 from runtime.filesystem import absolute
 from runtime.flag_file import format_flag_file
 from runtime.proxies import bypass_proxies
-from training.config import CheckpointConfig, FeaturePoolConfig, RunConfig, TrainingConfig
+from training.config import (
+    AugmentationConfig,
+    CheckpointConfig,
+    FeaturePoolConfig,
+    RunConfig,
+    TrainingConfig,
+)
 
 GROUPS = (
     *(flags.AUDIO_FILES, flags.SKIPPED_FILES, flags.CHUNKS, flags.BATCH, flags.MODEL),
-    *(flags.FEATURE_POOL, flags.OPTIMIZER, flags.LOOP, flags.CHECKPOINTS, flags.DISTRIBUTED),
+    *(
+        flags.AUGMENTATION,
+        flags.FEATURE_POOL,
+        flags.OPTIMIZER,
+        flags.LOOP,
+        flags.CHECKPOINTS,
+        flags.DISTRIBUTED,
+    ),
     *(flags.COMPILATION, flags.OUTPUT, flags.WANDB),
 )
 
@@ -130,6 +143,7 @@ def run_config(values: FlagValues) -> RunConfig:
             **select(values, "eval_steps", "profile", "seed"),
         ),
         pool=FeaturePoolConfig(**select(values, *_POOL)) if has_pool else None,
+        augmentation=AugmentationConfig(**select(values, "mix_probability", "gain_probability")),
         checkpoint=CheckpointConfig(
             **select(values, "checkpoint_every", "checkpoint_minutes", "keep_checkpoints"),
             **select(values, "fresh", "on_nan", "on_save_error"),

@@ -114,6 +114,32 @@ class FeaturePoolConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentationConfig:
+    """How chunks are changed before they are trained on.
+
+    Attributes:
+      mix_probability: share of the chunks that are mixed with another one, at random gains.
+      gain_probability: share of the others that are trained on at a random gain below 1.
+
+    Raises:
+      ConfigError: a field is out of bounds.
+    """
+
+    mix_probability: float = 0.0
+    gain_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("mix_probability", "gain_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is changed."""
+        return bool(self.mix_probability or self.gain_probability)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """A run, without its model.
 
@@ -131,6 +157,7 @@ class RunConfig:
       pipeline: from files to batches.
       training: the optimizer, and how often to log and validate.
       pool: how samples of the batches are drawn; None: a step is a batch of whole chunks.
+      augmentation: how chunks are changed before they are trained on.
       checkpoint: how the run is saved and resumed.
       distributed: the hosts of the run.
       output_dir: folder for the files of the run, local or in a bucket.
@@ -160,6 +187,7 @@ class RunConfig:
     wandb_project: str | None
     wandb_run_name: str
     pool: FeaturePoolConfig | None = None
+    augmentation: AugmentationConfig = AugmentationConfig()
 
     def __post_init__(self) -> None:
         batch_size = self.pipeline.batch_size

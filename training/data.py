@@ -1,5 +1,6 @@
 """The input of a run: its corpus, and batches of its chunks."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from runtime.filesystem import exists
 from runtime.formatting import format_row
 from runtime.logging import logger
 from runtime.progress import progress_bar
+from training.augmentation import make_augmentation
 from training.config import RunConfig
 from training.device_batches import device_batches, drawn_batches
 from training.feature_pool import FeaturePool, make_schedule
@@ -107,8 +109,14 @@ def train_batches(
 ) -> Callable[[int], Iterator[Batch]]:
     """Returns a function from a number to the endless training batches from that one on."""
     options = _dataset_options(config, on_unreadable)
+    augment = make_augmentation(config.augmentation, config.pipeline, options["rows"])
 
     def batches(first: int) -> Iterator[Batch]:
+        if not config.augmentation.enabled:
+            return read(first)
+        return itertools.starmap(augment, enumerate(read(first), first))
+
+    def read(first: int) -> Iterator[Batch]:
         if config.data_service:
             return distributed_batches(
                 corpus.train, service=config.data_service, first_step=first, **options

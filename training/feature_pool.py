@@ -77,11 +77,13 @@ def make_schedule(config: RunConfig, num_chunks: int) -> PoolSchedule | None:
     batch_samples = pipeline.batch_size * pipeline.chunk_size
     wanted = -(-config.pool.feature_pool // batch_samples)
     epoch = -(-num_chunks // pipeline.batch_size)
+    # What is changed at random differs from epoch to epoch: there is always more to read.
+    fits = wanted >= epoch and not config.augmentation.enabled
     return PoolSchedule(
-        num_batches=min(wanted, epoch),
+        num_batches=epoch if fits else wanted,
         samples_per_step=config.pool.samples_per_step,
         batch_samples=batch_samples,
-        reuse=None if wanted >= epoch else config.pool.feature_reuse,
+        reuse=None if fits else config.pool.feature_reuse,
     )
 
 
