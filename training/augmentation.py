@@ -65,7 +65,8 @@ def make_augmentation(
             if frames is None:
                 continue
             random = _Random.of(pipeline.seed, number, rows[0] + row)
-            changed = _change(config, frames, chunks[row ^ 1], random, pipeline)
+            other = chunks[row ^ 1] if config.mix_probability else None
+            changed = _change(config, frames, other, random, pipeline)
             if changed is not None:
                 _write(merged, row, _round(changed, pipeline.depth))
         return {name: x.reshape(batch[name].shape) for name, x in merged.items()}

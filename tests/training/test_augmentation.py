@@ -150,4 +150,6 @@ def test_a_short_neighbour_ends_early():
 def test_odd_rows_are_refused():
     with pytest.raises(ConfigError, match="even number of them on each host, got 3; another --b"):
         augment({"mix_probability": 0.3}, rows=(0, 3))
-    augment({"gain_probability": 0.3}, rows=(0, 3))
+    rows = walks(3)
+    alone = augment({"gain_probability": 1.0}, rows=(0, 3))(1, batch(*rows))
+    assert (np.abs(alone["samples"]) < np.abs(rows)).any(-1).all()
