@@ -67,13 +67,15 @@ def format_markdown(columns: Columns, ours: str) -> str:
     names = list(columns[ours])
     lines = [["excerpt", *columns], ["---", *("---:" for _ in columns)]]
     lines += [[name, *(_cell(column.get(name)) for column in columns.values())] for name in names]
-    complete = [column for column in columns.values() if {*names} <= {*column}]
-    means = {id(column): sum(map(column.__getitem__, names)) / len(names) for column in complete}
-    mean_of = [means.get(id(column)) for column in columns.values()]
-    lines.append(["mean", *map(_cell, mean_of)])
-    own = means[id(columns[ours])]
-    lines.append([f"{ours}, relative", *(f"{own / x - 1:+.2%}" if x else "" for x in mean_of)])
+    means = [_mean(column, names) for column in columns.values()]
+    lines.append(["mean", *map(_cell, means)])
+    own = sum(columns[ours].values()) / len(names)
+    lines.append([f"{ours}, relative", *(f"{own / x - 1:+.2%}" if x else "" for x in means)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _mean(column: Mapping[str, float], names: Sequence[str]) -> float | None:
+    return sum(column[name] for name in names) / len(names) if {*names} <= {*column} else None
 
 
 def _cell(value: float | None) -> str:
