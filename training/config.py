@@ -190,11 +190,12 @@ class RunConfig:
     augmentation: AugmentationConfig = AugmentationConfig()
 
     def __post_init__(self) -> None:
-        batch_size = self.pipeline.batch_size
-        if self.pool is not None and self.pool.samples_per_step % batch_size:
+        batch_size, pool = self.pipeline.batch_size, self.pool
+        if pool is not None and pool.samples_per_step % batch_size:
             raise ConfigError(
-                f"samples_per_step must be a multiple of batch_size={batch_size}, since as many "
-                f"are drawn from each of its chunks; got {self.pool.samples_per_step}"
+                f"--samples_per_step={pool.samples_per_step} must be a multiple of --batch_size="
+                f"{batch_size}, since as many are drawn for each of its rows; the next is "
+                f"{-(-pool.samples_per_step // batch_size) * batch_size}"
             )
 
     def path(self, suffix: str) -> str:

@@ -66,7 +66,7 @@ OTHER_VALUES = {
 }
 
 
-POOL = {"samples_per_step": 96, "feature_pool": 20, "feature_reuse": 21}
+POOL = {"samples_per_step": 384, "feature_pool": 20, "feature_reuse": 21}
 
 
 def _fields(config):
