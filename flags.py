@@ -181,6 +181,40 @@ MODEL = Group(
     _positive("mlp_layers", 2, "Number of hidden layers of the MLP, likewise."),
 )
 
+AUGMENTATION = Group(
+    "Augmentation",
+    _float(
+        "mix_probability",
+        0.0,
+        "Share of the chunks that are mixed with another one, at random gains; with --nodownmix "
+        "some are panned to stereo.",
+        at_most=1.0,
+    ),
+    _float(
+        "gain_probability",
+        0.0,
+        "Share of the other chunks that are trained on at a random gain below 1.",
+        at_most=1.0,
+    ),
+)
+
+FEATURE_POOL = Group(
+    "Feature pool, with --predictors=adaptive",
+    _positive(
+        "samples_per_step",
+        4096,
+        "Samples that a step draws at random from the features of the last batches; divisible by "
+        "--batch_size.",
+    ),
+    _integer(
+        "feature_pool",
+        1_000_000,
+        "Samples whose features are kept to draw from (a replay buffer), about 200 bytes each; "
+        "0: none, a step is a batch of whole chunks.",
+    ),
+    _positive("feature_reuse", 4, "How often a sample is drawn, on average."),
+)
+
 OPTIMIZER = Group(
     "Optimizer",
     _float("learning_rate", 1e-4, "Peak learning rate of Adam."),

@@ -42,7 +42,7 @@ from pipeline.iterate import iterate
 from runtime.devices import keep_tensorflow_off_accelerators, platform, share_cores
 from training.config import TrainingConfig
 from training.control.control_flags import ControlFlags
-from training.data import device_batches
+from training.device_batches import device_batches
 from training.state import init_state
 from training.step import make_eval_step, make_train_step
 from training.validation import validate

@@ -70,7 +70,7 @@ def abstract_step(flags: Sequence[str], platform: str, num_devices: int) -> tupl
     from models.build import build_model
     from runtime.flag_file import expand_flag_files
     from training.control.control_flags import ControlFlags
-    from training.data import device_batch
+    from training.device_batches import device_batch
     from training.state import init_state
 
     values = define(train.GROUPS)

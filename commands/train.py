@@ -24,11 +24,24 @@ from runtime.errors import ConfigError
 from runtime.filesystem import absolute
 from runtime.flag_file import format_flag_file
 from runtime.proxies import bypass_proxies
-from training.config import CheckpointConfig, RunConfig, TrainingConfig
+from training.config import (
+    AugmentationConfig,
+    CheckpointConfig,
+    FeaturePoolConfig,
+    RunConfig,
+    TrainingConfig,
+)
 
 GROUPS = (
     *(flags.AUDIO_FILES, flags.SKIPPED_FILES, flags.CHUNKS, flags.BATCH, flags.MODEL),
-    *(flags.OPTIMIZER, flags.LOOP, flags.CHECKPOINTS, flags.DISTRIBUTED),
+    *(
+        flags.AUGMENTATION,
+        flags.FEATURE_POOL,
+        flags.OPTIMIZER,
+        flags.LOOP,
+        flags.CHECKPOINTS,
+        flags.DISTRIBUTED,
+    ),
     *(flags.COMPILATION, flags.OUTPUT, flags.WANDB),
 )
 
@@ -94,7 +107,8 @@ def _connect(config: RunConfig) -> bool:
 
 # Flags of one network each.
 _TRANSFORMER = ("embedding_dim", "num_layers", "num_heads", "widening_factor", "dtype")
-_MLP = ("mlp_width", "mlp_layers")
+_POOL = ("samples_per_step", "feature_pool", "feature_reuse")
+_MLP = ("mlp_width", "mlp_layers", *_POOL)
 
 
 def make_model_config(values: FlagValues) -> ModelConfig | AdaptiveModelConfig:
@@ -116,6 +130,7 @@ def make_model_config(values: FlagValues) -> ModelConfig | AdaptiveModelConfig:
 
 def run_config(values: FlagValues) -> RunConfig:
     """Returns the run that the flags describe. Raises ConfigError."""
+    has_pool = make_model_config(values).samples_are_independent and values.feature_pool
     return RunConfig(
         audio_dirs=shared.corpus_dirs(values),
         catalogue=shared.catalogue(values),
@@ -127,6 +142,8 @@ def run_config(values: FlagValues) -> RunConfig:
             **select(values, "grad_clip_norm", "training_steps", "log_every", "eval_every"),
             **select(values, "eval_steps", "profile", "seed"),
         ),
+        pool=FeaturePoolConfig(**select(values, *_POOL)) if has_pool else None,
+        augmentation=AugmentationConfig(**select(values, "mix_probability", "gain_probability")),
         checkpoint=CheckpointConfig(
             **select(values, "checkpoint_every", "checkpoint_minutes", "keep_checkpoints"),
             **select(values, "fresh", "on_nan", "on_save_error"),

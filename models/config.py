@@ -170,6 +170,11 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _require_depth(self)
 
+    @property
+    def samples_are_independent(self) -> bool:
+        """Whether the cost of a sample depends on its own inputs alone, in any order of samples."""
+        return False
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaptiveModelConfig:
@@ -191,6 +196,11 @@ class AdaptiveModelConfig:
 
     def __post_init__(self) -> None:
         _require_depth(self)
+
+    @property
+    def samples_are_independent(self) -> bool:
+        """See `ModelConfig`."""
+        return isinstance(self.network, MlpConfig)
 
 
 def config_from_json(values: Mapping[str, Any]) -> ModelConfig | AdaptiveModelConfig:

@@ -36,8 +36,8 @@ class Corpus:
     all_train: Chunks
 
     @property
-    def steps_per_epoch(self) -> float:
-        """Steps in which every training chunk comes once."""
+    def batches_per_epoch(self) -> float:
+        """Batches in which every training chunk comes once."""
         return len(self.train) / self.train.config.batch_size
 
     def warnings(self) -> list[str]:

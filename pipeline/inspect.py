@@ -66,8 +66,8 @@ def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
         ("training", _sizes(corpus.train) + (" (limited by --num_chunks)" if capped else "")),
         ("validation", _sizes(corpus.valid) if len(corpus.valid) else "no file is held out"),
         (
-            "steps per epoch",
-            f"{corpus.steps_per_epoch:,.1f} of {config.batch_size:,} chunks"
+            "epoch",
+            f"{corpus.batches_per_epoch:,.1f} batches of {config.batch_size:,} chunks"
             f" of {config.chunk_size:,} samples",
         ),
     ]

@@ -175,9 +175,11 @@ def test_other_settings_are_refused_one_by_one(audio, tmp_path):
 
 @pytest.mark.slow
 def test_adaptive_predictors_go_on_as_if_nothing_had_happened(audio, tmp_path):
-    """Their features are a pure function of the batch: nothing of them is in a checkpoint."""
+    """Nothing of features is in a checkpoint: the pool that steps draw from is filled up anew."""
     no_transformer = ("--embedding_dim=64", "--num_heads=8", "--num_layers=4")
     args = (*no_transformer, "--widening_factor=4", "--predictors=adaptive", "--training_steps=200")
+    # A batch of 256 samples is read every 8 steps, and stays for 32.
+    args += ("--feature_pool=1000", "--samples_per_step=64", "--feature_reuse=2")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     status, said = _finish(_start(audio, whole, *args))
     assert status == 0, said

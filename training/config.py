@@ -93,6 +93,53 @@ class CheckpointConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class FeaturePoolConfig:
+    """Steps on samples that are drawn at random from the features of the last batches.
+
+    Attributes:
+      samples_per_step: samples drawn for a step, over all hosts and devices.
+      feature_pool: samples whose features are kept, over all hosts; rounded up to whole batches.
+      feature_reuse: how often a sample is drawn, on average.
+
+    Raises:
+      ConfigError: a field is out of bounds.
+    """
+
+    samples_per_step: int = 4096
+    feature_pool: int = 1_000_000
+    feature_reuse: int = 4
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "samples_per_step", "feature_pool", "feature_reuse")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentationConfig:
+    """How chunks are changed before they are trained on.
+
+    Attributes:
+      mix_probability: share of the chunks that are mixed with another one, at random gains.
+      gain_probability: share of the others that are trained on at a random gain below 1.
+
+    Raises:
+      ConfigError: a field is out of bounds.
+    """
+
+    mix_probability: float = 0.0
+    gain_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("mix_probability", "gain_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is changed."""
+        return bool(self.mix_probability or self.gain_probability)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """A run, without its model.
 
@@ -109,12 +156,17 @@ class RunConfig:
       data_service: dispatcher of a tf.data service, grpc://host:port; None: this host reads.
       pipeline: from files to batches.
       training: the optimizer, and how often to log and validate.
+      pool: how samples of the batches are drawn; None: a step is a batch of whole chunks.
+      augmentation: how chunks are changed before they are trained on.
       checkpoint: how the run is saved and resumed.
       distributed: the hosts of the run.
       output_dir: folder for the files of the run, local or in a bucket.
       model_name: prefix of the names of these files.
       wandb_project: project in Weights & Biases; None: it is not used.
       wandb_run_name: name of the run there.
+
+    Raises:
+      ConfigError: the samples of a step cannot be drawn evenly from the rows of a batch.
     """
 
     audio_dirs: tuple[str, ...]
@@ -134,6 +186,17 @@ class RunConfig:
     model_name: str
     wandb_project: str | None
     wandb_run_name: str
+    pool: FeaturePoolConfig | None = None
+    augmentation: AugmentationConfig = AugmentationConfig()
+
+    def __post_init__(self) -> None:
+        batch_size, pool = self.pipeline.batch_size, self.pool
+        if pool is not None and pool.samples_per_step % batch_size:
+            raise ConfigError(
+                f"--samples_per_step={pool.samples_per_step} must be a multiple of --batch_size="
+                f"{batch_size}, since as many are drawn for each of its rows; the next is "
+                f"{-(-pool.samples_per_step // batch_size) * batch_size}"
+            )
 
     def path(self, suffix: str) -> str:
         """Returns `{output_dir}/{model_name}{suffix}`."""

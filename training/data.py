@@ -1,8 +1,7 @@
-"""The input of a run: its corpus, and batches from files to devices."""
+"""The input of a run: its corpus, and batches of its chunks."""
 
-import collections
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import jax
 from models.interface import Batch, Model
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.data_service.client import distributed_batches
-from pipeline.dataset import make_dataset, make_order
+from pipeline.dataset import describe_batch_files, make_dataset, make_order
 from pipeline.demo import synthesize_demo_corpus
 from pipeline.error_budget import ErrorBudget
 from pipeline.iterate import iterate
@@ -20,12 +19,12 @@ from runtime.errors import TrainingError
 from runtime.filesystem import exists
 from runtime.formatting import format_row
 from runtime.logging import logger
-from runtime.parallel import prefetch_to_devices
 from runtime.progress import progress_bar
+from training.augmentation import make_augmentation
 from training.config import RunConfig
+from training.device_batches import device_batches, drawn_batches
+from training.feature_pool import FeaturePool, make_schedule
 from training.step import DeviceBatch
-
-_PREPARED_AHEAD = 2  # Batches.
 
 
 def find_corpus(config: RunConfig, cache_path: str | None) -> Corpus:
@@ -108,17 +107,54 @@ def warn_of_block_size(corpus: Corpus, config: RunConfig) -> None:
 def train_batches(
     config: RunConfig, corpus: Corpus, on_unreadable: OnUnreadable
 ) -> Callable[[int], Iterator[Batch]]:
-    """Returns a function from a step to the endless training batches from that step on."""
+    """Returns a function from a number to the endless training batches from that one on."""
     options = _dataset_options(config, on_unreadable)
+    augment = make_augmentation(config.augmentation, config.pipeline, options["rows"])
 
-    def batches(first_step: int) -> Iterator[Batch]:
+    def batches(first: int) -> Iterator[Batch]:
+        if not config.augmentation.enabled:
+            return read(first)
+        return itertools.starmap(augment, enumerate(read(first), first))
+
+    def read(first: int) -> Iterator[Batch]:
         if config.data_service:
             return distributed_batches(
-                corpus.train, service=config.data_service, first_step=first_step, **options
+                corpus.train, service=config.data_service, first_step=first, **options
             )
-        return iterate(make_dataset(corpus.train, first_step=first_step, **options))
+        return iterate(make_dataset(corpus.train, first_step=first, **options))
 
     return batches
+
+
+def train_input(
+    config: RunConfig, model: Model, corpus: Corpus, on_unreadable: OnUnreadable
+) -> Callable[[int], Iterator[DeviceBatch]]:
+    """Returns a function from a step to the endless input of the steps from that one on.
+
+    A step sees a batch of chunks or, with `config.pool`, samples drawn from the last batches.
+    """
+    batches = train_batches(config, corpus, on_unreadable)
+    schedule = make_schedule(config, len(corpus.train))
+    if schedule is None:
+        return lambda step: device_batches(model, lambda: batches(step))
+    settings: dict[str, Any] = {
+        "num_batches": schedule.num_batches,
+        "samples_per_row": schedule.samples_per_step // config.pipeline.batch_size,
+        "seed": config.training.seed,
+        "rows": _host_rows(config),
+        "num_devices": jax.local_device_count(),
+    }
+    return lambda step: drawn_batches(model, batches, FeaturePool(**settings), schedule, step)
+
+
+def describe_input(config: RunConfig, corpus: Corpus, step: int) -> str:
+    """Describes what a step has seen, in a message: its number, and some files."""
+    schedule = make_schedule(config, len(corpus.train))
+    if schedule is None:
+        return describe_batch_files(corpus.train, step)
+    batches = schedule.batches(step)
+    newest = describe_batch_files(corpus.train, batches[-1])
+    return f"samples of {len(batches)} batches, the last of which is {newest}"
 
 
 def valid_batches(
@@ -138,43 +174,17 @@ def valid_batches(
     return lambda: iterate(dataset)
 
 
-def device_batch(model: Model, batch: Batch) -> DeviceBatch:
-    """Returns the input of a step from a batch, still on the host."""
-    return {"inputs": model.prepare(batch), "first": batch["first"], "stop": batch["stop"]}
-
-
-def device_batches(model: Model, batches: Callable[[], Iterable[Batch]]) -> Iterator[DeviceBatch]:
-    """Prepares batches in a thread, and copies them to the devices, ahead of the steps.
-
-    Args:
-      model: prepares them.
-      batches: called at the first batch.
-    """
-    # A generator, so that no file is opened before the first batch is asked for.
-    yield from prefetch_to_devices(_prepared(model, batches()))
-
-
-def _prepared(model: Model, batches: Iterable[Batch]) -> Iterator[DeviceBatch]:
-    """Prepares two batches ahead: a step may compute meanwhile.
-
-    Reading stays in this thread: one that waits for a bucket could not be ended.
-    """
-    with ThreadPoolExecutor(1, "prepare") as executor:
-        pending: collections.deque[Future[DeviceBatch]] = collections.deque()
-        for batch in batches:
-            pending.append(executor.submit(device_batch, model, batch))
-            if len(pending) > _PREPARED_AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+def _host_rows(config: RunConfig) -> tuple[int, int]:
+    """Returns which rows of each batch this host reads: [first, last)."""
+    rows = config.pipeline.batch_size // jax.process_count()
+    first = jax.process_index() * rows
+    return first, first + rows
 
 
 def _dataset_options(config: RunConfig, on_unreadable: OnUnreadable) -> dict[str, Any]:
-    """Returns arguments of `make_dataset`: among them which rows of each batch this host reads."""
-    rows = config.pipeline.batch_size // jax.process_count()
-    first_row = jax.process_index() * rows
+    """Returns arguments of `make_dataset`."""
     options: dict[str, Any] = {
-        "rows": (first_row, first_row + rows),
+        "rows": _host_rows(config),
         "num_devices": jax.local_device_count(),
         "on_unreadable": on_unreadable,
     }

@@ -15,7 +15,6 @@ from training.checkpoints.save_schedule import CheckpointSchedule
 from training.config import TrainingConfig
 from training.control.signals import SignalHandler
 from training.control.stop import StopControl
-from training.data import device_batches
 from training.metrics.accumulator import (
     DIVERGED,
     MetricAccumulator,
@@ -27,7 +26,7 @@ from training.metrics.writers import MetricWriter
 from training.profiler import Profiler
 from training.result import Result
 from training.state import start_state
-from training.step import make_eval_step, make_train_step
+from training.step import DeviceBatch, make_eval_step, make_train_step
 from training.validation import ValidationStopped, validate
 
 _MAX_ROLLBACKS = 10  # Per process: after so many the model is at fault, not a few batches.
@@ -40,7 +39,7 @@ class TrainingLoop:
     Attributes:
       model: the model to train.
       config: the optimizer, and how often to log and validate.
-      train_data: from the number of a batch to the endless batches from there on, this host's rows.
+      train_data: from a step to the endless input of the steps from there on, on the devices.
       valid_data: returns one pass over what to validate on; None: no validation.
       writer: receives the metrics.
       checkpoints: saves the run.
@@ -51,7 +50,7 @@ class TrainingLoop:
 
     model: Model
     config: TrainingConfig
-    train_data: Callable[[int], Iterator[Batch]]
+    train_data: Callable[[int], Iterator[DeviceBatch]]
     valid_data: Callable[[], Iterator[Batch]] | None
     writer: MetricWriter
     checkpoints: CheckpointSchedule
@@ -103,7 +102,7 @@ class TrainingLoop:
             self._progress.skipped_batches = next_batch - self._progress.step
         # Not the iterator of before: batch k is a function of k, so that nothing is replayed.
         first = self._progress.step + self._progress.skipped_batches
-        self._batches = TimedIterator(device_batches(self.model, lambda: self.train_data(first)))
+        self._batches = TimedIterator(self.train_data(first))
         self._accumulator = MetricAccumulator(
             self.model.config.depth, self._batches, self._step, self._progress.sums
         )

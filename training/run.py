@@ -9,7 +9,6 @@ import jax
 from evaluation.training_runs.metrics_log import METRICS, TIMING
 from models.interface import Model
 from pipeline.corpus import Corpus
-from pipeline.dataset import describe_batch_files
 from pipeline.inspect import describe_chunks, describe_files
 from runtime import distributed, failure_detector
 from runtime.errors import TrainingError
@@ -27,13 +26,15 @@ from training.checkpoints.save_schedule import CheckpointSchedule, broadcast_che
 from training.checkpoints.store import CheckpointStore
 from training.config import RunConfig
 from training.data import (
+    describe_input,
     describe_shuffle,
     error_budget,
     find_corpus,
-    train_batches,
+    train_input,
     valid_batches,
     warn_of_block_size,
 )
+from training.feature_pool import make_schedule
 from training.flac_baseline import FLAC_FILE, measure_flac
 from training.loop import TrainingLoop
 from training.metrics.writers import MultiWriter
@@ -111,7 +112,7 @@ def _run(config: RunConfig, model: Model, flagfile: str, folder: RunFolder | Non
         loop = TrainingLoop(
             model=model,
             config=config.training,
-            train_data=train_batches(config, corpus, budget.add),
+            train_data=train_input(config, model, corpus, budget.add),
             valid_data=valid_batches(config, corpus, budget.add),
             writer=writer,
             checkpoints=CheckpointSchedule(
@@ -125,7 +126,7 @@ def _run(config: RunConfig, model: Model, flagfile: str, folder: RunFolder | Non
                 },
             ),
             problem=problem,
-            describe_batch=lambda number: describe_batch_files(corpus.train, number),
+            describe_batch=lambda step: describe_input(config, corpus, step),
             profile_dir=folder.files.profile_dir if folder else None,
         )
         # What is loaded by now stays. Without it the collections in a long run are cheap, and so
@@ -162,6 +163,8 @@ def _describe(corpus: Corpus, config: RunConfig, is_primary: bool) -> None:
     for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
         logger.info("%s", format_row(label, text))
     logger.info("%s", format_row("shuffle", describe_shuffle(corpus)))
+    if schedule := make_schedule(config, len(corpus.train)):
+        logger.info("%s", format_row("feature pool", schedule.describe()))
     if is_primary:
         warn_of_block_size(corpus, config)
         for text in corpus.warnings():

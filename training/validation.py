@@ -10,7 +10,7 @@ from pipeline.reading.read_chunks import is_scored
 from runtime.distributed import gather
 from runtime.errors import TrainingError
 from training.control.control_flags import ControlFlagReducer, ControlFlags
-from training.data import device_batch
+from training.device_batches import device_batch
 from training.metrics.accumulator import DIVERGED, loss_metrics
 from training.step import fetch
 

@@ -58,7 +58,7 @@ def test_inspect(capsys, tmp_path):
     assert "24-bit (1)" in shown["encodings"]
     assert "broken.wav" in shown["skipped"]
     assert "3 chunks, 3,000 samples" in shown["training"]
-    assert shown["steps per epoch"].startswith("1.5 of 2 chunks of 1,000 samples")
+    assert shown["epoch"].startswith("1.5 batches of 2 chunks of 1,000 samples")
     assert shown["one batch"].startswith("int8 [1, 2, 1000] ")
 
 

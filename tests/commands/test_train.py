@@ -32,12 +32,14 @@ OTHER_VALUES = {
     "eval_every": "7",
     "eval_steps": "8",
     "fresh": "true",
+    "gain_probability": "0.375",
     "grad_clip_norm": "0.5",
     "keep_checkpoints": "19",
     "learning_rate": "0.25",
     "log_every": "3",
     "lr_schedule": "linear",
     "max_skipped_fraction": "0.25",
+    "mix_probability": "0.625",
     "model_name": "m",
     "num_chunks": "11",
     "num_heads": "3",
@@ -64,6 +66,9 @@ OTHER_VALUES = {
 }
 
 
+POOL = {"samples_per_step": 384, "feature_pool": 20, "feature_reuse": 21}
+
+
 def _fields(config):
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -75,7 +80,7 @@ def _fields(config):
 
 def test_each_flag_reaches_its_field_wherever_it_is():
     of_the_process = {"compilation_cache_dir"}
-    of_another_network = {"predictors", "mlp_width", "mlp_layers"}  # See below.
+    of_another_network = {"predictors", "mlp_width", "mlp_layers", *POOL}  # See below.
     others = {"demo", "allow_change", *of_the_process, *of_another_network}
     assert set(define(GROUPS)) == {*OTHER_VALUES, *others}
     values = parsed(*(f"--{name}={value}" for name, value in OTHER_VALUES.items()))
@@ -87,6 +92,14 @@ def test_each_flag_reaches_its_field_wherever_it_is():
         if name in expected:  # The model has constants besides.
             assert str(value).lower() == expected[name], name
     assert expected.keys() <= dict(found).keys()
+
+
+def test_the_pool_of_features_is_for_an_mlp():
+    flags = (f"--{name}={value}" for name, value in POOL.items())
+    pool = run_config(parsed("--demo", "--predictors=adaptive", *flags)).pool
+    assert dataclasses.asdict(pool) == POOL
+    whole = run_config(parsed("--demo", "--predictors=adaptive", "--feature_pool=0"))
+    assert whole.pool is None and run_config(parsed("--demo")).pool is None
 
 
 def test_the_defaults():

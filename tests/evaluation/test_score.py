@@ -32,7 +32,7 @@ from tests.toy_model import Unigram
 from tests.wav_files import write_wav
 from training.config import TrainingConfig
 from training.control.control_flags import ControlFlagReducer
-from training.data import device_batch
+from training.device_batches import device_batch
 from training.state import init_state
 from training.step import make_eval_step, make_train_step
 from training.validation import validate

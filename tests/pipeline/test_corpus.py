@@ -53,7 +53,7 @@ def test_one_wav_is_split_in_time(tmp_path):
     opened = corpus(tmp_path)
     assert opened.train.num_samples == 800
     assert opened.valid.num_samples == 200
-    assert opened.steps_per_epoch == 50 / 4
+    assert opened.batches_per_epoch == 50 / 4
 
 
 @pytest.mark.parametrize(("frames", "train", "valid"), [(7, 6, 1), (2, 1, 1), (1, 1, 0)])

@@ -85,7 +85,7 @@ def test_chunks(tmp_path):
     assert describe_chunks(opened(str(tmp_path))) == [
         ("training", "1 file, 47 chunks, 750 samples"),
         ("validation", "1 file, 16 chunks, 250 samples"),
-        ("steps per epoch", "11.8 of 4 chunks of 16 samples"),
+        ("epoch", "11.8 batches of 4 chunks of 16 samples"),
     ]
     rows = dict(describe_chunks(opened(str(tmp_path), num_chunks=3, valid_fraction=0.0)))
     assert rows["training"] == "1 file, 3 chunks, 48 samples (limited by --num_chunks)"

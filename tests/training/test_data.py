@@ -1,6 +1,5 @@
 """The corpus of a run, and batches on their way to the devices."""
 
-import jax
 import numpy as np
 import pytest
 
@@ -8,11 +7,9 @@ from commands import train
 from pipeline.wav.encoding import Encoding
 from runtime.errors import TrainingError
 from tests.command_line import parsed
-from tests.toy_model import Unigram
 from tests.wav_files import random_frames, write_wav
 from training.data import (
     describe_shuffle,
-    device_batches,
     error_budget,
     find_corpus,
     valid_batches,
@@ -92,36 +89,6 @@ def test_skipped_files_are_named(audio, caplog):
     (audio / "broken.wav").write_bytes(b"RIFF")
     assert len(error_budget(*_open(audio))) == 1
     assert "1 of 6 files skipped: " in caplog.text and f"'{audio}/broken.wav' (" in caplog.text
-
-
-def _batch(seed):
-    samples = np.random.default_rng(seed).integers(-128, 128, (1, 2, 6), np.int8)
-    bounds = np.zeros((1, 2), np.int32)
-    return {"samples": samples, "first": bounds, "stop": bounds + 6, "channels": bounds + 1}
-
-
-def test_batches_are_prepared_in_order():
-    batches = [_batch(seed) for seed in range(5)]
-    found = [jax.device_get(put) for put in device_batches(Unigram(), lambda: batches)]
-    assert len(found) == 5
-    for put, batch in zip(found, batches, strict=True):
-        assert put.keys() == {"inputs", "first", "stop"}
-        np.testing.assert_array_equal(put["inputs"]["samples"], batch["samples"])
-        np.testing.assert_array_equal(put["first"], batch["first"])
-        np.testing.assert_array_equal(put["stop"], batch["stop"])
-
-
-def test_batches_are_not_opened_before_they_are_asked_for():
-    opened = []
-
-    def batches():
-        opened.append(True)
-        return [_batch(0)]
-
-    on_devices = device_batches(Unigram(), batches)
-    assert not opened
-    next(on_devices)
-    assert opened
 
 
 def test_a_short_validation_is_an_even_sample_the_same_every_time(audio):

@@ -19,6 +19,7 @@ from training.checkpoints.checkpoint_file import read_checkpoint
 from training.checkpoints.save_schedule import CheckpointSchedule
 from training.checkpoints.store import CheckpointStore
 from training.config import CheckpointConfig, TrainingConfig
+from training.device_batches import device_batches
 from training.loop import TrainingLoop
 from training.validation import validate
 
@@ -98,6 +99,7 @@ def _train(
     profile_dir=None,
     **fields,
 ):
+    model = model or Unigram()
     batches = _batches(samples, np.full(np.shape(samples)[:2], 4) if stop is None else stop)
 
     def train_data(step):
@@ -106,9 +108,9 @@ def _train(
             step += 1
 
     loop = TrainingLoop(
-        model=model or Unigram(),
+        model=model,
         config=TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
-        train_data=train_data,
+        train_data=lambda step: device_batches(model, lambda: train_data(step)),
         valid_data=valid_data,
         writer=records,
         checkpoints=checkpoints or CheckpointSchedule(None, CheckpointConfig(), records, {}),

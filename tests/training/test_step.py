@@ -13,7 +13,7 @@ from runtime.parallel import unreplicate
 from tests.toy_model import Unigram
 from training.config import TrainingConfig
 from training.control.control_flags import ControlFlags
-from training.data import device_batch, device_batches
+from training.device_batches import device_batch, device_batches
 from training.optimizer import make_schedule
 from training.state import init_state
 from training.step import fetch, make_eval_step, make_train_step

@@ -34,6 +34,8 @@ def run_settings(config: RunConfig, model_config: Any, train: Chunks) -> dict[st
         **dataclasses.asdict(config.pipeline),
         **model_settings(model_config),
         **{name: value for name, value in training.items() if name not in _NOT_COMPARED},
+        **(dataclasses.asdict(config.pool) if config.pool else {}),
+        **dataclasses.asdict(config.augmentation),
         "valid_fraction": config.valid_fraction,
         "num_chunks": config.num_chunks,
         "audio": fingerprint(train),

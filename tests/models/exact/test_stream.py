@@ -29,7 +29,7 @@ from tests.models.test_adaptive import make_batch
 
 ROOT = pathlib.Path(__file__).parents[3]
 WIDTH = 24
-GOLDEN = "20d9722c9a15af1cebd69a4fcf177d128a7fa49fd150a5eef33fddad643d6140"
+GOLDEN = "1c699ac644b2c798552ea58ee43db3e54264b2e9dab858dad329ed3d08f238cc"
 
 
 def config(rate=0.0, bias_rate=0.0, depth=16):

@@ -40,13 +40,23 @@ def test_their_values():
     rows, scales, _ = features(samples, experts, base)
     # The mean error of about 16 samples, and 0.1.
     assert scales[0] == 0.1 and scales[1] == 0.1 + 4 / 16
-    assert np.allclose(rows[0, :EXPERTS], 1 / 0.1)
-    assert np.allclose(rows[1, :EXPERTS], 0.5 / scales[1])
+    assert np.allclose(rows[0, :EXPERTS], 1 / 0.1 / 2.5)
+    assert np.allclose(rows[1, :EXPERTS], 0.5 / scales[1] / 2.5)
     newest = EXPERTS + 5 + EXPERTS
-    assert np.allclose(rows[1, newest], 4 / scales[1])
-    assert np.allclose(rows[2, newest : newest + 2], np.array([-4.5, 4]) / scales[2])
-    assert np.allclose(rows[1, newest + 16], 3.5 / 4 / scales[1])
-    assert rows[0, -2] == 1 and rows[1, -1] == 0.5 - 1  # log2(1 + 1); 1.5 is half a step off.
+    assert rows[1, newest] == 8  # The limit: 4 / 0.35 * 0.8 is beyond it.
+    assert np.allclose(rows[2, newest : newest + 2], np.array([-4.5, 4]) / scales[2] * 0.8)
+    assert np.allclose(rows[1, newest + 16], 3.5 / scales[1] / 40)
+    assert np.isclose(rows[0, -2], (1 - 8) * 0.35)  # log2(1 + 1)
+    assert rows[1, -1] == (0.5 - 1) * 3.5  # 1.5 is half a step off.
+
+
+def test_they_are_of_one_size():
+    """What a network learns best from, whatever the signal is."""
+    for samples in (tones(6000, 1), 20 * tones(6000, 2), noise(6000, 3) // 8):
+        experts, base = predictions(samples)
+        rows, _, _ = features(samples, experts, base)
+        assert np.abs(rows).max() <= 8
+        assert 0.05 < rows[1000:].std() < 2.5
 
 
 def test_in_stretches():
@@ -66,4 +76,4 @@ def test_logarithms_are_near():
     rows, _, _ = features(samples, experts, base)
     size = rows[2999, EXPERTS + 4]  # Of the mean |error| over 2048 samples.
     mean = np.abs(samples).mean() * (1 - np.exp(-3000 / 2048))
-    assert abs(size - np.log2(mean)) < 0.15
+    assert abs(size / 0.33 + 4 - np.log2(mean)) < 0.15
