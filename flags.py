@@ -14,6 +14,7 @@ from absl.flags import FlagValues
 
 from evaluation.config import SPLITS
 from models.config import DTYPES, PREDICTORS
+from pipeline.config import DEPTHS
 from pipeline.data_service.server import ROLES, host_and_port
 from training.config import ON_NAN, ON_SAVE_ERROR, SCHEDULES
 
@@ -123,10 +124,11 @@ CHUNKS = Group(
         False,
         "Use a demo corpus, synthesized into {output_dir}/demo_corpus, for a bucket into a cache.",
     ),
-    _boolean("use_16bit", False, "Sample depth of 16 bits; else 8 bits."),
+    _enum("bit_depth", "8", tuple(map(str, DEPTHS)), "Sample depth in bits."),
+    _boolean("use_16bit", False, "The same as --bit_depth=16."),
     _boolean("downmix", True, "Mix the channels down to mono; --nodownmix keeps them, in blocks."),
     _positive("stereo_blocking_n", 1024, "Samples in a block of one channel, with --nodownmix."),
-    _positive("chunk_size", 2048, "Samples in a training sequence; even with --use_16bit."),
+    _positive("chunk_size", 2048, "Samples in a training sequence; even with --bit_depth=16."),
     _positive(
         "num_chunks",
         488281,

@@ -3,7 +3,7 @@
     pip install -e '.[tpu]'
     python benchmarks/tpu_compile.py                                 # docs/tpu_compile.md, in hours
     python benchmarks/tpu_compile.py --chips=v5e --settings=defaults # a part of it
-    python benchmarks/tpu_compile.py --chips=v5p -- --batch_size=512 --use_16bit   # other settings
+    python benchmarks/tpu_compile.py --chips=v5p -- --bit_depth=16 --batch_size=512  # others
 
 The train and eval steps of a run are compiled for every chip of a described topology; the compiler
 says how much memory of a chip they take. Each row is a process of its own, so that a compiler that
@@ -39,7 +39,7 @@ _ENVIRONMENT = {
 MEMORY_GIB = {"v5e": 16, "v5p": 95, "v6e": 32}
 """Memory of a chip."""
 
-DEPTHS = {"8": "--nouse_16bit", "16": "--use_16bit"}
+DEPTHS = {"8": "--bit_depth=8", "16": "--bit_depth=16"}
 DTYPES = ("float32", "bfloat16")
 SETTINGS = {
     "defaults": ([], {"v5e": "v5e:2x2", "v5p": "v5p:2x2x1", "v6e": "v6e:2x2"}),

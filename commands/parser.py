@@ -95,7 +95,7 @@ def parse(
         unexpected = " ".join(rest[name in commands :])
         raise ConfigError(
             f"unexpected {unexpected!r}; a folder is given as --audio_dir=FOLDER, a switch as "
-            f"--use_16bit or --nouse_16bit; commands are {', '.join(commands)}"
+            f"--downmix or --nodownmix; commands are {', '.join(commands)}"
         )
     if asked:
         if not rest:

@@ -48,8 +48,14 @@ def select(values: FlagValues, *names: str) -> dict[str, Any]:
 
 
 def depth(values: FlagValues) -> int:
-    """Returns the depth of a sample, in bits."""
-    return 16 if values.use_16bit else 8
+    """Returns the depth of a sample, in bits. Raises ConfigError if two flags contradict."""
+    depth, is_16 = int(values.bit_depth), values.use_16bit
+    if values["bit_depth"].present and values["use_16bit"].present and is_16 != (depth == 16):
+        raise ConfigError(
+            f"--{'' if is_16 else 'no'}use_16bit and --bit_depth={depth} contradict each other: "
+            "expected --bit_depth alone"
+        )
+    return 16 if is_16 else depth
 
 
 def pipeline_config(values: FlagValues) -> PipelineConfig:
@@ -96,7 +102,7 @@ def check_memory(pipeline: PipelineConfig, num_processes: int = 1) -> None:
     the memory that these parts leave is not all used again at once.
     """
     chunks = pipeline.window * pipeline.batch_size // num_processes
-    needed = 4 * chunks * pipeline.chunk_size * pipeline.depth // 8
+    needed = 4 * chunks * pipeline.chunk_size * pipeline.sample_bytes
     if needed > (available := available_memory()):
         raise ResourceError(
             f"four shuffle windows of {chunks:,} chunks of --chunk_size={pipeline.chunk_size:,} "

@@ -49,6 +49,7 @@ GROUPS = (
 _START_ONLY = {
     *("fresh", "allow_change", "data_service", "compilation_cache_dir"),
     *("coordinator_address", "num_processes", "process_id"),
+    "use_16bit",  # Another name: --bit_depth is written.
 }
 
 
@@ -186,6 +187,8 @@ def as_flagfile(values: FlagValues) -> str:
             lines += [f"--audio_dir={absolute(path)}" for path in shared.audio_dirs(values)]
         elif name in ("output_dir", "catalogue") and flag.value:
             lines.append(f"--{name}={absolute(flag.value)}")
+        elif name == "bit_depth":
+            lines.append(f"--bit_depth={shared.depth(values)}")
         elif flag.value is not None:
             lines.append(flag.serialize())
     return format_flag_file(lines)

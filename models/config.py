@@ -10,7 +10,7 @@ from typing import Any
 from models.predictors.config import BEST, AdaptivePredictorsConfig
 from runtime.errors import ConfigError, require_at_least
 
-DEPTHS = (8, 16)
+DEPTHS = (8, 16, 24)
 DTYPES = ("float32", "bfloat16")
 
 
@@ -153,7 +153,8 @@ class ModelConfig:
     """A transformer: fixed predictors -> features -> network -> distribution.
 
     Attributes:
-      depth: bits per sample, one of DEPTHS.
+      depth: bits per sample, 8 or 16: of 24 bits the predictions, and the distances from them, are
+        more than float32 can tell apart.
       predictors: predictions of a sample without learned parameters, the input of the network.
       network: from features to hidden states.
       distribution: from hidden states to probabilities.
@@ -169,6 +170,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _require_depth(self)
+        if self.depth > 16:
+            raise ConfigError(
+                f"fixed predictors are computed in float32, which does not suffice for a depth of "
+                f"{self.depth} bits: expected --predictors=adaptive"
+            )
 
     @property
     def samples_are_independent(self) -> bool:

@@ -7,7 +7,7 @@ from runtime.errors import ConfigError, require_at_least
 from runtime.filesystem import cache_folder
 from runtime.gfile import is_remote
 
-DEPTHS = (8, 16)
+DEPTHS = (8, 16, 24)
 
 _WINDOW_STEPS = 256
 _ROW_SAMPLES = 2**19
@@ -50,6 +50,11 @@ class PipelineConfig:
             raise ConfigError(f"depth must be one of {DEPTHS}, got {self.depth}")
         if self.depth == 16 and self.chunk_size % 2:
             raise ConfigError(f"a depth of 16 bits needs an even chunk_size, got {self.chunk_size}")
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of a sample in memory, of type `transforms.sample_dtype`."""
+        return {8: 1, 16: 2, 24: 4}[self.depth]
 
     @property
     def window(self) -> int:

@@ -9,6 +9,7 @@ from tests.command_line import error_of, parsed
 DEFAULTS = {
     "audio_dir": [],
     "batch_size": 128,
+    "bit_depth": "8",
     "chunk_size": 2048,
     "embedding_dim": 64,
     "learning_rate": 1e-4,
@@ -93,6 +94,7 @@ BAD_VALUES = [
     ("--valid_fraction=1", "is not a number in the range [0.0, 0.9]"),
     ("--valid_fraction=nan", "flag --valid_fraction=nan: expected a finite number"),
     ("--max_skipped_fraction=1.1", "is not a number in the range [0.0, 1.0]"),
+    ("--bit_depth=12", "flag --bit_depth=12: value should be one of <8|16|24>"),
     ("--use_16bit=maybe", "flag --use_16bit=maybe: expected true or false"),
     ("--nouse_16bit=1", "--nouse_16bit=1 does not take an argument"),
     ("--dtype=float16", "should be one of <float32|bfloat16>"),

@@ -8,7 +8,7 @@ from training.step import make_train_step
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("depth", ["--nouse_16bit", "--use_16bit"])
+@pytest.mark.parametrize("depth", ["--bit_depth=8", "--bit_depth=16"])
 def test_a_step_of_the_default_batch_fits(depth):
     """As the compiler counts it, on one device, which holds the whole batch.
 

@@ -78,7 +78,7 @@ def describe_shuffle(corpus: Corpus) -> str:
     """Returns how far the order of the chunks is from a uniform draw, for the log."""
     config, window = corpus.train.config, make_order(corpus.train).window
     runs = config.batch_size * window // config.chunks_per_read
-    mib = window * config.batch_size * config.chunk_size * config.depth / 2**23
+    mib = window * config.batch_size * config.chunk_size * config.sample_bytes / 2**20
     return (
         f"reads of {config.chunks_per_read} chunks, {runs:,} of them, from all over the corpus, in "
         f"a window of {window:,} steps ({mib:,.0f} MiB)"

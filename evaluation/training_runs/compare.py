@@ -18,7 +18,7 @@ _NOT_COMPARED = (
     *("output_dir", "model_name", "wandb_project", "wandb_run_name", "profile", "parallel_reads"),
     *("model", "split", "eval_files", "codecs", "chunked", "report_dir"),
 )
-_SAME_FILES = ("audio_dir", "demo", "use_16bit", "downmix", "valid_fraction", "seed")
+_SAME_FILES = ("audio_dir", "demo", "bit_depth", "downmix", "valid_fraction", "seed")
 _SAME_BATCHES = ("chunk_size", "stereo_blocking_n", "batch_size", "eval_steps")
 _WIDTH = 100
 _RUNS_PER_TABLE = 5

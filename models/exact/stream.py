@@ -36,7 +36,7 @@ class Stream(NamedTuple):
       long_term: what follows them.
       features: a record, and `feature_memory`, what it refers to.
       network, mixture: from features to frequencies.
-      experts: float32 [K], predictions of the next sample.
+      experts: float64 [K], predictions of the next sample.
       inputs: float32 [F], its features.
       gradient: float32 [O], of the last sample's cost.
       rates: float64 [2], of learning, of the last layer's biases and its weights.
@@ -102,7 +102,7 @@ def init_stream(
             scale_limits=np.array([exp2(-limit * LOG2_E) for limit in limits]),
             table=SIGMOID,
         ),
-        experts=np.zeros(experts, np.float32),
+        experts=np.zeros(experts),
         inputs=np.zeros(count_features(config.predictors), np.float32),
         gradient=np.zeros_like(network.outputs),
         rates=np.array([config.adaptation.bias_rate, config.adaptation.rate]),

@@ -221,7 +221,7 @@ def require_denormals(bank: Bank) -> None:
 
 
 @jit
-def show(bank: Bank, experts: np.ndarray) -> None:  # float32 [K + M]
+def show(bank: Bank, experts: np.ndarray) -> None:  # float64 [K + M]
     """Writes what the experts, and then their combinations, have predicted."""
     state = bank.bank[0]
     count = state.num_experts
@@ -236,7 +236,7 @@ def run(
     bank: Bank,
     samples: np.ndarray,  # int32 [n]
     other: np.ndarray,  # int32 [n], or [0]
-    experts: np.ndarray,  # float32 [n, K + M]
+    experts: np.ndarray,  # float64 [n, K + M]
     base: np.ndarray,  # float64 [n]
 ) -> None:
     """Predicts a stretch of samples, each from those before it; writes what was predicted.

@@ -14,7 +14,7 @@ import numpy as np
 
 from models.predictors.compile import jit
 from models.predictors.lanes import dot, padded
-from models.predictors.linear_solver import learn, solve
+from models.predictors.linear_solver import learn, solve, sufficient_ridge
 from models.predictors.memory import Allocator, make_records, square_matrix
 
 _RIDGE = 1e-4  # Towards equal weights.
@@ -95,9 +95,10 @@ def _solve(combination: Any, doubles: np.ndarray) -> None:
     scratch = square_matrix(doubles, combination.scratch, width)
     weights = doubles[combination.weights : combination.weights + width]
     targets = doubles[combination.targets : combination.targets + width]
-    equal = _RIDGE / experts
+    ridge = sufficient_ridge(covariance, experts, _RIDGE)
+    equal = ridge / experts
     for i in range(experts):
         targets[i] += equal
-    solve(covariance, _RIDGE, targets, experts, scratch, weights)
+    solve(covariance, ridge, targets, experts, scratch, weights)
     for i in range(experts):
         targets[i] -= equal

@@ -49,7 +49,7 @@ def extract(
     count = samples.size
     samples = np.ascontiguousarray(samples, np.int32)
     other = np.zeros(0, np.int32) if other is None else np.ascontiguousarray(other, np.int32)
-    experts = np.empty((count, count_experts(config)), np.float32)
+    experts = np.empty((count, count_experts(config)))
     base, scale = np.empty(count), np.empty(count)
     run(init_bank(config, depth, stereo=other.size > 0), samples, other, experts, base)
 

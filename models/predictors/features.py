@@ -133,7 +133,7 @@ def run_features(
     record: Any,
     doubles: np.ndarray,
     samples: np.ndarray,  # int32 [n]
-    experts: np.ndarray,  # float32 [n, K]
+    experts: np.ndarray,  # float64 [n, K]
     base: np.ndarray,  # float64 [n]
     features: np.ndarray,  # float32 [n, F]
     scales: np.ndarray,  # float64 [n]

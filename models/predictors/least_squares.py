@@ -20,7 +20,7 @@ import numpy as np
 from models.predictors.compile import jit
 from models.predictors.config import LeastSquaresConfig
 from models.predictors.lanes import dot, padded
-from models.predictors.linear_solver import learn, solve
+from models.predictors.linear_solver import learn, solve, sufficient_ridge
 from models.predictors.memory import Allocator, make_records, square_matrix
 
 AHEAD = 8
@@ -99,4 +99,5 @@ def update_least_squares(predictor: Any, doubles: np.ndarray, sample: float) -> 
         predictor.updates = 0
         scratch = square_matrix(doubles, predictor.scratch, width)
         weights = doubles[predictor.weights : predictor.weights + width]
-        solve(covariance, 25.0 * (1.0 - decay), targets, size, scratch, weights)
+        ridge = sufficient_ridge(covariance, size, 25.0 * (1.0 - decay))
+        solve(covariance, ridge, targets, size, scratch, weights)

@@ -47,7 +47,7 @@ def test_what_does_not_compile_says_so() -> None:
     assert isinstance(reason, str) and "--batch_size=3 must be divisible" in reason
 
 
-@pytest.mark.parametrize("flags", [["--nouse_16bit"], ["--use_16bit", "--dtype=bfloat16"]])
+@pytest.mark.parametrize("flags", [["--bit_depth=8"], ["--bit_depth=16", "--dtype=bfloat16"]])
 def test_the_steps_are_lowered_for_a_gpu(flags: list[str]) -> None:
     model, config, state, batch, control = abstract_step([*SMALL, *flags], "gpu", 1)
     steps: dict[Any, Any] = {

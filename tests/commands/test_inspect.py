@@ -100,6 +100,15 @@ def test_a_pipe_that_closes(tmp_path):
     assert (done.stdout, done.stderr) == ("files            1 with 0.38 seconds of audio\n", "")
 
 
+@pytest.mark.parametrize(("depth", "dtype"), [(16, "int16"), (24, "int32")])
+def test_depth_of_a_batch(capsys, tmp_path, depth, dtype):
+    _wav(tmp_path / "a" / "1.wav", encoding=Encoding.S24)
+    _wav(tmp_path / "a" / "2.wav", encoding=Encoding.F32)
+    shown = _inspect(capsys, tmp_path, f"--audio_dir={tmp_path}/a", f"--bit_depth={depth}")
+    assert shown["one batch"].startswith(f"{dtype} [1, 128, 1000] ")
+    assert f"of {-(2 ** (depth - 1))} to {2 ** (depth - 1) - 1}" in shown["one batch"]
+
+
 def test_silence_is_zero(capsys, tmp_path):
     write_wav(tmp_path / "s.wav", np.zeros((4000, 1), int), Encoding.S16)
     shown = _inspect(capsys, tmp_path, f"--audio_dir={tmp_path}/s.wav", "--use_16bit")

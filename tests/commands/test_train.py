@@ -19,6 +19,7 @@ from tests.strange_names import STRANGE_NAMES
 OTHER_VALUES = {
     "audio_dir": "gs://a",
     "batch_size": "6",
+    "bit_depth": "16",
     "checkpoint_every": "18",
     "checkpoint_minutes": "1.5",
     "catalogue": "gs://a.catalogue",
@@ -56,7 +57,6 @@ OTHER_VALUES = {
     "stereo_blocking_n": "15",
     "strict": "true",
     "training_steps": "16",
-    "use_16bit": "true",
     "valid_fraction": "0.125",
     "wandb_project": "p",
     "wandb_run_name": "r",
@@ -81,11 +81,11 @@ def _fields(config):
 def test_each_flag_reaches_its_field_wherever_it_is():
     of_the_process = {"compilation_cache_dir"}
     of_another_network = {"predictors", "mlp_width", "mlp_layers", *POOL}  # See below.
-    others = {"demo", "allow_change", *of_the_process, *of_another_network}
+    others = {"demo", "allow_change", "use_16bit", *of_the_process, *of_another_network}
     assert set(define(GROUPS)) == {*OTHER_VALUES, *others}
     values = parsed(*(f"--{name}={value}" for name, value in OTHER_VALUES.items()))
     found = [*_fields(run_config(values)), *_fields(make_model_config(values))]
-    expected = {name: value for name, value in OTHER_VALUES.items() if name != "use_16bit"}
+    expected = {name: value for name, value in OTHER_VALUES.items() if name != "bit_depth"}
     expected |= {"depth": "16", "audio_dirs": "('gs://a',)", "demo": "false", "allow_change": "()"}
     del expected["audio_dir"]
     for name, value in found:
@@ -114,6 +114,38 @@ def test_the_defaults():
 def test_name_of_a_16_bit_run():
     config = run_config(parsed("--demo", "--use_16bit", "--stereo_blocking_n=512"))
     assert config.wandb_run_name == "16bit_block512_chunk2048_steps1000"
+
+
+@pytest.mark.parametrize(
+    ("args", "depth"),
+    [
+        (("--bit_depth=8",), 8),
+        (("--nouse_16bit",), 8),
+        (("--use_16bit", "--bit_depth=16"), 16),
+        (("--use_16bit", "--nouse_16bit", "--bit_depth=24"), 24),
+    ],
+)
+def test_one_depth_by_either_flag(args, depth):
+    values = parsed("--demo", *args)
+    assert run_config(values).pipeline.depth == depth
+    assert f"--bit_depth={depth}\n" in as_flagfile(values)
+    assert "16bit" not in as_flagfile(values).replace("--wandb_run_name", "")
+
+
+@pytest.mark.parametrize(
+    "args", [("--use_16bit", "--bit_depth=24"), ("--bit_depth=16", "--nouse_16bit")]
+)
+def test_two_depths_are_refused(capsys, args):
+    message = error_of(capsys, "--demo", *args)
+    assert "use_16bit and --bit_depth=" in message and "contradict each other" in message
+
+
+def test_fixed_predictors_of_24_bits_are_refused_and_adaptive_ones_are_named(capsys, tmp_path):
+    message = error_of(capsys, "--demo", "--bit_depth=24", f"--output_dir={tmp_path}")
+    assert "a depth of 24 bits: expected --predictors=adaptive" in message
+    assert not list(tmp_path.iterdir())
+    values = parsed("--demo", "--bit_depth=24", "--predictors=adaptive")
+    assert make_model_config(values).depth == 24
 
 
 def test_who_reads_and_what_may_change_are_of_one_start():

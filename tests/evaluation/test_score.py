@@ -134,7 +134,7 @@ def test_order_0_is_that_of_the_samples(folder):
     assert result.order0_bits_per_sample == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("depth", [8, 16, 24])
 def test_a_model_that_knows_nothing_needs_all_bits(folder, depth):
     config = dataclasses.replace(CONFIG, depth=depth)
     result = evaluate(Uniform(depth), {}, build_catalogue([os.fspath(folder)]), config)

@@ -35,7 +35,7 @@ def make_model(depth=16):
 def make_batch(*rows, channels=1, block=L):
     size = len(rows)
     return {
-        "samples": np.stack(rows).astype(np.int16),
+        "samples": np.stack(rows),
         "first": np.zeros(size, np.int32),
         "stop": np.full(size, L, np.int32),
         "channels": np.full(size, channels, np.int32),
@@ -76,6 +76,30 @@ def test_probabilities_sum_to_one():
         for value, b in zip(values, bound, strict=True)
     )
     np.testing.assert_allclose(total, 1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("depth", [8, 16, 24])
+def test_no_sample_costs_more_than_a_few_bytes(depth):
+    """Not a click of full scale after silence."""
+    click = np.zeros(L, np.int32)
+    click[300], click[301] = 2 ** (depth - 1) - 1, -(2 ** (depth - 1))
+    model = make_model(depth)
+    cost = nats(model, model.init(jax.random.key(0)), make_batch(click))[0] / np.log(2)
+    assert cost[:300].mean() < 1 < cost.max() < 41
+
+
+def test_24_bits_are_told_apart_by_all_of_them():
+    """A quiet passage is foreseen as well where a loud one has no fractions in float32."""
+    model = make_model(24)
+    phase = np.arange(L) * 0.05
+    residual = [
+        np.abs(model.prepare(make_batch(x.astype(np.int32)))["residual"][0, 300:]).mean()
+        for x in (np.round(2**amplitude * np.sin(phase)) for amplitude in (15, 22))
+    ]
+    assert residual[1] < 2 * residual[0] + 1
+    loud = np.full(L, 2**23 - 1, np.int32)
+    inputs = model.prepare(make_batch(loud))
+    assert inputs["bound"].all() and np.abs(inputs["residual"][0, 300:]).mean() < 1
 
 
 def test_a_sample_changes_only_what_comes_after(model, params):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from models.config import (
+    AdaptiveModelConfig,
     FixedPredictorsConfig,
     LogisticMixtureConfig,
     ModelConfig,
@@ -17,7 +18,9 @@ from runtime.errors import ConfigError
 @pytest.mark.parametrize(
     ("make", "field", "value", "message"),
     [
-        (ModelConfig, "depth", 12, "depth must be one of .8, 16., got 12"),
+        (ModelConfig, "depth", 12, "depth must be one of .8, 16, 24., got 12"),
+        (ModelConfig, "depth", 24, "float32.* 24 bits: expected --predictors=adaptive"),
+        (AdaptiveModelConfig, "depth", 12, "depth must be one of .8, 16, 24., got 12"),
         (TransformerConfig, "embedding_dim", 0, "embedding_dim must be at least 1, got 0"),
         (TransformerConfig, "embedding_dim", 60, "multiple of num_heads=8, got 60"),
         (TransformerConfig, "num_layers", 0, "num_layers must be at least 1, got 0"),

@@ -64,7 +64,7 @@ def make_chunks(folder, **changes) -> Chunks:
 def expected_chunks(chunks: Chunks) -> list[tuple[str, bytes]]:
     """File and samples of every chunk, without padding, from libsndfile and plain arithmetic."""
     config = chunks.config
-    dtype = {8: np.int8, 16: np.int16}[config.depth]
+    dtype = {8: np.int8, 16: np.int16, 24: np.int32}[config.depth]
     result = []
     for path in chunks.catalogue.paths:
         depth = DEPTHS[soundfile.info(path).subtype]
@@ -123,14 +123,17 @@ def assert_same(actual, expected) -> None:
 @pytest.mark.both_stacks
 @pytest.mark.parametrize(
     ("depth", "block"),  # No block: downmix. Chunks have 16 samples.
-    [(8, None), (16, None), (16, 1), (8, 5), (16, 5), (8, 8), (16, 16), (8, 40), (16, 1024)],
+    [(8, None), (16, None), (24, None), (16, 1), (8, 5), (24, 5), (8, 8), (16, 16), (16, 1024)],
 )
 def test_one_pass_is_exactly_what_libsndfile_reads(mixed, depth, block):
     mixing = {"downmix": False, "stereo_blocking_n": block} if block else {"downmix": True}
     chunks = make_chunks(mixed, depth=depth, **mixing)
     expected = expected_chunks(chunks)
     assert len(chunks) == len(expected)
-    assert chunks.num_samples == sum(len(content) for _, content in expected) // (depth // 8)
+    assert (
+        chunks.num_samples
+        == sum(len(content) for _, content in expected) // chunks.config.sample_bytes
+    )
     rows = contents(batches(chunks, one_pass=True))
     assert len(rows) == -(-len(expected) // B) * B
     assert_once(rows[: len(expected)], expected)
@@ -213,18 +216,18 @@ def test_devices_split_the_batch_in_its_order(stereo):
 
 
 @pytest.mark.both_stacks
-@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("depth", [8, 16, 24])
 def test_the_element_spec_is_known_when_the_graph_is_built(stereo, depth):
     dataset = make_dataset(make_chunks(stereo, depth=depth), num_devices=2)
     assert dataset.element_spec == {
-        "samples": tf.TensorSpec([2, 4, L], tf.int16 if depth == 16 else tf.int8),
+        "samples": tf.TensorSpec([2, 4, L], {8: tf.int8, 16: tf.int16, 24: tf.int32}[depth]),
         **{name: tf.TensorSpec([2, 4], tf.int32) for name in NAMES - {"samples", *LONG}},
         **{name: tf.TensorSpec([2, 4], tf.int64) for name in LONG},
     }
 
 
 @pytest.mark.both_stacks
-@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("depth", [8, 16, 24])
 @pytest.mark.parametrize("downmix", [True, False])
 def test_padding_is_silence_whatever_the_encoding(mixed, depth, downmix):
     chunks = make_chunks(mixed, depth=depth, downmix=downmix, stereo_blocking_n=5)

@@ -78,7 +78,7 @@ def test_native_samples_are_encoded(folder):
     assert score.container_bits.tolist() == [56] * 5
 
 
-@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("depth", [8, 16, 24])
 @pytest.mark.parametrize("downmix", [False, True])
 def test_the_models_samples_are_encoded(folder, depth, downmix):
     spy = Spy()
@@ -87,7 +87,7 @@ def test_the_models_samples_are_encoded(folder, depth, downmix):
     frames = random_frames(Encoding.S16, 5000, 2, 0)
     expected = frames.sum(1, keepdims=True) >> 1 if downmix else frames
     ((pcm, samples),) = spy.given
-    np.testing.assert_array_equal(samples, expected >> (16 - depth))
+    np.testing.assert_array_equal(samples, expected * 2**depth >> 16)
     assert (pcm.channels, pcm.depth) == (1 if downmix else 2, depth)
     assert score.samples.tolist() == [5000 if downmix else 10000]
     assert score.depth.tolist() == [depth]

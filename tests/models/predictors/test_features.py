@@ -35,7 +35,7 @@ def test_they_are_what_is_known_before_the_sample():
 
 def test_their_values():
     samples = np.array([5, -3, 40], np.int32)
-    experts = np.full((3, EXPERTS), 2.0, np.float32)
+    experts = np.full((3, EXPERTS), 2.0)
     base = np.array([1.0, 1.5, 0.0])
     rows, scales, _ = features(samples, experts, base)
     # The mean error of about 16 samples, and 0.1.
@@ -72,7 +72,7 @@ def test_in_stretches():
 
 def test_logarithms_are_near():
     samples = noise(3000, 1)
-    experts, base = np.zeros((3000, EXPERTS), np.float32), np.zeros(3000)
+    experts, base = np.zeros((3000, EXPERTS)), np.zeros(3000)
     rows, _, _ = features(samples, experts, base)
     size = rows[2999, EXPERTS + 4]  # Of the mean |error| over 2048 samples.
     mean = np.abs(samples).mean() * (1 - np.exp(-3000 / 2048))
