@@ -88,7 +88,7 @@ class AdaptiveModel:
         self._announce_compilation()
         cost = measure_segment(self.config, make_mlp(params), frames)
         lags = np.zeros_like(cost.bits)
-        lags[0, 0] = cost.lag_bits
+        lags[0, 0] = cost.side_bits
         nat = np.float32(np.log(2))
         return {"sample": cost.bits * nat, "lags": lags * nat}
 

@@ -14,18 +14,26 @@ from models.exact.adaptation import adapt
 from models.exact.functions import LOG2_E, SIGMOID, exp2
 from models.exact.mixture import ExactMixture, cumulative_frequency, set_mixture, total_frequency
 from models.exact.network import ExactMlp, apply_mlp, fresh_copy
-from models.predictors.bank import Bank, init_bank, predict, require_denormals, show, update
+from models.predictors.bank import (
+    Bank,
+    init_bank,
+    know_first,
+    know_next,
+    predict,
+    require_denormals,
+    show,
+    update,
+)
 from models.predictors.compile import jit
 from models.predictors.extract import count_experts, count_features
 from models.predictors.features import extract_features, init_features, update_features
-from models.predictors.least_squares import AHEAD
 from models.predictors.long_term import (
     LongTerm,
     init_long_term,
     predict_long_term,
     update_long_term,
 )
-from models.predictors.memory import Allocator, push
+from models.predictors.memory import Allocator
 
 
 class Stream(NamedTuple):
@@ -110,28 +118,41 @@ def init_stream(
 
 
 @jit
-def frequency_of(
+def begin_sample(
     stream: Stream,
     experts: np.ndarray,  # float32 [K]
     bank_base: float,
-    sample: float,
 ) -> Any:
-    """Returns the frequency of the next sample, and learns it (the bank does not).
+    """Sets the mixture of the next sample; returns what `end_sample` needs.
 
     Args:
       stream: of the channel.
       experts: the bank's predictions of the sample, and
       bank_base: what it makes of them.
-      sample: the sample.
+
+    Returns:
+      base: the prediction; scale: its recent mean error; current: see `apply_mlp`.
     """
     count = stream.bank.bank[0].num_experts
     base = predict_long_term(stream.long_term, bank_base, experts[count:])
-    record, memory = stream.features[0], stream.feature_memory
-    scale = extract_features(record, memory, experts, base, stream.inputs)
+    scale = extract_features(
+        stream.features[0], stream.feature_memory, experts, base, stream.inputs
+    )
     current = apply_mlp(stream.network, stream.inputs)
     set_mixture(stream.mixture, stream.network.outputs, scale)
-    below = cumulative_frequency(stream.mixture, sample, base)
-    above = cumulative_frequency(stream.mixture, sample + 1.0, base)
+    return base, scale, current
+
+
+@jit
+def end_sample(
+    stream: Stream,
+    experts: np.ndarray,  # float32 [K]
+    base: float,
+    scale: float,
+    current: int,
+    sample: float,
+) -> None:
+    """Learns the sample, all but the bank, of which others know the predictions."""
     adapt(
         stream.network,
         current,
@@ -142,8 +163,22 @@ def frequency_of(
         stream.rates[0],
         stream.rates[1],
     )
-    update_features(record, memory, experts, base, sample)
+    update_features(stream.features[0], stream.feature_memory, experts, base, sample)
     update_long_term(stream.long_term, sample)
+
+
+@jit
+def frequency_of(
+    stream: Stream,
+    experts: np.ndarray,  # float32 [K]
+    bank_base: float,
+    sample: float,
+) -> Any:
+    """Returns the frequency of the next sample, and learns it."""
+    base, scale, current = begin_sample(stream, experts, bank_base)
+    below = cumulative_frequency(stream.mixture, sample, base)
+    above = cumulative_frequency(stream.mixture, sample + 1.0, base)
+    end_sample(stream, experts, base, scale, current, sample)
     return above - below
 
 
@@ -178,18 +213,13 @@ def fused_frequencies(
     frequencies: np.ndarray,  # int64 [n]
 ) -> Any:
     """As `channel_frequencies`, sample by sample with the bank, as a decoder must."""
-    bank = stream.bank
-    require_denormals(bank)
-    for t in range(min(AHEAD, other.size)):
-        push(bank.histories[1], bank.doubles, np.float64(other[t]))
+    require_denormals(stream.bank)
+    know_first(stream.bank, other)
     for t in range(samples.size):
-        if other.size:
-            ahead = t + AHEAD
-            known = np.float64(other[ahead]) if ahead < other.size else 0.0
-            push(bank.histories[1], bank.doubles, known)
+        know_next(stream.bank, other, t)
         sample = np.float64(samples[t])
-        bank_base = predict(bank)
-        show(bank, stream.experts)
+        bank_base = predict(stream.bank)
+        show(stream.bank, stream.experts)
         frequencies[t] = frequency_of(stream, stream.experts, bank_base, sample)
-        update(bank, sample)
+        update(stream.bank, sample)
     return total_frequency(stream.mixture)

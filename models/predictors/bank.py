@@ -209,6 +209,22 @@ def update(bank: Bank, sample: float) -> None:
 
 
 @jit
+def know_first(bank: Bank, other: np.ndarray) -> None:  # int32 [n], or [0]
+    """Gives the bank the first samples of another channel, before the first is predicted."""
+    for t in range(min(AHEAD, other.size)):
+        push(bank.histories[1], bank.doubles, np.float64(other[t]))
+
+
+@jit
+def know_next(bank: Bank, other: np.ndarray, time: int) -> None:  # int32 [n], or [0]
+    """Gives the bank one more of them, before sample `time` is predicted."""
+    if other.size:
+        ahead = time + AHEAD
+        known = np.float64(other[ahead]) if ahead < other.size else 0.0
+        push(bank.histories[1], bank.doubles, known)
+
+
+@jit
 def require_denormals(bank: Bank) -> None:
     """Raises ValueError if this thread takes denormal numbers for zero, as some libraries make it.
 
@@ -247,14 +263,9 @@ def run(
       ValueError: see `require_denormals`.
     """
     require_denormals(bank)
-    doubles = bank.doubles
-    for t in range(min(AHEAD, other.size)):
-        push(bank.histories[1], doubles, np.float64(other[t]))
+    know_first(bank, other)
     for t in range(samples.size):
-        if other.size:
-            ahead = t + AHEAD
-            known = np.float64(other[ahead]) if ahead < other.size else 0.0
-            push(bank.histories[1], doubles, known)
+        know_next(bank, other, t)
         base[t] = predict(bank)
         show(bank, experts[t])
         update(bank, np.float64(samples[t]))

@@ -14,8 +14,9 @@ def _digest() -> str:
     numba looks at the file of a function that it has kept, not at the files of those that it calls;
     old machine code after an edit in another file would compute other predictions.
     """
-    models = pathlib.Path(__file__).parent.parent
-    files = [path for folder in ("predictors", "exact") for path in models.glob(f"{folder}/*.py")]
+    root = pathlib.Path(__file__).parents[2]
+    folders = ("models/predictors", "models/exact", "codec")
+    files = [path for folder in folders for path in (root / folder).glob("*.py")]
     sources = b"".join(path.read_bytes() for path in sorted(files))
     return hashlib.sha256(numba.__version__.encode() + sources).hexdigest()[:16]
 

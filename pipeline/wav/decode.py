@@ -6,10 +6,10 @@ A-law and mu-law become the 13 and 14 bits of ITU-T G.711, left-justified in 16.
 F frames, C channels.
 """
 
-import numpy as np
 import tensorflow as tf
 
 from pipeline.wav.encoding import U8_OFFSET, Encoding
+from pipeline.wav.g711 import ALAW, MULAW
 
 
 def decode(
@@ -61,20 +61,4 @@ def _from_float(samples: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.clip_by_value(scaled, -(2.0**31), 2.0**31 - 1), tf.int32)
 
 
-def _alaw_table() -> np.ndarray:  # int32 [256]
-    code = np.arange(256) ^ 0x55  # Even bits are inverted on the line.
-    exponent, mantissa = code >> 4 & 7, code & 15
-    # The middle of the interval; the lowest two segments have the same steps.
-    magnitude = np.where(
-        exponent == 0, 2 * mantissa + 1, (2 * mantissa + 33) << np.maximum(exponent - 1, 0)
-    )
-    return np.where(code & 0x80, magnitude, -magnitude).astype(np.int32) << 3
-
-
-def _mulaw_table() -> np.ndarray:  # int32 [256]
-    code = np.arange(256) ^ 0xFF  # All bits are.
-    magnitude = ((2 * (code & 15) + 33) << (code >> 4 & 7)) - 33
-    return np.where(code & 0x80, -magnitude, magnitude).astype(np.int32) << 2
-
-
-_TABLES = {Encoding.ALAW: _alaw_table(), Encoding.MULAW: _mulaw_table()}
+_TABLES = {Encoding.ALAW: ALAW, Encoding.MULAW: MULAW}

@@ -84,7 +84,7 @@ def digest():
     settings, network = config(rate=0.01, bias_rate=0.001), make_mlp(make_params())
     lags = np.array([[0, 0], [0, 0], [0, 0], [3000, 1999], [3000, 0], [3000, 0]])
     found = [
-        segment_frequencies(settings, network, frames, used)
+        segment_frequencies(settings, network, np.ascontiguousarray(frames.T), used)
         for frames, used in ((stereo(), np.zeros((4, 2), np.int64)), (repeated(), lags))
     ]
     return hashlib.sha256(b"".join(x.tobytes() for x in found)).hexdigest()
@@ -94,14 +94,25 @@ def digest():
 def test_a_decoder_sees_the_same_frequencies(signal):
     settings, network, frames = config(rate=0.01), make_mlp(make_params()), signal()
     cost = measure_segment(settings, network, frames)
-    np.testing.assert_array_equal(
-        segment_frequencies(settings, network, frames, cost.lags), cost.frequencies
-    )
+    assert not cost.analysis.is_swapped
+    found = segment_frequencies(settings, network, cost.analysis.samples, cost.analysis.lags)
+    np.testing.assert_array_equal(found.T, cost.frequencies)
+
+
+def test_the_channel_that_tells_more_comes_first():
+    frames = stereo(6000)
+    # The first is the sum of the second, delayed, and of noise.
+    frames = np.stack([np.roll(frames[:, 0], 6) // 2 + noise(6000, 4, 400), frames[:, 0]], 1)
+    settings, network = config(), make_mlp(make_params())
+    cost = measure_segment(settings, network, frames)
+    other = measure_segment(settings, network, frames[:, ::-1])
+    assert cost.analysis.is_swapped != other.analysis.is_swapped
+    np.testing.assert_array_equal(cost.frequencies, other.frequencies[:, ::-1])
 
 
 def test_what_comes_again_costs_less():
     cost = measure_segment(config(), make_mlp(make_params()), repeated())
-    assert cost.lags.any() and cost.lag_bits > 0
+    assert cost.analysis.lags.any() and cost.side_bits > 0
     assert cost.bits[4500:].mean() < cost.bits[1500:3000].mean() - 1
 
 

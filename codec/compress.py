@@ -1,0 +1,124 @@
+"""From a file to a smaller one."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
+
+from codec import packing
+from codec.canonical import canonical_header
+from codec.container import HASH_BYTES, Format, Kind, block, header, pack_bytes
+from codec.model import CodecModel, choose_model
+from codec.segments import encode_segment, is_verbatim
+from pipeline.wav.header import WavHeader, read_header
+from pipeline.wav.riff import WavError
+from runtime.threads import map_in_threads
+
+DEFAULT_SEGMENT = 2**20
+_PIECE = 2**20  # Bytes around the samples that are packed at once.
+
+
+class _Task(NamedTuple):
+    kind: Kind
+    segment: int
+    data: bytes
+
+
+def compress_parts(
+    source: BinaryIO,
+    size: int,
+    models: Sequence[CodecModel],
+    *,
+    segment: int = DEFAULT_SEGMENT,
+    num_threads: int = 1,
+) -> Iterator[bytes]:
+    """Yields the bytes of the compressed file, one part after the other.
+
+    Segments are coded side by side; memory is that of `num_threads` + 1 of them, whatever the
+    length of the source.
+
+    Args:
+      source: any file that can seek.
+      size: its bytes.
+      models: those at hand; one of them is used for all of the file.
+      segment: frames of a segment.
+      num_threads: segments at once.
+
+    Raises:
+      OSError: the source cannot be read.
+    """
+    wav = _read_wav(source, size)
+    digest = hashlib.blake2b(digest_size=HASH_BYTES)
+    if wav is None:
+        yield header(None)
+        for task in _around(source, 0, size, digest):
+            yield block(task.kind, 0, pack_bytes(task.data))
+    else:
+        model = choose_model(models, packing.depth_of(wav.encoding))
+        format_ = Format(
+            fingerprint=model.fingerprint,
+            encoding=wav.encoding,
+            channels=wav.channels,
+            sample_rate=wav.sample_rate,
+            frames=wav.frames,
+            segment=segment,
+        )
+        yield header(format_)
+        end = wav.payload_offset + wav.frames * wav.frame_bytes
+        expected = canonical_header(format_)
+
+        def encode(task: _Task) -> bytes:
+            if task.kind is Kind.BYTES:
+                return block(task.kind, 0, pack_bytes(task.data, expected))
+            return _encode_frames(model, format_, task)
+
+        tasks = itertools.chain(
+            _around(source, 0, wav.payload_offset, digest),
+            _segments(source, format_, wav.payload_offset, digest),
+            _around(source, end, size, digest),
+        )
+        yield from map_in_threads(encode, tasks, num_threads, ahead=num_threads)
+    yield block(Kind.END, 0, digest.digest())
+
+
+def _read_wav(source: BinaryIO, size: int) -> WavHeader | None:
+    def read_at(offset: int, count: int) -> bytes:
+        source.seek(offset)
+        return source.read(count)
+
+    try:
+        return read_header(read_at, size)
+    except WavError:
+        return None
+
+
+def _around(source: BinaryIO, start: int, end: int, digest) -> Iterator[_Task]:  # type: ignore[no-untyped-def]
+    for offset in range(start, end, _PIECE):
+        yield _Task(Kind.BYTES, 0, _read(source, offset, min(_PIECE, end - offset), digest))
+
+
+def _segments(source: BinaryIO, format_: Format, offset: int, digest) -> Iterator[_Task]:  # type: ignore[no-untyped-def]
+    for number in range(format_.num_segments):
+        count = format_.frames_of(number) * format_.frame_bytes
+        yield _Task(Kind.FRAMES, number, _read(source, offset, count, digest))
+        offset += count
+
+
+def _read(source: BinaryIO, offset: int, count: int, digest) -> bytes:  # type: ignore[no-untyped-def]
+    source.seek(offset)
+    data = source.read(count)
+    if len(data) != count:
+        raise OSError(f"the file has become shorter: {count} bytes expected at byte {offset}")
+    digest.update(data)
+    return data
+
+
+def _encode_frames(model: CodecModel, format_: Format, task: _Task) -> bytes:
+    """Returns a segment's block: integers by the model, unless plain bytes are smaller."""
+    found = packing.unpack(task.data, format_.encoding, format_.channels)
+    if found is not None:
+        frames, variant = found
+        coded = encode_segment(model.config, model.network, frames)
+        if not is_verbatim(coded):
+            return block(Kind.FRAMES, task.segment, bytes([variant]) + coded)
+    return block(Kind.FRAMES_AS_BYTES, task.segment, pack_bytes(task.data))

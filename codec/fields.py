@@ -1,0 +1,58 @@
+"""Numbers and bytes in a stream, and back, with truncation told."""
+
+from runtime.errors import DataError
+
+_MOST_BYTES = 10  # Of a number of 64 bits.
+
+
+def number(value: int) -> bytes:
+    """Returns a number >= 0, seven bits a byte, the least significant first (as LEB128)."""
+    parts = []
+    while value > 127:
+        parts.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+def signed(value: int) -> bytes:
+    """Returns any number."""
+    return number(value << 1 if value >= 0 else (-value << 1) - 1)
+
+
+class Fields:
+    """Reads what `number`, `signed` and slices of bytes were joined to."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes that have not been read."""
+        return len(self._data) - self._at
+
+    def number(self) -> int:
+        """Returns the next number. Raises DataError at the end."""
+        value = 0
+        for place in range(_MOST_BYTES):
+            byte = self.take(1)[0]
+            value |= (byte & 127) << 7 * place
+            if byte < 128:
+                return value
+        raise DataError("a number has more than 64 bits")
+
+    def signed(self) -> int:
+        """Returns the next signed number. Raises DataError at the end."""
+        value = self.number()
+        return -(value + 1 >> 1) if value & 1 else value >> 1
+
+    def take(self, count: int) -> bytes:
+        """Returns the next bytes. Raises DataError where there are fewer."""
+        if count > self.left:
+            raise DataError(f"{count} bytes expected, {self.left} are left: truncated")
+        self._at += count
+        return self._data[self._at - count : self._at]
+
+    def rest(self) -> bytes:
+        """Returns all that is left."""
+        return self.take(self.left)

@@ -1,0 +1,113 @@
+"""A channel of a segment as bits, and back: one compiled loop each.
+
+n samples, K experts and combinations of the bank.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from codec.range_coder import SLACK, consume, encode, target
+from models.exact.mixture import ExactMixture, cumulative_frequency, total_frequency
+from models.exact.stream import Stream, begin_sample, end_sample
+from models.predictors.bank import (
+    know_first,
+    know_next,
+    predict,
+    require_denormals,
+    show,
+    update,
+)
+from models.predictors.compile import jit
+
+
+@jit
+def encode_channel(
+    stream: Stream,
+    samples: np.ndarray,  # int32 [n]
+    experts: np.ndarray,  # float32 [n, K]
+    bank_base: np.ndarray,  # float64 [n]
+    coder: Any,
+    data: np.ndarray,  # uint8
+) -> int:
+    """Codes samples; returns how many, which is less than n where `data` has no more room.
+
+    Args:
+      stream: before the first sample; its bank is not used.
+      samples: of the channel.
+      experts: the bank's predictions of all of them, see `bank.run`, and
+      bank_base: what it has made of them.
+      coder: the range coder.
+      data: is written.
+    """
+    require_denormals(stream.bank)
+    total = total_frequency(stream.mixture)
+    for t in range(samples.size):
+        if coder.position + SLACK > data.size:
+            return t
+        base, scale, current = begin_sample(stream, experts[t], bank_base[t])
+        sample = np.float64(samples[t])
+        below = cumulative_frequency(stream.mixture, sample, base)
+        above = cumulative_frequency(stream.mixture, sample + 1.0, base)
+        encode(coder, data, below, above - below, total)
+        end_sample(stream, experts[t], base, scale, current, sample)
+    return samples.size
+
+
+@jit
+def decode_channel(
+    stream: Stream,
+    other: np.ndarray,  # int32 [n], or [0]
+    coder: Any,
+    data: np.ndarray,  # uint8
+    samples: np.ndarray,  # int32 [n]
+) -> None:
+    """Writes the samples that `encode_channel` has coded."""
+    bank, mixture = stream.bank, stream.mixture
+    require_denormals(bank)
+    know_first(bank, other)
+    total = total_frequency(mixture)
+    for t in range(samples.size):
+        know_next(bank, other, t)
+        bank_base = predict(bank)
+        show(bank, stream.experts)
+        base, scale, current = begin_sample(stream, stream.experts, bank_base)
+        wanted = target(coder, total)
+        sample = _find(mixture, base, wanted)
+        below = cumulative_frequency(mixture, sample, base)
+        above = cumulative_frequency(mixture, sample + 1.0, base)
+        consume(coder, data, below, above - below, total)
+        samples[t] = np.int32(sample)
+        end_sample(stream, stream.experts, base, scale, current, sample)
+        update(bank, sample)
+
+
+@jit
+def _find(mixture: ExactMixture, base: float, wanted: int) -> float:
+    """Returns the sample in whose share a number lies: brackets from the base, then bisects."""
+    lowest, highest = mixture.limits[0], mixture.limits[1]
+    low = min(max(np.floor(base), lowest), highest)
+    step = max(np.floor(1.0 / mixture.inverse_scales[0]), 1.0)
+    if cumulative_frequency(mixture, low, base) <= wanted:
+        high = low + step
+        while high <= highest and cumulative_frequency(mixture, high, base) <= wanted:
+            low = high
+            step *= 2.0
+            high = low + step
+        high = min(high, highest + 1.0)
+    else:
+        high = low
+        low = high - step
+        while low > lowest and cumulative_frequency(mixture, low, base) > wanted:
+            high = low
+            step *= 2.0
+            low = high - step
+        low = max(low, lowest)
+    # C(low) <= wanted < C(high).
+    while high - low > 1.0:
+        middle = np.floor((low + high) * 0.5)
+        if cumulative_frequency(mixture, middle, base) <= wanted:
+            low = middle
+        else:
+            high = middle
+    return low

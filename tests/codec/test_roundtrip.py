@@ -1,0 +1,146 @@
+"""Every file comes back byte for byte."""
+
+import io
+import pathlib
+import tempfile
+import wave
+
+import numpy as np
+import pytest
+
+from codec.compress import compress_parts
+from codec.decompress import decompress_parts, open_compressed
+from codec.segments import decode_segment, encode_segment, is_verbatim
+from models.exact.segment import measure_segment
+from pipeline.wav.encoding import Encoding
+from tests.codec.models import small_model
+from tests.models.exact.test_stream import repeated, stereo
+from tests.models.predictors.signals import noise, tones
+from tests.wav_files import write_wav
+
+
+def wav_bytes(frames, encoding: Encoding = Encoding.S16) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return write_wav(pathlib.Path(folder, "a.wav"), frames, encoding)
+
+
+def compress(data: bytes, **options) -> bytes:
+    return b"".join(compress_parts(io.BytesIO(data), len(data), [small_model()], **options))
+
+
+def decompress(data: bytes, **options) -> bytes:
+    opened = open_compressed(io.BytesIO(data), [small_model()])
+    return b"".join(decompress_parts(opened, **options))
+
+
+SIGNALS = {
+    "tones": stereo(3000),
+    "repeated": repeated(),
+    "mono": tones(3000)[:, None],
+    "silence": np.zeros((3000, 2), np.int32),
+    "constant": np.full((500, 1), -77),
+    "one sample": np.array([[5]]),
+    "twins": np.repeat(tones(2000)[:, None], 3, 1),
+    "wasted bits": tones(2000)[:, None] // 16 * 16,
+    "stretched": (tones(6000)[:, None] >> 9) * 257,
+    "white noise": np.random.default_rng(0).integers(-(2**15), 2**15, (2000, 2)),
+    "square": np.where(np.arange(2000) // 50 % 2, 2**15 - 1, -(2**15))[:, None],
+    "clicks": np.where(np.arange(2000) % 701 == 0, 2**15 - 1, 0)[:, None],
+    "second leads": stereo(6000)[:, ::-1],
+}
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_segments(name):
+    model, frames = small_model(), SIGNALS[name].astype(np.int32)
+    data = encode_segment(model.config, model.network, frames)
+    assert len(data) <= 2 * frames.size + 2
+    found = decode_segment(model.config, model.network, data, *frames.shape)
+    np.testing.assert_array_equal(found, frames)
+
+
+def test_size_is_what_the_model_needs():
+    model = small_model()
+    for frames in (stereo(4000), repeated()):
+        cost = measure_segment(model.config, model.network, frames)
+        size = 8 * len(encode_segment(model.config, model.network, frames))
+        needed = cost.bits.sum(dtype=np.float64) + cost.side_bits
+        assert needed <= size + 1e-3
+        assert size <= 1.0005 * needed + 8 * 4
+
+
+def test_what_is_more_than_plain_samples_is_kept_plain():
+    frames = SIGNALS["white noise"].astype(np.int32)
+    model = small_model()
+    assert is_verbatim(encode_segment(model.config, model.network, frames))
+    wide = (frames.astype(np.int64) * 256).astype(np.int32) + 3
+    data = encode_segment(model.config, model.network, wide)
+    np.testing.assert_array_equal(
+        decode_segment(model.config, model.network, data, *wide.shape), wide
+    )
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_encodings(encoding, channels):
+    rng = np.random.default_rng(0)
+    frames = tones(900)[:, None] // np.arange(1, channels + 1)
+    if encoding is Encoding.U8:
+        frames = (frames >> 8) + 128
+    elif encoding in (Encoding.ALAW, Encoding.MULAW):
+        frames = rng.integers(90, 110, frames.shape)
+    elif encoding.is_float:
+        frames = frames / 2**15
+    elif encoding.depth > 16:
+        frames = frames * 2 ** (encoding.depth - 16) + rng.integers(0, 2, frames.shape)
+    data = wav_bytes(frames, encoding)
+    packed = compress(data, segment=400, num_threads=2)
+    assert decompress(packed, num_threads=2) == data
+    assert len(packed) < len(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"RIFF",
+        b"not audio " * 1000,
+        np.random.default_rng(0).bytes(3_000_000),
+        wav_bytes(tones(500)[:, None], Encoding.S16)[:-1],
+        wav_bytes(tones(500)[:, None], Encoding.S16) + b"LIST\4\0\0\0abcd" + b"\0" * 3,
+        wav_bytes(np.random.default_rng(0).normal(size=(300, 2)), Encoding.F32),
+        wav_bytes(np.array([[np.nan], [np.inf], [-0.0]]), Encoding.F64),
+    ],
+    ids=lambda data: str(len(data)),
+)
+def test_any_file(data):
+    assert decompress(compress(data)) == data
+
+
+def test_the_container_is_small(tmp_path):
+    path = tmp_path / "a.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((2, 2, 44100, 0, "NONE", ""))
+        file.writeframes(stereo(3000).astype("<i2").tobytes())
+    data = path.read_bytes()
+    model = small_model()
+    lengths = []
+    for segment in (1000, 3000):
+        bare = sum(
+            len(encode_segment(model.config, model.network, stereo(3000)[first : first + segment]))
+            for first in range(0, 3000, segment)
+        )
+        lengths.append(len(compress(data, segment=segment)) - bare)
+    assert lengths[1] <= 64 + 12
+    assert lengths[0] - lengths[1] <= 2 * 12
+
+
+def test_segments_on_many_threads_are_the_same_bytes():
+    data = wav_bytes(stereo(3000), Encoding.S16)
+    assert compress(data, segment=700) == compress(data, segment=700, num_threads=4)
+
+
+def test_24_bits_are_kept_by_a_model_of_16():
+    frames = noise(1000, 1, 2**22)[:, None]
+    data = wav_bytes(frames, Encoding.S24)
+    assert decompress(compress(data)) == data
