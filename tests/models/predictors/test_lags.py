@@ -9,7 +9,7 @@ from models.predictors.config import LongTermConfig
 from models.predictors.lags import count_blocks, least_lag, pack_lags, unpack_lags
 from runtime.errors import DataError
 
-CONFIG = LongTermConfig(block=64)
+CONFIG = LongTermConfig(block=64, lags=2)
 FRAMES = 64 * 20 + 7
 
 
@@ -35,7 +35,7 @@ def test_few_bits():
     lags = np.zeros((21, 2), np.int64)
     assert pack_lags(lags, FRAMES, CONFIG) == b""
     lags[5:, 0] = 100
-    # Where they do not change, a bit each; a place among 5 * 64 - 4 needs 9 bits, and 2 of them.
+    # Where they do not change, a bit each; a place among 5 * 64 - 4 needs 9 bits, and 2 before it.
     assert len(pack_lags(lags, FRAMES, CONFIG)) == (2 * 21 + 1 + 9 + 7) // 8
 
 

@@ -17,7 +17,7 @@ from runtime.errors import DataError
 from tests.models.predictors.signals import noise
 from tests.models.predictors.test_bank import NONE, SMALL
 
-CONFIG = LongTermConfig(block=512, warmup=128)
+CONFIG = LongTermConfig(block=512, lags=2, warmup=128)
 COMBINED = len(SMALL.combination.decays)
 LAG = 1500
 FRAMES = 5000
@@ -106,7 +106,7 @@ def test_sample_by_sample():
 @pytest.mark.parametrize("at", [100, 2047, 2048, 3333])
 def test_a_sample_changes_only_what_comes_after(at):
     samples, lags = repeated(), lags_of(FRAMES, LAG)
-    lags[7:, 1] = 5  # The nearest that there may be.
+    lags[7:, 1] = 3  # The nearest that there may be.
     changed = samples.copy()
     changed[at] += 1000
     before, after = (with_lags([signal], lags)[0][1] for signal in (samples, changed))
@@ -130,7 +130,7 @@ def test_short_segments(frames):
     assert base.size == frames and np.isfinite(base).all()
 
 
-@pytest.mark.parametrize("lag", [-1, 1, 4, 2 * 512 + 1])
+@pytest.mark.parametrize("lag", [-1, 1, 2, 2 * 512 + 1])
 def test_a_lag_that_nothing_is_known_of_is_refused(lag):
     lags = lags_of(FRAMES)
     lags[2, 1] = lag
@@ -147,4 +147,4 @@ def test_the_same_bits_everywhere():
     assert hashlib.sha256(b"".join(base.tobytes() for base in bases)).hexdigest() == GOLDEN
 
 
-GOLDEN = "6a5663e91767f6d2fe09ecf1803c8ebbbbc9a3d6f500eaf51f09570832581257"
+GOLDEN = "4d77a240890aa203a274bb21cd9b1f5a0b486c932a29aa12f5b8518b691335cf"
