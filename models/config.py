@@ -179,7 +179,7 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaptiveModelConfig:
-    """Adaptive predictors -> features -> perceptron -> distribution.
+    """Adaptive predictors -> features -> network -> distribution.
 
     Attributes:
       depth: bits per sample, one of DEPTHS.
@@ -191,7 +191,7 @@ class AdaptiveModelConfig:
 
     depth: int = 16
     predictors: AdaptivePredictorsConfig = BEST
-    network: MlpConfig = MlpConfig()
+    network: MlpConfig | TransformerConfig = MlpConfig()
     distribution: ResidualMixtureConfig = ResidualMixtureConfig()
     adaptation: AdaptationConfig = AdaptationConfig()
 
@@ -227,7 +227,7 @@ _MODELS: dict[str, Any] = {
         AdaptiveModelConfig,
         {
             "predictors": {"adaptive": AdaptivePredictorsConfig.from_json},
-            "network": {"mlp": MlpConfig},
+            "network": {"mlp": MlpConfig, "transformer": TransformerConfig},
             "distribution": {"residual_mixture": ResidualMixtureConfig},
         },
     ),
@@ -236,6 +236,7 @@ _MODELS: dict[str, Any] = {
 network is added here and in `networks`."""
 
 PREDICTORS = tuple(_MODELS)
+NETWORKS = ("mlp", "transformer")
 
 
 def _of_kind(name: str, values: Mapping[str, Any], kinds: Mapping[str, Any]) -> Any:
