@@ -13,7 +13,7 @@ from absl import flags as absl_flags
 from absl.flags import FlagValues
 
 from evaluation.config import SPLITS
-from models.config import DTYPES, PREDICTORS
+from models.config import DTYPES, NETWORKS, PREDICTORS
 from pipeline.config import DEPTHS
 from pipeline.data_service.server import ROLES, host_and_port
 from training.config import ON_NAN, ON_SAVE_ERROR, SCHEDULES
@@ -171,15 +171,21 @@ MODEL = Group(
         "predictors",
         "fixed",
         PREDICTORS,
-        "Predictors that the network reads. fixed: FLAC's, read by a transformer; adaptive: "
-        "filters that adapt to each chunk, read by an MLP.",
+        "Predictors that the network reads. fixed: FLAC's; adaptive: filters that adapt to the "
+        "signal.",
     ),
-    _positive("embedding_dim", 64, "Model width, divisible by --num_heads."),
+    _enum(
+        "network",
+        None,
+        NETWORKS,
+        "Network that reads them; default: transformer, or mlp with --predictors=adaptive.",
+    ),
+    _positive("embedding_dim", 64, "Width of the transformer, divisible by --num_heads."),
     _positive("num_layers", 4, "Number of transformer blocks."),
     _positive("num_heads", 8, "Number of attention heads."),
     _positive("widening_factor", 4, "Feed-forward width, in multiples of --embedding_dim."),
     _enum("dtype", "float32", DTYPES, "Type of the computation; bfloat16 for TPUs and GPUs."),
-    _positive("mlp_width", 128, "Width of the MLP, with --predictors=adaptive."),
+    _positive("mlp_width", 128, "Width of the MLP, with --network=mlp."),
     _positive("mlp_layers", 2, "Number of hidden layers of the MLP, likewise."),
 )
 

@@ -84,8 +84,11 @@ def abstract_step(flags: Sequence[str], platform: str, num_devices: int) -> tupl
 
     rows = pipeline.batch_size // num_devices
     bounds = np.zeros((1, rows), np.int32)
-    samples = np.zeros((1, rows, pipeline.chunk_size), f"int{pipeline.depth}")
-    batch = device_batch(model, {"samples": samples, "first": bounds, "stop": bounds})
+    samples = np.zeros((1, rows, pipeline.chunk_size), f"int{8 * pipeline.sample_bytes}")
+    # No sample is scored, so that predictors on the host have nothing to do.
+    names = ("first", "stop", "channel", "position", "frames")
+    counts = dict.fromkeys(("channels", "block"), np.ones_like(bounds))
+    batch = device_batch(model, {"samples": samples, **dict.fromkeys(names, bounds), **counts})
     state = jax.eval_shape(lambda: init_state(model.init(jax.random.key(0)), config))
     control = ControlFlags().to_devices()
     return model, config, *(jax.tree.map(on_devices, x) for x in (state, batch, control))

@@ -115,18 +115,22 @@ _MLP = ("mlp_width", "mlp_layers", *_POOL)
 def make_model_config(values: FlagValues) -> ModelConfig | AdaptiveModelConfig:
     """Returns the model that the flags describe. Raises ConfigError."""
     is_adaptive = values.predictors == "adaptive"
-    used, unused = (_MLP, _TRANSFORMER) if is_adaptive else (_TRANSFORMER, _MLP)
+    kind = values.network or ("mlp" if is_adaptive else "transformer")
+    if kind == "mlp" and not is_adaptive:
+        raise ConfigError("--network=mlp reads adaptive predictors: expected --predictors=adaptive")
+    used, unused = (_MLP, _TRANSFORMER) if kind == "mlp" else (_TRANSFORMER, _MLP)
     for name in unused:
         if values[name].value != values[name].default:
             raise ConfigError(
-                f"--{name}={values[name].value} is without effect with --predictors="
-                f"{values.predictors}, whose flags are {', '.join(f'--{flag}' for flag in used)}"
+                f"--{name}={values[name].value} is without effect with --network={kind}, "
+                f"whose flags are {', '.join(f'--{flag}' for flag in used)}"
             )
     depth = shared.depth(values)
-    if is_adaptive:
-        mlp = MlpConfig(width=values.mlp_width, num_layers=values.mlp_layers)
-        return AdaptiveModelConfig(depth=depth, network=mlp)
-    return ModelConfig(depth=depth, network=TransformerConfig(**select(values, *_TRANSFORMER)))
+    transformer = TransformerConfig(**select(values, *_TRANSFORMER))
+    if not is_adaptive:
+        return ModelConfig(depth=depth, network=transformer)
+    mlp = MlpConfig(width=values.mlp_width, num_layers=values.mlp_layers)
+    return AdaptiveModelConfig(depth=depth, network=mlp if kind == "mlp" else transformer)
 
 
 def run_config(values: FlagValues) -> RunConfig:

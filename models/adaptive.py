@@ -1,4 +1,4 @@
-"""The adaptive model: bank of predictors -> features -> perceptron -> mixture.
+"""The adaptive model: bank of predictors -> features -> network, a perceptron -> mixture.
 
 B chunks (any leading axes on the host), L samples in a chunk, F features.
 """
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from models.config import AdaptiveModelConfig
+from models.config import AdaptiveModelConfig, MlpConfig
 from models.distributions.residual_mixture import Residual, ResidualMixture, residual_log_prob
 from models.exact.network import make_mlp
 from models.exact.segment import measure_segment
@@ -26,15 +26,21 @@ from runtime.logging import logger
 _PLACE = ("stop", "position", "frames", "channels", "block")
 
 
-class AdaptiveModel:
+class FeatureModel:
     """A model whose predictors adapt to each chunk from its first sample on; see `interface.Model`.
 
     `prepare` makes the features, in threads; they are most of the work of a step.
     """
 
-    def __init__(self, config: AdaptiveModelConfig) -> None:
+    def __init__(self, config: AdaptiveModelConfig, network: nn.Module) -> None:
+        """Makes a model.
+
+        Args:
+          config: the config.
+          network: from what `prepare` returns to log-probabilities, float32 [B, L].
+        """
         self.config = config
-        self._network = _Network(config)
+        self._network = network
         self._num_features = count_features(config.predictors)
         self._is_compiled = is_compiled()
         self._threads = concurrent.futures.ThreadPoolExecutor(available_cores(), "predictors")
@@ -42,7 +48,7 @@ class AdaptiveModel:
     def prepare(self, batch: Batch) -> Inputs:
         shape = batch["samples"].shape
         rows = batch["samples"].reshape(-1, shape[-1])
-        places = np.stack([batch[name].ravel() for name in _PLACE], -1).tolist()
+        places = self.places(batch)
         features = np.zeros((*rows.shape, self._num_features), np.float32)
         residual, scale = np.zeros(rows.shape, np.float32), np.ones(rows.shape, np.float32)
 
@@ -67,15 +73,22 @@ class AdaptiveModel:
         arrays = {"features": features, "residual": residual, "scale": scale, "bound": bound}
         return {name: x.reshape(*shape[:-1], *x.shape[1:]) for name, x in arrays.items()}
 
-    def init(self, key: jax.Array) -> Params:
+    def places(self, batch: Batch) -> list[list[int]]:
+        """Returns the first arguments of `channel_indices` for each row."""
+        return np.stack([batch[name].ravel() for name in _PLACE], -1).tolist()
+
+    def example(self) -> dict[str, Any]:
+        """Returns the inputs of one sample."""
         shape = (1, 1, self._num_features)
-        inputs = {
+        return {
             "features": jnp.zeros(shape),
             "residual": jnp.zeros(shape[:-1]),
             "scale": jnp.ones(shape[:-1]),
             "bound": jnp.zeros(shape[:-1], jnp.int8),
         }
-        return jax.jit(self._network.init)(key, inputs)["params"]
+
+    def init(self, key: jax.Array) -> Params:
+        return jax.jit(self._network.init)(key, self.example())["params"]
 
     def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
         result: Any = self._network.apply({"params": params}, inputs)
@@ -83,6 +96,18 @@ class AdaptiveModel:
 
     def cost_parts(self, params: Params, inputs: Inputs) -> dict[str, jax.Array]:
         return {"sample": -self.log_likelihood(params, inputs)}
+
+    def _announce_compilation(self) -> None:
+        if not self._is_compiled:
+            self._is_compiled = True
+            logger.info("compiling the predictors for this machine, once: about 30 s")
+
+
+class AdaptiveModel(FeatureModel):
+    """A perceptron that reads the features; see `interface.SegmentModel`."""
+
+    def __init__(self, config: AdaptiveModelConfig) -> None:
+        super().__init__(config, _Perceptron(config))
 
     def segment_costs(self, params: Params, frames: np.ndarray) -> dict[str, np.ndarray]:
         self._announce_compilation()
@@ -92,20 +117,27 @@ class AdaptiveModel:
         nat = np.float32(np.log(2))
         return {"sample": cost.bits * nat, "lags": lags * nat}
 
-    def _announce_compilation(self) -> None:
-        if not self._is_compiled:
-            self._is_compiled = True
-            logger.info("compiling the predictors for this machine, once: about 30 s")
 
-
-class _Network(nn.Module):
+class _Perceptron(nn.Module):
     config: AdaptiveModelConfig
 
     @nn.compact
     def __call__(self, inputs: Inputs) -> jax.Array:  # float32 [B, L]
-        hidden = Mlp(self.config.network, name="network")(inputs["features"])
-        mixture = ResidualMixture(self.config.distribution, name="distribution")(
-            hidden, inputs["scale"]
-        )
-        residual = Residual(inputs["residual"], inputs["scale"], inputs["bound"])
-        return residual_log_prob(mixture, residual)
+        network = self.config.network
+        assert isinstance(network, MlpConfig)
+        hidden = Mlp(network, name="network")(inputs["features"])
+        distribution = ResidualMixture(self.config.distribution, name="distribution")
+        return sample_log_prob(distribution, hidden, inputs)
+
+
+def sample_log_prob(distribution: ResidualMixture, hidden: jax.Array, inputs: Inputs) -> jax.Array:
+    """Returns the log-probability of each sample, float32 [B, L].
+
+    Args:
+      distribution: of a module that is applied.
+      hidden: float32 [B, L, ...], the last states of the network.
+      inputs: what `FeatureModel.prepare` returns.
+    """
+    mixture = distribution(hidden, inputs["scale"])
+    residual = Residual(inputs["residual"], inputs["scale"], inputs["bound"])
+    return residual_log_prob(mixture, residual)

@@ -16,13 +16,10 @@ from models.distributions.logistic_mixture import LogisticMixture, Mixture, mixt
 from models.interface import Batch, Inputs, Params
 from models.networks.feature_embedding import FeatureEmbedding
 from models.networks.registry import make_network
+from models.networks.slices import map_slices, positions_at_once
 from models.predictors.fixed import extract_features
 
 _BYTE_VALUES = 256
-# What an accelerator computes at once: samples to keep it busy, but of hidden states [B, L, E] no
-# more than is fast. docs/tpu_compile.md has what other numbers take on a TPU. With these an H200
-# would train a quarter fewer samples a second (`benchmarks/accelerator_speed.py`, bfloat16).
-_AT_ONCE = {"tpu": (2**15, 2**23), "gpu": (2**17, 2**25)}  # samples, elements of hidden states
 
 
 class AutoregressiveModel:
@@ -95,32 +92,19 @@ class Network(nn.Module):
           float32 [B, L, G].
         """
 
-        def step(self: Network, carry: tuple, samples: jax.Array) -> tuple:
+        def log_probs(self: Network, samples: jax.Array) -> jax.Array:
             # Widened here, not before the scan: a slice of int8 is what libtpu can cast (v5p).
-            return carry, self.log_probs(samples.astype(jnp.int32), group_sizes)
+            return self.log_probs(samples.astype(jnp.int32), group_sizes)
 
         # A float or a single chunk would give a wrong but plausible result.
         if samples.ndim != 2 or not jnp.issubdtype(samples.dtype, jnp.signedinteger):
             raise ValueError(
                 f"samples must be signed integers [B, L], got {samples.dtype} {list(samples.shape)}"
             )
-        # A scan over slices of the batch bounds the memory of activations, but for those that the
-        # backward pass needs.
-        scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
-        batch, length = samples.shape
-        num_slices = -(-batch // max(1, self._positions_at_once() // length))
-        # As even as can be, the last one padded.
-        padded = jnp.pad(samples, ((0, -batch % num_slices), (0, 0)))
-        result = scan(self, (), padded.reshape(num_slices, -1, length))[1]
-        return result.reshape(-1, length, len(group_sizes))[:batch]
-
-    def _positions_at_once(self) -> int:
-        if self.positions_at_once:
-            return self.positions_at_once
-        if self.platform == "cpu":
-            return 1  # One chunk: what fits its cache is best.
-        positions, elements = _AT_ONCE[self.platform]
-        return min(positions, elements // self.config.network.embedding_dim)
+        positions = self.positions_at_once or positions_at_once(
+            self.platform, self.config.network.embedding_dim
+        )
+        return map_slices(self, log_probs, samples, positions)
 
     def log_probs(self, samples: jax.Array, group_sizes: Sequence[int]) -> jax.Array:
         """Returns what `__call__` does, of one slice."""

@@ -1,6 +1,6 @@
 """Builds a model from its config."""
 
-from models.config import AdaptiveModelConfig, ModelConfig
+from models.config import AdaptiveModelConfig, ModelConfig, TransformerConfig
 from models.interface import Model
 
 
@@ -14,6 +14,10 @@ def build_model(config: ModelConfig | AdaptiveModelConfig, *, platform: str = "c
     """
     # Not at the top: `ModelFile` imports this module, and reading a model file needs no JAX.
     if isinstance(config, AdaptiveModelConfig):
+        if isinstance(config.network, TransformerConfig):
+            from models.adaptive_transformer import AdaptiveTransformerModel
+
+            return AdaptiveTransformerModel(config, platform)
         from models.adaptive import AdaptiveModel
 
         return AdaptiveModel(config)

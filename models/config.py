@@ -184,7 +184,7 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaptiveModelConfig:
-    """Adaptive predictors -> features -> perceptron -> distribution.
+    """Adaptive predictors -> features -> network -> distribution.
 
     Attributes:
       depth: bits per sample, one of DEPTHS.
@@ -196,7 +196,7 @@ class AdaptiveModelConfig:
 
     depth: int = 16
     predictors: AdaptivePredictorsConfig = BEST
-    network: MlpConfig = MlpConfig()
+    network: MlpConfig | TransformerConfig = MlpConfig()
     distribution: ResidualMixtureConfig = ResidualMixtureConfig()
     adaptation: AdaptationConfig = AdaptationConfig()
 
@@ -237,7 +237,7 @@ _MODELS: dict[str, Any] = {
         AdaptiveModelConfig,
         {
             "predictors": {"adaptive": AdaptivePredictorsConfig.from_json},
-            "network": {"mlp": MlpConfig},
+            "network": {"mlp": MlpConfig, "transformer": TransformerConfig},
             "distribution": {"residual_mixture": ResidualMixtureConfig},
         },
     ),
@@ -246,6 +246,7 @@ _MODELS: dict[str, Any] = {
 network is added here and in `networks`."""
 
 PREDICTORS = tuple(_MODELS)
+NETWORKS = ("mlp", "transformer")
 
 
 def _of_kind(name: str, values: Mapping[str, Any], kinds: Mapping[str, Any]) -> Any:

@@ -194,6 +194,31 @@ def test_16_bits_of_all_channels(finished, audio, tmp_path):
     assert (_samples(finished.out, "tones"), _samples(tmp_path)) == (5010, 5010 + 1001 + 1002)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["mlp", "transformer"])
+def test_adaptive_predictors_of_24_bits(audio, tmp_path, network):
+    """Files of any depth and any channels; trained, gone on with, and evaluated."""
+    out, default = tmp_path / "out", ("--embedding_dim=64", "--num_heads=8", "--num_layers=4")
+    args = ["--predictors=adaptive", f"--network={network}", "--bit_depth=24", "--nodownmix"]
+    args += ["--chunk_size=128", "--stereo_blocking_n=32"]
+    args += (*default, "--widening_factor=4") if network == "mlp" else ()
+    first = _train(audio, out, *args)
+    more = _train(audio, out, *args, "--training_steps=12")
+    assert more.result.steps == 12 and first.result.steps == 7
+    assert [line["step"] for line in more.metrics if "train/loss" in line][-1] == 12
+    valid = more.result.valid
+    assert valid["valid/compression_ratio"] == pytest.approx(valid["valid/bits_per_sample"] / 24)
+    report = f"--report_dir={tmp_path}/report"
+    assert run_main("evaluate", f"--model={out}/audio_model.npz", "--codecs=flac", report) == 0
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    bits = {coder["name"]: coder["cost"]["bits_per_sample"] for coder in found["coders"]}
+    assert found["depth"] == 24 and 0 < bits["FLAC -8"] < 24
+    if network == "mlp":  # Its segments are longer than chunks: it knows more.
+        assert bits["the model"] < valid["valid/bits_per_sample"]
+    else:
+        assert bits["the model"] == pytest.approx(valid["valid/bits_per_sample"], rel=1e-5)
+
+
 def _samples(out, model_name="audio_model"):
     """How many samples both splits have together."""
     log = (out / f"{model_name}_training.log").read_text()

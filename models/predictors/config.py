@@ -1,6 +1,7 @@
 """The settings of the adaptive predictors, and the named sets of them; the model file has them."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -232,3 +233,14 @@ BEST = AdaptivePredictorsConfig(
     ),
 )
 """The fewest bits."""
+
+SETS = {"best": BEST}
+"""By the names that users know."""
+
+
+def set_of_chains(chains: Any) -> str | None:
+    """Returns the name of the set that has these chains, given as JSON values; None: no such."""
+    for name, config in SETS.items():
+        if json.loads(json.dumps(dataclasses.asdict(config)))["chains"] == chains:
+            return name
+    return None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from commands import train
 from commands.train import GROUPS, as_flagfile, check_devices, make_model_config, run_config
 from flags import define
-from models.config import AdaptiveModelConfig, MlpConfig
+from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, TransformerConfig
 from runtime.errors import ConfigError
 from tests.command_line import error_of, parsed
 from tests.strange_names import STRANGE_NAMES
@@ -80,7 +80,8 @@ def _fields(config):
 
 def test_each_flag_reaches_its_field_wherever_it_is():
     of_the_process = {"compilation_cache_dir"}
-    of_another_network = {"predictors", "mlp_width", "mlp_layers", *POOL}  # See below.
+    # See below.
+    of_another_network = {"predictors", "network", "mlp_width", "mlp_layers", *POOL}
     others = {"demo", "allow_change", "use_16bit", *of_the_process, *of_another_network}
     assert set(define(GROUPS)) == {*OTHER_VALUES, *others}
     values = parsed(*(f"--{name}={value}" for name, value in OTHER_VALUES.items()))
@@ -304,13 +305,18 @@ def test_an_error_leaves_an_earlier_run_as_it_was(capsys, tmp_path):
     [
         (
             ("--predictors=adaptive", "--num_layers=2"),
-            "--num_layers=2 is without effect with --predictors=adaptive, whose flags are "
+            "--num_layers=2 is without effect with --network=mlp, whose flags are "
             "--mlp_width, --mlp_layers",
         ),
         (
             ("--mlp_width=9",),
-            "--mlp_width=9 is without effect with --predictors=fixed, whose flags",
+            "--mlp_width=9 is without effect with --network=transformer, whose flags",
         ),
+        (
+            ("--predictors=adaptive", "--network=transformer", "--mlp_layers=1"),
+            "--mlp_layers=1 is without effect with --network=transformer, whose flags",
+        ),
+        (("--network=mlp",), "--network=mlp reads adaptive predictors: expected --predictors=ad"),
     ],
 )
 def test_flags_of_another_network_are_refused(args, message):
@@ -324,3 +330,10 @@ def test_adaptive_predictors_are_under_a_perceptron():
         parsed("--predictors=adaptive", "--mlp_width=32", "--mlp_layers=1", "--use_16bit")
     )
     assert config == AdaptiveModelConfig(depth=16, network=MlpConfig(width=32, num_layers=1))
+
+
+def test_adaptive_predictors_may_be_under_a_transformer():
+    flags = ("--predictors=adaptive", "--network=transformer", "--num_layers=2")
+    config = train.make_model_config(parsed(*flags))
+    assert config == AdaptiveModelConfig(depth=8, network=TransformerConfig(num_layers=2))
+    assert train.make_model_config(parsed("--network=transformer")) == ModelConfig()

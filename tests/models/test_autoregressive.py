@@ -11,11 +11,12 @@ import pytest
 
 from models.autoregressive import AutoregressiveModel, Network
 from models.build import build_model
-from models.config import DEPTHS, ModelConfig, TransformerConfig
+from models.config import ModelConfig, TransformerConfig
 from models.distributions.logistic_mixture import mixture_log_prob
 from models.interface import Params
 
 LENGTH = 10
+DEPTHS = (8, 16)
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """Whether a run may resume from a checkpoint: the same data, model and optimizer."""
 
+import collections
 import dataclasses
 import hashlib
 import itertools
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from models.predictors.config import set_of_chains
 from pipeline.reading.chunk_index import Chunks
 from runtime.errors import TrainingError
 from training.checkpoints.checkpoint_file import Checkpoint
@@ -18,6 +20,7 @@ from training.config import RunConfig
 _NOT_COMPARED = frozenset({"log_every", "eval_every", "eval_steps", "profile"})
 """Settings of training that do not affect the parameters: a resumed run may have others."""
 
+_LONGEST_SHOWN = 60  # Characters of a list.
 _NAMES_AT_ONCE = 2**16  # Bounds the memory of their digest.
 
 
@@ -43,11 +46,21 @@ def run_settings(config: RunConfig, model_config: Any, train: Chunks) -> dict[st
 
 
 def model_settings(model_config: Any) -> dict[str, Any]:
-    """Returns the settings of a model without nesting; `network` is the kind of its network."""
+    """Returns the settings of a model without nesting; `network` is the kind of its network.
+
+    A name that two parts of the model have is preceded by that of the part.
+    """
     # As they come back from a checkpoint: its metadata are JSON, which has no tuples.
     values = json.loads(json.dumps(dataclasses.asdict(model_config)))
-    leaves = flatten_dict({"model": values})
-    return {path[-2] if path[-1] == "kind" else path[-1]: value for path, value in leaves.items()}
+    leaves = {
+        path[:-1] if path[-1] == "kind" else path: value
+        for path, value in flatten_dict({"model": values}).items()
+    }
+    counts = collections.Counter(path[-1] for path in leaves)
+    return {
+        path[-1] if counts[path[-1]] == 1 else ".".join(path[-2:]): value
+        for path, value in leaves.items()
+    }
 
 
 def is_same_run(start: Checkpoint, now: Mapping[str, Any], allowed: Collection[str]) -> bool:
@@ -92,7 +105,8 @@ def check_resumable(
     if differing:
         hint = "" if fixed & {*differing} else f", or --allow_change={','.join(differing)}"
         changes = "; ".join(
-            f"{name} was {saved.get(name)}, is {now.get(name)}" for name in differing
+            f"{name} was {_shown(saved.get(name))}, is {_shown(now.get(name))}"
+            for name in differing
         )
         raise TrainingError(
             f"there is a run here, with other settings: {changes}. Expected the same settings to "
@@ -135,11 +149,21 @@ def check_hosts_agree(settings: Sequence[Mapping[str, Any]]) -> None:
     first = settings[0]
     for number, other in enumerate(settings):
         if differing := differing_settings(first, other):
-            values = "; ".join(f"{name} is {first[name]} and {other[name]}" for name in differing)
+            values = "; ".join(
+                f"{name} is {_shown(first[name])} and {_shown(other[name])}" for name in differing
+            )
             raise TrainingError(
                 f"hosts 0 and {number} differ: {values}. Expected the same command and the same "
                 "files on all of them"
             )
+
+
+def _shown(value: Any) -> str:
+    """Returns a value in a few words: a set of predictors by its name."""
+    if isinstance(value, list) and len(text := str(value)) > _LONGEST_SHOWN:
+        digest = hashlib.blake2b(text.encode(), digest_size=3).hexdigest()
+        return set_of_chains(value) or f"{len(value)} others ({digest})"
+    return str(value)
 
 
 def differing_settings(

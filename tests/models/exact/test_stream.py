@@ -151,7 +151,9 @@ def test_the_network_computes_what_it_did_in_training():
 @pytest.mark.parametrize("depth", [8, 16, 24])
 def test_within_a_thousandth_of_the_float_model(depth):
     # In 24 bits with what the scale is too fine for.
-    samples = (tones(600) * 2**depth >> 16) + (noise(600, 1, 200) if depth == 24 else 0)
+    samples = (tones(600).astype(np.int64) * 2**depth >> 16) + (
+        noise(600, 1, 200) if depth == 24 else 0
+    )
     model, params = build_model(config(depth=depth)), make_params()
     nats = -model.log_likelihood(params, model.prepare(make_batch(samples)))
     bits = model.segment_costs(params, samples[:, None])["sample"] / np.log(2)

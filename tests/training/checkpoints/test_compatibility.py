@@ -3,8 +3,16 @@
 import dataclasses
 import re
 
+import jax
 import pytest
 
+from models.config import AdaptiveModelConfig
+from models.predictors.config import (
+    BEST,
+    AdaptivePredictorsConfig,
+    ChainConfig,
+    LeastSquaresConfig,
+)
 from runtime.errors import TrainingError
 from training.checkpoints.checkpoint_file import Checkpoint
 from training.checkpoints.compatibility import (
@@ -29,6 +37,9 @@ class _Config:
 
 
 CONFIG = _Config()
+FEW = AdaptivePredictorsConfig(
+    chains=tuple(ChainConfig(head=LeastSquaresConfig(taps=taps)) for taps in (8, 16))
+)
 SAVED = {
     "learning_rate": 0.1,
     "training_steps": 100,
@@ -46,6 +57,26 @@ def test_settings_of_a_model_have_the_names_of_flags():
         "embedding_dim": 8,
         "dtype": "float32",
     }
+
+
+def test_a_name_that_two_parts_have_is_told_apart():
+    settings = model_settings(AdaptiveModelConfig())
+    assert settings["predictors"] == "adaptive" and settings["network"] == "mlp"
+    assert settings["depth"] == 16
+    leaves = jax.tree.leaves(dataclasses.asdict(AdaptiveModelConfig(predictors=FEW)))
+    found = jax.tree.leaves(model_settings(AdaptiveModelConfig(predictors=FEW)))
+    assert sorted(map(str, found)) == sorted(map(str, leaves))
+
+
+def test_predictors_that_differ_are_one_short_line():
+    before, now = (
+        {**SAVED, **model_settings(AdaptiveModelConfig(predictors=predictors))}
+        for predictors in (BEST, FEW)
+    )
+    start = UNFINISHED._replace(metadata={"run": {"settings": before}})
+    with pytest.raises(TrainingError, match=r"chains was best, is 2 others \(\w{6}\)\.") as error:
+        check_resumable(start, now, [], AdaptiveModelConfig(predictors=FEW))
+    assert len(str(error.value)) < 300
 
 
 def test_what_differs_is_named_and_may_be_allowed():

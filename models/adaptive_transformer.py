@@ -1,0 +1,84 @@
+"""The adaptive model under a transformer: bank of predictors -> features -> attention -> mixture.
+
+B chunks (any leading axes on the host), L samples in a chunk, E embedding.
+
+Attention goes through the channels of a chunk one after the other, not block by block: the features
+of a second channel know of the first one's samples up to `least_squares.AHEAD` later than theirs,
+which may lie in the next block.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from models.adaptive import FeatureModel, sample_log_prob
+from models.config import AdaptiveModelConfig, TransformerConfig
+from models.distributions.residual_mixture import ResidualMixture
+from models.interface import Batch, Inputs
+from models.networks.registry import make_network
+from models.networks.slices import map_slices, positions_at_once
+from models.predictors.channels import channel_indices
+
+
+class AdaptiveTransformerModel(FeatureModel):
+    """A transformer that reads the features of adaptive predictors; see `interface.Model`."""
+
+    def __init__(self, config: AdaptiveModelConfig, platform: str) -> None:
+        super().__init__(config, AdaptiveTransformer(config, platform))
+
+    def prepare(self, batch: Batch) -> Inputs:
+        """See `interface.Model`. Inputs are in the order of channels; `place` leads back."""
+        arrays = dict(super().prepare(batch))
+        shape = batch["samples"].shape
+        order = self._channel_order(batch)
+        for name, array in arrays.items():
+            index = order.reshape(*shape, *(1 for _ in array.shape[len(shape) :]))
+            arrays[name] = np.take_along_axis(array, index, len(shape) - 1)
+        return {**arrays, "place": np.argsort(order, -1).reshape(shape).astype(np.int32)}
+
+    def example(self) -> dict[str, Any]:
+        return {**super().example(), "place": jnp.zeros((1, 1), jnp.int32)}
+
+    def _channel_order(self, batch: Batch) -> np.ndarray:  # int64 [B, L]
+        length = batch["samples"].shape[-1]
+        order = []
+        for row in self.places(batch):
+            channels = [own for own, _ in channel_indices(*row)]
+            order.append(np.concatenate([*channels, np.arange(max(row[0], 0), length)]))
+        return np.stack(order)
+
+
+class AdaptiveTransformer(nn.Module):
+    """The Flax module: everything that has parameters.
+
+    Attributes:
+      config: its network is a `TransformerConfig`.
+      platform: what it will run on, see `build.build_model`.
+    """
+
+    config: AdaptiveModelConfig
+    platform: str
+
+    def setup(self) -> None:
+        network = self.config.network
+        assert isinstance(network, TransformerConfig)
+        # Accelerators multiply float32 in fewer bits unless told otherwise.
+        self.feature_embedding = nn.Dense(
+            network.embedding_dim, dtype=jnp.dtype(network.dtype), precision="highest"
+        )
+        self.network = make_network(network, self.platform)
+        self.distribution = ResidualMixture(self.config.distribution)
+
+    def __call__(self, inputs: Inputs) -> jax.Array:  # float32 [B, L]
+        def log_probs(self: AdaptiveTransformer, part: Inputs) -> jax.Array:
+            hidden = self.network(self.feature_embedding(part["features"]))
+            return sample_log_prob(self.distribution, hidden.astype(jnp.float32), part)
+
+        assert isinstance(self.config.network, TransformerConfig)
+        positions = positions_at_once(self.platform, self.config.network.embedding_dim)
+        in_order = {name: array for name, array in inputs.items() if name != "place"}
+        result = map_slices(self, log_probs, in_order, positions)
+        return jnp.take_along_axis(result, inputs["place"], 1)
