@@ -25,7 +25,7 @@ from models.predictors.compile import jit
 def encode_channel(
     stream: Stream,
     samples: np.ndarray,  # int32 [n]
-    experts: np.ndarray,  # float32 [n, K]
+    offsets: np.ndarray,  # float32 [n, K]
     bank_base: np.ndarray,  # float64 [n]
     coder: Any,
     data: np.ndarray,  # uint8
@@ -35,8 +35,8 @@ def encode_channel(
     Args:
       stream: before the first sample; its bank is not used.
       samples: of the channel.
-      experts: the bank's predictions of all of them, see `bank.run`, and
-      bank_base: what it has made of them.
+      offsets: what `bank.run` shows of all of them, and
+      bank_base: the bank's predictions.
       coder: the range coder.
       data: is written.
     """
@@ -45,12 +45,12 @@ def encode_channel(
     for t in range(samples.size):
         if coder.position + SLACK > data.size:
             return t
-        base, scale, current = begin_sample(stream, experts[t], bank_base[t])
+        base, scale, current = begin_sample(stream, offsets[t], bank_base[t])
         sample = np.float64(samples[t])
         below = cumulative_frequency(stream.mixture, sample, base)
         above = cumulative_frequency(stream.mixture, sample + 1.0, base)
         encode(coder, data, below, above - below, total)
-        end_sample(stream, experts[t], base, scale, current, sample)
+        end_sample(stream, offsets[t], bank_base[t], base, scale, current, sample)
     return samples.size
 
 
@@ -70,15 +70,15 @@ def decode_channel(
     for t in range(samples.size):
         know_next(bank, other, t)
         bank_base = predict(bank)
-        show(bank, stream.experts)
-        base, scale, current = begin_sample(stream, stream.experts, bank_base)
+        show(bank, bank_base, stream.offsets)
+        base, scale, current = begin_sample(stream, stream.offsets, bank_base)
         wanted = target(coder, total)
         sample = _find(mixture, base, wanted)
         below = cumulative_frequency(mixture, sample, base)
         above = cumulative_frequency(mixture, sample + 1.0, base)
         consume(coder, data, below, above - below, total)
         samples[t] = np.int32(sample)
-        end_sample(stream, stream.experts, base, scale, current, sample)
+        end_sample(stream, stream.offsets, bank_base, base, scale, current, sample)
         update(bank, sample)
 
 

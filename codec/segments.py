@@ -127,11 +127,11 @@ def _encode_channels(config: AdaptiveModelConfig, network: ExactMlp, found: Anal
     stream = None
     for channel, samples in enumerate(found.samples):
         stream = init_stream(config, network, found.lags, count, stream)
-        experts, bases = found.experts[channel], found.bases[channel]
+        offsets, bases = found.offsets[channel], found.bases[channel]
         done = 0
         while done < count:
             done += encode_channel(
-                stream, samples[done:], experts[done:], bases[done:], coder[0], data
+                stream, samples[done:], offsets[done:], bases[done:], coder[0], data
             )
             if done < count:
                 data = np.concatenate([data, np.zeros_like(data)])

@@ -26,14 +26,14 @@ class Analysis(NamedTuple):
     Attributes:
       samples: int32 [C, n].
       is_swapped: whether the second of two channels comes first.
-      experts: the bank's predictions, float32 [C, n, K].
-      bases: what it makes of them, float64 [C, n].
+      offsets: what `bank.run` shows, float32 [C, n, K].
+      bases: the bank's predictions, float64 [C, n].
       lags: of long-term prediction, int64 [B, lags].
     """
 
     samples: np.ndarray
     is_swapped: bool
-    experts: np.ndarray
+    offsets: np.ndarray
     bases: np.ndarray
     lags: np.ndarray
 
@@ -74,12 +74,12 @@ def analyse_segment(config: AdaptiveModelConfig, frames: np.ndarray) -> Analysis
     is_swapped = len(samples) == 2 and _second_leads(predictors, depth, samples)
     if is_swapped:
         samples = samples[::-1].copy()
-    experts = np.empty((*samples.shape, count_experts(predictors)), np.float32)
+    offsets = np.empty((*samples.shape, count_experts(predictors)), np.float32)
     bases = np.empty(samples.shape)
     for channel in range(len(samples)):
-        _run_bank(predictors, depth, samples, channel, experts[channel], bases[channel])
+        _run_bank(predictors, depth, samples, channel, offsets[channel], bases[channel])
     lags = find_lags((samples - bases).astype(np.float32), predictors.long_term)
-    return Analysis(samples, is_swapped, experts, bases, lags)
+    return Analysis(samples, is_swapped, offsets, bases, lags)
 
 
 def measure_segment(
@@ -95,7 +95,7 @@ def measure_segment(
     for channel, samples in enumerate(found.samples):
         stream = init_stream(config, network, found.lags, count, stream)
         total = channel_frequencies(
-            stream, samples, found.experts[channel], found.bases[channel], frequencies[channel]
+            stream, samples, found.offsets[channel], found.bases[channel], frequencies[channel]
         )
     side_bits = 8 * len(pack_lags(found.lags, count, config.predictors.long_term))
     in_order = frequencies[::-1] if found.is_swapped else frequencies
@@ -127,11 +127,11 @@ def _run_bank(
     depth: int,
     samples: np.ndarray,  # int32 [C, n]
     channel: int,
-    experts: np.ndarray,
+    offsets: np.ndarray,
     base: np.ndarray,
 ) -> None:
     bank = init_bank(config, depth, stereo=channel > 0)
-    run(bank, samples[channel], before(samples, channel), experts, base)
+    run(bank, samples[channel], before(samples, channel), offsets, base)
 
 
 def _second_leads(config: AdaptivePredictorsConfig, depth: int, samples: np.ndarray) -> bool:
@@ -141,8 +141,8 @@ def _second_leads(config: AdaptivePredictorsConfig, depth: int, samples: np.ndar
     stretch = samples[:, start : start + count]
     bits = []
     for order in (stretch.copy(), stretch[::-1].copy()):
-        experts, bases = np.empty((count, count_experts(config)), np.float32), np.empty(order.shape)
+        offsets, bases = np.empty((count, count_experts(config)), np.float32), np.empty(order.shape)
         for channel in range(2):
-            _run_bank(config, depth, order, channel, experts, bases[channel])
+            _run_bank(config, depth, order, channel, offsets, bases[channel])
         bits.append(np.log2(np.abs(order - bases)[:, count // 4 :] + 0.5).mean())
     return bool(bits[1] < bits[0] - _GAIN)

@@ -44,7 +44,7 @@ class Stream(NamedTuple):
       long_term: what follows them.
       features: a record, and `feature_memory`, what it refers to.
       network, mixture: from features to frequencies.
-      experts: float64 [K], predictions of the next sample.
+      offsets: float32 [K], what `bank.show` shows of the next sample.
       inputs: float32 [F], its features.
       gradient: float32 [O], of the last sample's cost.
       rates: float64 [2], of learning, of the last layer's biases and its weights.
@@ -56,7 +56,7 @@ class Stream(NamedTuple):
     feature_memory: np.ndarray
     network: ExactMlp
     mixture: ExactMixture
-    experts: np.ndarray
+    offsets: np.ndarray
     inputs: np.ndarray
     gradient: np.ndarray
     rates: np.ndarray
@@ -110,7 +110,7 @@ def init_stream(
             scale_limits=np.array([exp2(-limit * LOG2_E) for limit in limits]),
             table=SIGMOID,
         ),
-        experts=np.zeros(experts),
+        offsets=np.zeros(experts, np.float32),
         inputs=np.zeros(count_features(config.predictors), np.float32),
         gradient=np.zeros_like(network.outputs),
         rates=np.array([config.adaptation.bias_rate, config.adaptation.rate]),
@@ -120,23 +120,23 @@ def init_stream(
 @jit
 def begin_sample(
     stream: Stream,
-    experts: np.ndarray,  # float32 [K]
+    offsets: np.ndarray,  # float32 [K]
     bank_base: float,
 ) -> Any:
     """Sets the mixture of the next sample; returns what `end_sample` needs.
 
     Args:
       stream: of the channel.
-      experts: the bank's predictions of the sample, and
-      bank_base: what it makes of them.
+      offsets: what `bank.show` shows of the sample, and
+      bank_base: the bank's prediction.
 
     Returns:
       base: the prediction; scale: its recent mean error; current: see `apply_mlp`.
     """
     count = stream.bank.bank[0].num_experts
-    base = predict_long_term(stream.long_term, bank_base, experts[count:])
+    base = predict_long_term(stream.long_term, bank_base, offsets[count:])
     scale = extract_features(
-        stream.features[0], stream.feature_memory, experts, base, stream.inputs
+        stream.features[0], stream.feature_memory, offsets, bank_base, base, stream.inputs
     )
     current = apply_mlp(stream.network, stream.inputs)
     set_mixture(stream.mixture, stream.network.outputs, scale)
@@ -146,7 +146,8 @@ def begin_sample(
 @jit
 def end_sample(
     stream: Stream,
-    experts: np.ndarray,  # float32 [K]
+    offsets: np.ndarray,  # float32 [K]
+    bank_base: float,
     base: float,
     scale: float,
     current: int,
@@ -163,22 +164,22 @@ def end_sample(
         stream.rates[0],
         stream.rates[1],
     )
-    update_features(stream.features[0], stream.feature_memory, experts, base, sample)
+    update_features(stream.features[0], stream.feature_memory, offsets, bank_base, base, sample)
     update_long_term(stream.long_term, sample)
 
 
 @jit
 def frequency_of(
     stream: Stream,
-    experts: np.ndarray,  # float32 [K]
+    offsets: np.ndarray,  # float32 [K]
     bank_base: float,
     sample: float,
 ) -> Any:
     """Returns the frequency of the next sample, and learns it."""
-    base, scale, current = begin_sample(stream, experts, bank_base)
+    base, scale, current = begin_sample(stream, offsets, bank_base)
     below = cumulative_frequency(stream.mixture, sample, base)
     above = cumulative_frequency(stream.mixture, sample + 1.0, base)
-    end_sample(stream, experts, base, scale, current, sample)
+    end_sample(stream, offsets, bank_base, base, scale, current, sample)
     return above - below
 
 
@@ -186,7 +187,7 @@ def frequency_of(
 def channel_frequencies(
     stream: Stream,
     samples: np.ndarray,  # int32 [n]
-    experts: np.ndarray,  # float32 [n, K]
+    offsets: np.ndarray,  # float32 [n, K]
     bank_base: np.ndarray,  # float64 [n]
     frequencies: np.ndarray,  # int64 [n]
 ) -> Any:
@@ -195,13 +196,13 @@ def channel_frequencies(
     Args:
       stream: of the channel; its bank is not used.
       samples: of the channel.
-      experts: the bank's predictions of all of them, see `bank.run`, and
-      bank_base: what it has made of them.
+      offsets: what `bank.run` shows of all of them, and
+      bank_base: the bank's predictions.
       frequencies: is written.
     """
     require_denormals(stream.bank)
     for t in range(samples.size):
-        frequencies[t] = frequency_of(stream, experts[t], bank_base[t], np.float64(samples[t]))
+        frequencies[t] = frequency_of(stream, offsets[t], bank_base[t], np.float64(samples[t]))
     return total_frequency(stream.mixture)
 
 
@@ -219,7 +220,7 @@ def fused_frequencies(
         know_next(stream.bank, other, t)
         sample = np.float64(samples[t])
         bank_base = predict(stream.bank)
-        show(stream.bank, stream.experts)
-        frequencies[t] = frequency_of(stream, stream.experts, bank_base, sample)
+        show(stream.bank, bank_base, stream.offsets)
+        frequencies[t] = frequency_of(stream, stream.offsets, bank_base, sample)
         update(stream.bank, sample)
     return total_frequency(stream.mixture)

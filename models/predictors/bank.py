@@ -237,14 +237,17 @@ def require_denormals(bank: Bank) -> None:
 
 
 @jit
-def show(bank: Bank, experts: np.ndarray) -> None:  # float64 [K + M]
-    """Writes what the experts, and then their combinations, have predicted."""
+def show(bank: Bank, base: float, offsets: np.ndarray) -> None:  # float32 [K + M]
+    """Writes what the experts, and then their combinations, have predicted, less the base.
+
+    Of 24 bits, predictions themselves would have no fractions in float32.
+    """
     state = bank.bank[0]
     count = state.num_experts
     for k in range(count):
-        experts[k] = bank.doubles[state.experts + k]
+        offsets[k] = bank.doubles[state.experts + k] - base
     for m in range(state.num_combined):
-        experts[count + m] = bank.doubles[state.combined + m]
+        offsets[count + m] = bank.doubles[state.combined + m] - base
 
 
 @jit
@@ -252,10 +255,10 @@ def run(
     bank: Bank,
     samples: np.ndarray,  # int32 [n]
     other: np.ndarray,  # int32 [n], or [0]
-    experts: np.ndarray,  # float64 [n, K + M]
+    offsets: np.ndarray,  # float32 [n, K + M]
     base: np.ndarray,  # float64 [n]
 ) -> None:
-    """Predicts a stretch of samples, each from those before it; writes what was predicted.
+    """Predicts a stretch of samples, each from those before it; writes what `show` shows.
 
     `predict` and `update`, called for one sample after the other, do the same.
 
@@ -267,5 +270,5 @@ def run(
     for t in range(samples.size):
         know_next(bank, other, t)
         base[t] = predict(bank)
-        show(bank, experts[t])
+        show(bank, base[t], offsets[t])
         update(bank, np.float64(samples[t]))

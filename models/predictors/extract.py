@@ -49,15 +49,15 @@ def extract(
     count = samples.size
     samples = np.ascontiguousarray(samples, np.int32)
     other = np.zeros(0, np.int32) if other is None else np.ascontiguousarray(other, np.int32)
-    experts = np.empty((count, count_experts(config)))
+    offsets = np.empty((count, count_experts(config)), np.float32)
     base, scale = np.empty(count), np.empty(count)
-    run(init_bank(config, depth, stereo=other.size > 0), samples, other, experts, base)
+    run(init_bank(config, depth, stereo=other.size > 0), samples, other, offsets, base)
 
     allocator = Allocator()
-    record = init_features(experts.shape[1], allocator)[0]
+    record = init_features(offsets.shape[1], allocator)[0]
     doubles = allocator.allocate().doubles
     features = np.empty((count, count_features(config)), np.float32)
-    run_features(record, doubles, samples, experts, base, features, scale)
+    run_features(record, doubles, samples, offsets, base, features, scale)
     return Extracted(features, base, scale)
 
 

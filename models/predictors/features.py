@@ -74,17 +74,28 @@ def _log2(value: float) -> float:
 def extract_features(
     record: Any,
     doubles: np.ndarray,
-    experts: np.ndarray,  # [K], predictions of the sample
+    offsets: np.ndarray,  # float32 [K]
+    bank_base: float,
     base: float,
     features: np.ndarray,  # float32 [F]
 ) -> float:
-    """Writes the features of the next sample; returns the scale."""
+    """Writes the features of the next sample; returns the scale.
+
+    Args:
+      record: what `init_features` returns.
+      doubles: what it refers to.
+      offsets: the experts' predictions less `bank_base`, what the bank makes of them.
+      bank_base: see above.
+      base: what the sample is predicted to be.
+      features: is written.
+    """
+    shift = base - bank_base
     scale = doubles[record.spans + _SCALE] + _FLOOR
     inverse = 1.0 / scale
     log_scale = _log2(scale)
     count, at = record.experts, 0
     for k in range(count):
-        features[at + k] = _normalize((experts[k] - base) * inverse, _DISTANCE)
+        features[at + k] = _normalize((offsets[k] - shift) * inverse, _DISTANCE)
     at += count
     for i in range(len(_SPANS)):
         error = doubles[record.spans + i] + _FLOOR
@@ -108,18 +119,19 @@ def extract_features(
 def update_features(
     record: Any,
     doubles: np.ndarray,
-    experts: np.ndarray,  # [K]
+    offsets: np.ndarray,  # float32 [K]
+    bank_base: float,
     base: float,
     sample: float,
 ) -> None:
     """Learns the sample whose features have just been written."""
-    size = abs(sample - base)
+    size, bank_error = abs(sample - base), sample - bank_base
     for i in range(len(_SPANS)):
         at = record.spans + i
         doubles[at] += (size - doubles[at]) / _SPANS[i]
     for k in range(record.experts):
         at = record.errors + k
-        doubles[at] += (abs(sample - experts[k]) - doubles[at]) / _EXPERT_SPAN
+        doubles[at] += (abs(bank_error - offsets[k]) - doubles[at]) / _EXPERT_SPAN
     newest = record.newest
     for i in range(_NEWEST - 1, 0, -1):
         doubles[newest + i] = doubles[newest + i - 1]
@@ -133,12 +145,13 @@ def run_features(
     record: Any,
     doubles: np.ndarray,
     samples: np.ndarray,  # int32 [n]
-    experts: np.ndarray,  # float64 [n, K]
+    offsets: np.ndarray,  # float32 [n, K]
     base: np.ndarray,  # float64 [n]
     features: np.ndarray,  # float32 [n, F]
     scales: np.ndarray,  # float64 [n]
 ) -> None:
     """Writes the features of a stretch of samples."""
     for t in range(samples.size):
-        scales[t] = extract_features(record, doubles, experts[t], base[t], features[t])
-        update_features(record, doubles, experts[t], base[t], np.float64(samples[t]))
+        at = base[t]
+        scales[t] = extract_features(record, doubles, offsets[t], at, at, features[t])
+        update_features(record, doubles, offsets[t], at, at, np.float64(samples[t]))

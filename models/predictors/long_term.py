@@ -128,14 +128,14 @@ def init_long_term(
 def predict_long_term(
     state: LongTerm,
     base: float,
-    combined: np.ndarray,  # float32 or float64 [M or more]
+    combined: np.ndarray,  # float32 [M or more]
 ) -> float:
     """Returns the prediction of the next sample.
 
     Args:
       state: of the channel.
       base: the bank's prediction.
-      combined: the predictions of the bank's combinations.
+      combined: the predictions of the bank's combinations, less `base`.
     """
     if not state.lags.size:
         return base
@@ -154,8 +154,7 @@ def predict_long_term(
 
     experts = doubles[record.experts : record.experts + padded(record.combined + 1)]
     for m in range(record.combined):
-        # To float32 first: a stretch of them is kept so.
-        experts[m] = np.float64(np.float32(combined[m])) - base
+        experts[m] = np.float64(combined[m])
     experts[record.combined] = prediction
     total = base + predict_combination(state.combination[0], experts, doubles)
     # NaN becomes the least sample.
@@ -189,7 +188,7 @@ def run_long_term(
     state: LongTerm,
     samples: np.ndarray,  # int32 [n]
     bank_base: np.ndarray,  # float64 [n]
-    combined: np.ndarray,  # float32 or float64 [n, M or more]
+    combined: np.ndarray,  # float32 [n, M or more], less the bank's base
     base: np.ndarray,  # float64 [n]
 ) -> None:
     """Predicts a stretch of samples, of which the bank's predictions have been kept.

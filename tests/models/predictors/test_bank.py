@@ -43,9 +43,9 @@ ROOT = pathlib.Path(__file__).parents[3]
 def predictions(samples, other=NONE, config=SMALL, depth=16, bank=None):
     bank = bank or init_bank(config, depth, stereo=other.size > 0)
     count = config.num_experts + len(config.combination.decays)
-    experts, base = np.empty((samples.size, count)), np.empty(samples.size)
-    run(bank, samples, other, experts, base)
-    return experts, base
+    offsets, base = np.empty((samples.size, count), np.float32), np.empty(samples.size)
+    run(bank, samples, other, offsets, base)
+    return offsets + base[:, np.newaxis], base
 
 
 def cost(samples, base):

@@ -17,7 +17,8 @@ def features(samples, experts, base, state=None):
     records, doubles = state
     rows = np.empty((samples.size, num_features(EXPERTS)), np.float32)
     scales = np.empty(samples.size)
-    run_features(records[0], doubles, samples, experts, base, rows, scales)
+    offsets = (experts - base[:, np.newaxis]).astype(np.float32)
+    run_features(records[0], doubles, samples, offsets, base, rows, scales)
     return rows, scales, state
 
 
