@@ -115,17 +115,50 @@ class CombinationConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LongTermConfig:
+    """Least squares over the bank's errors at places that an encoder has found alike.
+
+    Attributes:
+      block: frames that have the same lags.
+      lags: places a block has at most.
+      taps: errors around each place, of each channel; an odd number.
+      decay: what remains of a sample's weight after a sample.
+      interval: samples between two solutions of the normal equations.
+      warmup: samples before a block that are learnt with its lags, where these are new.
+      combination_decay: of the combination with the bank's combinations.
+    """
+
+    block: int = 4096
+    lags: int = 2
+    taps: int = 9
+    decay: float = 0.998
+    interval: int = 8
+    warmup: int = 256
+    combination_decay: float = 0.998
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "block", "lags", "taps", "interval")
+        require_at_least(self, 0, "warmup")
+        if self.taps % 2 == 0:
+            raise ConfigError(f"taps must be odd, got {self.taps}")
+        _require_decay(self)
+        _require_decay(self, "combination_decay")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaptivePredictorsConfig:
     """A bank of predictors that adapt to the signal as it comes.
 
     Attributes:
       chains: of predictors; all their partial sums are experts.
       combination: of the experts.
+      long_term: what follows the bank in a segment.
     """
 
     kind: str = dataclasses.field(default="adaptive", init=False)
     chains: tuple[ChainConfig, ...]
     combination: CombinationConfig = CombinationConfig()
+    long_term: LongTermConfig = LongTermConfig()
 
     @property
     def num_experts(self) -> int:
@@ -144,7 +177,11 @@ class AdaptivePredictorsConfig:
         )
         combination = dict(values["combination"])
         combination["decays"] = tuple(combination["decays"])
-        return cls(chains=chains, combination=CombinationConfig(**combination))
+        return cls(
+            chains=chains,
+            combination=CombinationConfig(**combination),
+            long_term=LongTermConfig(**values["long_term"]),
+        )
 
 
 def _head(values: Mapping[str, Any]) -> LeastSquaresConfig | HighOrderConfig:

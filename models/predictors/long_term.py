@@ -1,0 +1,263 @@
+"""Long-term prediction: from the bank's errors where the segment was like this before.
+
+n samples in a segment, in B blocks; K lags a block; M combinations of the bank; D inputs, padded to
+a multiple of LANES.
+
+Music repeats itself: a loop, a sampled note, a chorus. An encoder has found for each block up to K
+places before it that are like it, and says how far back they lie (`lag_search` finds them, `lags`
+writes them; a lag of 0 is none). What no predictor could foresee there, the bank's errors
+e = x - base, is known by now, and likely to come again. So e[t] is predicted from
+e[t - lag - taps / 2 ... t - lag + taps / 2] of each lag, of this channel and of the one before it,
+by least squares weighted as in `least_squares`. Its weights are those of these lags: where lags are
+new, they begin anew, from the last samples before the block.
+
+This prediction and the bank's combinations are combined as these were before. Where a block has no
+lags, the base is the bank's.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.predictors.combination import (
+    init_combinations,
+    predict_combination,
+    update_combination,
+)
+from models.predictors.compile import jit
+from models.predictors.config import LongTermConfig
+from models.predictors.lags import check_lags
+from models.predictors.lanes import dot, padded
+from models.predictors.linear_solver import learn, solve
+from models.predictors.memory import Allocator, make_records, square_matrix
+
+_LONG_TERM = np.dtype(
+    [
+        *((name, np.int64) for name in ("block", "taps", "size", "width", "interval", "warmup")),
+        *((name, np.int64) for name in ("time", "active", "updates", "combined")),
+        *((name, np.float64) for name in ("lowest", "highest", "decay")),
+        *((name, np.float64) for name in ("spread", "prediction", "base")),
+        *((name, np.int64) for name in ("inputs", "weights", "targets", "covariance", "scratch")),
+        ("experts", np.int64),
+    ],
+    align=True,
+)
+"""...; D; M; the next sample's place, whether its block has lags; the bank's prediction of it; and
+where vectors and matrices lie in float64."""
+
+
+class LongTerm(NamedTuple):
+    """The state of long-term prediction in one channel of a segment.
+
+    Attributes:
+      record: [1].
+      combination: [1], of the bank's combinations and the prediction.
+      lags: int64 [B, K]; or [0, K] where no block has any.
+      errors: of the bank, up to now, float32 [n]; or [0] where no block has any lags.
+      others: those of the channel before this one, float32 [n]; or [0].
+      doubles: float64.
+    """
+
+    record: np.ndarray
+    combination: np.ndarray
+    lags: np.ndarray
+    errors: np.ndarray
+    others: np.ndarray
+    doubles: np.ndarray
+
+
+def init_long_term(
+    config: LongTermConfig,
+    depth: int,
+    combined: int,
+    lags: np.ndarray,
+    frames: int,
+    before: LongTerm | None = None,
+) -> LongTerm:
+    """Returns the state before the first sample of a channel of a segment.
+
+    Args:
+      config: the settings.
+      depth: bits per sample.
+      combined: M, the bank's combinations.
+      lags: frames that each block's places lie before it, integers [B, K]; 0 is none.
+      frames: n, of the segment.
+      before: the state of the channel before this one at its end, where there is one.
+
+    Raises:
+      DataError: a lag reaches beyond the segment's start, or into what is not yet known.
+    """
+    lags = check_lags(lags, frames, config)
+    if not lags.any():
+        lags, frames = lags[:0], 0
+    if before is not None and before.errors.size != frames:
+        raise ValueError(f"the channel before has {before.errors.size} frames, not {frames}")
+    size = config.lags * config.taps * (1 if before is None else 2)
+    width = padded(size)
+    allocator = Allocator()
+    values = {
+        **{name: getattr(config, name) for name in ("block", "taps", "interval", "warmup")},
+        "decay": config.decay,
+        "size": size,
+        "width": width,
+        "combined": combined,
+        "lowest": -(2.0 ** (depth - 1)),
+        "highest": 2.0 ** (depth - 1) - 1,
+        **{name: allocator.doubles(width) for name in ("inputs", "weights", "targets")},
+        **{name: allocator.doubles(width * width) for name in ("covariance", "scratch")},
+        "experts": allocator.doubles(padded(combined + 1)),
+    }
+    combination = init_combinations(combined + 1, (config.combination_decay,), 1, allocator)
+    return LongTerm(
+        record=make_records(_LONG_TERM, [values]),
+        combination=combination,
+        lags=lags,
+        errors=np.zeros(frames, np.float32),
+        others=np.zeros(0, np.float32) if before is None else before.errors,
+        doubles=allocator.allocate().doubles,
+    )
+
+
+@jit
+def predict_long_term(
+    state: LongTerm,
+    base: float,
+    combined: np.ndarray,  # float32 or float64 [M or more]
+) -> float:
+    """Returns the prediction of the next sample.
+
+    Args:
+      state: of the channel.
+      base: the bank's prediction.
+      combined: the predictions of the bank's combinations.
+    """
+    if not state.lags.size:
+        return base
+    record, doubles = state.record[0], state.doubles
+    record.base = base
+    if record.time % record.block == 0:
+        _begin_block(state)
+    # The bank predicts nothing else only in silence, which is all there is to know.
+    if not record.active or base == 0.0:
+        return base
+    inputs = doubles[record.inputs : record.inputs + record.width]
+    weights = doubles[record.weights : record.weights + record.width]
+    _gather(state, record.time, inputs)
+    prediction = dot(weights, inputs)
+    record.prediction = prediction
+
+    experts = doubles[record.experts : record.experts + padded(record.combined + 1)]
+    for m in range(record.combined):
+        # To float32 first: a stretch of them is kept so.
+        experts[m] = np.float64(np.float32(combined[m])) - base
+    experts[record.combined] = prediction
+    total = base + predict_combination(state.combination[0], experts, doubles)
+    # NaN becomes the least sample.
+    if not total > record.lowest:
+        return record.lowest
+    return min(total, record.highest)
+
+
+@jit
+def update_long_term(state: LongTerm, sample: float) -> None:
+    """Learns the sample that has just been predicted."""
+    if not state.lags.size:
+        return
+    record, doubles = state.record[0], state.doubles
+    error = sample - record.base
+    state.errors[record.time] = error
+    record.time += 1
+    if not record.active or record.base == 0.0:
+        return
+    experts = doubles[record.experts : record.experts + padded(record.combined + 1)]
+    update_combination(state.combination[0], experts, doubles, error)
+    _learn(record, doubles, record.prediction, error)
+    record.updates += 1
+    if record.updates == record.interval:
+        record.updates = 0
+        _solve(record, doubles)
+
+
+@jit
+def run_long_term(
+    state: LongTerm,
+    samples: np.ndarray,  # int32 [n]
+    bank_base: np.ndarray,  # float64 [n]
+    combined: np.ndarray,  # float32 or float64 [n, M or more]
+    base: np.ndarray,  # float64 [n]
+) -> None:
+    """Predicts a stretch of samples, of which the bank's predictions have been kept.
+
+    `predict_long_term` and `update_long_term`, called for one sample after the other, do the same.
+    """
+    for t in range(samples.size):
+        base[t] = predict_long_term(state, bank_base[t], combined[t])
+        update_long_term(state, np.float64(samples[t]))
+
+
+@jit
+def _begin_block(state: LongTerm) -> None:
+    """Where lags are new, what has been learnt with others is forgotten."""
+    record, doubles, lags = state.record[0], state.doubles, state.lags
+    block = record.time // record.block
+    record.active = 0
+    new = block == 0
+    for k in range(lags.shape[1]):
+        if lags[block, k]:
+            record.active = 1
+        if not new and lags[block, k] != lags[block - 1, k]:
+            new = True
+    if not record.active or not new:
+        return
+    width = record.width
+    doubles[record.targets : record.targets + width] = 0.0
+    doubles[record.covariance : record.covariance + width * width] = 0.0
+    inputs = doubles[record.inputs : record.inputs + width]
+    record.spread = 0.0
+    for t in range(max(record.time - record.warmup, 0), record.time):
+        _gather(state, t, inputs)
+        _learn(record, doubles, 0.0, np.float64(state.errors[t]))
+    record.updates = 0
+    _solve(record, doubles)
+
+
+@jit
+def _gather(state: LongTerm, time: int, inputs: np.ndarray) -> None:
+    """Writes the errors around each lag; those before the segment are zero."""
+    record, lags = state.record[0], state.lags
+    block = record.time // record.block
+    at = 0
+    for k in range(lags.shape[1]):
+        lag = lags[block, k]
+        first = time - lag - record.taps // 2
+        for i in range(first, first + record.taps):
+            known = lag > 0 and i >= 0
+            inputs[at] = state.errors[i] if known else 0.0
+            if state.others.size:
+                inputs[at + record.taps] = state.others[i] if known else 0.0
+            at += 1
+        if state.others.size:
+            at += record.taps
+
+
+@jit
+def _learn(record: Any, doubles: np.ndarray, prediction: float, error: float) -> None:
+    width = record.width
+    inputs = doubles[record.inputs : record.inputs + width]
+    targets = doubles[record.targets : record.targets + width]
+    covariance = square_matrix(doubles, record.covariance, width)
+    spread = 0.5 * record.spread + abs(error - prediction)
+    record.spread = spread
+    root = np.sqrt(spread + 2.0)
+    weight = (1.0 - record.decay) / (root * np.sqrt(root))
+    learn(covariance, targets, record.size, record.decay, weight, inputs, error)
+
+
+@jit
+def _solve(record: Any, doubles: np.ndarray) -> None:
+    width = record.width
+    targets = doubles[record.targets : record.targets + width]
+    covariance = square_matrix(doubles, record.covariance, width)
+    scratch = square_matrix(doubles, record.scratch, width)
+    weights = doubles[record.weights : record.weights + width]
+    solve(covariance, 25.0 * (1.0 - record.decay), targets, record.size, scratch, weights)
