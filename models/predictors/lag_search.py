@@ -1,0 +1,122 @@
+"""The encoder's search for lags: where the segment was like this before.
+
+n frames of C channels, in blocks of L frames; K lags a block; pieces of N frames.
+
+For each block it finds the place that correlates best with it, of all that lie before it, in the
+bank's errors of all channels together; takes away of each channel what that place explains; and
+finds the next one for what is left. The result is data of the stream: a decoder searches nothing,
+so any arithmetic will do.
+
+Correlations are products of spectra. The past is cut into pieces that overlap by a block, and each
+is transformed once; so a block costs its own transform, and a product and an inverse transform for
+each piece of its past (2 us a sample for segments of 2^20 frames; it grows with their length).
+"""
+
+import numpy as np
+
+from models.predictors.config import LongTermConfig
+from models.predictors.lags import count_blocks, least_lag
+
+THRESHOLD = 0.12
+"""Of the correlation's size: what is less alike predicts nothing."""
+
+_CHANCE = 6.0  # Noise is as much alike somewhere, in standard deviations of its correlation.
+
+_PIECE = 32768  # Frames of a transform.
+_BATCH = 8  # Pieces that are transformed back at once: bounds the memory.
+
+
+def find_lags(
+    errors: np.ndarray, config: LongTermConfig, threshold: float = THRESHOLD
+) -> np.ndarray:
+    """Returns how far before each block the places that are most like it lie.
+
+    Args:
+      errors: of the bank, samples less predictions, floats [C, n]; each channel's of all frames.
+      config: the settings.
+      threshold: the least normalized correlation, between 0 and 1.
+
+    Returns:
+      Frames, int64 [B, K]; 0 where there is no such place.
+    """
+    channels, frames = errors.shape
+    threshold = max(threshold, _CHANCE / (channels * config.block) ** 0.5)
+    lags = np.zeros((count_blocks(frames, config), config.lags), np.int64)
+    past = _Past(errors, config.block)
+    for block in range(1, lags.shape[0]):
+        start = block * config.block
+        left = past.frames(start)
+        # What follows a place is known for the whole block.
+        last = start - max(config.block + config.taps // 2, least_lag(config))
+        for k in range(config.lags):
+            place, correlation = past.most_like(left, last)
+            if correlation < threshold:
+                break
+            lags[block, k] = start - place
+            left = _without(left, past.frames(place))
+    return lags
+
+
+class _Past:
+    """All frames of a segment, and the spectra of its pieces.
+
+    Args:
+      errors: [C, n].
+      block: L.
+    """
+
+    def __init__(self, errors: np.ndarray, block: int) -> None:
+        channels, frames = errors.shape
+        self._block = block
+        self._size = max(_PIECE, 4 * block)
+        self._hop = self._size - block
+        count = max(-(-frames // self._hop), 1)
+        self._errors = np.zeros((channels, count * self._hop + self._size), np.float32)
+        self._errors[:, :frames] = errors
+        starts = self._hop * np.arange(count)
+        self._spectra = np.stack(
+            [self._transform(self._errors[:, a : a + self._size]) for a in starts]
+        )
+        # At each place, one over the root of the energy of the block that begins there.
+        squares = np.zeros(self._errors.shape[1] + 1)
+        np.cumsum(np.square(self._errors, dtype=np.float64).sum(0), out=squares[1:])
+        energy = squares[block:] - squares[:-block]
+        self._inverse = (1 / np.sqrt(np.maximum(energy, 1.0))).astype(np.float32)
+
+    def frames(self, start: int) -> np.ndarray:
+        """Returns the block that begins at a frame, float32 [C, L]."""
+        return self._errors[:, start : start + self._block]
+
+    def most_like(self, wanted: np.ndarray, last: int) -> tuple[int, float]:
+        """Returns the place up to `last` that is most like a block, and its correlation."""
+        best, at = 0.0, 0
+        energy = float(np.square(wanted, dtype=np.float64).sum())
+        # Less than a step of the scale in the whole block is rounding.
+        if energy < 1 or last < 0:
+            return at, best
+        spectrum = self._transform(np.pad(wanted, ((0, 0), (0, self._size - self._block)))).conj()
+        pieces = last // self._hop + 1
+        for first in range(0, pieces, _BATCH):
+            spectra = self._spectra[first : min(first + _BATCH, pieces)]
+            product = spectra[:, 0] * spectrum[0]
+            for channel in range(1, spectrum.shape[0]):
+                product += spectra[:, channel] * spectrum[channel]
+            found = np.fft.irfft(product, self._size)[:, : self._hop].reshape(-1)
+            begin = first * self._hop
+            found = np.abs(found[: last + 1 - begin])
+            found *= self._inverse[begin : begin + found.size]
+            place = int(found.argmax())
+            if found[place] > best:
+                best, at = float(found[place]), begin + place
+        return at, best / energy**0.5
+
+    def _transform(self, frames: np.ndarray) -> np.ndarray:
+        return np.fft.rfft(frames).astype(np.complex64)
+
+
+def _without(left: np.ndarray, match: np.ndarray) -> np.ndarray:
+    """Returns what a place does not explain of each channel of a block, float32 [C, L]."""
+    power = np.square(match, dtype=np.float64).sum(1)
+    common = (match.astype(np.float64) * left).sum(1)
+    gains = common / np.maximum(power, 1.0)
+    return (left - gains[:, None] * match).astype(np.float32)
