@@ -121,26 +121,33 @@ class LongTermConfig:
     Attributes:
       block: frames that have the same lags.
       lags: places a block has at most.
-      taps: errors around each place, of each channel; an odd number.
+      before, after: errors of the same channel around each place, beside that at the place itself.
+      side: errors of the other channel on either side of each place.
+      own: last errors of the same channel.
+      other: errors of the other channel on either side of the sample at the same time.
       decay: what remains of a sample's weight after a sample.
       interval: samples between two solutions of the normal equations.
       warmup: samples before a block that are learnt with its lags, where these are new.
       combination_decay: of the combination with the bank's combinations.
     """
 
-    block: int = 4096
+    block: int = 2048
     lags: int = 2
-    taps: int = 9
+    before: int = 5
+    after: int = 2
+    side: int = 2
+    own: int = 6
+    other: int = 3
     decay: float = 0.998
     interval: int = 8
     warmup: int = 256
     combination_decay: float = 0.998
 
     def __post_init__(self) -> None:
-        require_at_least(self, 1, "block", "lags", "taps", "interval")
-        require_at_least(self, 0, "warmup")
-        if self.taps % 2 == 0:
-            raise ConfigError(f"taps must be odd, got {self.taps}")
+        require_at_least(self, 1, "block", "lags", "interval")
+        require_at_least(self, 0, "before", "after", "side", "own", "other", "warmup")
+        if self.other > 8:
+            raise ConfigError(f"other must be at most 8, got {self.other}")
         _require_decay(self)
         _require_decay(self, "combination_decay")
 

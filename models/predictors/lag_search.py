@@ -47,7 +47,7 @@ def find_lags(
         start = block * config.block
         left = past.frames(start)
         # What follows a place is known for the whole block.
-        last = start - max(config.block + config.taps // 2, least_lag(config))
+        last = start - config.block - least_lag(config)
         for k in range(config.lags):
             place, correlation = past.most_like(left, last)
             if correlation < threshold:

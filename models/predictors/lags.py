@@ -25,7 +25,7 @@ def count_blocks(frames: int, config: LongTermConfig) -> int:
 
 def least_lag(config: LongTermConfig) -> int:
     """Returns the least lag of which everything around the place is known."""
-    return config.taps // 2 + 1
+    return max(config.after, config.side) + 1
 
 
 def check_lags(lags: np.ndarray, frames: int, config: LongTermConfig) -> np.ndarray:

@@ -6,10 +6,11 @@ a multiple of LANES.
 Music repeats itself: a loop, a sampled note, a chorus. An encoder has found for each block up to K
 places before it that are like it, and says how far back they lie (`lag_search` finds them, `lags`
 writes them; a lag of 0 is none). What no predictor could foresee there, the bank's errors
-e = x - base, is known by now, and likely to come again. So e[t] is predicted from
-e[t - lag - taps / 2 ... t - lag + taps / 2] of each lag, of this channel and of the one before it,
-by least squares weighted as in `least_squares`. Its weights are those of these lags: where lags are
-new, they begin anew, from the last samples before the block.
+e = x - base, is known by now, and likely to come again. So e[t] is predicted from the errors around
+t - lag, of this channel and of the one before it. What differs between then and now has a colour,
+which the bank has not seen: so the last errors e[t - 1], e[t - 2] ... are inputs, too, and those of
+the other channel around t. The weights are found by least squares as in `least_squares`. They are
+those of these lags: where lags are new, they begin anew, from the last samples before the block.
 
 This prediction and the bank's combinations are combined as these were before. Where a block has no
 lags, the base is the bank's.
@@ -33,8 +34,9 @@ from models.predictors.memory import Allocator, make_records, square_matrix
 
 _LONG_TERM = np.dtype(
     [
-        *((name, np.int64) for name in ("block", "taps", "size", "width", "interval", "warmup")),
-        *((name, np.int64) for name in ("time", "active", "updates", "combined")),
+        *((name, np.int64) for name in ("block", "before", "after", "side", "own", "other")),
+        *((name, np.int64) for name in ("interval", "warmup", "size", "width", "combined")),
+        *((name, np.int64) for name in ("time", "active", "updates")),
         *((name, np.float64) for name in ("lowest", "highest", "decay")),
         *((name, np.float64) for name in ("spread", "prediction", "base")),
         *((name, np.int64) for name in ("inputs", "weights", "targets", "covariance", "scratch")),
@@ -42,8 +44,11 @@ _LONG_TERM = np.dtype(
     ],
     align=True,
 )
-"""...; D; M; the next sample's place, whether its block has lags; the bank's prediction of it; and
-where vectors and matrices lie in float64."""
+"""...; D, and padded; M; the next sample's frame, whether its block has lags; the bank's prediction
+of it; and where vectors and matrices lie in float64."""
+
+
+_SETTINGS = ("block", "before", "after", "side", "own", "other", "interval", "warmup", "decay")
 
 
 class LongTerm(NamedTuple):
@@ -92,12 +97,13 @@ def init_long_term(
         lags, frames = lags[:0], 0
     if before is not None and before.errors.size != frames:
         raise ValueError(f"the channel before has {before.errors.size} frames, not {frames}")
-    size = config.lags * config.taps * (1 if before is None else 2)
+    size = config.lags * (config.before + 1 + config.after) + config.own
+    if before is not None:
+        size += config.lags * (2 * config.side + 1) + 2 * config.other + 1
     width = padded(size)
     allocator = Allocator()
     values = {
-        **{name: getattr(config, name) for name in ("block", "taps", "interval", "warmup")},
-        "decay": config.decay,
+        **{name: getattr(config, name) for name in _SETTINGS},
         "size": size,
         "width": width,
         "combined": combined,
@@ -223,21 +229,33 @@ def _begin_block(state: LongTerm) -> None:
 
 @jit
 def _gather(state: LongTerm, time: int, inputs: np.ndarray) -> None:
-    """Writes the errors around each lag; those before the segment are zero."""
+    """Writes what is known of a sample, with the lags of the current block."""
     record, lags = state.record[0], state.lags
     block = record.time // record.block
+    stereo = state.others.size > 0
+    outside = state.errors.size + record.before + record.side
     at = 0
     for k in range(lags.shape[1]):
-        lag = lags[block, k]
-        first = time - lag - record.taps // 2
-        for i in range(first, first + record.taps):
-            known = lag > 0 and i >= 0
-            inputs[at] = state.errors[i] if known else 0.0
-            if state.others.size:
-                inputs[at + record.taps] = state.others[i] if known else 0.0
-            at += 1
-        if state.others.size:
-            at += record.taps
+        place = time - lags[block, k] if lags[block, k] else outside
+        taps = record.before + 1 + record.after
+        _copy(state.errors, place - record.before, inputs[at : at + taps])
+        at += taps
+        if stereo:
+            taps = 2 * record.side + 1
+            _copy(state.others, place - record.side, inputs[at : at + taps])
+            at += taps
+    _copy(state.errors, time - record.own, inputs[at : at + record.own])
+    at += record.own
+    if stereo:
+        taps = 2 * record.other + 1
+        _copy(state.others, time - record.other, inputs[at : at + taps])
+
+
+@jit
+def _copy(errors: np.ndarray, first: int, inputs: np.ndarray) -> None:
+    """Copies errors from a frame on; outside the segment they are zero."""
+    for i in range(inputs.size):
+        inputs[i] = errors[first + i] if 0 <= first + i < errors.size else 0.0
 
 
 @jit

@@ -35,7 +35,7 @@ def test_few_bits():
     lags = np.zeros((21, 2), np.int64)
     assert pack_lags(lags, FRAMES, CONFIG) == b""
     lags[5:, 0] = 100
-    # Where they do not change, a bit each; a place among 5 * 64 - 4 needs 9 bits, and 2 of them.
+    # Where they do not change, a bit each; a place among 5 * 64 - 4 needs 9 bits, and 2 before it.
     assert len(pack_lags(lags, FRAMES, CONFIG)) == (2 * 21 + 1 + 9 + 7) // 8
 
 

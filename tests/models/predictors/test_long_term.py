@@ -106,7 +106,7 @@ def test_sample_by_sample():
 @pytest.mark.parametrize("at", [100, 2047, 2048, 3333])
 def test_a_sample_changes_only_what_comes_after(at):
     samples, lags = repeated(), lags_of(FRAMES, LAG)
-    lags[7:, 1] = 5  # The nearest that there may be.
+    lags[7:, 1] = 3  # The nearest that there may be.
     changed = samples.copy()
     changed[at] += 1000
     before, after = (with_lags([signal], lags)[0][1] for signal in (samples, changed))
@@ -130,7 +130,7 @@ def test_short_segments(frames):
     assert base.size == frames and np.isfinite(base).all()
 
 
-@pytest.mark.parametrize("lag", [-1, 1, 4, 2 * 512 + 1])
+@pytest.mark.parametrize("lag", [-1, 1, 2, 2 * 512 + 1])
 def test_a_lag_that_nothing_is_known_of_is_refused(lag):
     lags = lags_of(FRAMES)
     lags[2, 1] = lag
@@ -147,4 +147,4 @@ def test_the_same_bits_everywhere():
     assert hashlib.sha256(b"".join(base.tobytes() for base in bases)).hexdigest() == GOLDEN
 
 
-GOLDEN = "6a5663e91767f6d2fe09ecf1803c8ebbbbc9a3d6f500eaf51f09570832581257"
+GOLDEN = "60185c086bd2ca49b924812ef1f200950cfaf689dc8d5990f5ef198fed092928"
