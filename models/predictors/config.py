@@ -132,7 +132,7 @@ class LongTermConfig:
     """
 
     block: int = 2048
-    lags: int = 2
+    lags: int = 3
     before: int = 5
     after: int = 2
     side: int = 2
@@ -141,7 +141,7 @@ class LongTermConfig:
     decay: float = 0.998
     interval: int = 8
     warmup: int = 256
-    combination_decay: float = 0.998
+    combination_decay: float = 0.995
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "block", "lags", "interval")

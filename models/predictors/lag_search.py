@@ -4,8 +4,10 @@ n frames of C channels, in blocks of L frames; K lags a block; pieces of N frame
 
 For each block it finds the place that correlates best with it, of all that lie before it, in the
 bank's errors of all channels together; takes away of each channel what that place explains; and
-finds the next one for what is left. The result is data of the stream: a decoder searches nothing,
-so any arithmetic will do.
+finds the next one for what is left. Each error counts relative to those around it: bits are saved
+where the error becomes a smaller part of itself, in a quiet passage as in a loud one, and an attack
+is not mistaken for another. The result is data of the stream: a decoder searches nothing, so any
+arithmetic will do.
 
 Correlations are products of spectra. The past is cut into pieces that overlap by a block, and each
 is transformed once; so a block costs its own transform, and a product and an inverse transform for
@@ -17,32 +19,29 @@ import numpy as np
 from models.predictors.config import LongTermConfig
 from models.predictors.lags import count_blocks, least_lag
 
-THRESHOLD = 0.12
-"""Of the correlation's size: what is less alike predicts nothing."""
+_LEAST = 6.5
+"""Of a correlation, in standard deviations of that with noise: noise comes near it somewhere, and
+what is less alike saves no more bits than its lag costs."""
 
-_CHANCE = 6.0  # Noise is as much alike somewhere, in standard deviations of its correlation.
-
+_SPAN = 16  # Errors on either side that one is relative to.
 _PIECE = 32768  # Frames of a transform.
 _BATCH = 8  # Pieces that are transformed back at once: bounds the memory.
 
 
-def find_lags(
-    errors: np.ndarray, config: LongTermConfig, threshold: float = THRESHOLD
-) -> np.ndarray:
+def find_lags(errors: np.ndarray, config: LongTermConfig) -> np.ndarray:
     """Returns how far before each block the places that are most like it lie.
 
     Args:
-      errors: of the bank, samples less predictions, floats [C, n]; each channel's of all frames.
+      errors: of the bank, samples less predictions, in steps of the scale; floats [C, n].
       config: the settings.
-      threshold: the least normalized correlation, between 0 and 1.
 
     Returns:
       Frames, int64 [B, K]; 0 where there is no such place.
     """
     channels, frames = errors.shape
-    threshold = max(threshold, _CHANCE / (channels * config.block) ** 0.5)
+    threshold = _LEAST / (channels * config.block) ** 0.5
     lags = np.zeros((count_blocks(frames, config), config.lags), np.int64)
-    past = _Past(errors, config.block)
+    past = _Past(_relative(errors), config.block)
     for block in range(1, lags.shape[0]):
         start = block * config.block
         left = past.frames(start)
@@ -57,11 +56,25 @@ def find_lags(
     return lags
 
 
+def _relative(errors: np.ndarray) -> np.ndarray:
+    """Returns errors over the mean size of those around them, and one step; float32 [C, n]."""
+    channels, frames = errors.shape
+    totals = np.zeros(frames + 1)
+    first = np.maximum(np.arange(frames) - _SPAN, 0)
+    last = np.minimum(np.arange(frames) + _SPAN + 1, frames)
+    result = np.empty((channels, frames), np.float32)
+    for channel, row in enumerate(errors):
+        np.cumsum(np.abs(row), out=totals[1:])
+        around = (totals[last] - totals[first]) / (last - first)
+        result[channel] = row / (around + 1.0)
+    return result
+
+
 class _Past:
     """All frames of a segment, and the spectra of its pieces.
 
     Args:
-      errors: [C, n].
+      errors: float32 [C, n].
       block: L.
     """
 
@@ -91,7 +104,6 @@ class _Past:
         """Returns the place up to `last` that is most like a block, and its correlation."""
         best, at = 0.0, 0
         energy = float(np.square(wanted, dtype=np.float64).sum())
-        # Less than a step of the scale in the whole block is rounding.
         if energy < 1 or last < 0:
             return at, best
         spectrum = self._transform(np.pad(wanted, ((0, 0), (0, self._size - self._block)))).conj()

@@ -8,7 +8,7 @@ from models.predictors.lag_search import find_lags
 from models.predictors.lags import check_lags
 from tests.models.predictors.signals import noise
 
-CONFIG = LongTermConfig(block=512)
+CONFIG = LongTermConfig(block=512, lags=2)
 
 
 def floats(*args):
@@ -48,6 +48,14 @@ def test_silence_is_like_nothing():
     assert not find_lags(errors, CONFIG).any()
     errors[0, 3000:] = floats(2000, 1)
     assert not find_lags(errors, CONFIG).any()
+
+
+def test_an_attack_is_not_like_another():
+    """A few loud samples would rule the correlation."""
+    errors = floats(8192, 1, 100)
+    for start in (1000, 3000, 5000, 7000):
+        errors[start : start + 50] *= 200
+    assert not find_lags(errors[None], CONFIG).any()
 
 
 def test_far_back_over_many_transforms():

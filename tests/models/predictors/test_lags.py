@@ -9,7 +9,7 @@ from models.predictors.config import LongTermConfig
 from models.predictors.lags import count_blocks, least_lag, pack_lags, unpack_lags
 from runtime.errors import DataError
 
-CONFIG = LongTermConfig(block=64)
+CONFIG = LongTermConfig(block=64, lags=2)
 FRAMES = 64 * 20 + 7
 
 
