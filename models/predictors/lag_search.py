@@ -11,7 +11,7 @@ decoder searches nothing, so any arithmetic will do.
 
 Correlations are products of spectra. The past is cut into pieces that overlap by a block, and each
 is transformed once; so a block costs its own transform, and a product and an inverse transform for
-each piece of its past (2 us a sample for segments of 2^20 frames; it grows with their length).
+each piece of its past (2 us a sample of two channels of 2^20 frames; it grows with the length).
 """
 
 from collections.abc import Sequence
