@@ -2,17 +2,19 @@
 
 n frames of C channels, in blocks of L frames; K lags a block; pieces of N frames.
 
-For each block it finds the place that correlates best with it, of all that lie before it, in the
-bank's errors of all channels together; takes away of each channel what that place explains; and
-finds the next one for what is left. Each error counts relative to those around it: bits are saved
-where the error becomes a smaller part of itself, in a quiet passage as in a loud one, and an attack
-is not mistaken for another. The result is data of the stream: a decoder searches nothing, so any
-arithmetic will do.
+For each block it correlates all that lies before it, in the bank's errors of all channels together,
+and keeps the places that are most like it. It chooses the best of these; takes away of each channel
+what that place explains; and chooses the next one for what is left. Each error counts relative to
+those around it: bits are saved where the error becomes a smaller part of itself, in a quiet passage
+as in a loud one, and an attack is not mistaken for another. The result is data of the stream: a
+decoder searches nothing, so any arithmetic will do.
 
 Correlations are products of spectra. The past is cut into pieces that overlap by a block, and each
 is transformed once; so a block costs its own transform, and a product and an inverse transform for
-each piece of its past (2 us a sample for segments of 2^20 frames; it grows with their length).
+each piece of its past (2 us a sample of two channels of 2^20 frames; it grows with the length).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,6 +26,8 @@ _LEAST = 6.5
 what is less alike saves no more bits than its lag costs."""
 
 _SPAN = 16  # Errors on either side that one is relative to.
+_CANDIDATES = 64  # Places of which lags are chosen.
+_STRETCH = 1024  # Frames that have one candidate.
 _PIECE = 32768  # Frames of a transform.
 _BATCH = 8  # Pieces that are transformed back at once: bounds the memory.
 
@@ -44,15 +48,17 @@ def find_lags(errors: np.ndarray, config: LongTermConfig) -> np.ndarray:
     past = _Past(_relative(errors), config.block)
     for block in range(1, lags.shape[0]):
         start = block * config.block
-        left = past.frames(start)
+        left = past.frames([start])[0]
         # What follows a place is known for the whole block.
-        last = start - config.block - least_lag(config)
-        for k in range(config.lags):
-            place, correlation = past.most_like(left, last)
-            if correlation < threshold:
+        places = past.candidates(left, start - config.block - least_lag(config))
+        matches = past.frames(places)
+        for k in range(config.lags if places.size else 0):
+            likeness = past.likeness(matches, places, left)
+            best = likeness.argmax()
+            if likeness[best] < threshold:
                 break
-            lags[block, k] = start - place
-            left = _without(left, past.frames(place))
+            lags[block, k] = start - places[best]
+            left = _without(left, matches[best])
     return lags
 
 
@@ -96,31 +102,39 @@ class _Past:
         energy = squares[block:] - squares[:-block]
         self._inverse = (1 / np.sqrt(np.maximum(energy, 1.0))).astype(np.float32)
 
-    def frames(self, start: int) -> np.ndarray:
-        """Returns the block that begins at a frame, float32 [C, L]."""
-        return self._errors[:, start : start + self._block]
+    def frames(self, places: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the blocks that begin at some frames, float32 [places, C, L]."""
+        blocks = [self._errors[:, place : place + self._block] for place in places]
+        return np.array(blocks, np.float32).reshape(-1, self._errors.shape[0], self._block)
 
-    def most_like(self, wanted: np.ndarray, last: int) -> tuple[int, float]:
-        """Returns the place up to `last` that is most like a block, and its correlation."""
-        best, at = 0.0, 0
+    def likeness(self, matches: np.ndarray, places: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Returns the sizes of normalized correlations, [places]."""
         energy = float(np.square(wanted, dtype=np.float64).sum())
-        if energy < 1 or last < 0:
-            return at, best
+        products = np.abs(matches.reshape(places.size, -1) @ wanted.reshape(-1))
+        return products * self._inverse[places] / max(energy, 1.0) ** 0.5
+
+    def candidates(self, wanted: np.ndarray, last: int) -> np.ndarray:
+        """Returns the places up to `last` that are most like a block, int64 [places]."""
+        if last < 0 or not wanted.any():
+            return np.zeros(0, np.int64)
         spectrum = self._transform(np.pad(wanted, ((0, 0), (0, self._size - self._block)))).conj()
         pieces = last // self._hop + 1
+        places, sizes = [], []
         for first in range(0, pieces, _BATCH):
             spectra = self._spectra[first : min(first + _BATCH, pieces)]
             product = spectra[:, 0] * spectrum[0]
             for channel in range(1, spectrum.shape[0]):
                 product += spectra[:, channel] * spectrum[channel]
-            found = np.fft.irfft(product, self._size)[:, : self._hop].reshape(-1)
             begin = first * self._hop
+            found = np.fft.irfft(product, self._size)[:, : self._hop].reshape(-1)
             found = np.abs(found[: last + 1 - begin])
             found *= self._inverse[begin : begin + found.size]
-            place = int(found.argmax())
-            if found[place] > best:
-                best, at = float(found[place]), begin + place
-        return at, best / energy**0.5
+            # One of each stretch, so that they are not all the same one.
+            stretches = np.pad(found, (0, -found.size % _STRETCH)).reshape(-1, _STRETCH)
+            places.append(stretches.argmax(1) + begin + _STRETCH * np.arange(len(stretches)))
+            sizes.append(stretches.max(1))
+        order = np.argsort(-np.concatenate(sizes), kind="stable")[:_CANDIDATES]
+        return np.concatenate(places)[order].astype(np.int64)
 
     def _transform(self, frames: np.ndarray) -> np.ndarray:
         return np.fft.rfft(frames).astype(np.complex64)

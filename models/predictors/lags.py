@@ -2,9 +2,10 @@
 
 n frames in B blocks, K lags a block.
 
-Bits, most significant first, of one block after the other and in it of one lag after the other:
+Bits, most significant first, of one block after the other: 0 if its lags are those of the block
+before (before the first block: 0), else 1 and of one lag after the other:
 
-    0              the lag is that of the block before, at the same k (before the first block: 0)
+    0              the lag is that of the block before, at the same k
     10 and place   another one: the place's frame, block's start - lag, in as many bits as its
                    greatest value has
     11             0: no lag
@@ -76,6 +77,10 @@ def pack_lags(lags: np.ndarray, frames: int, config: LongTermConfig) -> bytes:
     bits: list[str] = []
     last = [0] * config.lags
     for block, row in enumerate(lags.tolist()):
+        if row == last:
+            bits.append("0")
+            continue
+        bits.append("1")
         start = block * config.block
         for before, lag in zip(last, row, strict=True):
             if lag == before:
@@ -108,6 +113,11 @@ def unpack_lags(data: bytes, frames: int, config: LongTermConfig) -> np.ndarray:
     at = 0
     for block in range(lags.shape[0]):
         start = block * config.block
+        same = text[at : at + 1] == "0"
+        at += 1
+        if same:
+            lags[block] = lags[block - 1] if block else 0
+            continue
         for k in range(config.lags):
             if text[at : at + 1] == "0":
                 lags[block, k] = lags[block - 1, k] if block else 0

@@ -35,8 +35,8 @@ def test_few_bits():
     lags = np.zeros((21, 2), np.int64)
     assert pack_lags(lags, FRAMES, CONFIG) == b""
     lags[5:, 0] = 100
-    # Where they do not change, a bit each; a place among 5 * 64 - 4 needs 9 bits, and 2 before it.
-    assert len(pack_lags(lags, FRAMES, CONFIG)) == (2 * 21 + 1 + 9 + 7) // 8
+    # A bit a block; where they change, 2 and 9 of a place among 5 * 64 - 2, and 1 for the other.
+    assert len(pack_lags(lags, FRAMES, CONFIG)) == (21 + 2 + 1 + 9 + 7) // 8
 
 
 @given(st.binary(max_size=60), st.integers(0, FRAMES))
