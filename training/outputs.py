@@ -86,6 +86,8 @@ def save_result(config: RunConfig, folder: RunFolder, model: Model, result: Resu
             "steps": result.steps,
             "metrics": {**result.train, **result.valid},
             "config": dataclasses.asdict(config.training),
+            "pool": dataclasses.asdict(config.pool) if config.pool else None,
+            "augmentation": dataclasses.asdict(config.augmentation),
         },
     }
     path, local = config.path(".npz"), folder.files.path(".npz")

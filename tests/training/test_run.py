@@ -107,7 +107,8 @@ def test_what_a_run_leaves(audio, capsys):
 
 
 def test_the_model_file_says_how_it_was_made(audio):
-    result, out = _run(audio, "--seed=7", "--use_16bit", "--valid_fraction=0.4")
+    settings = ("--seed=7", "--use_16bit", "--valid_fraction=0.4", "--gain_probability=0.5")
+    result, out = _run(audio, *settings)
     file = load_model(out / "audio_model.npz")
     np.testing.assert_array_equal(file.params["logits"], result.params["logits"])
     assert file.config == {"depth": 16}
@@ -116,6 +117,8 @@ def test_the_model_file_says_how_it_was_made(audio):
     assert file.training["steps"] == 3
     assert file.training["metrics"] == {**result.train, **result.valid}
     assert file.training["config"]["seed"] == 7
+    assert file.training["augmentation"] == {"mix_probability": 0.0, "gain_probability": 0.5}
+    assert file.training["pool"] is None  # This model reads whole chunks.
 
 
 def test_nothing_of_an_earlier_run_is_lost(audio):
