@@ -23,7 +23,8 @@ pytestmark = pytest.mark.slow
 ARGS = (
     *("--predictors=adaptive", "--batch_size=4", "--chunk_size=128", "--learning_rate=0.01"),
     *("--training_steps=60", "--log_every=7", "--eval_every=30", "--eval_steps=2"),
-    *("--checkpoint_every=4", "--checkpoint_minutes=0"),
+    # The default is another one for buckets.
+    *("--checkpoint_every=4", "--checkpoint_minutes=0", "--chunks_per_read=8"),
 )
 
 
