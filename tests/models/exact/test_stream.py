@@ -82,10 +82,11 @@ def segment_bits(*arguments):
 
 def digest():
     settings, network = config(rate=0.01, bias_rate=0.001), make_mlp(make_params())
-    lags = np.array([[0, 0], [0, 0], [0, 0], [3000, 1999], [3000, 0], [3000, 0]])
+    lags = np.zeros((6, 3), np.int64)
+    lags[3:, 0], lags[3, 1] = 3000, 1999
     found = [
         segment_frequencies(settings, network, np.ascontiguousarray(frames.T), used)
-        for frames, used in ((stereo(), np.zeros((4, 2), np.int64)), (repeated(), lags))
+        for frames, used in ((stereo(), np.zeros((4, 3), np.int64)), (repeated(), lags))
     ]
     return hashlib.sha256(b"".join(x.tobytes() for x in found)).hexdigest()
 
@@ -94,9 +95,9 @@ def digest():
 def test_a_decoder_sees_the_same_frequencies(signal):
     settings, network, frames = config(rate=0.01), make_mlp(make_params()), signal()
     cost = measure_segment(settings, network, frames)
-    assert not cost.analysis.is_swapped
     found = segment_frequencies(settings, network, cost.analysis.samples, cost.analysis.lags)
-    np.testing.assert_array_equal(found.T, cost.frequencies)
+    in_order = found[::-1] if cost.analysis.is_swapped else found
+    np.testing.assert_array_equal(in_order.T, cost.frequencies)
 
 
 def test_the_channel_that_tells_more_comes_first():

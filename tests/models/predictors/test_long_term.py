@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from models.predictors.bank import init_bank, predict, run, update
+from models.predictors.bank import init_bank, predict, run, show, update
 from models.predictors.config import LongTermConfig
 from models.predictors.long_term import (
     init_long_term,
@@ -42,11 +42,11 @@ def with_lags(channels, lags):
     results, before, other = [], None, NONE
     for samples in channels:
         bank = init_bank(SMALL, 16, stereo=other.size > 0)
-        experts = np.empty((samples.size, SMALL.num_experts + COMBINED), np.float32)
+        offsets = np.empty((samples.size, SMALL.num_experts + COMBINED), np.float32)
         bank_base, base = np.empty(samples.size), np.empty(samples.size)
-        run(bank, samples, other, experts, bank_base)
+        run(bank, samples, other, offsets, bank_base)
         state = init_long_term(CONFIG, 16, COMBINED, lags, samples.size, before)
-        run_long_term(state, samples, bank_base, experts[:, SMALL.num_experts :], base)
+        run_long_term(state, samples, bank_base, offsets[:, SMALL.num_experts :], base)
         results.append((bank_base, base))
         before, other = state, samples
     return results
@@ -94,10 +94,11 @@ def test_sample_by_sample():
     [(_, expected)] = with_lags([samples], lags)
     bank, base = init_bank(SMALL, 16), np.empty(FRAMES)
     state = init_long_term(CONFIG, 16, COMBINED, lags, FRAMES)
-    at = bank.bank[0]["combined"]
+    offsets = np.empty(SMALL.num_experts + COMBINED, np.float32)
     for t, sample in enumerate(samples.tolist()):
         prediction = predict(bank)
-        base[t] = predict_long_term(state, prediction, bank.doubles[at : at + COMBINED])
+        show(bank, prediction, offsets)
+        base[t] = predict_long_term(state, prediction, offsets[SMALL.num_experts :])
         update_long_term(state, float(sample))
         update(bank, float(sample))
     assert np.array_equal(base, expected)
