@@ -21,10 +21,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import numpy as np
 import soundfile
 
-from models.config import AdaptiveModelConfig
+from models.config import AdaptiveModelConfig, MlpConfig, ResidualMixtureConfig
 from models.exact.network import ExactMlp, make_mlp
 from models.exact.segment import SegmentCost, measure_segment, segment_frequencies
-from models.predictors.config import PREDICTOR_SETS
+from models.predictors.config import SETS
+
+_SIZES = {"best": (128, 6), "normal": (64, 4), "fast": (32, 3)}
+"""Width of the network and components of the mixture, as in the presets."""
 
 
 def read(path: str, frames: int) -> tuple[np.ndarray, int]:  # int32 [n, C], bits
@@ -39,11 +42,15 @@ def untrained(depth: int) -> dict[str, tuple[AdaptiveModelConfig, ExactMlp]]:
     import jax
 
     from models.build import build_model
-    from models.config import adaptive_config
 
     models = {}
-    for name in PREDICTOR_SETS:
-        config = adaptive_config(name, depth=depth)
+    for name, (width, components) in _SIZES.items():
+        config = AdaptiveModelConfig(
+            depth=depth,
+            predictors=SETS[name],
+            network=MlpConfig(width=width),
+            distribution=ResidualMixtureConfig(num_components=components),
+        )
         models[name] = config, make_mlp(build_model(config).init(jax.random.key(0)))
     return models
 

@@ -45,12 +45,12 @@ def encode_channel(
     for t in range(samples.size):
         if coder.position + SLACK > data.size:
             return t
-        base, scale, current = begin_sample(stream, offsets[t], bank_base[t])
+        base, scale, count = begin_sample(stream, offsets[t], bank_base[t])
         sample = np.float64(samples[t])
         below = cumulative_frequency(stream.mixture, sample, base)
         above = cumulative_frequency(stream.mixture, sample + 1.0, base)
         encode(coder, data, below, above - below, total)
-        end_sample(stream, offsets[t], bank_base[t], base, scale, current, sample)
+        end_sample(stream, offsets[t], bank_base[t], base, scale, count, sample)
     return samples.size
 
 
@@ -71,14 +71,14 @@ def decode_channel(
         know_next(bank, other, t)
         bank_base = predict(bank)
         show(bank, bank_base, stream.offsets)
-        base, scale, current = begin_sample(stream, stream.offsets, bank_base)
+        base, scale, count = begin_sample(stream, stream.offsets, bank_base)
         wanted = target(coder, total)
         sample = _find(mixture, base, wanted)
         below = cumulative_frequency(mixture, sample, base)
         above = cumulative_frequency(mixture, sample + 1.0, base)
         consume(coder, data, below, above - below, total)
         samples[t] = np.int32(sample)
-        end_sample(stream, stream.offsets, bank_base, base, scale, current, sample)
+        end_sample(stream, stream.offsets, bank_base, base, scale, count, sample)
         update(bank, sample)
 
 

@@ -16,7 +16,14 @@ import flags
 from commands import shared
 from commands.interface import Command
 from commands.shared import select
-from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, TransformerConfig
+from models.config import (
+    AdaptiveModelConfig,
+    MlpConfig,
+    ModelConfig,
+    ResidualMixtureConfig,
+    TransformerConfig,
+)
+from models.predictors.config import SETS
 from pipeline.data_service.server import require_dispatcher
 from runtime import compilation_cache, devices, distributed, jax_hosts
 from runtime.cluster import DistributedConfig
@@ -110,6 +117,7 @@ def _connect(config: RunConfig) -> bool:
 _TRANSFORMER = ("embedding_dim", "num_layers", "num_heads", "widening_factor", "dtype")
 _POOL = ("samples_per_step", "feature_pool", "feature_reuse")
 _MLP = ("mlp_width", "mlp_layers", *_POOL)
+_ADAPTIVE = ("predictor_set", "mixture_components")
 
 
 def make_model_config(values: FlagValues) -> ModelConfig | AdaptiveModelConfig:
@@ -128,9 +136,19 @@ def make_model_config(values: FlagValues) -> ModelConfig | AdaptiveModelConfig:
     depth = shared.depth(values)
     transformer = TransformerConfig(**select(values, *_TRANSFORMER))
     if not is_adaptive:
+        for name in _ADAPTIVE:
+            if values[name].value != values[name].default:
+                raise ConfigError(
+                    f"--{name}={values[name].value} is without effect without --predictors=adaptive"
+                )
         return ModelConfig(depth=depth, network=transformer)
     mlp = MlpConfig(width=values.mlp_width, num_layers=values.mlp_layers)
-    return AdaptiveModelConfig(depth=depth, network=mlp if kind == "mlp" else transformer)
+    return AdaptiveModelConfig(
+        depth=depth,
+        predictors=SETS[values.predictor_set],
+        network=mlp if kind == "mlp" else transformer,
+        distribution=ResidualMixtureConfig(num_components=values.mixture_components),
+    )
 
 
 def run_config(values: FlagValues) -> RunConfig:

@@ -7,11 +7,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from models.predictors.config import BEST, AdaptivePredictorsConfig
+from models.predictors.config import BEST, SETS, AdaptivePredictorsConfig
 from runtime.errors import ConfigError, require_at_least
 
 DEPTHS = (8, 16, 24)
 DTYPES = ("float32", "bfloat16")
+PREDICTOR_SETS = tuple(SETS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,17 +13,17 @@ import numpy as np
 from models.exact.functions import SIGMOID_ONE, sigmoid
 from models.exact.mixture import ExactMixture
 from models.exact.network import ExactMlp
-from models.predictors.compile import jit
-from models.predictors.lanes import dot, scale_and_add
+from models.predictors.compile import inlined, jit
+from models.predictors.lanes import add_outer, add_scaled
 
 _LIMIT = 2.0  # Of a gradient.
 _LEAST = 1e-12  # Probability of a sample under a component, for the sake of quotients.
 
 
-@jit
+@inlined
 def adapt(
     network: ExactMlp,
-    current: int,
+    count: int,
     mixture: ExactMixture,
     gradient: np.ndarray,  # float32 [O], zero where padded
     residual: float,
@@ -35,7 +35,7 @@ def adapt(
 
     Args:
       network: its last layer is changed.
-      current: what `apply_mlp` has returned.
+      count: what `apply_mlp` has returned.
       mixture: of the sample.
       gradient: is overwritten.
       residual: sample less base.
@@ -44,15 +44,16 @@ def adapt(
       rate: likewise, of the weights.
     """
     _gradient(mixture, gradient, residual, scale)
-    scale_and_add(network.last_bias, np.float32(1.0), np.float32(-bias_rate), gradient)
-    hidden = network.hidden[current]
-    size = np.float32(-rate) / (dot(hidden, hidden) + np.float32(1.0))
-    for i in range(hidden.size):
-        if hidden[i] != 0.0:
-            scale_and_add(network.last[i], np.float32(1.0), size * hidden[i], gradient)
+    add_scaled(network.last_bias, np.float32(-bias_rate), gradient)
+    active = network.active
+    power = np.float32(1.0)
+    for i in range(count):
+        power += active[i] * active[i]
+    size = np.float32(-rate) / power
+    add_outer(network.last, network.rows, count, size, active, gradient)
 
 
-@jit
+@inlined
 def _gradient(mixture: ExactMixture, gradient: np.ndarray, residual: float, scale: float) -> None:
     """Writes the gradient of a sample's cost in nats by the network's outputs."""
     count = mixture.weights.size
@@ -75,7 +76,7 @@ def _gradient(mixture: ExactMixture, gradient: np.ndarray, residual: float, scal
         gradient[2 * count + k] = _clip(towards * (high * above - low * below))
 
 
-@jit
+@inlined
 def _mass(mixture: ExactMixture, k: int, residual: float) -> float:
     place = (residual - 0.5 - mixture.centres[k]) * mixture.inverse_scales[k]
     low = sigmoid(mixture.table, place)

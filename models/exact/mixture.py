@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.exact.functions import LOG2_E, SIGMOID_ONE, exp2, sigmoid
-from models.predictors.compile import jit
+from models.predictors.compile import inlined
 
 FLOOR = 16
 _WEIGHTS = 2**14
@@ -47,14 +47,14 @@ class ExactMixture(NamedTuple):
     table: np.ndarray
 
 
-@jit
+@inlined
 def total_frequency(mixture: ExactMixture) -> Any:
     """Returns the sum of all samples' frequencies."""
     samples = np.int64(mixture.limits[1] - mixture.limits[0]) + 1
     return FLOOR * samples + _WEIGHTS * SIGMOID_ONE
 
 
-@jit
+@inlined
 def set_mixture(mixture: ExactMixture, outputs: np.ndarray, scale: float) -> None:
     """Sets the mixture from a network's outputs.
 
@@ -87,7 +87,7 @@ def set_mixture(mixture: ExactMixture, outputs: np.ndarray, scale: float) -> Non
         mixture.inverse_scales[k] = min(max(exp2(-spread * LOG2_E) / scale, wide), narrow)
 
 
-@jit
+@inlined
 def cumulative_frequency(mixture: ExactMixture, sample: float, base: float) -> Any:
     """Returns C of a sample, or of the one after the greatest."""
     lowest, highest = mixture.limits[0], mixture.limits[1]

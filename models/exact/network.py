@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.predictors.compile import jit
+from models.predictors.compile import copy, inlined
 from models.predictors.lanes import add_rows, padded
 
 
@@ -23,7 +23,10 @@ class ExactMlp(NamedTuple):
       first, first_bias: float32 [F, H] and [H].
       others, other_biases: float32 [N - 1, H, H] and [N - 1, H], of the other hidden layers.
       last, last_bias: float32 [H, O] and [O]; they may be changed.
-      hidden: float32 [2, H], activations of one layer and the next.
+      inputs: int64 [F], from 0 on.
+      sums: float32 [H], of a layer.
+      active: float32 [H + 1], those that are positive, and
+      rows: int64 [H + 1], which they are.
       outputs: float32 [O].
     """
 
@@ -33,7 +36,10 @@ class ExactMlp(NamedTuple):
     other_biases: np.ndarray
     last: np.ndarray
     last_bias: np.ndarray
-    hidden: np.ndarray
+    inputs: np.ndarray
+    sums: np.ndarray
+    active: np.ndarray
+    rows: np.ndarray
     outputs: np.ndarray
 
 
@@ -56,14 +62,17 @@ def make_mlp(params: Mapping[str, Any]) -> ExactMlp:
         np.stack([bias for _, bias in others]) if others else np.zeros((0, width), np.float32),
         last,
         last_bias,
-        np.zeros((2, width), np.float32),
+        np.arange(first[0].shape[0]),
+        np.zeros(width, np.float32),
+        np.zeros(width + 1, np.float32),
+        np.zeros(width + 1, np.int64),
         np.zeros(last_bias.size, np.float32),
     )
 
 
 def fresh_copy(network: ExactMlp) -> ExactMlp:
     """Returns a network with a last layer and activations of its own."""
-    own = ("last", "last_bias", "hidden", "outputs")
+    own = ("last", "last_bias", "sums", "active", "rows", "outputs")
     return network._replace(**{name: getattr(network, name).copy() for name in own})
 
 
@@ -76,26 +85,33 @@ def _padded(kernel: Any, bias: Any, rows: int | None = None) -> tuple[np.ndarray
     return wide, long
 
 
-@jit
-def _rectify(values: np.ndarray) -> None:
-    for i in range(values.size):
-        values[i] = max(values[i], np.float32(0.0))
+@inlined
+def _rectify(sums: np.ndarray, active: np.ndarray, rows: np.ndarray) -> int:
+    """Writes the sums that are positive, and their rows, to the front; returns how many.
+
+    What is zero need not be multiplied: half of the work.
+    """
+    count = 0
+    for i in range(sums.size):
+        active[count] = sums[i]
+        rows[count] = i
+        if sums[i] > 0.0:
+            count += 1
+    return count
 
 
-@jit
+@inlined
 def apply_mlp(network: ExactMlp, features: np.ndarray) -> int:  # float32 [F]
-    """Computes `network.outputs`; returns which row of `network.hidden` the last layer has read."""
-    hidden = network.hidden[0]
-    hidden[:] = network.first_bias
-    add_rows(hidden, features, network.first)
-    _rectify(hidden)
-    current = 0
+    """Computes `network.outputs`; returns how many of `network.active` the last layer has read."""
+    sums, active, rows = network.sums, network.active, network.rows
+    copy(sums, network.first_bias)
+    add_rows(sums, features, network.inputs, features.size, network.first)
+    count = _rectify(sums, active, rows)
     for layer in range(network.others.shape[0]):
-        following = network.hidden[1 - current]
-        following[:] = network.other_biases[layer]
-        add_rows(following, network.hidden[current], network.others[layer])
-        _rectify(following)
-        current = 1 - current
-    network.outputs[:] = network.last_bias
-    add_rows(network.outputs, network.hidden[current], network.last)
-    return current
+        copy(sums, network.other_biases[layer])
+        add_rows(sums, active, rows, count, network.others[layer])
+        count = _rectify(sums, active, rows)
+    outputs = network.outputs
+    copy(outputs, network.last_bias)
+    add_rows(outputs, active, rows, count, network.last)
+    return count

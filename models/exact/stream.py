@@ -24,7 +24,7 @@ from models.predictors.bank import (
     show,
     update,
 )
-from models.predictors.compile import jit
+from models.predictors.compile import inlined, jit
 from models.predictors.extract import count_experts, count_features
 from models.predictors.features import extract_features, init_features, update_features
 from models.predictors.long_term import (
@@ -117,7 +117,7 @@ def init_stream(
     )
 
 
-@jit
+@inlined
 def begin_sample(
     stream: Stream,
     offsets: np.ndarray,  # float32 [K]
@@ -131,32 +131,32 @@ def begin_sample(
       bank_base: the bank's prediction.
 
     Returns:
-      base: the prediction; scale: its recent mean error; current: see `apply_mlp`.
+      base: the prediction; scale: its recent mean error; count: see `apply_mlp`.
     """
-    count = stream.bank.bank[0].num_experts
-    base = predict_long_term(stream.long_term, bank_base, offsets[count:])
+    experts = stream.bank.bank[0].num_experts
+    base = predict_long_term(stream.long_term, bank_base, offsets[experts:])
     scale = extract_features(
         stream.features[0], stream.feature_memory, offsets, bank_base, base, stream.inputs
     )
-    current = apply_mlp(stream.network, stream.inputs)
+    count = apply_mlp(stream.network, stream.inputs)
     set_mixture(stream.mixture, stream.network.outputs, scale)
-    return base, scale, current
+    return base, scale, count
 
 
-@jit
+@inlined
 def end_sample(
     stream: Stream,
     offsets: np.ndarray,  # float32 [K]
     bank_base: float,
     base: float,
     scale: float,
-    current: int,
+    count: int,
     sample: float,
 ) -> None:
     """Learns the sample, all but the bank, of which others know the predictions."""
     adapt(
         stream.network,
-        current,
+        count,
         stream.mixture,
         stream.gradient,
         sample - base,
@@ -168,7 +168,7 @@ def end_sample(
     update_long_term(stream.long_term, sample)
 
 
-@jit
+@inlined
 def frequency_of(
     stream: Stream,
     offsets: np.ndarray,  # float32 [K]
@@ -176,10 +176,10 @@ def frequency_of(
     sample: float,
 ) -> Any:
     """Returns the frequency of the next sample, and learns it."""
-    base, scale, current = begin_sample(stream, offsets, bank_base)
+    base, scale, count = begin_sample(stream, offsets, bank_base)
     below = cumulative_frequency(stream.mixture, sample, base)
     above = cumulative_frequency(stream.mixture, sample + 1.0, base)
-    end_sample(stream, offsets, bank_base, base, scale, current, sample)
+    end_sample(stream, offsets, bank_base, base, scale, count, sample)
     return above - below
 
 

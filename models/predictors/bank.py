@@ -168,6 +168,8 @@ def predict(bank: Bank) -> float:
     for m in range(state.num_combined):
         prediction = predict_combination(combinations[m], experts, doubles)
         combined[m] = _clip(prediction, lowest, highest)
+    if state.num_combined == 1:
+        return combined[0]
     prediction = predict_combination(combinations[state.num_combined], combined, doubles)
     return _clip(prediction, lowest, highest)
 
@@ -192,7 +194,8 @@ def update(bank: Bank, sample: float) -> None:
     combined = doubles[state.combined : state.combined + padded(state.num_combined)]
     for m in range(state.num_combined):
         update_combination(combinations[m], experts, doubles, sample)
-    update_combination(combinations[state.num_combined], combined, doubles, sample)
+    if state.num_combined > 1:
+        update_combination(combinations[state.num_combined], combined, doubles, sample)
     push(own, doubles, sample)
     expert = stage = 0
     for c in range(chains.size):

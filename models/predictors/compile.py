@@ -4,6 +4,7 @@ import hashlib
 import pathlib
 
 import numba
+import numpy as np
 
 from runtime.filesystem import cache_folder
 
@@ -24,10 +25,23 @@ def _digest() -> str:
 _FOLDER = pathlib.Path(cache_folder("compiled")) / _digest()
 numba.config.CACHE_DIR = str(_FOLDER)
 
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")
-"""Compiles a function without `fastmath`, which would let the order of additions change."""
+jit = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+"""Compiles a function without `fastmath`, which would let the order of additions change, and
+without numba's runtime, which would count references to every array: nothing here allocates."""
+
+
+inlined = numba.njit(nogil=True, error_model="numpy", inline="always", _nrt=False)
+"""As `jit`, for a function that becomes a part of its callers: arguments that hold many arrays cost
+more than short functions do, since numba counts references to each."""
 
 
 def is_compiled() -> bool:
     """Whether there is machine code of the bank, of this version."""
     return any(_FOLDER.rglob("bank.run-*.nbi"))
+
+
+@jit
+def copy(to: np.ndarray, values: np.ndarray) -> None:
+    """to[:] = values, which numba would first look at for an overlap."""
+    for i in range(to.size):
+        to[i] = values[i]

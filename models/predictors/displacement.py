@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from models.predictors.compile import jit
+from models.predictors.compile import copy, jit
 from models.predictors.fft import roots, transform
+from models.predictors.lanes import as_matrix
 from models.predictors.memory import Allocator
 
 _TABLES = ("root_real", "root_imaginary", "turn_real", "turn_imaginary", "scale")
@@ -70,7 +71,7 @@ def _forward(record: Any, doubles: np.ndarray) -> None:
     transform(
         real,
         imaginary,
-        doubles[record.scratch : record.scratch + 2 * n].reshape((2, n)),
+        as_matrix(doubles[record.scratch : record.scratch + 2 * n], n),
         doubles[record.root_real : record.root_real + n],
         doubles[record.root_imaginary : record.root_imaginary + n],
     )
@@ -87,7 +88,7 @@ def _backward(record: Any, doubles: np.ndarray) -> None:
     transform(
         imaginary,
         real,
-        doubles[record.scratch : record.scratch + 2 * n].reshape((2, n)),
+        as_matrix(doubles[record.scratch : record.scratch + 2 * n], n),
         doubles[record.root_real : record.root_real + n],
         doubles[record.root_imaginary : record.root_imaginary + n],
     )
@@ -119,8 +120,8 @@ def set_covariance(
     for j in range(1, n):
         real[j] = history[j - 1] / scale[j - 1]
     _forward(record, doubles)
-    doubles[record.factor_real : record.factor_real + n] = real
-    doubles[record.factor_imaginary : record.factor_imaginary + n] = imaginary
+    copy(doubles[record.factor_real : record.factor_real + n], real)
+    copy(doubles[record.factor_imaginary : record.factor_imaginary + n], imaginary)
 
 
 @jit

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from models.predictors.compile import jit
+from models.predictors.compile import copy, jit
 
 
 def roots(n: int) -> np.ndarray:  # complex128 [n]
@@ -56,8 +56,8 @@ def transform(
         count //= 4
         stride *= 4
     if is_moved:
-        real[:] = scratch[0]
-        imaginary[:] = scratch[1]
+        copy(real, scratch[0])
+        copy(imaginary, scratch[1])
     if count == 2:
         _radix_2(real, scratch[0])
         _radix_2(imaginary, scratch[0])
@@ -66,7 +66,7 @@ def transform(
 @jit
 def _radix_2(values: np.ndarray, scratch: np.ndarray) -> None:
     half = values.size // 2
-    scratch[:] = values
+    copy(scratch, values)
     low, high = scratch[:half], scratch[half:]
     for i in range(half):
         values[i] = low[i] + high[i]

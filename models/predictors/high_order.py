@@ -26,7 +26,15 @@ from models.predictors.displacement import (
     multiply_by_covariance,
     set_covariance,
 )
-from models.predictors.lanes import LANES, dot, dot_and_add, padded, scale_and_add
+from models.predictors.lanes import (
+    LANES,
+    add_scaled,
+    as_matrix,
+    dot,
+    dot_and_add,
+    padded,
+    scale_and_add,
+)
 from models.predictors.memory import Allocator, make_records
 
 _MANY_TAPS = 512  # From where on transforms are faster than rows.
@@ -133,13 +141,13 @@ def _improve(predictor: Any, ridge: float, doubles: np.ndarray, singles: np.ndar
         if not square > 1e-20:
             break
         _multiply(predictor, doubles, singles, direction, product)
-        scale_and_add(product, 1.0, ridge, direction)
+        add_scaled(product, ridge, direction)
         curvature = dot(direction, product)
         if not curvature > 0.0:
             break
         length = square / curvature
-        scale_and_add(weights, 1.0, length, direction)
-        scale_and_add(residual, 1.0, -length, product)
+        add_scaled(weights, length, direction)
+        add_scaled(residual, -length, product)
         before, square = square, dot(residual, residual)
         scale_and_add(direction, square / before, 1.0, residual)
 
@@ -158,7 +166,7 @@ def _multiply(
         multiply_by_covariance(predictor, doubles, vector[:taps], product[:taps])
     else:
         width = taps + LANES
-        rows = singles[predictor.rows : predictor.rows + taps * width].reshape((taps, width))
+        rows = as_matrix(singles[predictor.rows : predictor.rows + taps * width], width)
         _multiply_rows(rows, predictor.current, vector, product)
 
 

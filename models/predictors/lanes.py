@@ -16,7 +16,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, register_jitable
+from numba.np.arrayobj import populate_array
 
 LANES = 8
 
@@ -68,6 +70,33 @@ def _for_each_vector(
 
 
 @intrinsic
+def as_matrix(_typing: Any, vector: Any, width: Any) -> Any:
+    """Returns a view of a vector as rows of some width; `reshape` would need numba's runtime."""
+    matrix = types.Array(vector.dtype, 2, "C")
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        columns = arguments[1]
+        rows = builder.udiv(builder.extract_value(view.shape, 0), columns)
+        item = ir.Constant(
+            columns.type, context.get_abi_sizeof(context.get_data_type(vector.dtype))
+        )
+        result = context.make_array(matrix)(context, builder)
+        populate_array(
+            result,
+            data=view.data,
+            shape=(rows, columns),
+            strides=(builder.mul(columns, item), item),
+            itemsize=item,
+            meminfo=view.meminfo,
+            parent=view.parent,
+        )
+        return impl_ret_borrowed(context, builder, matrix, result._getvalue())
+
+    return matrix(vector, types.intp), generate
+
+
+@intrinsic
 def dot(_typing: Any, a: Any, b: Any) -> Any:
     """Returns the sum of a[i] * b[i]; both float32 or both float64."""
 
@@ -106,6 +135,25 @@ def scale_and_add(_typing: Any, y: Any, decay: Any, scale: Any, x: Any) -> Any:
 
 
 @intrinsic
+def add_scaled(_typing: Any, y: Any, scale: Any, x: Any) -> Any:
+    """Y += scale * x, all float32 or all float64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        factor = _splat(builder, _vector(context, y.dtype), arguments[1])
+
+        def body(pointers: Any, aligned: Any) -> None:
+            old, new = map(builder.load, pointers, ("", ""), aligned)
+            total = builder.fadd(old, builder.fmul(factor, new))
+            builder.store(total, pointers[0], align=aligned[0])
+
+        arrays = [(signature.args[k], arguments[k]) for k in (0, 2)]
+        _for_each_vector(context, builder, arrays, body)
+        return context.get_dummy_value()
+
+    return types.none(y, y.dtype, x), generate
+
+
+@intrinsic
 def dot_and_add(_typing: Any, row: Any, x: Any, scale: Any, y: Any) -> Any:
     """Returns the sum of row[i] * x[i], and y += scale * row: a symmetric matrix times a vector.
 
@@ -132,37 +180,38 @@ def dot_and_add(_typing: Any, row: Any, x: Any, scale: Any, y: Any) -> Any:
 
 
 @intrinsic
-def add_rows(_typing: Any, y: Any, x: Any, matrix: Any) -> Any:
-    """Y += x[0] * matrix[0] + x[1] * matrix[1] + ..., one after the other; all float32.
+def add_rows(_typing: Any, y: Any, x: Any, rows: Any, count: Any, matrix: Any) -> Any:
+    """Y += x[0] * matrix[rows[0]] + x[1] * matrix[rows[1]] + ..., one after the other.
 
-    `matrix` is [x.size, y.size], contiguous. Sums stay in registers: a loop over `scale_and_add`
-    would load and store y for each row.
+    `matrix` is float32 [.., y.size], contiguous; x and rows, int64, have `count` entries or more.
+    Sums stay in registers: a loop over `scale_and_add` would load and store y for each row.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        views = [
-            context.make_array(kind)(context, builder, value)
-            for kind, value in zip(signature.args, arguments, strict=True)
-        ]
-        sums, inputs, rows = (view.data for view in views)
-        width, count = (builder.extract_value(view.shape, 0) for view in views[:2])
+        sums, inputs, chosen, data = (
+            context.make_array(signature.args[k])(context, builder, arguments[k])
+            for k in (0, 1, 2, 4)
+        )
+        width = builder.extract_value(sums.shape, 0)
         vector = _vector(context, y.dtype)
 
-        def column(start: Any, vectors: int) -> None:
-            def at(data: Any, offset: Any, index: int) -> Any:
-                place = builder.add(offset, ir.Constant(offset.type, index * LANES))
-                return builder.bitcast(builder.gep(data, [place]), vector.as_pointer())
+        def at(array: Any, offset: Any, index: int) -> Any:
+            place = builder.add(offset, ir.Constant(offset.type, index * LANES))
+            return builder.bitcast(builder.gep(array.data, [place]), vector.as_pointer())
 
+        def columns(start: Any, vectors: int) -> None:
             totals = [
                 cgutils.alloca_once_value(builder, builder.load(at(sums, start, v), align=4))
                 for v in range(vectors)
             ]
-            with cgutils.for_range(builder, count, intp=count.type) as loop:
-                factor = _splat(builder, vector, builder.load(builder.gep(inputs, [loop.index])))
-                offset = builder.add(builder.mul(loop.index, width), start)
+            with cgutils.for_range(builder, arguments[3], intp=width.type) as loop:
+                value = builder.load(builder.gep(inputs.data, [loop.index]))
+                factor = _splat(builder, vector, value)
+                row = builder.load(builder.gep(chosen.data, [loop.index]))
+                offset = builder.add(builder.mul(row, width), start)
                 for v, total in enumerate(totals):
-                    row = builder.load(at(rows, offset, v), align=4)
-                    added = builder.fadd(builder.load(total), builder.fmul(factor, row))
+                    weights = builder.load(at(data, offset, v), align=4)
+                    added = builder.fadd(builder.load(total), builder.fmul(factor, weights))
                     builder.store(added, total)
             for v, total in enumerate(totals):
                 builder.store(builder.load(total), at(sums, start, v), align=4)
@@ -173,8 +222,38 @@ def add_rows(_typing: Any, y: Any, x: Any, matrix: Any) -> Any:
             step = ir.Constant(width.type, vectors * LANES)
             end = builder.sub(width, builder.urem(width, step))
             with cgutils.for_range_slice(builder, done, end, step, intp=width.type) as (i, _):
-                column(i, vectors)
+                columns(i, vectors)
             done = end
         return context.get_dummy_value()
 
-    return types.none(y, x, matrix), generate
+    return types.none(y, x, rows, types.int64, matrix), generate
+
+
+@intrinsic
+def add_outer(_typing: Any, matrix: Any, rows: Any, count: Any, scale: Any, x: Any, y: Any) -> Any:
+    """matrix[rows[i]] += (scale * x[i]) * y for i < count; all float32, rows int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data, chosen, inputs, outputs = (
+            context.make_array(signature.args[k])(context, builder, arguments[k])
+            for k in (0, 1, 4, 5)
+        )
+        width = builder.extract_value(outputs.shape, 0)
+        vector = _vector(context, y.dtype)
+        zero, step = ir.Constant(width.type, 0), ir.Constant(width.type, LANES)
+
+        def at(array: Any, offset: Any) -> Any:
+            return builder.bitcast(builder.gep(array.data, [offset]), vector.as_pointer())
+
+        with cgutils.for_range_slice(builder, zero, width, step, intp=width.type) as (start, _):
+            column = builder.load(at(outputs, start), align=4)
+            with cgutils.for_range(builder, arguments[2], intp=width.type) as loop:
+                value = builder.load(builder.gep(inputs.data, [loop.index]))
+                factor = _splat(builder, vector, builder.fmul(arguments[3], value))
+                row = builder.load(builder.gep(chosen.data, [loop.index]))
+                place = at(data, builder.add(builder.mul(row, width), start))
+                added = builder.fadd(builder.load(place, align=4), builder.fmul(factor, column))
+                builder.store(added, place, align=4)
+        return context.get_dummy_value()
+
+    return types.none(matrix, rows, types.int64, types.float32, x, y), generate

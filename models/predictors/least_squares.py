@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from models.predictors.compile import jit
+from models.predictors.compile import copy, jit
 from models.predictors.config import LeastSquaresConfig
 from models.predictors.lanes import dot, padded
 from models.predictors.linear_solver import learn, solve, sufficient_ridge
@@ -69,10 +69,10 @@ def predict_least_squares(predictor: Any, own: Any, other: Any, doubles: np.ndar
     """
     taps, others = predictor.taps, predictor.others
     inputs = doubles[predictor.inputs : predictor.inputs + predictor.width]
-    inputs[:taps] = doubles[own.start : own.start + taps]
+    copy(inputs[:taps], doubles[own.start : own.start + taps])
     if others:
         newest = other.start + AHEAD + 1 - predictor.ahead
-        inputs[taps : taps + others] = doubles[newest : newest + others]
+        copy(inputs[taps : taps + others], doubles[newest : newest + others])
     weights = doubles[predictor.weights : predictor.weights + predictor.width]
     prediction = dot(weights, inputs)
     predictor.prediction = prediction

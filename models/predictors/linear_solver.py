@@ -5,8 +5,8 @@ D unknowns, padded to a multiple of LANES.
 
 import numpy as np
 
-from models.predictors.compile import jit
-from models.predictors.lanes import LANES, scale_and_add
+from models.predictors.compile import copy, jit
+from models.predictors.lanes import LANES, add_scaled, scale_and_add
 
 _RELATIVE_RIDGE = 2.0**-43
 
@@ -62,7 +62,7 @@ def solve(
       Whether the matrix was positive definite; if not, the solution is zero.
     """
     for i in range(size):
-        scratch[i] = matrix[i]
+        copy(scratch[i], matrix[i])
         scratch[i, i] += ridge
         solution[i] = target[i]
     for k in range(size):
@@ -76,7 +76,7 @@ def solve(
             factor = row[i] * inverse
             # What lies left of the diagonal is never read: whole vectors are quicker.
             start = i // LANES * LANES
-            scale_and_add(scratch[i, start:], 1.0, -factor, row[start:])
+            add_scaled(scratch[i, start:], -factor, row[start:])
             solution[i] -= factor * solution[k]
     for k in range(size - 1, -1, -1):
         total = solution[k]

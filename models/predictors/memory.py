@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.predictors.compile import jit
+from models.predictors.compile import inlined, jit
+from models.predictors.lanes import as_matrix
 
 SLACK = 4096
 """Samples between two moves of a history."""
@@ -64,10 +65,10 @@ def make_records(dtype: np.dtype, values: Sequence[Mapping[str, Any]]) -> np.nda
     return records
 
 
-@jit
+@inlined
 def square_matrix(doubles: np.ndarray, at: int, width: int) -> np.ndarray:
     """Returns a view of the matrix [width, width] that lies at an offset."""
-    return doubles[at : at + width * width].reshape((width, width))
+    return as_matrix(doubles[at : at + width * width], width)
 
 
 HISTORY = np.dtype([("size", np.int64), ("at", np.int64), ("start", np.int64)], align=True)

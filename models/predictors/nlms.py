@@ -15,7 +15,7 @@ import numpy as np
 
 from models.predictors.compile import jit
 from models.predictors.config import NlmsConfig
-from models.predictors.lanes import dot, scale_and_add
+from models.predictors.lanes import add_scaled, dot
 from models.predictors.memory import SLACK, Allocator, make_records, move_to_end
 
 # Fitted to (1 + i)^-0.8 for i < 1280: p_i = 0.74 / 2^i + 0.21 (15/16)^i + ...
@@ -79,7 +79,7 @@ def update_nlms(stage: Any, singles: np.ndarray, value: float) -> float:
             + (_SHARES[2] * stage.power_128 + _SHARES[3] * stage.power_1024)
         )
         step = np.float32(stage.rate / taps * error * _TOTAL / power)
-        scale_and_add(weights, np.float32(1.0), step, singles[start : start + taps])
+        add_scaled(weights, step, singles[start : start + taps])
     else:
         weights[:] = 0.0
         stage.energy_out = stage.energy_in

@@ -148,4 +148,4 @@ def test_the_same_bits_everywhere():
     assert hashlib.sha256(b"".join(base.tobytes() for base in bases)).hexdigest() == GOLDEN
 
 
-GOLDEN = "4d77a240890aa203a274bb21cd9b1f5a0b486c932a29aa12f5b8518b691335cf"
+GOLDEN = ""
