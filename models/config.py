@@ -220,6 +220,8 @@ def config_from_json(values: Mapping[str, Any]) -> ModelConfig | AdaptiveModelCo
             )
             for name, kinds in parts.items()
         }
+        if "adaptation" in values:
+            made["adaptation"] = AdaptationConfig(**values["adaptation"])
         return model(depth=values["depth"], **made)
     except (KeyError, TypeError) as error:
         raise ConfigError(f"not a model's config ({error}): {dict(values)}") from error

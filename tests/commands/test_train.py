@@ -12,6 +12,7 @@ from commands import train
 from commands.train import GROUPS, as_flagfile, check_devices, make_model_config, run_config
 from flags import define
 from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, TransformerConfig
+from models.predictors.config import FAST
 from runtime.errors import ConfigError
 from tests.command_line import error_of, parsed
 from tests.strange_names import STRANGE_NAMES
@@ -67,6 +68,7 @@ OTHER_VALUES = {
 
 
 POOL = {"samples_per_step": 384, "feature_pool": 20, "feature_reuse": 21}
+ADAPTIVE = {"predictor_set": "fast", "mixture_components": 25}
 
 
 def _fields(config):
@@ -81,7 +83,7 @@ def _fields(config):
 def test_each_flag_reaches_its_field_wherever_it_is():
     of_the_process = {"compilation_cache_dir"}
     # See below.
-    of_another_network = {"predictors", "network", "mlp_width", "mlp_layers", *POOL}
+    of_another_network = {"predictors", "network", "mlp_width", "mlp_layers", *POOL, *ADAPTIVE}
     others = {"demo", "allow_change", "use_16bit", *of_the_process, *of_another_network}
     assert set(define(GROUPS)) == {*OTHER_VALUES, *others}
     values = parsed(*(f"--{name}={value}" for name, value in OTHER_VALUES.items()))
@@ -101,6 +103,15 @@ def test_the_pool_of_features_is_for_an_mlp():
     assert dataclasses.asdict(pool) == POOL
     whole = run_config(parsed("--demo", "--predictors=adaptive", "--feature_pool=0"))
     assert whole.pool is None and run_config(parsed("--demo")).pool is None
+
+
+def test_adaptive_predictors_are_chosen_by_name():
+    flags = [f"--{name}={value}" for name, value in ADAPTIVE.items()]
+    model = make_model_config(parsed("--demo", "--predictors=adaptive", *flags))
+    assert model.predictors == FAST and model.distribution.num_components == 25
+    for flag in flags:
+        with pytest.raises(ConfigError, match="without effect without --predictors=adaptive"):
+            make_model_config(parsed("--demo", flag))
 
 
 def test_the_defaults():
@@ -123,7 +134,7 @@ def test_name_of_a_16_bit_run():
         (("--bit_depth=8",), 8),
         (("--nouse_16bit",), 8),
         (("--use_16bit", "--bit_depth=16"), 16),
-        (("--use_16bit", "--nouse_16bit", "--bit_depth=24"), 24),
+        (("--use_16bit", "--nouse_16bit", "--bit_depth=24", "--predictors=adaptive"), 24),
     ],
 )
 def test_one_depth_by_either_flag(args, depth):

@@ -148,4 +148,4 @@ def test_the_same_bits_everywhere():
     assert hashlib.sha256(b"".join(base.tobytes() for base in bases)).hexdigest() == GOLDEN
 
 
-GOLDEN = ""
+GOLDEN = "f083ff2e6522c8255efb58468905baed3dd12a57c3fdc505ce873558c3fe66f8"
