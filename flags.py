@@ -299,12 +299,19 @@ COMPILATION = Group(
     ),
 )
 
-OUTPUT = Group(
-    "Output",
+OUTPUT_DIR = Group(
+    "Output folder",
     _string(
-        "output_dir", "./", "Folder for the files of a run, local or a bucket's: gs://bucket/run."
+        "output_dir",
+        "./",
+        "Folder for the files of a run, local or a bucket's: gs://bucket/run. Of compress and "
+        "decompress: default beside each file.",
     ),
     _validator("output_dir", _is_path, "expected a folder"),
+)
+
+OUTPUT = Group(
+    "Output",
     _string("model_name", "audio_model", "Prefix of the names of these files."),
     _validator("model_name", _is_file_name, "expected a file name: not empty, no folder"),
 )
@@ -315,9 +322,34 @@ WANDB = Group(
     _string("wandb_run_name", None, "Name of the run; default: made from the settings."),
 )
 
+MODEL_FILE = Group(
+    "Model file", _string("model", None, "Model file, such as runs/quickstart/audio_model.npz.")
+)
+
+SEGMENT = Group(
+    "Segments",
+    _positive("segment", None, "Frames coded alone, by an adaptive model; default 2^20."),
+)
+
+CODEC = Group(
+    "Codec",
+    _list("model_dir", [], "Folders in which the model of a compressed file is looked for."),
+    _positive("jobs", None, "Segments and files at once; default: the cores."),
+    _boolean("force", False, "Overwrite files."),
+    _boolean(
+        "delete_input_file",
+        False,
+        "compress: remove the source once the result was read back and compared with it.",
+    ),
+)
+
+RECOVERY = Group(
+    "Recovery",
+    _boolean("recover", False, "Write what is intact of a damaged file, and silence for the rest."),
+)
+
 EVALUATION = Group(
     "Evaluation",
-    _string("model", None, "Model file, such as runs/quickstart/audio_model.npz."),
     _enum(
         "split",
         None,
@@ -325,7 +357,6 @@ EVALUATION = Group(
         "Split of the training run to evaluate; default: valid, or all for another --audio_dir.",
     ),
     _integer("eval_files", 0, "Maximum number of files, sampled by their names; 0: all."),
-    _positive("segment", None, "Frames coded alone, by an adaptive model; default 2^20."),
     _list(
         "codecs",
         None,

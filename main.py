@@ -14,6 +14,9 @@ COMMANDS = {
     "evaluate": "commands.evaluate",
     "compare": "commands.compare",
     "serve_input": "commands.serve_input",
+    "compress": "commands.compress",
+    "decompress": "commands.decompress",
+    "verify": "commands.verify",
 }
 
 if __name__ == "__main__":

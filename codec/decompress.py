@@ -164,6 +164,9 @@ def recover_parts(opened: Opened, report: Report, *, num_threads: int = 1) -> It
     """
 
     def decode(found: Block) -> bytes:
+        if found.kind is Kind.FRAMES and not found.payload:
+            report(f"lost, and silence in its place: {where(opened.format, found.segment)}")
+            return _silence(opened, found.segment)
         try:
             return decode_block(opened, found)
         except DataError as error:

@@ -66,7 +66,15 @@ def evaluation_config(values: FlagValues) -> EvaluationConfig:
 COMMAND = Command(
     doc=__doc__,
     groups=(
-        *(flags.EVALUATION, flags.REPORT, flags.AUDIO_FILES, flags.SKIPPED_FILES, flags.BATCH),
+        *(
+            flags.MODEL_FILE,
+            flags.SEGMENT,
+            flags.EVALUATION,
+            flags.REPORT,
+            flags.AUDIO_FILES,
+            flags.SKIPPED_FILES,
+            flags.BATCH,
+        ),
         flags.COMPILATION,
     ),
     run=run,

@@ -54,5 +54,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
 
 
 COMMAND = Command(
-    doc=__doc__, groups=(flags.AUDIO_FILES, flags.CHUNKS, flags.BATCH, flags.OUTPUT), run=run
+    doc=__doc__,
+    groups=(flags.AUDIO_FILES, flags.CHUNKS, flags.BATCH, flags.OUTPUT_DIR, flags.OUTPUT),
+    run=run,
 )

@@ -49,7 +49,7 @@ GROUPS = (
         flags.CHECKPOINTS,
         flags.DISTRIBUTED,
     ),
-    *(flags.COMPILATION, flags.OUTPUT, flags.WANDB),
+    *(flags.COMPILATION, flags.OUTPUT_DIR, flags.OUTPUT, flags.WANDB),
 )
 
 # Flags of one start of a run, or of one host: not written to the flag file that repeats the run.

@@ -1,0 +1,190 @@
+"""Files and folders: what is compressed to where, and what is decompressed."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from codec.compress import DEFAULT_SEGMENT, compress_parts
+from codec.container import HASH_BYTES
+from codec.decompress import (
+    Report,
+    decompress_parts,
+    open_compressed,
+    recover_parts,
+)
+from codec.model import CodecModel
+from runtime.errors import ConfigError, DataError
+from runtime.filesystem import write_atomically
+from runtime.find_files import SeenFiles, find_files
+
+SUFFIX = ".wvst"
+WAV_SUFFIXES = (".wav", ".wave", ".bwf", ".rf64")
+_PIECE = 2**20
+
+
+class Job(NamedTuple):
+    """A file, and what becomes of it.
+
+    Attributes:
+      source: its path.
+      target: path of the result.
+    """
+
+    source: str
+    target: str
+
+
+def find_jobs(paths: Sequence[str], output_dir: str | None, *, compress: bool) -> list[Job]:
+    """Returns what to do with files, and with those below folders, in the order of their names.
+
+    Args:
+      paths: of files of any kind, and of folders: of these the WAVs, or the compressed files.
+      output_dir: keeps the folders' trees; None: each result goes beside its source.
+      compress: whether SUFFIX is added to the names, or taken away.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ConfigError: there is nothing to do, or two results have one name.
+    """
+    suffixes = WAV_SUFFIXES if compress else (SUFFIX,)
+    seen: SeenFiles = set()
+    found = [
+        file for path in paths for file in find_files(os.path.expanduser(path), suffixes, seen)
+    ]
+    if not found:
+        raise ConfigError(
+            f"{', '.join(paths) or 'no argument'}: there is no file to "
+            f"{'compress: expected files, or folders of WAVs' if compress else 'decompress'}"
+        )
+    jobs = []
+    for file in sorted(found, key=lambda file: file.path):
+        place = file.path if output_dir is None else os.path.join(output_dir, file.name)
+        if not compress and not place.endswith(SUFFIX):
+            raise ConfigError(f"{file.path}: expected a name that ends with {SUFFIX}")
+        jobs.append(Job(file.path, place + SUFFIX if compress else place.removesuffix(SUFFIX)))
+    targets = {job.target: job.source for job in jobs}
+    for job in jobs:
+        if targets[job.target] != job.source:
+            raise ConfigError(
+                f"{targets[job.target]} and {job.source} would both become {job.target}: give "
+                "each an --output_dir of its own"
+            )
+    return jobs
+
+
+def compress_file(
+    job: Job,
+    models: Sequence[CodecModel],
+    *,
+    segment: int = DEFAULT_SEGMENT,
+    num_threads: int = 1,
+    force: bool = False,
+    delete_source: bool = False,
+) -> tuple[int, int]:
+    """Compresses a file; returns the bytes of source and result.
+
+    Args:
+      job: the file.
+      models: those at hand.
+      segment: frames of a segment.
+      num_threads: segments at once.
+      force: overwrite a file that is there.
+      delete_source: remove the source, once the result has been read back and is the same.
+
+    Raises:
+      DataError: the result is there, or, read back, is not the source.
+      OSError: a file cannot be read or written.
+    """
+    _check_target(job, force)
+    status = os.stat(job.source)
+    with open(job.source, "rb") as source:
+        parts = compress_parts(
+            source, status.st_size, models, segment=segment, num_threads=num_threads
+        )
+        write_atomically(job.target, parts)
+    shutil.copystat(job.source, job.target)
+    if delete_source:
+        if _digest(_decompressed(job.target, models, num_threads)) != _digest(_read(job.source)):
+            raise DataError(f"{job.target}, read back, is not {job.source}, which is kept")
+        os.unlink(job.source)
+    return status.st_size, os.stat(job.target).st_size
+
+
+def decompress_file(
+    job: Job,
+    models: Sequence[CodecModel],
+    folders: Sequence[str] = (),
+    *,
+    num_threads: int = 1,
+    force: bool = False,
+    recover: Report | None = None,
+) -> tuple[int, int]:
+    """Decompresses a file; returns the bytes of source and result.
+
+    Args:
+      job: the file.
+      models: those at hand.
+      folders: where other models are looked for.
+      num_threads: segments at once.
+      force: overwrite a file that is there.
+      recover: write what is intact, and tell it what is not; None: write all or nothing.
+
+    Raises:
+      DataError: the file is damaged, its model is not at hand, or the result is there.
+      OSError: a file cannot be read or written.
+    """
+    _check_target(job, force)
+    with open(job.source, "rb") as file:
+        opened = open_compressed(file, models, folders)
+        if recover is None:
+            parts = decompress_parts(opened, num_threads=num_threads)
+        else:
+            parts = recover_parts(opened, recover, num_threads=num_threads)
+        write_atomically(job.target, parts)
+    shutil.copystat(job.source, job.target)
+    return os.stat(job.source).st_size, os.stat(job.target).st_size
+
+
+def verify_file(
+    path: str,
+    models: Sequence[CodecModel],
+    folders: Sequence[str] = (),
+    *,
+    num_threads: int = 1,
+) -> tuple[int, int]:
+    """Decompresses a file to nowhere; returns the bytes of it and of its source.
+
+    Raises:
+      DataError: it is damaged, or its model is not at hand.
+      OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        opened = open_compressed(file, models, folders)
+        size = sum(map(len, decompress_parts(opened, num_threads=num_threads)))
+    return os.stat(path).st_size, size
+
+
+def _check_target(job: Job, force: bool) -> None:
+    if os.path.lexists(job.target) and not force:
+        raise DataError(f"{job.target} is there already: --force overwrites it")
+    os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
+
+
+def _decompressed(path: str, models: Sequence[CodecModel], num_threads: int) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        yield from decompress_parts(open_compressed(file, models), num_threads=num_threads)
+
+
+def _read(path: str) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def _digest(parts: Iterator[bytes]) -> bytes:
+    digest = hashlib.blake2b(digest_size=HASH_BYTES)
+    for part in parts:
+        digest.update(part)
+    return digest.digest()

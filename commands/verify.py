@@ -1,0 +1,36 @@
+"""Check that compressed files are intact: decompress them, and compare with the hash of the source.
+
+    python main.py verify --model=audio_model.npz song.wav.wvst ~/archive
+
+Nothing is written. The exit status is 1 if a file is damaged.
+"""
+
+from collections.abc import Sequence
+
+from absl.flags import FlagValues
+
+import flags
+from commands import codec_files
+from commands.interface import Command
+
+
+def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
+    """Verifies; returns the exit status."""
+    models, folders = codec_files.load_models(values), codec_files.folders(values)
+    from codec.files import find_jobs, verify_file
+
+    sources = [job.source for job in find_jobs(arguments, None, compress=False)]
+    files, segments = codec_files.share_threads(values, len(sources))
+    return codec_files.run_all(
+        sources,
+        lambda source: verify_file(source, models, folders, num_threads=segments),
+        files,
+    )
+
+
+COMMAND = Command(
+    doc=__doc__,
+    groups=(flags.MODEL_FILE, flags.CODEC),
+    run=run,
+    arguments="FILE|FOLDER ...",
+)
