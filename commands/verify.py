@@ -1,8 +1,8 @@
-"""Check that compressed files are intact: decompress them, and compare with the hash of the source.
+"""Check that compressed files are intact, by the hash of their source.
 
     python main.py verify --model=audio_model.npz song.wav.wvst ~/archive
 
-Nothing is written. The exit status is 1 if a file is damaged.
+They are decompressed, and nothing is written. The exit status is 1 if a file is damaged.
 """
 
 from collections.abc import Sequence

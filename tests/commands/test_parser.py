@@ -116,7 +116,7 @@ MISTAKES = [
     (("audio_dir=/tmp",), "unexpected 'audio_dir=/tmp'; a folder is given as --audio_dir=FOLD"),
     (("--use_16bit", "true"), "unexpected 'true'; "),
     (("--chunk_sise=3",), "unknown flag --chunk_sise. Did you mean --chunk_size?"),
-    (("train", "--model=x"), "--model is not a flag of train, but of evaluate (python main.py ev"),
+    (("train", "--model=x"), "--model is not a flag of train, but of evaluate and compress and"),
     (("--nochunked",), "--nochunked is not a flag of train, but of evaluate"),
     (("--role=worker", "--demo"), "--role is not a flag of train, but of serve_input"),
     (
