@@ -16,7 +16,11 @@ from runtime.formatting import format_row
 def load_models(values: FlagValues) -> list[Any]:
     """Returns the models of --model. Raises as `load_codec_model`."""
     from codec.model import load_codec_model
+    from models.predictors.compile import announce_compilation
+    from runtime.logging import start_logging
 
+    start_logging(None)
+    announce_compilation("kernel.decode_channel")
     return [load_codec_model(os.path.expanduser(path)) for path in filter(None, [values.model])]
 
 

@@ -18,10 +18,9 @@ from models.exact.segment import measure_segment
 from models.interface import Batch, Inputs, Params
 from models.networks.mlp import Mlp
 from models.predictors.channels import channel_indices
-from models.predictors.compile import is_compiled
+from models.predictors.compile import announce_compilation
 from models.predictors.extract import count_features, extract
 from runtime.devices import available_cores
-from runtime.logging import logger
 
 _PLACE = ("stop", "position", "frames", "channels", "block")
 
@@ -42,7 +41,6 @@ class FeatureModel:
         self.config = config
         self._network = network
         self._num_features = count_features(config.predictors)
-        self._is_compiled = is_compiled()
         self._threads = concurrent.futures.ThreadPoolExecutor(available_cores(), "predictors")
 
     def prepare(self, batch: Batch) -> Inputs:
@@ -65,7 +63,7 @@ class FeatureModel:
                 residual[row, own] = samples - known.base
                 scale[row, own] = known.scale
 
-        self._announce_compilation()
+        announce_compilation("bank.run")
         for _ in self._threads.map(fill, range(len(rows))):
             pass  # Raises what a thread has raised.
         full_scale = 2 ** (self.config.depth - 1)
@@ -97,11 +95,6 @@ class FeatureModel:
     def cost_parts(self, params: Params, inputs: Inputs) -> dict[str, jax.Array]:
         return {"sample": -self.log_likelihood(params, inputs)}
 
-    def _announce_compilation(self) -> None:
-        if not self._is_compiled:
-            self._is_compiled = True
-            logger.info("compiling the predictors for this machine, once: about 30 s")
-
 
 class AdaptiveModel(FeatureModel):
     """A perceptron that reads the features; see `interface.SegmentModel`."""
@@ -110,7 +103,7 @@ class AdaptiveModel(FeatureModel):
         super().__init__(config, _Perceptron(config))
 
     def segment_costs(self, params: Params, frames: np.ndarray) -> dict[str, np.ndarray]:
-        self._announce_compilation()
+        announce_compilation("stream.channel_frequencies")
         cost = measure_segment(self.config, make_mlp(params), frames)
         lags = np.zeros_like(cost.bits)
         lags[0, 0] = cost.side_bits

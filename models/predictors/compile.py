@@ -7,6 +7,7 @@ import numba
 import numpy as np
 
 from runtime.filesystem import cache_folder
+from runtime.logging import logger
 
 
 def _digest() -> str:
@@ -31,13 +32,22 @@ without numba's runtime, which would count references to every array: nothing he
 
 
 inlined = numba.njit(nogil=True, error_model="numpy", inline="always", _nrt=False)
-"""As `jit`, for a function that becomes a part of its callers: arguments that hold many arrays cost
-more than short functions do, since numba counts references to each."""
+"""As `jit`, for a function that becomes a part of its callers: one that returns views of arrays, or
+takes many."""
+
+_announced = False
 
 
-def is_compiled() -> bool:
-    """Whether there is machine code of the bank, of this version."""
-    return any(_FOLDER.rglob("bank.run-*.nbi"))
+def announce_compilation(function: str) -> None:
+    """Says, once, that a function will be compiled, if it has not been on this machine.
+
+    Args:
+      function: the last one of a kind of work, such as "bank.run".
+    """
+    global _announced
+    if not _announced and not any(_FOLDER.rglob(f"{function}-*.nbi")):
+        _announced = True
+        logger.info("compiling the predictors for this machine, once: about half a minute")
 
 
 @jit
