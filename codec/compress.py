@@ -10,11 +10,11 @@ from codec.canonical import canonical_header
 from codec.container import HASH_BYTES, Format, Kind, block, header, pack_bytes
 from codec.model import CodecModel, choose_model
 from codec.segments import encode_segment, is_verbatim
+from models.interface import DEFAULT_SEGMENT
 from pipeline.wav.header import WavHeader, read_header
 from pipeline.wav.riff import WavError
 from runtime.threads import map_in_threads
 
-DEFAULT_SEGMENT = 2**20
 _PIECE = 2**20  # Bytes around the samples that are packed at once.
 
 

@@ -188,7 +188,7 @@ def _intact_blocks(opened: Opened, report: Report) -> Iterator[Block]:
             found = read_block(opened.file)
         except DataError as error:
             report(f"{error} ({where(opened.format, following)})")
-            if not _seek_block(opened, start + 1, following):
+            if not _seek_block(opened.file, start + 1):
                 break
             continue
         if found.kind in (Kind.FRAMES, Kind.FRAMES_AS_BYTES):
@@ -197,7 +197,7 @@ def _intact_blocks(opened: Opened, report: Report) -> Iterator[Block]:
             for lost in range(following, found.segment):
                 yield Block(Kind.FRAMES, lost, b"", start)
             following = found.segment + 1
-        elif (following and found.kind is not Kind.END) or found.kind is Kind.END:
+        elif following or found.kind is Kind.END:
             for lost in range(following, segments):
                 yield Block(Kind.FRAMES, lost, b"", start)
             following = max(following, segments)
@@ -208,9 +208,8 @@ def _intact_blocks(opened: Opened, report: Report) -> Iterator[Block]:
         yield Block(Kind.FRAMES, lost, b"", 0)
 
 
-def _seek_block(opened: Opened, start: int, following: int) -> bool:
+def _seek_block(file: BinaryIO, start: int) -> bool:
     """Goes to the next intact block from a byte on; returns whether there is one."""
-    file = opened.file
     file.seek(0, 2)
     size = file.tell()
     for offset in range(start, size):

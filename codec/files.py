@@ -3,10 +3,10 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from codec.compress import DEFAULT_SEGMENT, compress_parts
+from codec.compress import compress_parts
 from codec.container import HASH_BYTES
 from codec.decompress import (
     Report,
@@ -15,13 +15,13 @@ from codec.decompress import (
     recover_parts,
 )
 from codec.model import CodecModel
+from models.interface import DEFAULT_SEGMENT
+from pipeline.wav.riff import WAV_SUFFIXES
 from runtime.errors import ConfigError, DataError
 from runtime.filesystem import write_atomically
 from runtime.find_files import SeenFiles, find_files
 
 SUFFIX = ".wvst"
-WAV_SUFFIXES = (".wav", ".wave", ".bwf", ".rf64")
-_PIECE = 2**20
 
 
 class Job(NamedTuple):
@@ -106,7 +106,9 @@ def compress_file(
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)
     if delete_source:
-        if _digest(_decompressed(job.target, models, num_threads)) != _digest(_read(job.source)):
+        with open(job.source, "rb") as source:
+            stated = hashlib.file_digest(source, _new_digest).digest()
+        if _decompressed_digest(job.target, models, num_threads) != stated:
             raise DataError(f"{job.target}, read back, is not {job.source}, which is kept")
         os.unlink(job.source)
     return status.st_size, os.stat(job.target).st_size
@@ -172,19 +174,13 @@ def _check_target(job: Job, force: bool) -> None:
     os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
 
 
-def _decompressed(path: str, models: Sequence[CodecModel], num_threads: int) -> Iterator[bytes]:
+def _new_digest() -> Any:
+    return hashlib.blake2b(digest_size=HASH_BYTES)
+
+
+def _decompressed_digest(path: str, models: Sequence[CodecModel], num_threads: int) -> bytes:
+    digest = _new_digest()
     with open(path, "rb") as file:
-        yield from decompress_parts(open_compressed(file, models), num_threads=num_threads)
-
-
-def _read(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
-
-
-def _digest(parts: Iterator[bytes]) -> bytes:
-    digest = hashlib.blake2b(digest_size=HASH_BYTES)
-    for part in parts:
-        digest.update(part)
+        for part in decompress_parts(open_compressed(file, models), num_threads=num_threads):
+            digest.update(part)
     return digest.digest()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from codec.container import FINGERPRINT_BYTES
 from models.config import AdaptiveModelConfig, config_from_json
 from models.exact.network import ExactMlp, make_mlp
-from models.model_file import ModelFile, load_model
+from models.model_file import ModelFile, flatten_params, load_model
 from runtime.errors import ConfigError, DataError
 
 
@@ -51,18 +51,10 @@ def load_codec_model(path: str) -> CodecModel:
 def fingerprint(file: ModelFile) -> bytes:
     """Returns a hash of all that decides what a model computes: its config and parameters."""
     digest = hashlib.sha256(json.dumps(file.config, sort_keys=True).encode())
-    for name, array in _leaves("", file.params):
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
+    for name, array in sorted(flatten_params(file.params)):
+        text = f"{name.removeprefix('params')} {array.dtype.str} {array.shape}"
+        digest.update(text.encode() + array.tobytes())
     return digest.digest()[:FINGERPRINT_BYTES]
-
-
-def _leaves(prefix: str, tree):  # type: ignore[no-untyped-def]
-    for name in sorted(tree):
-        value = tree[name]
-        if isinstance(value, dict):
-            yield from _leaves(f"{prefix}/{name}", value)
-        else:
-            yield f"{prefix}/{name}", value
 
 
 def find_model(

@@ -1,16 +1,22 @@
 """What the commands of the codec share: models, many files at once, and the last table."""
 
+import contextlib
 import os
+import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from absl.flags import FlagValues
 
 from runtime.devices import available_cores
 from runtime.errors import ConfigError, UserError
 from runtime.formatting import format_row
+
+if TYPE_CHECKING:
+    from codec.files import Job
 
 
 def load_models(values: FlagValues) -> list[Any]:
@@ -41,13 +47,28 @@ def share_threads(values: FlagValues, num_files: int) -> tuple[int, int]:
     return files, max(1, jobs // files)
 
 
+@contextlib.contextmanager
+def seekable_stdin() -> Iterator[BinaryIO]:
+    """Yields what stdin holds, at its beginning: a pipe cannot seek."""
+    with tempfile.TemporaryFile() as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.seek(0)
+        yield file
+
+
+def write_stdout(parts: Iterable[bytes]) -> None:
+    """Writes bytes to stdout."""
+    sys.stdout.buffer.writelines(parts)
+    sys.stdout.buffer.flush()
+
+
 def run_all(
-    sources: Sequence[str], work: Callable[[str], tuple[int, int]], num_threads: int
+    jobs: Sequence["Job"], work: Callable[["Job"], tuple[int, int]], num_threads: int
 ) -> int | None:
     """Does the work of each file, says what fails, and prints the sums.
 
     Args:
-      sources: names of the files.
+      jobs: the files.
       work: returns the bytes of the file, and of what has become of it.
       num_threads: files at once.
 
@@ -59,15 +80,15 @@ def run_all(
 
     begin = time.perf_counter()
 
-    def attempt(source: str) -> tuple[str, tuple[int, int] | Exception]:
+    def attempt(job: "Job") -> tuple[str, tuple[int, int] | Exception]:
         try:
-            return source, work(source)
+            return job.source, work(job)
         except (UserError, OSError) as error:
-            return source, error
+            return job.source, error
 
-    outcomes = map_in_threads(attempt, sources, num_threads, ahead=2 * num_threads)
+    outcomes = map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads)
     before = after = failed = 0
-    for source, outcome in progress_bar("files")(outcomes, len(sources)):
+    for source, outcome in progress_bar("files")(outcomes, len(jobs)):
         if isinstance(outcome, Exception):
             failed += 1
             reason = str(outcome)
@@ -76,7 +97,7 @@ def run_all(
         else:
             before, after = before + outcome[0], after + outcome[1]
     seconds = time.perf_counter() - begin
-    done = len(sources) - failed
+    done = len(jobs) - failed
     rows = [("files", f"{done:,}" + (f", {failed:,} failed" if failed else ""))]
     if done:
         larger = max(before, after)

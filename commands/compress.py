@@ -9,8 +9,6 @@ WAVs.
 """
 
 import os
-import sys
-import tempfile
 from collections.abc import Sequence
 
 from absl.flags import FlagValues
@@ -24,20 +22,24 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Compresses; returns the exit status."""
     models = codec_files.load_models(values)
     codec_files.require_models(models)
-    from codec.compress import DEFAULT_SEGMENT
+    from codec.compress import compress_parts
     from codec.files import compress_file, find_jobs
+    from models.interface import DEFAULT_SEGMENT
 
     segment = values.segment or DEFAULT_SEGMENT
     if list(arguments) == ["-"]:
-        _stream(models, segment, values.jobs)
+        _, threads = codec_files.share_threads(values, 1)
+        with codec_files.seekable_stdin() as source:
+            size = source.seek(0, os.SEEK_END)
+            parts = compress_parts(source, size, models, segment=segment, num_threads=threads)
+            codec_files.write_stdout(parts)
         return None
     jobs = find_jobs(arguments, codec_files.output_dir(values), compress=True)
     files, segments = codec_files.share_threads(values, len(jobs))
-    by_source = {job.source: job for job in jobs}
     return codec_files.run_all(
-        list(by_source),
-        lambda source: compress_file(
-            by_source[source],
+        jobs,
+        lambda job: compress_file(
+            job,
             models,
             segment=segment,
             num_threads=segments,
@@ -46,20 +48,6 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         ),
         files,
     )
-
-
-def _stream(models: list, segment: int, jobs: int | None) -> None:
-    from codec.compress import compress_parts
-
-    # A pipe cannot seek, and the header of a WAV may be wrong about its size.
-    with tempfile.TemporaryFile() as source:
-        while piece := sys.stdin.buffer.read(2**20):
-            source.write(piece)
-        size = source.tell()
-        threads = jobs or os.cpu_count() or 1
-        parts = compress_parts(source, size, models, segment=segment, num_threads=threads)
-        sys.stdout.buffer.writelines(parts)
-        sys.stdout.buffer.flush()
 
 
 COMMAND = Command(

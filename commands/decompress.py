@@ -8,7 +8,6 @@ A damaged file is named, with the segment and the seconds of it, and nothing is 
 """
 
 import sys
-import tempfile
 from collections.abc import Sequence
 
 from absl.flags import FlagValues
@@ -25,25 +24,21 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     from codec.files import decompress_file, find_jobs
 
     if list(arguments) == ["-"]:
-        with tempfile.TemporaryFile() as file:
-            while piece := sys.stdin.buffer.read(2**20):
-                file.write(piece)
-            file.seek(0)
+        _, threads = codec_files.share_threads(values, 1)
+        with codec_files.seekable_stdin() as file:
             opened = open_compressed(file, models, folders)
-            sys.stdout.buffer.writelines(decompress_parts(opened))
-            sys.stdout.buffer.flush()
+            codec_files.write_stdout(decompress_parts(opened, num_threads=threads))
         return None
     jobs = find_jobs(arguments, codec_files.output_dir(values), compress=False)
     files, segments = codec_files.share_threads(values, len(jobs))
-    by_source = {job.source: job for job in jobs}
 
     def report(text: str) -> None:
         print(f"lost: {text}", file=sys.stderr)
 
     return codec_files.run_all(
-        list(by_source),
-        lambda source: decompress_file(
-            by_source[source],
+        jobs,
+        lambda job: decompress_file(
+            job,
             models,
             folders,
             num_threads=segments,

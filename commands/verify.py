@@ -19,11 +19,11 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     models, folders = codec_files.load_models(values), codec_files.folders(values)
     from codec.files import find_jobs, verify_file
 
-    sources = [job.source for job in find_jobs(arguments, None, compress=False)]
-    files, segments = codec_files.share_threads(values, len(sources))
+    jobs = find_jobs(arguments, None, compress=False)
+    files, segments = codec_files.share_threads(values, len(jobs))
     return codec_files.run_all(
-        sources,
-        lambda source: verify_file(source, models, folders, num_threads=segments),
+        jobs,
+        lambda job: verify_file(job.source, models, folders, num_threads=segments),
         files,
     )
 

@@ -20,7 +20,7 @@ class EvaluationConfig:
       eval_files: limit on the files, drawn by a hash of their names; 0: all of them.
       batch_size: chunks in a batch, over all devices; the results do not depend on it.
       segment: frames of a file that are coded alone, by a model that codes files and not chunks;
-        None: `segments.DEFAULT_SEGMENT`.
+        None: `models.interface.DEFAULT_SEGMENT`.
       codecs: keys of the codecs to compare with; None: all that are installed.
       chunked: the codecs also encode every chunk as a separate stream.
       strict: a file that cannot be used ends the evaluation.

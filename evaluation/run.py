@@ -12,8 +12,7 @@ from evaluation.config import EvaluationConfig
 from evaluation.files import EvaluationFiles, error_budget, open_files
 from evaluation.results import Evaluation, Noted
 from evaluation.score import evaluate
-from evaluation.segments import DEFAULT_SEGMENT
-from models.interface import Model, SegmentModel
+from models.interface import DEFAULT_SEGMENT, Model, SegmentModel
 from pipeline.config import PipelineConfig
 from pipeline.inspect import describe_noted
 from pipeline.reading.chunk_index import Chunks

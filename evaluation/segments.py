@@ -18,8 +18,6 @@ from runtime.devices import available_cores
 from runtime.progress import Progress
 from runtime.threads import map_in_threads
 
-DEFAULT_SEGMENT = 2**20  # Frames.
-
 
 class _Segment(NamedTuple):
     file: int

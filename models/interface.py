@@ -62,6 +62,10 @@ class Model(Protocol):
         """
 
 
+DEFAULT_SEGMENT = 2**20
+"""Frames of a segment, where nobody says otherwise."""
+
+
 @runtime_checkable
 class SegmentModel(Model, Protocol):
     """A model that also goes through whole segments of files, as a codec will."""

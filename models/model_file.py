@@ -97,7 +97,7 @@ def save_model(
     """
     path = os.fspath(path)
     require_filesystem(path)
-    entries: dict[str, Any] = dict(_flatten(_ROOT, params))
+    entries: dict[str, Any] = dict(flatten_params(params))
     try:
         for name, value in zip(_JSON_ENTRIES, (model, data, training), strict=True):
             entries[name] = json.dumps(value, allow_nan=False)
@@ -132,6 +132,11 @@ def load_model(path: str | os.PathLike[str]) -> ModelFile:
         raise DataError(
             f"{path}: the model file is truncated or damaged ({error}): copy or train it again"
         ) from error
+
+
+def flatten_params(params: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the keys of a model file, and the parameters. Raises ValueError as `save_model`."""
+    yield from _flatten(_ROOT, params)
 
 
 def _flatten(prefix: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:

@@ -63,12 +63,13 @@ def _gradient(mixture: ExactMixture, gradient: np.ndarray, residual: float, scal
         total += mixture.probabilities[k] * _mass(mixture, k, residual)
     for k in range(count):
         probability = mixture.probabilities[k]
-        mass = _mass(mixture, k, residual)
-        share = probability * mass / total
         inverse = mixture.inverse_scales[k]
         below = (residual - 0.5 - mixture.centres[k]) * inverse
         above = below + inverse
-        low, high = sigmoid(mixture.table, below) * one, sigmoid(mixture.table, above) * one
+        first, last = sigmoid(mixture.table, below), sigmoid(mixture.table, above)
+        mass = (last - first) * one + _LEAST
+        share = probability * mass / total
+        low, high = first * one, last * one
         low, high = low * (1.0 - low), high * (1.0 - high)
         towards = share / mass
         gradient[k] = _clip(probability - share)

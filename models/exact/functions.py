@@ -4,14 +4,18 @@ Only sums, products, floors and the bits of numbers are used, in a written order
 """
 
 import decimal
-import math
 
 import numpy as np
 
 from models.predictors.compile import jit
 
 LOG2_E = 1.4426950408889634
-_TERMS = tuple(math.log(2) ** k / math.factorial(k) for k in range(9))  # Of 2^x = e^(x ln 2).
+# Of 2^x = e^(x ln 2): ln(2)^k / k!, as numbers, since `log` and `pow` are a C library's.
+_TERMS = (
+    *(1.0, 0.6931471805599453, 0.2402265069591007, 0.055504108664821576, 0.009618129107628477),
+    *(0.0013333558146428441, 0.00015403530393381606, 1.5252733804059838e-05),
+    1.3215486790144305e-06,
+)
 
 SIGMOID_ONE = 2**30
 _STEPS = 64  # Of the table, per unit.

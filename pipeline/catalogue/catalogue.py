@@ -13,10 +13,10 @@ from pipeline.catalogue.scan import HeaderCache, scan_files
 from pipeline.catalogue.string_array import StringArray
 from pipeline.catalogue.table import FileTable
 from pipeline.wav.encoding import Encoding
+from pipeline.wav.riff import WAV_SUFFIXES
 from runtime.find_files import FoundFile, SeenFiles, find_files
 from runtime.progress import Progress, no_progress
 
-_SUFFIXES = (".wav", ".wave", ".bwf", ".rf64")
 _Column = TypeVar("_Column", np.ndarray, StringArray)
 
 
@@ -172,6 +172,6 @@ def find_and_scan(
     seen: SeenFiles = set()
     found: list[FoundFile] = []
     for audio_dir in audio_dirs:
-        found += sorted(find_files(audio_dir, _SUFFIXES, seen), key=lambda file: file.name)
+        found += sorted(find_files(audio_dir, WAV_SUFFIXES, seen), key=lambda file: file.name)
     del seen
     return scan_files(found, HeaderCache(cached) if cached else None, progress, num_threads)

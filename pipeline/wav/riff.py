@@ -43,6 +43,9 @@ _FOREIGN_MAGICS = (
 WAV_MAGICS = frozenset((b"RIFF", b"RIFX", b"RF64", b"BW64"))
 """What a WAV file begins with."""
 
+WAV_SUFFIXES = (".wav", ".wave", ".bwf", ".rf64")
+"""What its name ends with, in lower case."""
+
 KNOWN_IDS = WAV_MAGICS | frozenset(
     b"fmt |data|fact|LIST|JUNK|junk|bext|ds64|cue |smpl|inst|PEAK|PAD |FLLR|iXML|axml|chna|id3 |"
     b"ID3 |afsp|cart|levl|link|plst|wavl|slnt|acid|strc|_PMX|minf|elm1|regn|umid|DGDA|LGWV".split(

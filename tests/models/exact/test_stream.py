@@ -2,10 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
-import pathlib
-import subprocess
-import sys
 
 import numba
 import numpy as np
@@ -23,11 +19,11 @@ from models.exact.segment import measure_segment, segment_frequencies
 from models.predictors.config import LongTermConfig
 from models.predictors.extract import count_features
 from models.predictors.lanes import add_rows
+from tests.models.other_processor import digest_elsewhere
 from tests.models.predictors.signals import noise, tones
 from tests.models.predictors.test_bank import SMALL
 from tests.models.test_adaptive import make_batch
 
-ROOT = pathlib.Path(__file__).parents[3]
 WIDTH = 24
 GOLDEN = "aba247b1227ed9e89330fb827ff43d842eb41810f053698f4cd77397bf938a6d"
 
@@ -219,13 +215,4 @@ def test_the_same_bits_everywhere():
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"NUMBA_CPU_NAME": "generic"}, {"NUMBA_OPT": "1"}])
 def test_the_same_bits_on_another_processor(settings, tmp_path):
-    program = "from tests.models.exact.test_stream import digest; print(digest())"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env={**os.environ, **settings, "XDG_CACHE_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == GOLDEN
+    assert digest_elsewhere("tests.models.exact.test_stream", settings, tmp_path) == GOLDEN

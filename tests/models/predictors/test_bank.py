@@ -3,10 +3,6 @@
 import concurrent.futures
 import dataclasses
 import hashlib
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -22,6 +18,7 @@ from models.predictors.config import (
     NlmsConfig,
 )
 from models.predictors.least_squares import AHEAD
+from tests.models.other_processor import digest_elsewhere
 from tests.models.predictors.signals import noise, tones
 
 SMALL = AdaptivePredictorsConfig(
@@ -37,7 +34,6 @@ SMALL = AdaptivePredictorsConfig(
     combination=CombinationConfig(decays=(0.99, 0.998)),
 )
 NONE = np.zeros(0, np.int32)
-ROOT = pathlib.Path(__file__).parents[3]
 
 
 def predictions(samples, other=NONE, config=SMALL, depth=16, bank=None):
@@ -71,16 +67,7 @@ def test_the_same_bits_everywhere():
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"NUMBA_CPU_NAME": "generic"}, {"NUMBA_OPT": "1"}])
 def test_the_same_bits_on_another_processor(settings, tmp_path):
-    program = "from tests.models.predictors.test_bank import digest; print(digest())"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env={**os.environ, **settings, "XDG_CACHE_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == GOLDEN
+    assert digest_elsewhere("tests.models.predictors.test_bank", settings, tmp_path) == GOLDEN
 
 
 def test_the_same_bits_from_many_threads():
