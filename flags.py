@@ -63,13 +63,19 @@ _positive = functools.partial(_integer, at_least=1)
 
 
 def _float(
-    name: str, default: float, text: str, at_least: float = 0.0, at_most: float | None = None
+    name: str,
+    default: float | None,
+    text: str,
+    at_least: float = 0.0,
+    at_most: float | None = None,
 ) -> Definition:
     def definition(flag_values: FlagValues) -> None:
         absl_flags.DEFINE_float(name, default, text, at_least, at_most, flag_values)
         # NaN passes bounds, and infinity those with one side open.
         message = "expected a finite number"
-        absl_flags.register_validator(name, math.isfinite, message, flag_values)
+        absl_flags.register_validator(
+            name, lambda value: value is None or math.isfinite(value), message, flag_values
+        )
 
     return definition
 
@@ -331,20 +337,36 @@ SEGMENT = Group(
     _positive("segment", None, "Frames coded alone, by an adaptive model; default 2^20."),
 )
 
-CODEC = Group(
-    "Codec",
+PREDICTOR_SETS_OF_MODELS = Group(
+    "Which model, if there are several",
+    _boolean("best", False, "The fewest bits; the default."),
+    _boolean("normal", False, "1% more bits in a third of the time."),
+    _boolean("fast", False, "4% more bits in a tenth of the time."),
+)
+
+MODEL_DIR = Group(
+    "Models",
     _list("model_dir", [], "Folders in which the model of a compressed file is looked for."),
-    _positive("jobs", None, "Segments and files at once; default: the cores."),
-    _boolean("force", False, "Overwrite files."),
+)
+
+JOBS = Group("Threads", _positive("jobs", None, "Segments and files at once; default: the cores."))
+
+OVERWRITE = Group("Files", _boolean("force", False, "Overwrite files."))
+
+COMPRESS = Group(
+    "Sources",
     _boolean(
         "delete_input_file",
         False,
-        "compress: remove the source once the result was read back and compared with it.",
+        "Remove each source once the result was read back, decoded and compared with it.",
     ),
+    _boolean("compare", False, "Print the size beside those of FLAC and other codecs."),
 )
 
-RECOVERY = Group(
-    "Recovery",
+DECOMPRESS = Group(
+    "What to decode",
+    _float("start", 0.0, "Seconds to begin at; with --duration, or alone, to decode a part."),
+    _float("duration", None, "Seconds to decode; default: to the end."),
     _boolean("recover", False, "Write what is intact of a damaged file, and silence for the rest."),
 )
 

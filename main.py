@@ -17,6 +17,7 @@ COMMANDS = {
     "compress": "commands.compress",
     "decompress": "commands.decompress",
     "verify": "commands.verify",
+    "info": "commands.info",
 }
 
 if __name__ == "__main__":

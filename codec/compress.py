@@ -9,6 +9,7 @@ from codec import packing
 from codec.canonical import canonical_header
 from codec.container import HASH_BYTES, Format, Kind, block, header, pack_bytes
 from codec.model import CodecModel, choose_model
+from codec.progress import Progress, no_progress
 from codec.segments import encode_segment, is_verbatim
 from models.interface import DEFAULT_SEGMENT
 from pipeline.wav.header import WavHeader, read_header
@@ -31,6 +32,7 @@ def compress_parts(
     *,
     segment: int = DEFAULT_SEGMENT,
     num_threads: int = 1,
+    progress: Progress = no_progress,
 ) -> Iterator[bytes]:
     """Yields the bytes of the compressed file, one part after the other.
 
@@ -43,6 +45,7 @@ def compress_parts(
       models: those at hand; one of them is used for all of the file.
       segment: frames of a segment.
       num_threads: segments at once.
+      progress: is told what has been coded.
 
     Raises:
       OSError: the source cannot be read.
@@ -52,7 +55,9 @@ def compress_parts(
     if wav is None:
         yield header(None)
         for task in _around(source, 0, size, digest):
-            yield block(task.kind, 0, pack_bytes(task.data))
+            coded = block(task.kind, 0, pack_bytes(task.data))
+            progress(len(task.data), len(coded), 0.0)
+            yield coded
     else:
         model = choose_model(models, packing.depth_of(wav.encoding))
         format_ = Format(
@@ -67,17 +72,21 @@ def compress_parts(
         end = wav.payload_offset + wav.frames * wav.frame_bytes
         expected = canonical_header(format_)
 
-        def encode(task: _Task) -> bytes:
+        def encode(task: _Task) -> tuple[bytes, int, float]:
+            size = len(task.data)
             if task.kind is Kind.BYTES:
-                return block(task.kind, 0, pack_bytes(task.data, expected))
-            return _encode_frames(model, format_, task)
+                return block(task.kind, 0, pack_bytes(task.data, expected)), size, 0.0
+            seconds = size / format_.frame_bytes / format_.sample_rate
+            return _encode_frames(model, format_, task), size, seconds
 
         tasks = itertools.chain(
             _around(source, 0, wav.payload_offset, digest),
             _segments(source, format_, wav.payload_offset, digest),
             _around(source, end, size, digest),
         )
-        yield from map_in_threads(encode, tasks, num_threads, ahead=num_threads)
+        for coded, size, seconds in map_in_threads(encode, tasks, num_threads, ahead=num_threads):
+            progress(size, len(coded), seconds)
+            yield coded
     yield block(Kind.END, 0, digest.digest())
 
 

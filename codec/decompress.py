@@ -18,6 +18,7 @@ from codec.container import (
     unpack_bytes,
 )
 from codec.model import CodecModel, find_model
+from codec.progress import Progress, no_progress
 from codec.segments import decode_segment
 from runtime.errors import DataError
 from runtime.formatting import format_time
@@ -49,12 +50,15 @@ def open_compressed(
     return Opened(file, format_, model)
 
 
-def decompress_parts(opened: Opened, *, num_threads: int = 1) -> Iterator[bytes]:
+def decompress_parts(
+    opened: Opened, *, num_threads: int = 1, progress: Progress = no_progress
+) -> Iterator[bytes]:
     """Yields the bytes of the source, one part after the other; nothing that is wrong.
 
     Args:
       opened: the file.
       num_threads: segments at once.
+      progress: is told what has been decoded.
 
     Raises:
       DataError: the file is damaged, truncated or spliced: which segment, and the seconds of it.
@@ -65,15 +69,20 @@ def decompress_parts(opened: Opened, *, num_threads: int = 1) -> Iterator[bytes]
     def decode(found: Block) -> bytes:
         return found.payload if found.kind is Kind.END else decode_block(opened, found)
 
+    format_ = opened.format
+    byte_rate = format_.frame_bytes * format_.sample_rate if format_ else 0
+
     stated = b""
     blocks = checked_blocks(opened)
-    for part, kind in map_in_threads(
-        lambda found: (decode(found), found.kind), blocks, num_threads, ahead=num_threads
+    for part, found in map_in_threads(
+        lambda found: (decode(found), found), blocks, num_threads, ahead=num_threads
     ):
-        if kind is Kind.END:
+        if found.kind is Kind.END:
             stated = part
         else:
             digest.update(part)
+            seconds = 0.0 if found.kind is Kind.BYTES else len(part) / byte_rate
+            progress(len(found.payload), len(part), seconds)
             yield part
     if digest.digest() != stated:
         raise DataError("all blocks are intact, but they are not those of one file: spliced")

@@ -15,6 +15,8 @@ from codec.decompress import (
     recover_parts,
 )
 from codec.model import CodecModel
+from codec.progress import Progress, no_progress
+from codec.seek import slice_bounds, slice_parts
 from models.interface import DEFAULT_SEGMENT
 from pipeline.wav.riff import WAV_SUFFIXES
 from runtime.errors import ConfigError, DataError
@@ -82,6 +84,7 @@ def compress_file(
     num_threads: int = 1,
     force: bool = False,
     delete_source: bool = False,
+    progress: Progress = no_progress,
 ) -> tuple[int, int]:
     """Compresses a file; returns the bytes of source and result.
 
@@ -92,6 +95,7 @@ def compress_file(
       num_threads: segments at once.
       force: overwrite a file that is there.
       delete_source: remove the source, once the result has been read back and is the same.
+      progress: is told what has been coded.
 
     Raises:
       DataError: the result is there, or, read back, is not the source.
@@ -101,7 +105,12 @@ def compress_file(
     status = os.stat(job.source)
     with open(job.source, "rb") as source:
         parts = compress_parts(
-            source, status.st_size, models, segment=segment, num_threads=num_threads
+            source,
+            status.st_size,
+            models,
+            segment=segment,
+            num_threads=num_threads,
+            progress=progress,
         )
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)
@@ -122,6 +131,7 @@ def decompress_file(
     num_threads: int = 1,
     force: bool = False,
     recover: Report | None = None,
+    progress: Progress = no_progress,
 ) -> tuple[int, int]:
     """Decompresses a file; returns the bytes of source and result.
 
@@ -132,6 +142,7 @@ def decompress_file(
       num_threads: segments at once.
       force: overwrite a file that is there.
       recover: write what is intact, and tell it what is not; None: write all or nothing.
+      progress: is told what has been decoded.
 
     Raises:
       DataError: the file is damaged, its model is not at hand, or the result is there.
@@ -141,12 +152,51 @@ def decompress_file(
     with open(job.source, "rb") as file:
         opened = open_compressed(file, models, folders)
         if recover is None:
-            parts = decompress_parts(opened, num_threads=num_threads)
+            parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
         else:
             parts = recover_parts(opened, recover, num_threads=num_threads)
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)
     return os.stat(job.source).st_size, os.stat(job.target).st_size
+
+
+def slice_file(
+    job: Job,
+    models: Sequence[CodecModel],
+    folders: Sequence[str] = (),
+    *,
+    start: float,
+    duration: float | None,
+    num_threads: int = 1,
+    force: bool = False,
+) -> tuple[int, int]:
+    """Decompresses a part of a file to a WAV; returns the bytes of the file and of the part.
+
+    The part's name has its begin and end: song.wav.wvst becomes song_90s-120s.wav.
+
+    Args:
+      job: the file; its target is changed.
+      models: those at hand.
+      folders: where other models are looked for.
+      start: of the part, in seconds.
+      duration: of the part, in seconds; None: to the end.
+      num_threads: segments at once.
+      force: overwrite a file that is there.
+
+    Raises:
+      As `decompress_file`; ConfigError: there is nothing at this time.
+    """
+    with open(job.source, "rb") as file:
+        opened = open_compressed(file, models, folders)
+        if opened.format is None:
+            raise DataError("there are no frames in it: it was not read as a WAV")
+        rate = opened.format.sample_rate
+        times = [f / rate for f in slice_bounds(opened.format, start, duration)]
+        stem, suffix = os.path.splitext(job.target)
+        part = job._replace(target=f"{stem}_{times[0]:.10g}s-{times[1]:.10g}s{suffix}")
+        _check_target(part, force)
+        write_atomically(part.target, slice_parts(opened, start, duration, num_threads=num_threads))
+    return os.stat(job.source).st_size, os.stat(part.target).st_size
 
 
 def verify_file(
@@ -155,6 +205,7 @@ def verify_file(
     folders: Sequence[str] = (),
     *,
     num_threads: int = 1,
+    progress: Progress = no_progress,
 ) -> tuple[int, int]:
     """Decompresses a file to nowhere; returns the bytes of it and of its source.
 
@@ -164,7 +215,8 @@ def verify_file(
     """
     with open(path, "rb") as file:
         opened = open_compressed(file, models, folders)
-        size = sum(map(len, decompress_parts(opened, num_threads=num_threads)))
+        parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
+        size = sum(map(len, parts))
     return os.stat(path).st_size, size
 
 

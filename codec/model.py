@@ -1,5 +1,6 @@
 """The models that files are coded with."""
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -68,19 +69,25 @@ def find_model(
     for model in models:
         if model.fingerprint == wanted:
             return model
-    paths = [p for folder in folders for p in sorted(glob.glob(f"{glob.escape(folder)}/*.npz"))]
-    for path in paths:
-        try:
-            if fingerprint(load_model(path)) == wanted:
-                return load_codec_model(path)
-        except (DataError, ConfigError, OSError):
-            continue  # Not a model, or not of a codec.
+    for path in find_paths(wanted, folders):
+        return load_codec_model(path)
     known = ", ".join(f"{m.fingerprint.hex()} ({os.path.basename(m.name)})" for m in models)
     raise DataError(
         f"it was compressed with the model {wanted.hex()}, which is not at hand (there are "
-        f"{known or 'none'}, and {len(paths)} files in {', '.join(folders) or 'no folder'}): name "
+        f"{known or 'none'}; none in {', '.join(folders) or 'no folder'}): name "
         "it with --model=FILE, or its folder with --model_dir"
     )
+
+
+def find_paths(wanted: bytes, folders: Sequence[str]) -> list[str]:
+    """Returns the model files in some folders that have a fingerprint."""
+    found = []
+    for folder in folders:
+        for path in sorted(glob.glob(f"{glob.escape(folder)}/*.npz")):
+            with contextlib.suppress(DataError, OSError):  # It may be anything.
+                if fingerprint(load_model(path)) == wanted:
+                    found.append(path)
+    return found
 
 
 def choose_model(models: Sequence[CodecModel], depth: int) -> CodecModel:

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from absl.flags import FlagValues
 
+from commands.codec_progress import CodecProgress, ratio, size_of
 from runtime.devices import available_cores
 from runtime.errors import ConfigError, UserError
-from runtime.formatting import format_row
+from runtime.formatting import format_row, format_time
 
 if TYPE_CHECKING:
     from codec.files import Job
+    from codec.progress import Progress
+
+STDIN = "-"
 
 
 def load_models(values: FlagValues) -> list[Any]:
@@ -47,9 +51,18 @@ def share_threads(values: FlagValues, num_files: int) -> tuple[int, int]:
     return files, max(1, jobs // files)
 
 
+def is_stdin(arguments: Sequence[str]) -> bool:
+    """Whether stdin is meant. Raises ConfigError for stdin among files."""
+    if STDIN in arguments and len(arguments) > 1:
+        raise ConfigError(f"{STDIN} is stdin: expected no other file beside it")
+    return STDIN in arguments
+
+
 @contextlib.contextmanager
 def seekable_stdin() -> Iterator[BinaryIO]:
-    """Yields what stdin holds, at its beginning: a pipe cannot seek."""
+    """Yields what stdin holds, at its beginning: a pipe cannot seek. Raises ConfigError."""
+    if sys.stdin.isatty():
+        raise ConfigError(f"{STDIN} is stdin, which is a terminal: expected a file or a pipe")
     with tempfile.TemporaryFile() as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
         file.seek(0)
@@ -57,14 +70,18 @@ def seekable_stdin() -> Iterator[BinaryIO]:
 
 
 def write_stdout(parts: Iterable[bytes]) -> None:
-    """Writes bytes to stdout."""
+    """Writes bytes to stdout. Raises ConfigError if that is a terminal."""
+    if sys.stdout.isatty():
+        raise ConfigError("stdout is a terminal: expected a file or a pipe behind it")
     sys.stdout.buffer.writelines(parts)
     sys.stdout.buffer.flush()
 
 
 def run_all(
-    jobs: Sequence["Job"], work: Callable[["Job"], tuple[int, int]], num_threads: int
-) -> int | None:
+    jobs: Sequence["Job"],
+    work: Callable[["Job", "Progress"], tuple[int, int]],
+    num_threads: int,
+) -> tuple[int | None, list["Job"]]:
     """Does the work of each file, says what fails, and prints the sums.
 
     Args:
@@ -73,45 +90,72 @@ def run_all(
       num_threads: files at once.
 
     Returns:
-      The exit status: None if all went well.
+      The exit status, None if all went well; and the files that did.
     """
-    from runtime.progress import progress_bar
     from runtime.threads import map_in_threads
 
     begin = time.perf_counter()
+    progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs))
 
-    def attempt(job: "Job") -> tuple[str, tuple[int, int] | Exception]:
+    def attempt(job: "Job") -> tuple["Job", tuple[int, int] | Exception]:
         try:
-            return job.source, work(job)
+            return job, work(job, progress.add)
         except (UserError, OSError) as error:
-            return job.source, error
+            return job, error
+        finally:
+            progress.end_file()
 
     outcomes = map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads)
-    before = after = failed = 0
-    for source, outcome in progress_bar("files")(outcomes, len(jobs)):
-        if isinstance(outcome, Exception):
-            failed += 1
-            reason = str(outcome)
-            text = reason if reason.startswith(source) else f"{source}: {reason}"
-            print(f"error: {text}", file=sys.stderr)
-        else:
-            before, after = before + outcome[0], after + outcome[1]
+    before = after = 0
+    done: list[Job] = []
+    try:
+        for job, outcome in outcomes:
+            if isinstance(outcome, Exception):
+                reason = str(outcome)
+                text = reason if reason.startswith(job.source) else f"{job.source}: {reason}"
+                progress.say(f"error: {text}")
+            else:
+                done.append(job)
+                before, after = before + outcome[0], after + outcome[1]
+    finally:
+        progress.close()
     seconds = time.perf_counter() - begin
-    done = len(jobs) - failed
-    rows = [("files", f"{done:,}" + (f", {failed:,} failed" if failed else ""))]
+    failed = len(jobs) - len(done)
+    rows = [("files", f"{len(done):,}" + (f", {failed:,} failed" if failed else ""))]
     if done:
-        larger = max(before, after)
         rows += [
-            ("bytes", f"{before:,} in, {after:,} out"),
-            ("ratio", f"{min(before, after) / larger:.4f}" if larger else "1"),
-            ("time", f"{seconds:.1f} s, {larger / 1e6 / max(seconds, 1e-9):.2f} MB/s of audio"),
+            ("in", f"{before:,} bytes"),
+            ("out", f"{after:,} bytes"),
+            ("ratio", f"{ratio(before, after):.4f}"),
+            ("time", _speed(seconds, progress.audio_seconds)),
         ]
     for label, text in rows:
         print(format_row(label, text))
-    return 1 if failed else None
+    return (1 if failed else None), done
+
+
+def _speed(seconds: float, audio_seconds: float) -> str:
+    text = f"{format_time(seconds)}" if seconds >= 60 else f"{seconds:.1f} s"
+    if audio_seconds:
+        text += (
+            f", {audio_seconds / max(seconds, 1e-9):.1f}x realtime "
+            f"({format_time(audio_seconds)} of audio)"
+        )
+    return text
 
 
 def require_models(models: Sequence[Any]) -> None:
     """Raises ConfigError without a model."""
     if not models:
         raise ConfigError("--model is missing: the .npz file of an adaptive model")
+
+
+def of_set(models: Sequence[Any], values: FlagValues) -> list[Any]:
+    """Returns the models of the set that the flags name. Raises ConfigError."""
+    from codec.choose import of_set as models_of_set
+    from models.predictors.config import SETS
+
+    named = [name for name in SETS if values[name].value]
+    if len(named) > 1:
+        raise ConfigError(f"{' and '.join(f'--{name}' for name in named)}: expected one of them")
+    return models_of_set(models, named[0] if named else None)

@@ -1,6 +1,7 @@
 """Compress files losslessly with an adaptive model.
 
     python main.py compress --model=audio_model.npz song.wav another.wav ~/music
+    python main.py compress --model=audio_model.npz --compare song.wav
     python main.py compress --model=audio_model.npz - < song.wav > song.wav.wvst
 
 Each file becomes one beside it, or in --output_dir, with .wvst added to its name; of a folder, all
@@ -20,14 +21,16 @@ from commands.interface import Command
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Compresses; returns the exit status."""
+    is_stdin = codec_files.is_stdin(arguments)
     models = codec_files.load_models(values)
     codec_files.require_models(models)
+    models = codec_files.of_set(models, values)
     from codec.compress import compress_parts
     from codec.files import compress_file, find_jobs
     from models.interface import DEFAULT_SEGMENT
 
     segment = values.segment or DEFAULT_SEGMENT
-    if list(arguments) == ["-"]:
+    if is_stdin:
         _, threads = codec_files.share_threads(values, 1)
         with codec_files.seekable_stdin() as source:
             size = source.seek(0, os.SEEK_END)
@@ -36,23 +39,35 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         return None
     jobs = find_jobs(arguments, codec_files.output_dir(values), compress=True)
     files, segments = codec_files.share_threads(values, len(jobs))
-    return codec_files.run_all(
+    if values.compare:
+        # Of the sources, before one of them is deleted.
+        from commands.codec_comparison import Comparison
+
+        comparison = Comparison([job.source for job in jobs])
+    status, done = codec_files.run_all(
         jobs,
-        lambda job: compress_file(
+        lambda job, progress: compress_file(
             job,
             models,
             segment=segment,
             num_threads=segments,
             force=values.force,
             delete_source=values.delete_input_file,
+            progress=progress,
         ),
         files,
     )
+    if values.compare:
+        print(comparison.table({job.source: job.target for job in done}))
+    return status
 
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.MODEL_FILE, flags.SEGMENT, flags.CODEC, flags.OUTPUT_DIR),
+    groups=(
+        *(flags.MODEL_FILE, flags.PREDICTOR_SETS_OF_MODELS, flags.SEGMENT, flags.COMPRESS),
+        *(flags.OVERWRITE, flags.OUTPUT_DIR, flags.JOBS),
+    ),
     run=run,
     arguments="FILE|FOLDER|- ...",
 )

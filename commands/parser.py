@@ -18,6 +18,7 @@ from commands.interface import Command, Commands
 from runtime.errors import ConfigError
 from runtime.flag_file import expand_flag_files
 
+_SHORT_COMMANDS = {"-d": "decompress", "-t": "verify"}  # As of gzip and flac.
 _HELP_FLAGS = {"help", "?", "helpshort", "helpfull", "helpxml"}
 
 
@@ -82,6 +83,7 @@ def parse(
     groups = dict.fromkeys(group for command in commands.values() for group in command.groups)
     known = flags.define(groups)
     known.append_flag_values(ABSL_FLAGS)
+    argv = [*argv[:1], *(_SHORT_COMMANDS.get(arg, arg) for arg in argv[1:2]), *argv[2:]]
     # Not by absl's own help flags, which know no commands and exit with status 1.
     asked = {arg for arg in argv[1:] if arg.startswith("-") and arg.lstrip("-") in _HELP_FLAGS}
     arguments = expand_flag_files([arg for arg in argv[1:] if arg not in asked])

@@ -3,6 +3,7 @@
     python main.py verify --model=audio_model.npz song.wav.wvst ~/archive
 
 They are decompressed, and nothing is written. The exit status is 1 if a file is damaged.
+`python main.py -t` is the same.
 """
 
 from collections.abc import Sequence
@@ -12,10 +13,13 @@ from absl.flags import FlagValues
 import flags
 from commands import codec_files
 from commands.interface import Command
+from runtime.errors import ConfigError
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Verifies; returns the exit status."""
+    if codec_files.is_stdin(arguments):
+        raise ConfigError("verify reads files: expected `decompress - > /dev/null` for a pipe")
     models, folders = codec_files.load_models(values), codec_files.folders(values)
     from codec.files import find_jobs, verify_file
 
@@ -23,14 +27,16 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     files, segments = codec_files.share_threads(values, len(jobs))
     return codec_files.run_all(
         jobs,
-        lambda job: verify_file(job.source, models, folders, num_threads=segments),
+        lambda job, progress: verify_file(
+            job.source, models, folders, num_threads=segments, progress=progress
+        ),
         files,
-    )
+    )[0]
 
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.MODEL_FILE, flags.CODEC),
+    groups=(flags.MODEL_FILE, flags.MODEL_DIR, flags.JOBS),
     run=run,
     arguments="FILE|FOLDER ...",
 )

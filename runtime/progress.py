@@ -22,7 +22,7 @@ def no_progress(items: Iterable, total: int) -> Iterable:
     return items
 
 
-class _Bar(tqdm):
+class Bar(tqdm):
     """A bar on a terminal, nothing elsewhere, also where the terminal is closed meanwhile."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -39,7 +39,7 @@ class _Bar(tqdm):
             super().close()
 
 
-class ProgressBar(_Bar):
+class ProgressBar(Bar):
     """The steps of a run: a bar with the time left on a terminal, nothing elsewhere."""
 
     def __init__(self, total: int) -> None:
@@ -63,7 +63,7 @@ def progress_bar(label: str, clock: Callable[[], float] = time.monotonic) -> Pro
 
     def progress(items: Iterable, total: int) -> Iterator:
         if sys.stderr is not None and sys.stderr.isatty():
-            yield from _Bar(items, label, total, leave=False)
+            yield from Bar(items, label, total, leave=False)
             return
         begin = last_line = clock()
         for done, item in enumerate(items, start=1):

@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+import soundfile
 
 import flags
-from commands import compress, decompress, verify
+from commands import compress, decompress, info, verify
 from models.model_file import save_model
 from runtime.errors import ConfigError
+from tests.command_line import error_of, run_main
 from tests.models.exact.test_stream import config, make_params, stereo
 from tests.wav_files import Encoding, write_wav
 
@@ -79,3 +81,71 @@ def test_mistakes(tmp_path, model):
         run(compress, str(tmp_path), model=model)
     with pytest.raises(FileNotFoundError):
         run(compress, str(tmp_path / "none.wav"), model=model)
+
+
+def test_a_part(tmp_path, capsys, model):
+    frames = stereo(800)
+    write_wav(tmp_path / "a.wav", frames, Encoding.S16, sample_rate=1000)
+    run(compress, str(tmp_path / "a.wav"), model=model, segment=300)
+    path = str(tmp_path / "a.wav.wvst")
+    assert run(decompress, path, model=model, start=0.25, duration=0.5) is None
+    found, _ = soundfile.read(tmp_path / "a_0.25s-0.75s.wav", dtype="int16")
+    np.testing.assert_array_equal(found, frames[250:750])
+    assert run(decompress, path, model=model, start=1) == 1
+    assert "no frames there, the file is 0.800 s long" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="--recover: expected without --start"):
+        run(decompress, path, model=model, start=1, recover="true")
+
+
+def test_info_needs_no_model(tmp_path, capsys, model):
+    write_wav(tmp_path / "a.wav", stereo(800), Encoding.S16, sample_rate=1000)
+    (tmp_path / "b.wav").write_bytes(b"no audio")
+    run(compress, str(tmp_path), model=model, segment=300)
+    capsys.readouterr()
+    assert run(info, str(tmp_path)) is None
+    shown = capsys.readouterr().out
+    for text in ("16-bit, 2 channels, 1,000 Hz", "800 frames, 0:00:01", "not found in --model_dir"):
+        assert text in shown
+    assert "3 of at most 300 frames" in shown and "no WAV that could be read" in shown
+    assert run(info, str(tmp_path), model_dir=model.rsplit("/", 1)[0]) is None
+    assert "small.npz" in capsys.readouterr().out
+    (tmp_path / "a.wav.wvst").write_bytes(b"wvst")
+    assert run(info, str(tmp_path)) == 1
+    assert "the header is truncated" in capsys.readouterr().err
+
+
+def test_sets_of_predictors(tmp_path, model):
+    write_wav(tmp_path / "a.wav", stereo(80), Encoding.S16)
+    with pytest.raises(ConfigError, match=r"--fast: no model has these predictors.*small\.npz"):
+        run(compress, str(tmp_path), model=model, fast="true")
+    with pytest.raises(ConfigError, match="--best and --fast: expected one of them"):
+        run(compress, str(tmp_path), model=model, fast="true", best="true")
+
+
+def test_other_codecs(tmp_path, capsys, model):
+    write_wav(tmp_path / "a.wav", stereo(3000), Encoding.S16)
+    write_wav(tmp_path / "b.wav", stereo(30) / 2**15, Encoding.F32)
+    assert (
+        run(compress, str(tmp_path), model=model, compare="true", delete_input_file="true") is None
+    )
+    shown = capsys.readouterr().out
+    rows = {
+        line.split("  ")[1 if line[0] == " " else 0]: line for line in shown.splitlines() if line
+    }
+    size = (tmp_path / "a.wav.wvst").stat().st_size
+    assert f"{size:,}" in rows["> wavestream"]
+    assert f"{44 + 4 * 3000:,}" in rows["WAV"] and "16.0" in rows["WAV"]
+    assert "FLAC -8" in rows and "(1 files left out" in shown
+
+
+def test_short_names_and_stdin(tmp_path, capsys, model):
+    write_wav(tmp_path / "a.wav", stereo(80), Encoding.S16)
+    path = tmp_path / "a.wav.wvst"
+    assert run_main("compress", f"--model={model}", tmp_path / "a.wav") == 0
+    assert run_main("-t", f"--model={model}", path) == 0
+    assert run_main("-d", f"--model={model}", "--force", path) == 0
+    capsys.readouterr()
+    for arguments in (("compress", f"--model={model}", "-", path), ("info", "-"), ("-t", "-")):
+        assert "stdin" in error_of(capsys, *arguments) or "reads files" in error_of(
+            capsys, *arguments
+        )

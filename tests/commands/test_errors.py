@@ -40,8 +40,7 @@ def test_what_the_user_can_mend_is_one_line(capsys, error, status, message):
     assert (end.value.code, capsys.readouterr().err) == (status, message)
 
 
-@pytest.mark.parametrize("platform", ["rocm", "nonsense"])
-def test_a_platform_that_is_not_there_is_one_line_where_it_is_needed(tmp_path, platform):
+def test_a_platform_that_is_not_there_is_one_line_where_it_is_needed(tmp_path):
     audio = tmp_path / "audio"
     audio.mkdir()
     for number in range(2):
@@ -53,7 +52,7 @@ def test_a_platform_that_is_not_there_is_one_line_where_it_is_needed(tmp_path, p
         return subprocess.run(
             [sys.executable, "main.py", command, *flags],
             cwd=ROOT,
-            env={**os.environ, "JAX_PLATFORMS": platform},
+            env={**os.environ, "JAX_PLATFORMS": "nonsense"},
             capture_output=True,
             text=True,
             check=False,
@@ -61,12 +60,11 @@ def test_a_platform_that_is_not_there_is_one_line_where_it_is_needed(tmp_path, p
 
     trained = run("train")
     assert trained.returncode == 2
-    message = f"error: JAX cannot use its devices, with JAX_PLATFORMS='{platform}'"
+    message = "error: JAX cannot use its devices, with JAX_PLATFORMS='nonsense'"
     assert trained.stderr.startswith(message) and trained.stderr.count("\n") == 1
-    if platform == "nonsense":  # Which needs no GPU of the machine that tests.
-        inspected = run("inspect")
-        assert inspected.returncode == 0, inspected.stderr
-        assert "one batch" in inspected.stdout
+    inspected = run("inspect")
+    assert inspected.returncode == 0, inspected.stderr
+    assert "one batch" in inspected.stdout
 
 
 @pytest.mark.parametrize(

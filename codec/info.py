@@ -1,0 +1,78 @@
+"""What a compressed file says of itself."""
+
+import collections
+import os
+from collections.abc import Sequence
+
+from codec.container import FINGERPRINT_BYTES, Format, Kind, read_block, read_header
+from codec.model import find_paths
+from runtime.formatting import format_time
+
+
+def describe_file(path: str, folders: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Returns rows of label and text.
+
+    Args:
+      path: of a compressed file.
+      folders: where its model is looked for, to name it.
+
+    Raises:
+      DataError: the header, or the head of a block, is damaged.
+      OSError: it cannot be read.
+    """
+    size = os.stat(path).st_size
+    with open(path, "rb") as file:
+        format_ = read_header(file)
+        counts: collections.Counter[Kind] = collections.Counter()
+        sizes: collections.Counter[Kind] = collections.Counter()
+        position = start = file.tell()
+        digest = b""
+        while True:
+            found = read_block(file, skip=lambda kind, _: kind is not Kind.END)
+            counts[found.kind] += 1
+            sizes[found.kind] += file.tell() - position
+            position = file.tell()
+            if found.kind is Kind.END:
+                digest = found.payload
+                break
+    rows = [("file", path)]
+    if format_ is None:
+        rows.append(("format", "no WAV that could be read: its bytes are kept by LZMA"))
+    else:
+        rows += _describe_format(format_, folders)
+    coded = counts[Kind.FRAMES] + counts[Kind.FRAMES_AS_BYTES]
+    if format_ is not None:
+        plain = counts[Kind.FRAMES_AS_BYTES]
+        text = f"{coded:,} of at most {format_.segment:,} frames"
+        rows.append(("segments", text + (f", {plain:,} without the model" if plain else "")))
+    samples = sizes[Kind.FRAMES] + sizes[Kind.FRAMES_AS_BYTES]
+    around = sizes[Kind.BYTES]
+    rows.append(
+        (
+            "size",
+            f"{size:,} bytes: segments {samples:,}, other bytes {around:,}, "
+            f"header and end {start + sizes[Kind.END]:,}",
+        )
+    )
+    if format_ is not None:
+        raw = format_.frames * format_.frame_bytes
+        rows.append(("samples", f"{raw:,} bytes in the source, ratio {samples / max(raw, 1):.4f}"))
+        per_sample = 8 * size / max(format_.frames * format_.channels, 1)
+        rows.append(("bits per sample", f"{per_sample:.3f}, all bytes counted"))
+    rows.append(("source hash", f"{digest.hex()} (BLAKE2b, {8 * len(digest)} bits)"))
+    return rows
+
+
+def _describe_format(format_: Format, folders: Sequence[str]) -> list[tuple[str, str]]:
+    at_hand = find_paths(format_.fingerprint, folders)
+    seconds = format_.frames / format_.sample_rate
+    channels = f"{format_.channels} channel{'s' if format_.channels > 1 else ''}"
+    return [
+        ("format", f"{format_.encoding.label}, {channels}, {format_.sample_rate:,} Hz"),
+        ("length", f"{format_.frames:,} frames, {format_time(seconds)}"),
+        (
+            "model",
+            f"{format_.fingerprint.hex()[: 2 * FINGERPRINT_BYTES]}"
+            + (f", {at_hand[0]}" if at_hand else ", not found in --model_dir"),
+        ),
+    ]

@@ -1,0 +1,125 @@
+"""Any frames of a compressed file, without those before them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from codec.canonical import wav_header
+from codec.container import Block, Format, Kind, read_block
+from codec.decompress import Opened, decode_block, where
+from codec.values import little_endian
+from runtime.errors import ConfigError, DataError
+from runtime.threads import map_in_threads
+
+_FRAMES = (Kind.FRAMES, Kind.FRAMES_AS_BYTES)
+_MOST_WAV_BYTES = 2**32 - 2**10
+
+
+class SeekableFile:
+    """A compressed file whose segments can be decoded one by one."""
+
+    def __init__(self, opened: Opened) -> None:
+        """Looks for the segments, by the heads of the blocks alone.
+
+        Args:
+          opened: a file that can seek, behind its header.
+
+        Raises:
+          DataError: it has no frames, or its blocks are damaged.
+        """
+        if opened.format is None:
+            raise DataError("it is no WAV that could be read: there are no frames in it")
+        self._opened = opened
+        self.format: Format = opened.format
+        self._offsets = _segment_offsets(opened)
+
+    def payload(self, first: int, count: int, *, num_threads: int = 1) -> Iterator[bytes]:
+        """Yields the bytes of some frames as the source stores them, one part after the other.
+
+        Args:
+          first: frame to begin with.
+          count: of frames; all of them are there.
+          num_threads: segments that are decoded at once.
+
+        Raises:
+          DataError: a segment is damaged.
+        """
+        segment, size = self.format.segment, self.format.frame_bytes
+        end = first + count
+        numbers = range(first // segment, -(-end // segment)) if count else range(0)
+        decoded = map_in_threads(
+            lambda block: decode_block(self._opened, block),
+            map(self._block, numbers),
+            num_threads,
+            ahead=num_threads,
+        )
+        for number, data in zip(numbers, decoded, strict=True):
+            begin = number * segment
+            yield data[max(first - begin, 0) * size : (end - begin) * size]
+
+    def _block(self, number: int) -> Block:
+        file = self._opened.file
+        file.seek(self._offsets[number])
+        try:
+            return read_block(file)
+        except DataError as error:
+            raise DataError(f"{error} ({where(self.format, number)})") from error
+
+
+def slice_parts(
+    opened: Opened, start: float, duration: float | None, *, num_threads: int = 1
+) -> Iterator[bytes]:
+    """Yields the bytes of a WAV that holds a part of the source's frames.
+
+    Its samples have the source's encoding, as RIFF stores it; other chunks stay behind.
+
+    Args:
+      opened: a file that can seek, behind its header.
+      start: of the part, in seconds.
+      duration: of the part, in seconds, cut at the end; None: to the end.
+      num_threads: segments that are decoded at once.
+
+    Raises:
+      ConfigError: there is nothing at this time, or more than a WAV can hold.
+      DataError: as `SeekableFile`.
+    """
+    file = SeekableFile(opened)
+    format_ = file.format
+    first, end = slice_bounds(format_, start, duration)
+    if (end - first) * format_.frame_bytes > _MOST_WAV_BYTES:
+        raise ConfigError("a WAV holds at most 4 GiB: expected a shorter --duration")
+    _, encoding = little_endian(b"", format_.encoding)
+    yield wav_header(format_, encoding, end - first)
+    size = 0
+    for part in file.payload(first, end - first, num_threads=num_threads):
+        yield little_endian(part, format_.encoding)[0]
+        size += len(part)
+    yield b"\0" * (size & 1)  # RIFF aligns chunks.
+
+
+def slice_bounds(format_: Format, start: float, duration: float | None) -> tuple[int, int]:
+    """Returns the first frame of a part, and the one after its last. Raises ConfigError."""
+    rate = format_.sample_rate
+    first = round(start * rate)
+    end = format_.frames if duration is None else first + round(duration * rate)
+    end = min(end, format_.frames)
+    if not 0 <= first < end:
+        length = format_.frames / rate
+        given = f"--start={start:g}" + (f" --duration={duration:g}" if duration is not None else "")
+        raise ConfigError(f"{given}: no frames there, the file is {length:.3f} s long")
+    return first, end
+
+
+def _segment_offsets(opened: Opened) -> np.ndarray:  # int64 [segments]
+    offsets: list[int] = []
+    while True:
+        found = read_block(opened.file, skip=lambda kind, _: kind is not Kind.END)
+        if found.kind in _FRAMES:
+            if found.segment != len(offsets):
+                raise DataError(f"{where(opened.format, len(offsets))} is not where it should be")
+            offsets.append(found.offset)
+        elif found.kind is Kind.END:
+            break
+    if opened.format and len(offsets) != opened.format.num_segments:
+        raise DataError(f"{opened.format.num_segments - len(offsets)} segments are missing")
+    return np.array(offsets, np.int64)
