@@ -2,7 +2,8 @@
 
 n frames, C channels.
 
-    flags       a byte, see the constants below
+    flags       a byte, see the constants below, and in its upper two bits the depth of what is
+                coded: 0, 1, 2: 8, 16, 24 bits
     shift       a byte, where there is one: low bits of all samples that are zero
     values      where there are some: the length of what follows, and, compressed by zlib, the least
                 value, and the distances from each value that occurs to the next, less 1; samples
@@ -15,6 +16,7 @@ n frames, C channels.
 or, where that were no fewer, the samples as they are, in 1, 2, 3 or 4 bytes each.
 """
 
+import dataclasses
 import zlib
 
 import numpy as np
@@ -26,10 +28,12 @@ from models.config import AdaptiveModelConfig
 from models.exact.network import ExactMlp
 from models.exact.segment import Analysis, analyse_segment, before
 from models.exact.stream import init_stream
+from models.native_scale import common_zeros, least_depth
 from models.predictors.lags import pack_lags, unpack_lags
 from runtime.errors import DataError
 
 _SHIFT, _VALUES, _CHANNELS, _LAGS, _SWAPPED, _VERBATIM = (1 << bit for bit in range(6))
+_DEPTH = 6  # Bits before that of the depth.
 _MOST_VALUES = 2**16
 
 
@@ -41,7 +45,7 @@ def encode_segment(
     """Returns a segment as bytes."""
     verbatim = _verbatim(frames)
     flags, head = 0, b""
-    shift = _common_zeros(frames)
+    shift = common_zeros(frames)
     if shift:
         flags |= _SHIFT
         head += bytes([shift])
@@ -56,9 +60,11 @@ def encode_segment(
     if any(kinds):
         flags |= _CHANNELS
         head += b"".join(kind or number(0) for kind in kinds)
-    half = 2 ** (config.depth - 1)
-    if frames.min(initial=0) < -half or frames.max(initial=0) >= half:
+    depth = least_depth(frames[:, coded])
+    if depth > config.depth:
         return verbatim
+    config = dataclasses.replace(config, depth=depth)
+    flags |= (depth // 8 - 1) << _DEPTH
     code = b""
     if coded:
         found = analyse_segment(config, frames[:, coded])
@@ -96,6 +102,7 @@ def decode_segment(
     flags = fields.take(1)[0]
     if flags & _VERBATIM:
         return _from_verbatim(fields, frames, channels)
+    config = dataclasses.replace(config, depth=_read_depth(flags, config.depth))
     shift = fields.take(1)[0] if flags & _SHIFT else 0
     if shift > 31:
         raise DataError(f"samples are shifted by {shift} bits, expected at most 31")
@@ -160,10 +167,11 @@ def _decode_channels(
     return samples
 
 
-def _common_zeros(frames: np.ndarray) -> int:
-    """Returns how many low bits are zero in all samples; 0 in silence."""
-    bits = int(np.bitwise_or.reduce(frames, axis=None))
-    return (bits & -bits).bit_length() - 1 if bits else 0
+def _read_depth(flags: int, most: int) -> int:
+    depth = 8 * (1 + (flags >> _DEPTH))
+    if depth > most:
+        raise DataError(f"samples of {depth} bits, and the model codes {most} at most")
+    return depth
 
 
 def _sparse_values(frames: np.ndarray) -> np.ndarray | None:  # int32 [V]

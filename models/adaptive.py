@@ -1,9 +1,13 @@
 """The adaptive model: bank of predictors -> features -> network, a perceptron -> mixture.
 
+It reads and codes samples on their native scale: low bits that are zero in all samples of a chunk,
+or of a segment, are taken away first, so that one model serves audio of 8, 16 and 24 bits.
+
 B chunks (any leading axes on the host), L samples in a chunk, F features.
 """
 
 import concurrent.futures
+import math
 from typing import Any
 
 import jax
@@ -16,6 +20,7 @@ from models.distributions.residual_mixture import Residual, ResidualMixture, res
 from models.exact.network import make_mlp
 from models.exact.segment import measure_segment
 from models.interface import Batch, Inputs, Params
+from models.native_scale import SHIFT_BITS, common_zeros, least_depth
 from models.networks.mlp import Mlp
 from models.predictors.channels import channel_indices
 from models.predictors.compile import announce_compilation
@@ -49,26 +54,37 @@ class FeatureModel:
         places = self.places(batch)
         features = np.zeros((*rows.shape, self._num_features), np.float32)
         residual, scale = np.zeros(rows.shape, np.float32), np.ones(rows.shape, np.float32)
+        bound, side = np.zeros(rows.shape, np.int8), np.zeros(rows.shape, np.int8)
+        starts, stops = (np.ravel(batch[name]) for name in ("first", "stop"))
 
         def fill(row: int) -> None:
+            # Padding is no sample: it says nothing of the scale.
+            real = rows[row, : max(stops[row], 0)]
+            shift = common_zeros(real)
+            native = real >> shift
+            depth = least_depth(native)
             for own, other in channel_indices(*places[row]):
-                samples = rows[row, own]
-                known = extract(
-                    self.config.predictors,
-                    self.config.depth,
-                    samples,
-                    rows[row, other] if other.size else None,
-                )
+                samples = native[own]
+                before = native[other] if other.size else None
+                known = extract(self.config.predictors, depth, samples, before)
                 features[row, own] = known.features
                 residual[row, own] = samples - known.base
                 scale[row, own] = known.scale
+            full_scale = 2 ** (depth - 1)
+            bound[row, : real.size] = (native == full_scale - 1).astype(np.int8)
+            bound[row, : real.size] -= native == -full_scale
+            side[row, starts[row] : starts[row] + 1] = SHIFT_BITS if shift else 0
 
         announce_compilation("bank.run")
         for _ in self._threads.map(fill, range(len(rows))):
             pass  # Raises what a thread has raised.
-        full_scale = 2 ** (self.config.depth - 1)
-        bound = (rows == full_scale - 1).astype(np.int8) - (rows == -full_scale)
-        arrays = {"features": features, "residual": residual, "scale": scale, "bound": bound}
+        arrays: dict[str, np.ndarray] = {
+            "features": features,
+            "residual": residual,
+            "scale": scale,
+            "bound": bound,
+            "side": side,
+        }
         return {name: x.reshape(*shape[:-1], *x.shape[1:]) for name, x in arrays.items()}
 
     def places(self, batch: Batch) -> list[list[int]]:
@@ -83,6 +99,7 @@ class FeatureModel:
             "residual": jnp.zeros(shape[:-1]),
             "scale": jnp.ones(shape[:-1]),
             "bound": jnp.zeros(shape[:-1], jnp.int8),
+            "side": jnp.zeros(shape[:-1], jnp.int8),
         }
 
     def init(self, key: jax.Array) -> Params:
@@ -105,10 +122,10 @@ class AdaptiveModel(FeatureModel):
     def segment_costs(self, params: Params, frames: np.ndarray) -> dict[str, np.ndarray]:
         announce_compilation("stream.channel_frequencies")
         cost = measure_segment(self.config, make_mlp(params), frames)
-        lags = np.zeros_like(cost.bits)
-        lags[0, 0] = cost.side_bits
+        side = np.zeros_like(cost.bits)
+        side[0, 0] = cost.side_bits
         nat = np.float32(np.log(2))
-        return {"sample": cost.bits * nat, "lags": lags * nat}
+        return {"sample": cost.bits * nat, "side information": side * nat}
 
 
 class _Perceptron(nn.Module):
@@ -124,7 +141,7 @@ class _Perceptron(nn.Module):
 
 
 def sample_log_prob(distribution: ResidualMixture, hidden: jax.Array, inputs: Inputs) -> jax.Array:
-    """Returns the log-probability of each sample, float32 [B, L].
+    """Returns the log-probability of each sample, and of its side information, float32 [B, L].
 
     Args:
       distribution: of a module that is applied.
@@ -133,4 +150,4 @@ def sample_log_prob(distribution: ResidualMixture, hidden: jax.Array, inputs: In
     """
     mixture = distribution(hidden, inputs["scale"])
     residual = Residual(inputs["residual"], inputs["scale"], inputs["bound"])
-    return residual_log_prob(mixture, residual)
+    return residual_log_prob(mixture, residual) - math.log(2) * inputs["side"]

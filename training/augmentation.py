@@ -3,6 +3,9 @@
 A pure function of (seed, number of the batch, row), however many hosts share the rows: a row is
 mixed with its neighbour in the batch, row 2k with row 2k + 1.
 
+What is made has the steps of what it is made of: of 8-bit audio that was read as 24 bits, the low
+16 stay zero, since a model learns of 8 bits only where there are 8.
+
 C channels, D local devices, L chunk size, R rows of this host, n frames.
 """
 
@@ -12,6 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from models.interface import Batch
+from models.native_scale import common_zeros
 from pipeline.config import PipelineConfig
 from pipeline.shuffle import hash_key
 from runtime.errors import ConfigError
@@ -68,7 +72,7 @@ def make_augmentation(
             other = chunks[row ^ 1] if config.mix_probability else None
             changed = _change(config, frames, other, random, pipeline)
             if changed is not None:
-                _write(merged, row, _round(changed, pipeline.depth))
+                _write(merged, row, changed)
         return {name: x.reshape(batch[name].shape) for name, x in merged.items()}
 
     return augment
@@ -80,12 +84,14 @@ def _change(
     other: np.ndarray | None,  # [any, any]
     random: _Random,
     pipeline: PipelineConfig,
-) -> np.ndarray | None:  # float64 [n, C]
+) -> np.ndarray | None:  # float64 [n, C], integers
     """Returns other frames in the place of those of a chunk; None: they stay."""
     choice = random()
+    step = 2 ** common_zeros(frames)
     if choice < config.mix_probability:
         if other is None:
             return None
+        step = 2 ** common_zeros(np.concatenate([frames.ravel(), other.ravel()]))
         can_pan = frames.shape[1] == 1 and not pipeline.downmix
         if random() < _PANNED and can_pan:
             frames = _pan(frames[: max(1, pipeline.chunk_size // 2)], random())
@@ -95,9 +101,9 @@ def _change(
         other = other[: len(frames)]
         mixed = frames * random(_LEAST_MIXED_GAIN)
         mixed[: len(other)] += other * random(_LEAST_GAIN_OF_OTHER)
-        return mixed
+        return _round(mixed, step, pipeline.depth)
     if random() < config.gain_probability:
-        return frames * random(_LEAST_GAIN)
+        return _round(frames * random(_LEAST_GAIN), step, pipeline.depth)
     return None
 
 
@@ -105,9 +111,10 @@ def _pan(mono: np.ndarray, share: float) -> np.ndarray:  # [n, 1] -> [n, 2]
     return mono * np.array([share, 1 - share])
 
 
-def _round(frames: np.ndarray, depth: int) -> np.ndarray:
-    full_scale = 2 ** (depth - 1)
-    return np.clip(np.floor(frames + 0.5), -full_scale, full_scale - 1)
+def _round(frames: np.ndarray, step: int, depth: int) -> np.ndarray:
+    """Returns the nearest multiples of a step that the depth has."""
+    full_scale = 2 ** (depth - 1) // step
+    return np.clip(np.floor(frames / step + 0.5), -full_scale, full_scale - 1) * step
 
 
 def _frames(batch: Batch, row: int) -> np.ndarray | None:  # [n, C]

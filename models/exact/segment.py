@@ -3,6 +3,7 @@
 n frames, C channels, K experts and combinations, B blocks of long-term prediction.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from models.config import AdaptiveModelConfig
 from models.exact.network import ExactMlp
 from models.exact.stream import channel_frequencies, fused_frequencies, init_stream
+from models.native_scale import SHIFT_BITS, common_zeros, least_depth
 from models.predictors.bank import init_bank, run
 from models.predictors.config import AdaptivePredictorsConfig
 from models.predictors.extract import count_experts
@@ -44,7 +46,7 @@ class SegmentCost(NamedTuple):
     Attributes:
       frequencies: int64 [n, C], of its samples.
       total: of all samples' frequencies: a sample takes log2(total / frequency) bits.
-      side_bits: what the lags take.
+      side_bits: what the lags take, and the bits that were taken away, where there are any.
       analysis: of the segment.
     """
 
@@ -87,7 +89,10 @@ def measure_segment(
     network: ExactMlp,
     frames: np.ndarray,  # signed integers [n, C]
 ) -> SegmentCost:
-    """Returns what a codec needs for a segment."""
+    """Returns what a codec needs for a segment, on its native scale."""
+    shift = common_zeros(frames)
+    frames = frames >> shift
+    config = of_least_depth(config, frames)
     found = analyse_segment(config, frames)
     count = found.samples.shape[1]
     frequencies = np.empty(found.samples.shape, np.int64)
@@ -98,6 +103,7 @@ def measure_segment(
             stream, samples, found.offsets[channel], found.bases[channel], frequencies[channel]
         )
     side_bits = 8 * len(pack_lags(found.lags, count, config.predictors.long_term))
+    side_bits += SHIFT_BITS if shift else 0
     in_order = frequencies[::-1] if found.is_swapped else frequencies
     return SegmentCost(in_order.T, total, side_bits, found)
 
@@ -109,12 +115,18 @@ def segment_frequencies(
     lags: np.ndarray,  # int64 [B, lags]
 ) -> np.ndarray:  # int64 [C, n]
     """Returns the frequency of each sample, as a decoder comes to know them."""
+    config = of_least_depth(config, samples)
     frequencies = np.empty(samples.shape, np.int64)
     stream = None
     for channel, own in enumerate(samples):
         stream = init_stream(config, network, lags, samples.shape[1], stream)
         fused_frequencies(stream, own, before(samples, channel), frequencies[channel])
     return frequencies
+
+
+def of_least_depth(config: AdaptiveModelConfig, samples: np.ndarray) -> AdaptiveModelConfig:
+    """Returns the config for a segment's samples: of the least depth that has them all."""
+    return dataclasses.replace(config, depth=least_depth(samples))
 
 
 def before(samples: np.ndarray, channel: int) -> np.ndarray:

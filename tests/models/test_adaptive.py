@@ -102,6 +102,52 @@ def test_24_bits_are_told_apart_by_all_of_them():
     assert inputs["bound"].all() and np.abs(inputs["residual"][0, 300:]).mean() < 1
 
 
+def test_samples_that_were_scaled_up_are_read_on_their_own_scale():
+    """8 bits in a model of 24: as in a model of 8, but for a byte that tells so."""
+    rows = [np.clip(tones(L, seed) >> 8, -128, 127) for seed in (1, 2)]
+    rows[0][100:105] = 127  # Clipped.
+    native = make_model(8).prepare(make_batch(*rows))
+    scaled = make_model(24).prepare(make_batch(*(row << 16 for row in rows)))
+    assert native["bound"].any() and not native["side"].any()
+    assert scaled.pop("side").sum(-1).tolist() == [8, 8]
+    for name, array in scaled.items():
+        assert np.array_equal(array, native[name]), name
+
+
+def test_neither_padding_nor_other_rows_spoil_the_scale():
+    row = tones(L)
+    scaled = make_batch(row << 8, tones(L, 2))
+    scaled["stop"][0] = scaled["frames"][0] = 400
+    scaled["samples"][0, 400:] = 1
+    plain = make_batch(row)
+    plain["stop"][:] = plain["frames"][:] = 400
+    model = make_model(24)
+    one, other = model.prepare(scaled), model.prepare(plain)
+    assert np.array_equal(one["features"][0], other["features"][0])
+
+
+def test_channels_have_one_scale():
+    """The filters of the second read the first, in the same unit."""
+    left, right = tones(L // 2), tones(L // 2, 2) >> 8 << 8
+    model = make_model(24)
+    batch = make_batch(np.concatenate([left, right]), channels=2, block=L // 2)
+    batch["frames"][:] = L // 2
+    inputs = model.prepare(batch)
+    assert not inputs["side"].any()
+    alone = make_batch(np.concatenate([left, 0 * left]))
+    alone["stop"][:] = alone["frames"][:] = L // 2
+    assert np.array_equal(
+        inputs["features"][0, : L // 2], model.prepare(alone)["features"][0, : L // 2]
+    )
+
+
+def test_the_byte_that_tells_the_scale_is_paid_once(params):
+    row, model = tones(L), make_model(24)
+    plain, scaled = (nats(model, params, make_batch(x))[0] for x in (row, row << 8))
+    np.testing.assert_allclose(scaled[0] - plain[0], 8 * np.log(2), rtol=1e-5)
+    assert np.array_equal(scaled[1:], plain[1:])
+
+
 def test_a_sample_changes_only_what_comes_after(model, params):
     row = tones(L)
     changed = row.copy()

@@ -108,6 +108,28 @@ def test_sums_are_clipped_to_the_depth():
     assert min(x["samples"].min() for x in found) >= 0
 
 
+@pytest.mark.parametrize("config", [{"mix_probability": 1.0}, {"gain_probability": 1.0}])
+def test_what_was_scaled_up_keeps_its_steps(config):
+    """8 bits in 16: the same as in a pipeline of 8, scaled up."""
+    narrow = PipelineConfig(**{**vars(PIPELINE), "depth": 8})
+    rows = walks(4) >> 8
+    for number in range(10):
+        scaled = augment(config)(number, batch(*(rows * 256)))
+        plain = augment(config, pipeline=narrow)(number, batch(*rows))
+        assert (scaled["samples"] == 256 * plain["samples"].astype(int)).all()
+        assert (scaled["stop"] == plain["stop"]).all()
+
+
+def test_a_mixture_has_the_finer_steps_of_two():
+    fine, coarse = walks(2)
+    coarse = coarse >> 8 << 8
+    for number in range(10):
+        found = augment({"mix_probability": 1.0}, rows=(0, 2))(number, batch(fine, coarse))
+        assert (found["samples"] & 1).any(-1).all()
+        silent = augment({"mix_probability": 1.0}, rows=(0, 2))(number, batch(coarse, 0 * coarse))
+        assert not (silent["samples"] & 255).any()
+
+
 def test_stereo_keeps_its_channels():
     left, right, mono = walks(3)
     stereo = np.concatenate([left[: L // 2], right[: L // 2]])

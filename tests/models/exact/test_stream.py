@@ -158,6 +158,19 @@ def test_within_a_thousandth_of_the_float_model(depth):
     assert bits.mean() == pytest.approx(float(nats.mean()) / np.log(2), rel=1e-3)
 
 
+def test_what_was_scaled_up_costs_a_byte_more():
+    network = make_mlp(make_params())
+    plain = measure_segment(config(rate=0.01), network, stereo())
+    scaled = measure_segment(config(rate=0.01, depth=24), network, stereo() << 8)
+    np.testing.assert_array_equal(scaled.frequencies, plain.frequencies)
+    assert scaled.total == plain.total and scaled.side_bits == plain.side_bits + 8
+    # A decoder knows the depth.
+    found = segment_frequencies(
+        config(rate=0.01, depth=24), network, scaled.analysis.samples, scaled.analysis.lags
+    )
+    np.testing.assert_array_equal(found.T, plain.frequencies)
+
+
 def test_the_second_channel_sees_the_first():
     frames, network = stereo(), make_mlp(make_params())
     together = segment_bits(config(), network, frames)
