@@ -385,6 +385,11 @@ EVALUATION = Group(
         "Codecs to compare with, such as flac,wavpack; default: all installed; empty: none.",
     ),
     _boolean("chunked", False, "Also encode each chunk as a separate stream with the codecs."),
+    _boolean(
+        "compressed_size",
+        True,
+        "Also compress the files, for their real size: as long again. Of adaptive models.",
+    ),
 )
 
 REPORT = Group("Report", _string("report_dir", None, "Folder for the report, local or a bucket's."))

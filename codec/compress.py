@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from codec import packing
 from codec.canonical import canonical_header
@@ -26,7 +26,7 @@ class _Task(NamedTuple):
 
 
 def compress_parts(
-    source: BinaryIO,
+    source: IO[bytes],
     size: int,
     models: Sequence[CodecModel],
     *,
@@ -90,7 +90,7 @@ def compress_parts(
     yield block(Kind.END, 0, digest.digest())
 
 
-def _read_wav(source: BinaryIO, size: int) -> WavHeader | None:
+def _read_wav(source: IO[bytes], size: int) -> WavHeader | None:
     def read_at(offset: int, count: int) -> bytes:
         source.seek(offset)
         return source.read(count)
@@ -101,19 +101,19 @@ def _read_wav(source: BinaryIO, size: int) -> WavHeader | None:
         return None
 
 
-def _around(source: BinaryIO, start: int, end: int, digest) -> Iterator[_Task]:  # type: ignore[no-untyped-def]
+def _around(source: IO[bytes], start: int, end: int, digest) -> Iterator[_Task]:  # type: ignore[no-untyped-def]
     for offset in range(start, end, _PIECE):
         yield _Task(Kind.BYTES, 0, _read(source, offset, min(_PIECE, end - offset), digest))
 
 
-def _segments(source: BinaryIO, format_: Format, offset: int, digest) -> Iterator[_Task]:  # type: ignore[no-untyped-def]
+def _segments(source: IO[bytes], format_: Format, offset: int, digest) -> Iterator[_Task]:  # type: ignore[no-untyped-def]
     for number in range(format_.num_segments):
         count = format_.frames_of(number) * format_.frame_bytes
         yield _Task(Kind.FRAMES, number, _read(source, offset, count, digest))
         offset += count
 
 
-def _read(source: BinaryIO, offset: int, count: int, digest) -> bytes:  # type: ignore[no-untyped-def]
+def _read(source: IO[bytes], offset: int, count: int, digest) -> bytes:  # type: ignore[no-untyped-def]
     source.seek(offset)
     data = source.read(count)
     if len(data) != count:

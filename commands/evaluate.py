@@ -57,6 +57,7 @@ def evaluation_config(values: FlagValues) -> EvaluationConfig:
         audio_dirs=shared.audio_dirs(values),
         catalogue=shared.catalogue(values),
         **shared.select(values, "split", "eval_files", "batch_size", "segment", "chunked"),
+        **shared.select(values, "compressed_size"),
         **shared.select(values, "strict", "max_skipped_fraction"),
         codecs=None if values.codecs is None else tuple(filter(None, values.codecs)),
         report_dir=os.path.expanduser(values.report_dir) if values.report_dir else None,

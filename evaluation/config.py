@@ -23,6 +23,7 @@ class EvaluationConfig:
         None: `models.interface.DEFAULT_SEGMENT`.
       codecs: keys of the codecs to compare with; None: all that are installed.
       chunked: the codecs also encode every chunk as a separate stream.
+      compressed_size: also compress the files, with a model that codes files and not chunks.
       strict: a file that cannot be used ends the evaluation.
       max_skipped_fraction: largest fraction of unusable files, of those found or evaluated, that
         does not end the evaluation.
@@ -41,6 +42,7 @@ class EvaluationConfig:
     segment: int | None = None
     codecs: tuple[str, ...] | None = None
     chunked: bool = False
+    compressed_size: bool = True
     strict: bool = False
     max_skipped_fraction: float = 0.5
     report_dir: str | None = None

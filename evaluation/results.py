@@ -84,6 +84,7 @@ class Evaluation:
       codecs: scores on the same samples as the model, as whole files.
       chunked: likewise, with every chunk a separate stream; empty if not measured.
       native: scores on the files' own samples, before downmix and requantization.
+      compressed: likewise, of the files that `compress` makes with the model; None if not measured.
       skipped: files that are not part of the results, and why.
       noted: files that are part of the results although something is wrong with them, and what.
       model_bytes: size of the model file; 0 if there is none.
@@ -102,6 +103,7 @@ class Evaluation:
     codecs: tuple[CodecScore, ...] = ()
     chunked: tuple[CodecScore, ...] = ()
     native: tuple[CodecScore, ...] = ()
+    compressed: CodecScore | None = None
     skipped: tuple[Skipped, ...] = ()
     noted: tuple[Noted, ...] = ()
     model_bytes: int = 0

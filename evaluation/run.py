@@ -6,13 +6,16 @@ from typing import Any
 
 from flax.traverse_util import flatten_dict
 
+from codec.model import load_codec_model
 from evaluation.baselines.encode import score_chunks, score_files
 from evaluation.baselines.libraries import all_codecs
+from evaluation.compressed import score_compressed
 from evaluation.config import EvaluationConfig
 from evaluation.files import EvaluationFiles, error_budget, open_files
-from evaluation.results import Evaluation, Noted
+from evaluation.results import CodecScore, Evaluation, Noted
 from evaluation.score import evaluate
 from models.interface import DEFAULT_SEGMENT, Model, SegmentModel
+from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.inspect import describe_noted
 from pipeline.reading.chunk_index import Chunks
@@ -88,6 +91,7 @@ def run(
             if note
         ),
         model_bytes=stat(config.model)[0],
+        compressed=_compressed(config, catalogue, segment),
         settings={**settings, "trained steps": trained_steps},
     )
 
@@ -104,6 +108,15 @@ def _segment(config: EvaluationConfig, model: Model) -> int | None:
             "leave it out"
         )
     return None
+
+
+def _compressed(
+    config: EvaluationConfig, catalogue: Catalogue, segment: int | None
+) -> CodecScore | None:
+    if segment is None or not config.compressed_size:
+        return None
+    model = load_codec_model(config.model)
+    return score_compressed(catalogue, model, segment, progress_bar("compress"))
 
 
 def _settings(

@@ -60,9 +60,11 @@ def _model(evaluation: Evaluation) -> Coder:
     return Coder(
         kind="model",
         name="the model",
+        remark=evaluation.compressed.remark if evaluation.compressed else "",
         cost=cost,
         interval=_interval(bits, samples),
         chunked=cost if evaluation.chunked else None,  # the model always codes chunk by chunk
+        native=_cost(evaluation.compressed) if evaluation.compressed else None,
         with_model=_number(counted) if evaluation.model_bytes else None,
     )
 

@@ -76,12 +76,13 @@ class Coder:
       kind: "model", "codec" or "order0", the order-0 entropy.
       name: as shown.
       version: of a codec's program or library; empty if unknown.
-      remark: why a codec could not encode some files; else empty.
+      remark: why a codec, or `compress`, could not encode some files; else empty.
       cost: on the samples that the model reads; of a codec, as whole files.
       interval: of its bits per sample, over files; None for fewer than two.
       against_model: None if not a codec, or one that could encode no file.
       chunked: the same samples, every chunk a separate stream; None if not measured.
-      native: on the files' own samples; None if not measured.
+      native: on the files' own samples, of the model those that `compress` makes; None if not
+        measured.
       with_model: bits per sample including those of the model file; None for a codec. The
         "adjusted" compression rate of Delétang et al., Language Modeling Is Compression, 2024,
         table 1.

@@ -12,7 +12,7 @@ from evaluation.report.verdict import rules, verdict
 COUNTED = "†"
 PARTIAL = "‡"
 _WIDTH = 100
-_NAME_WIDTH = 24
+_NAME_WIDTH = 21
 _MAX_EXAMPLES = 3
 
 
@@ -68,6 +68,7 @@ COLUMNS = (
     Column("with container", lambda x: _known(x.cost.with_container), _C | _O),
     Column("chunk alone", lambda x: _known((x.chunked or _NONE).bits_per_sample), _C | _O),
     Column("native", lambda x: _known((x.native or _NONE).bits_per_sample), _C | _O),
+    Column("native file", lambda x: _known((x.native or _NONE).with_container), _C | _O),
     Column("of raw, native", lambda x: _known((x.native or _NONE).ratio, ratio), _O),
     Column("model counted", lambda x: _known(x.with_model), _C | _O),
 )
@@ -99,6 +100,8 @@ def notes(summary: Summary) -> list[str]:
     found = []
     if any(COUNTED in mark for mark in marked.values()):
         found.append(f"{COUNTED} its container cannot be separated and is counted.")
+    if summary.model.remark:
+        found.append(f"compressed files: {printable(summary.model.remark)}")
     for codec in summary.codecs:
         name = printable(codec.name)
         if PARTIAL in marked[codec.name] and codec.against_model:

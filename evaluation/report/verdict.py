@@ -86,7 +86,7 @@ def rules(summary: Summary) -> list[tuple[str, str]]:
             if any(codec.chunked for codec in summary.codecs)
             else ("whole files", f"for the codecs; the model codes every {unit} alone.")
         )
-    if any(codec.native for codec in summary.codecs):
+    if any(coder.native for coder in summary.coders):
         rows.append(
             (
                 "native",
@@ -94,6 +94,8 @@ def rules(summary: Summary) -> list[tuple[str, str]]:
                 "mu-law as 16-bit), per native sample: not comparable.",
             )
         )
+        own = "; of the model, what `compress` makes of the files" if summary.model.native else ""
+        rows.append(("native file", f"the same with the container, all bytes of a file{own}."))
     if summary.model_bytes:
         rows.append(("model counted", "with the bits of the model file, over the same samples."))
     return rows

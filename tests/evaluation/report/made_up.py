@@ -44,6 +44,7 @@ def evaluation(
         "codecs": scores,
         "chunked": tuple(_worse(score, 0.1) for score in scores[:3]) if chunked else (),
         "native": tuple(_worse(score, 6.0, depth=16) for score in scores) if native else (),
+        "compressed": _worse(scores[0], 5.0, depth=16) if native and scores else None,
         "skipped": (Skipped("/audio/notes.wav", "not a WAV file: it begins with b'ID3'"),),
         "model_bytes": 412_345,
         "settings": {

@@ -150,6 +150,7 @@ CELLS = {
     "with container": _part("cost", "with_container"),
     "chunk alone": _part("chunked", "bits_per_sample"),
     "native": _part("native", "bits_per_sample"),
+    "native file": _part("native", "with_container"),
     "of raw, native": _part("native", "ratio"),
     "model counted": lambda coder: coder["with_model"],
 }
