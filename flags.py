@@ -329,7 +329,13 @@ WANDB = Group(
 )
 
 MODEL_FILE = Group(
-    "Model file", _string("model", None, "Model file, such as runs/quickstart/audio_model.npz.")
+    "Model file",
+    _string(
+        "model",
+        None,
+        "Model file, such as runs/quickstart/audio_model.npz; default: the model that comes with "
+        "wavestream.",
+    ),
 )
 
 SEGMENT = Group(

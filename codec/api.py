@@ -2,9 +2,9 @@
 
 import codec
 
-data = codec.compress("song.wav", model="audio_model.npz")
-wav_bytes = codec.decompress(data, model="audio_model.npz")
-frames, sample_rate = codec.read("song.wav.wvst", start=44100, frames=1000, model=...)
+data = codec.compress("song.wav")
+wav_bytes = codec.decompress(data)
+frames, sample_rate = codec.read("song.wav.wvst", start=44100, frames=1000)
 """
 
 import contextlib
@@ -22,13 +22,17 @@ from codec.compress import compress_parts
 from codec.decompress import decompress_parts, open_compressed
 from codec.model import CodecModel, load_codec_model
 from codec.seek import SeekableFile
+from codec.shipped import shipped_models
 from models.interface import DEFAULT_SEGMENT
+from models.predictors.config import SETS
+from models.shipped import FOLDER, shipped_path
 from runtime.devices import available_cores
 from runtime.filesystem import write_atomically
 
 Path = str | os.PathLike[str]
 Models = Path | CodecModel | Sequence[Path | CodecModel] | None
-"""The model file, several of them to choose from, or loaded models."""
+"""The model file, several of them to choose from, or loaded models; None: those that ship, of which
+"best", "normal" and "fast" name one."""
 
 _DTYPES = ("float64", "float32", "int32", "int16")
 
@@ -273,18 +277,19 @@ def _opened(source: Path | bytes | BinaryIO) -> contextlib.AbstractContextManage
 def _models(model: Models) -> list[CodecModel]:
     given: Any = model
     if given is None:
-        given = []
+        given = shipped_models()
     elif isinstance(given, str | os.PathLike | CodecModel):
         given = [given]
-    return [
-        one if isinstance(one, CodecModel) else load_codec_model(os.path.expanduser(one))
-        for one in given
-    ]
+    return [one if isinstance(one, CodecModel) else _load(os.fspath(one)) for one in given]
+
+
+def _load(name: str) -> CodecModel:
+    return load_codec_model(shipped_path(name) if name in SETS else os.path.expanduser(name))
 
 
 def _folders(model_dir: Path | Sequence[Path]) -> list[str]:
     given = [model_dir] if isinstance(model_dir, str | os.PathLike) else model_dir
-    return [os.path.expanduser(os.fspath(folder)) for folder in given]
+    return [*(os.path.expanduser(os.fspath(folder)) for folder in given), FOLDER]
 
 
 def _threads(num_threads: int | None) -> int:

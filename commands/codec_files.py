@@ -24,19 +24,24 @@ STDIN = "-"
 
 
 def load_models(values: FlagValues) -> list[Any]:
-    """Returns the models of --model. Raises as `load_codec_model`."""
+    """Returns the model of --model, or those that ship. Raises as `load_codec_model`."""
     from codec.model import load_codec_model
+    from codec.shipped import shipped_models
     from models.predictors.compile import announce_compilation
     from runtime.logging import start_logging
 
     start_logging(None)
     announce_compilation("kernel.decode_channel")
-    return [load_codec_model(os.path.expanduser(path)) for path in filter(None, [values.model])]
+    if values.model:
+        return [load_codec_model(os.path.expanduser(values.model))]
+    return list(shipped_models())
 
 
 def folders(values: FlagValues) -> list[str]:
-    """Returns the folders of --model_dir."""
-    return [os.path.expanduser(folder) for folder in values.model_dir]
+    """Returns the folders of --model_dir, and that of the models that ship."""
+    from models.shipped import FOLDER
+
+    return [*(os.path.expanduser(folder) for folder in values.model_dir), FOLDER]
 
 
 def output_dir(values: FlagValues) -> str | None:
@@ -142,12 +147,6 @@ def _speed(seconds: float, audio_seconds: float) -> str:
             f"({format_time(audio_seconds)} of audio)"
         )
     return text
-
-
-def require_models(models: Sequence[Any]) -> None:
-    """Raises ConfigError without a model."""
-    if not models:
-        raise ConfigError("--model is missing: the .npz file of an adaptive model")
 
 
 def of_set(models: Sequence[Any], values: FlagValues) -> list[Any]:

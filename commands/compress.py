@@ -1,8 +1,9 @@
-"""Compress files losslessly with an adaptive model.
+"""Compress files losslessly.
 
-    python main.py compress --model=audio_model.npz song.wav another.wav ~/music
-    python main.py compress --model=audio_model.npz --compare song.wav
-    python main.py compress --model=audio_model.npz - < song.wav > song.wav.wvst
+    python main.py compress song.wav another.wav ~/music
+    python main.py compress --compare --fast song.wav
+    python main.py compress --model=runs/mine/audio_model.npz song.wav
+    python main.py compress - < song.wav > song.wav.wvst
 
 Each file becomes one beside it, or in --output_dir, with .wvst added to its name; of a folder, all
 WAVs below it. `decompress` gives back every byte: samples, tags and all, also of files that are no
@@ -22,9 +23,7 @@ from commands.interface import Command
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Compresses; returns the exit status."""
     is_stdin = codec_files.is_stdin(arguments)
-    models = codec_files.load_models(values)
-    codec_files.require_models(models)
-    models = codec_files.of_set(models, values)
+    models = codec_files.of_set(codec_files.load_models(values), values)
     from codec.compress import compress_parts
     from codec.files import compress_file, find_jobs
     from models.interface import DEFAULT_SEGMENT

@@ -1,8 +1,8 @@
 """Give back every byte of files that `compress` has made.
 
-    python main.py decompress --model=audio_model.npz song.wav.wvst
-    python main.py decompress --model_dir=models --output_dir=restored ~/archive
-    python main.py decompress --model=audio_model.npz --start=90 --duration=30 song.wav.wvst
+    python main.py decompress song.wav.wvst
+    python main.py decompress --model=runs/mine/audio_model.npz --output_dir=restored ~/archive
+    python main.py decompress --start=90 --duration=30 song.wav.wvst
 
 A damaged file is named, with the segment and the seconds of it, and nothing is written for it;
 --recover writes what is intact, and silence in place of the rest. --start and --duration decode a

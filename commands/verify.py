@@ -1,6 +1,6 @@
 """Check that compressed files are intact, by the hash of their source.
 
-    python main.py verify --model=audio_model.npz song.wav.wvst ~/archive
+    python main.py verify song.wav.wvst ~/archive
 
 They are decompressed, and nothing is written. The exit status is 1 if a file is damaged.
 `python main.py -t` is the same.

@@ -90,3 +90,11 @@ def test_write(tmp_path, folder):
     with pytest.raises(ValueError, match="subtype"):
         api.write(tmp_path / "c.wav.wvst", samples, rate, "PCM_17", model=small_model())
     assert not (tmp_path / "c.wav.wvst").exists()
+
+
+def test_models_that_ship(folder):
+    content = (folder / "a.wav").read_bytes()
+    packed = api.compress(content, "fast")
+    assert len(packed) < len(api.compress(content, small_model()))
+    assert api.decompress(packed) == content
+    assert len(api.compress(content)) < len(packed)  # The best.

@@ -126,7 +126,6 @@ MISTAKES = [
     (("--audio_dir=/no/such",), "--audio_dir=/no/such: there is no such folder or file"),
     (("--audio_dir=/tmp,/no/such",), "--audio_dir=/no/such: there is no such folder or file"),
     (("inspect", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no such folder"),
-    (("evaluate",), "--model is missing: the .npz file that training wrote"),
     (("evaluate", "--model=x", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no"),
     (("evaluate", "--model=/tmp"), "--model=/tmp is a folder: expected the .npz file in it"),
     (("evaluate", "x.npz"), "unexpected 'x.npz'; "),
