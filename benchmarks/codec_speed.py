@@ -6,8 +6,8 @@
     python benchmarks/codec_speed.py song.wav --memory      # peak of the command, by length
     python benchmarks/codec_speed.py song.wav --start       # of the command, a file of a second
 
-Speeds are samples per second of CPU time on one thread, after the first use, which compiles. In real
-time, 44.1 kHz stereo has 88,200 a second.
+Speeds are samples per second of CPU time on one thread, after the first use, which compiles. 44.1
+kHz stereo has 88,200 a second.
 """
 
 import argparse
@@ -21,8 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import soundfile
@@ -31,6 +30,8 @@ from codec import api
 from codec.model import CodecModel, load_codec_model
 from codec.shipped import shipped_models
 from models.predictors.lag_search import find_lags
+
+MAIN = str(pathlib.Path(__file__).resolve().parent.parent / "main.py")
 
 
 class Speed(NamedTuple):
@@ -41,10 +42,10 @@ class Speed(NamedTuple):
     bits: float
 
 
-def timed(function: Callable[[], Any]) -> tuple[float, Any]:
-    """Returns seconds of this thread's and its children's CPU time, and the result."""
+def timed(function: Callable[..., Any], *arguments: Any, **named: Any) -> tuple[float, Any]:
+    """Returns seconds of this process's CPU time, and the result."""
     start = time.process_time()
-    result = function()
+    result = function(*arguments, **named)
     return time.process_time() - start, result
 
 
@@ -57,8 +58,8 @@ def wav_of(frames: np.ndarray, rate: int, subtype: str) -> bytes:
 
 def speed_of(model: CodecModel, wav: bytes, samples: int) -> Speed:
     """Compresses a WAV and decompresses it, on one thread."""
-    seconds, packed = timed(lambda: api.compress(wav, model, num_threads=1))
-    back, content = timed(lambda: api.decompress(packed, model, num_threads=1))
+    seconds, packed = timed(api.compress, wav, model, num_threads=1)
+    back, content = timed(api.decompress, packed, model, num_threads=1)
     if content != wav:
         raise SystemExit("what was decompressed is not what was compressed")
     return Speed(samples / seconds, samples / back, 8 * len(packed) / samples)
@@ -69,25 +70,23 @@ def speed_of_flac(frames: np.ndarray, rate: int, subtype: str) -> Speed:
     file = io.BytesIO()
     options = {"format": "FLAC", "compression_level": 1.0}
     subtype = "PCM_S8" if subtype == "PCM_U8" else subtype
-    seconds, _ = timed(lambda: soundfile.write(file, frames, rate, subtype, **options))
-    back, _ = timed(lambda: soundfile.read(io.BytesIO(file.getvalue()), dtype="int32"))
+    seconds, _ = timed(soundfile.write, file, frames, rate, subtype, **options)
+    back, _ = timed(soundfile.read, io.BytesIO(file.getvalue()), dtype="int32")
     return Speed(frames.size / seconds, frames.size / back, 8 * file.tell() / frames.size)
 
 
 def print_speeds(models: list[CodecModel], wav: bytes, audio: tuple[np.ndarray, int, str]) -> None:
     """Prints a row for each model, and one for FLAC."""
     print(f"{'':28}{'compress':>12}{'decompress':>12}  samples/s a core{'bits':>9}")
-    rows: list[tuple[str, Callable[[], Speed]]] = [
-        (model.name, lambda model=model: speed_of(model, wav, audio[0].size)) for model in models
-    ]
-    rows.append(("flac -8", lambda: speed_of_flac(*audio)))
-    for name, measure in rows:
-        speed = measure()
-        label = os.path.basename(name)[-27:]
-        print(
-            f"{label:28}{speed.encode:12,.0f}{speed.decode:12,.0f}{'':18}{speed.bits:9.3f}",
-            flush=True,
-        )
+    for model in models:
+        _print_row(model.name, speed_of(model, wav, audio[0].size))
+    _print_row("flac -8", speed_of_flac(*audio))
+
+
+def _print_row(name: str, speed: Speed) -> None:
+    label = os.path.basename(name)[-27:]
+    figures = f"{speed.encode:12,.0f}{speed.decode:12,.0f}{'':18}{speed.bits:9.3f}"
+    print(f"{label:28}{figures}", flush=True)
 
 
 def tiled(frames: np.ndarray, count: int) -> np.ndarray:
@@ -104,17 +103,14 @@ def print_scaling(model: CodecModel, audio: tuple[np.ndarray, int, str]) -> None
     for times in (1, 2, 4):
         part = tiled(frames, times * unit)
         wav = wav_of(part, rate, subtype)
-        seconds, packed = timed(
-            lambda wav=wav: api.compress(wav, model, segment=unit, num_threads=1)
-        )
-        back, _ = timed(lambda packed=packed: api.decompress(packed, model, num_threads=1))
+        seconds, packed = timed(api.compress, wav, model, segment=unit, num_threads=1)
+        back, _ = timed(api.decompress, packed, model, num_threads=1)
         print(f"{times} x {unit:,} frames: compress {seconds:.2f} s, decompress {back:.2f} s")
     for power in (20, 22, 24):
         residual = (tiled(frames[:, :1], 2**power).T / 2.0**16).astype(np.float32)
-        seconds, _ = timed(lambda x=residual: find_lags(x, model.config.predictors.long_term))
-        print(
-            f"search for lags, 2^{power} samples: {seconds:.2f} s, {seconds / 2**power * 1e6:.2f} us"
-        )
+        seconds, _ = timed(find_lags, residual, model.config.predictors.long_term)
+        each = seconds / 2**power * 1e6
+        print(f"search for lags, 2^{power} samples: {seconds:.2f} s, {each:.2f} us each")
 
 
 def _commands(frames: np.ndarray, rate: int, subtype: str) -> Iterator[list[str]]:
@@ -123,7 +119,7 @@ def _commands(frames: np.ndarray, rate: int, subtype: str) -> Iterator[list[str]
         path = os.path.join(folder, "a.wav")
         pathlib.Path(path).write_bytes(wav_of(frames, rate, subtype))
         for arguments in (["compress", path], ["decompress", "--force", f"{path}.wvst"]):
-            yield [sys.executable, str(ROOT / "main.py"), *arguments]
+            yield [sys.executable, MAIN, *arguments]
 
 
 def print_memory(audio: tuple[np.ndarray, int, str]) -> None:
@@ -131,12 +127,9 @@ def print_memory(audio: tuple[np.ndarray, int, str]) -> None:
     frames, rate, subtype = audio
     for times in (1, 2, 4):
         for command in _commands(tiled(frames, times * 2**18), rate, subtype):
-            line = (
-                [*command, "--jobs=1", "--fast"]
-                if "compress" in command
-                else [*command, "--jobs=1"]
-            )
-            line += [f"--segment={2**18}"] if "compress" in command else []
+            line = [*command, "--jobs=1"]
+            if command[2] == "compress":
+                line += ["--fast", f"--segment={2**18}"]
             process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
             _, status, usage = os.wait4(process.pid, 0)
             if status:
@@ -153,9 +146,8 @@ def print_start(audio: tuple[np.ndarray, int, str]) -> None:
         after = os.times()
         cpu = after.children_user + after.children_system
         cpu -= before.children_user + before.children_system
-        print(
-            f"{command[2]} a second: {time.perf_counter() - begin:.2f} s, {cpu:.2f} s of CPU time"
-        )
+        seconds = time.perf_counter() - begin
+        print(f"{command[2]} a second: {seconds:.2f} s, {cpu:.2f} s of CPU time")
 
 
 def main() -> None:
