@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from codec.compress import compress_parts
@@ -21,7 +21,6 @@ from models.interface import DEFAULT_SEGMENT
 from pipeline.wav.riff import WAV_SUFFIXES
 from runtime.errors import ConfigError, DataError
 from runtime.filesystem import write_atomically
-from runtime.find_files import SeenFiles, find_files
 
 SUFFIX = ".wvst"
 
@@ -48,24 +47,27 @@ def find_jobs(paths: Sequence[str], output_dir: str | None, *, compress: bool) -
 
     Raises:
       FileNotFoundError: there is no such file.
+      OSError: a folder cannot be listed.
       ConfigError: there is nothing to do, or two results have one name.
     """
     suffixes = WAV_SUFFIXES if compress else (SUFFIX,)
-    seen: SeenFiles = set()
-    found = [
-        file for path in paths for file in find_files(os.path.expanduser(path), suffixes, seen)
-    ]
+    # By their paths: of a file that is named twice there is one result.
+    found = {
+        os.path.abspath(path): name
+        for root in paths
+        for path, name in _files_of(os.path.expanduser(root), suffixes)
+    }
     if not found:
         raise ConfigError(
             f"{', '.join(paths) or 'no argument'}: there is no file to "
             f"{'compress: expected files, or folders of WAVs' if compress else 'decompress'}"
         )
     jobs = []
-    for file in sorted(found, key=lambda file: file.path):
-        place = file.path if output_dir is None else os.path.join(output_dir, file.name)
+    for path, name in sorted(found.items()):
+        place = path if output_dir is None else os.path.join(output_dir, name)
         if not compress and not place.endswith(SUFFIX):
-            raise ConfigError(f"{file.path}: expected a name that ends with {SUFFIX}")
-        jobs.append(Job(file.path, place + SUFFIX if compress else place.removesuffix(SUFFIX)))
+            raise ConfigError(f"{path}: expected a name that ends with {SUFFIX}")
+        jobs.append(Job(path, place + SUFFIX if compress else place.removesuffix(SUFFIX)))
     targets = {job.target: job.source for job in jobs}
     for job in jobs:
         if targets[job.target] != job.source:
@@ -74,6 +76,28 @@ def find_jobs(paths: Sequence[str], output_dir: str | None, *, compress: bool) -
                 "each an --output_dir of its own"
             )
     return jobs
+
+
+def _files_of(root: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yields the path of a file, or of those below a folder, and their names below it.
+
+    Unlike a corpus (`runtime.find_files`), an archive has hidden files, and each of several hard
+    links. Links to folders are not followed: they may lead anywhere.
+    """
+    if os.path.isfile(root):
+        yield root, os.path.basename(root)
+        return
+    if not os.path.isdir(root):
+        raise FileNotFoundError(f"there is no folder or file {root!r}")
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for folder, _, names in os.walk(root, onerror=stop):
+        for name in names:
+            path = os.path.join(folder, name)
+            if name.lower().endswith(suffixes) and os.path.isfile(path):
+                yield path, os.path.relpath(path, root)
 
 
 def compress_file(

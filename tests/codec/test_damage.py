@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 
 import numpy as np
 import pytest
@@ -172,6 +173,35 @@ def test_nothing_is_left_of_a_damaged_file(tmp_path, packed):
     with pytest.raises(DataError):
         decompress_file(Job(str(path), str(tmp_path / "a.wav")), [small_model()])
     assert [p.name for p in tmp_path.iterdir()] == ["a.wav.wvst"]
+
+
+def test_an_archive_has_hidden_files_and_all_links(tmp_path, source):
+    for name in ("a.wav", ".hidden/._b.WAV"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(source)
+    (tmp_path / "hard.wav").hardlink_to(tmp_path / "a.wav")
+    (tmp_path / "soft.wav").symlink_to("a.wav")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "dangling.wav").symlink_to("nothing")
+    (tmp_path / "notes.txt").write_text("no audio")
+    names = [".hidden/._b.WAV", "a.wav", "hard.wav", "soft.wav"]
+    jobs = find_jobs([str(tmp_path), str(tmp_path / "a.wav")], None, compress=True)
+    assert [job.source for job in jobs] == [str(tmp_path / name) for name in names]
+
+
+def test_times_and_attributes_are_kept(tmp_path, source):
+    path = tmp_path / "a.wav"
+    path.write_bytes(source)
+    os.utime(path, ns=(10**18 + 1, 10**18 + 234))
+    with contextlib.suppress(OSError):  # Not every file system has them.
+        os.setxattr(path, "user.source", b"tape 7")
+    before = {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    [job] = find_jobs([str(path)], None, compress=True)
+    compress_file(job, [small_model()], delete_source=True)
+    [back] = find_jobs([job.target], None, compress=False)
+    decompress_file(back, [small_model()])
+    assert path.stat().st_mtime_ns == 10**18 + 234
+    assert {name: os.getxattr(path, name) for name in os.listxattr(path)} == before
 
 
 def test_two_files_of_one_name_are_refused(tmp_path, source):
