@@ -340,7 +340,7 @@ MODEL_FILE = Group(
 
 SEGMENT = Group(
     "Segments",
-    _positive("segment", None, "Frames coded alone, by an adaptive model; default 2^20."),
+    _positive("segment", None, "Frames coded alone, by an adaptive model; default 2^21: fewer make files larger, and start decoding sooner."),
 )
 
 PREDICTOR_SETS_OF_MODELS = Group(

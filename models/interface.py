@@ -62,8 +62,9 @@ class Model(Protocol):
         """
 
 
-DEFAULT_SEGMENT = 2**20
-"""Frames of a segment, where nobody says otherwise."""
+DEFAULT_SEGMENT = 2**21
+"""Frames of a segment, where nobody says otherwise: 48 s of 44.1 kHz. Longer ones let music come back
+to what it was (docs/experiments.md), and take more memory, and longer to begin in."""
 
 
 @runtime_checkable

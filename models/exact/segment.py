@@ -64,7 +64,7 @@ class SegmentCost(NamedTuple):
 def analyse_segment(config: AdaptiveModelConfig, frames: np.ndarray) -> Analysis:
     """Runs the bank over a segment and searches for lags.
 
-    Memory: 4 K + 8 bytes a sample, of 2^20 stereo frames 250 MB with K = 28; the bank takes too
+    Memory: 4 K + 8 bytes a sample, of 2^21 stereo frames 500 MB with K = 28; the bank takes too
     long to run twice.
 
     Args:
