@@ -340,7 +340,12 @@ MODEL_FILE = Group(
 
 SEGMENT = Group(
     "Segments",
-    _positive("segment", None, "Frames coded alone, by an adaptive model; default 2^21: fewer make files larger, and start decoding sooner."),
+    _positive(
+        "segment",
+        None,
+        "Frames that are coded alone, by an adaptive model; default 2^21. Fewer cost bits, and let "
+        "decoding begin at more places.",
+    ),
 )
 
 PREDICTOR_SETS_OF_MODELS = Group(

@@ -63,8 +63,10 @@ class Model(Protocol):
 
 
 DEFAULT_SEGMENT = 2**21
-"""Frames of a segment, where nobody says otherwise: 48 s of 44.1 kHz. Longer ones let music come back
-to what it was (docs/experiments.md), and take more memory, and longer to begin in."""
+"""Frames of a segment, where nobody says otherwise: 48 s of 44.1 kHz.
+
+In longer ones music comes back to what it was more often (docs/experiments.md); they take more
+memory."""
 
 
 @runtime_checkable
