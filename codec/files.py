@@ -8,14 +8,10 @@ from typing import Any, NamedTuple
 
 from codec.compress import compress_parts
 from codec.container import HASH_BYTES
-from codec.decompress import (
-    Report,
-    decompress_parts,
-    open_compressed,
-    recover_parts,
-)
+from codec.decompress import decompress_parts, open_compressed
 from codec.model import CodecModel
 from codec.progress import Progress, no_progress
+from codec.recover import Report, open_damaged, recover_parts
 from codec.seek import slice_bounds, slice_parts
 from models.interface import DEFAULT_SEGMENT
 from pipeline.wav.riff import WAV_SUFFIXES
@@ -174,10 +170,11 @@ def decompress_file(
     """
     _check_target(job, force)
     with open(job.source, "rb") as file:
-        opened = open_compressed(file, models, folders)
         if recover is None:
+            opened = open_compressed(file, models, folders)
             parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
         else:
+            opened = open_damaged(file, models, folders, recover)
             parts = recover_parts(opened, recover, num_threads=num_threads)
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)

@@ -35,6 +35,7 @@ from runtime.errors import DataError
 _SHIFT, _VALUES, _CHANNELS, _LAGS, _SWAPPED, _VERBATIM = (1 << bit for bit in range(6))
 _DEPTH = 6  # Bits before that of the depth.
 _MOST_VALUES = 2**16
+_MOST_PER_BYTE = 2**14  # Samples that are coded by a byte.
 
 
 def encode_segment(
@@ -75,7 +76,8 @@ def encode_segment(
             flags |= _LAGS
             head += number(len(lags)) + lags
         code = _encode_channels(config, network, found)
-    data = bytes([flags]) + head + code
+    # Zeros that the code leaves out: a file's length bounds what decoding it takes.
+    data = bytes([flags]) + head + code.ljust(frames[:, coded].size // _MOST_PER_BYTE, b"\0")
     return data if len(data) < len(verbatim) else verbatim
 
 
@@ -114,17 +116,21 @@ def decode_segment(
         coded, copies = _read_kinds(fields, samples)
     lags = fields.take(fields.number()) if flags & _LAGS else b""
     if coded:
+        if fields.left < len(coded) * frames // _MOST_PER_BYTE:
+            raise DataError(f"{fields.left} bytes of code are too few for {frames} frames")
         unpacked = unpack_lags(lags, frames, config.predictors.long_term)
         found = _decode_channels(config, network, fields.rest(), len(coded), frames, unpacked)
         samples[coded] = found[::-1] if flags & _SWAPPED else found
     for channel, source in copies:
         samples[channel] = samples[source]
     if values is not None:
-        places = samples.astype(np.int64) + len(values) // 2
-        if places.size and not 0 <= places.min() <= places.max() < len(values):
+        first = len(values) // 2
+        if not -first <= samples.min(initial=0) <= samples.max(initial=0) < len(values) - first:
             raise DataError("a sample has no value")
-        samples = values[places]
-    return (samples.astype(np.int64) << shift).astype(np.int32).T
+        samples += first
+        samples = values[samples]
+    samples <<= shift
+    return samples.T
 
 
 def _encode_channels(config: AdaptiveModelConfig, network: ExactMlp, found: Analysis) -> bytes:
