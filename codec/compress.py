@@ -1,7 +1,6 @@
 """From a file to a smaller one."""
 
 import dataclasses
-import functools
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
@@ -20,8 +19,8 @@ from codec.container import (
     header,
 )
 from codec.model import CodecModel, choose_model
-from codec.progress import Progress, no_progress
 from codec.plain_bytes import pack_bytes
+from codec.progress import Progress, no_progress
 from codec.segments import encode_segment, is_verbatim
 from models.interface import DEFAULT_SEGMENT
 from pipeline.wav.header import WavHeader, read_header
@@ -150,5 +149,7 @@ def _encode(model: CodecModel, format_: Format, task: _Task) -> bytes:
         frames, variant = found
         coded = encode_segment(model.config, model.network, frames)
         if not is_verbatim(coded):
-            return block(Kind.FRAMES, task.segment, packing.pack_variant(variant, format_.encoding) + coded)
+            return block(
+                Kind.FRAMES, task.segment, packing.pack_variant(variant, format_.encoding) + coded
+            )
     return block(Kind.FRAMES_AS_BYTES, task.segment, pack_bytes(task.data))

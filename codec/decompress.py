@@ -20,8 +20,8 @@ from codec.container import (
     read_header,
 )
 from codec.model import CodecModel, find_model
-from codec.progress import Progress, no_progress
 from codec.plain_bytes import unpack_bytes
+from codec.progress import Progress, no_progress
 from codec.segments import decode_segment
 from runtime.errors import DataError
 from runtime.formatting import format_time
