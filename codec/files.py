@@ -139,6 +139,7 @@ def compress_file(
             stated = hashlib.file_digest(source, _new_digest).digest()
         if _decompressed_digest(job.target, models, num_threads) != stated:
             raise DataError(f"{job.target}, read back, is not {job.source}, which is kept")
+        _sync_folder(job.target)  # Else the source's end might reach the disk before the result.
         os.unlink(job.source)
     return status.st_size, os.stat(job.target).st_size
 
@@ -245,6 +246,15 @@ def _check_target(job: Job, force: bool) -> None:
     if os.path.lexists(job.target) and not force:
         raise DataError(f"{job.target} is there already: --force overwrites it")
     os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
+
+
+def _sync_folder(path: str) -> None:
+    """Returns when the name of a file is on the disk, and not only its content."""
+    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _new_digest() -> Any:
