@@ -19,6 +19,7 @@ with atheris.instrument_imports(include=["codec", "pipeline.wav", "models.predic
     from codec.decompress import decompress_parts, open_compressed
     from codec.model import load_codec_model
     from codec.recover import open_damaged, recover_parts
+    from codec.seek import SeekableFile
 
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
@@ -39,6 +40,8 @@ def test_one_input(data: bytes) -> None:
         decompress(data)
     with contextlib.suppress(DataError):
         recover(data)
+    with contextlib.suppress(DataError):
+        seek(data)
 
 
 def compress(data: bytes) -> bytes:
@@ -55,6 +58,12 @@ def recover(data: bytes) -> int:
     """The bytes of what is intact."""
     opened = open_damaged(io.BytesIO(data), MODELS, (), lambda text: None)
     return sum(map(len, recover_parts(opened, lambda text: None)))
+
+
+def seek(data: bytes) -> int:
+    """The bytes of the frames, without the whole being checked."""
+    file = SeekableFile(open_compressed(io.BytesIO(data), MODELS))
+    return sum(map(len, file.payload(0, file.format.frames)))
 
 
 def repaired(data: bytes) -> bytes:
@@ -87,7 +96,7 @@ def repaired(data: bytes) -> bytes:
 
 def main() -> None:
     """Runs until it is stopped, or an input fails."""
-    compress(decompress((GOLDEN / "s16_2.wvst").read_bytes()))  # What is compiled, is.
+    compress(decompress((GOLDEN / "s16_2.wav.wvst").read_bytes()))  # What is compiled, is.
     folders = [pathlib.Path(x) for x in sys.argv[1:] if not x.startswith("-")]
     if folders and folders[0].is_dir() and not any(folders[0].iterdir()):
         for path in GOLDEN.glob("*.wvst"):

@@ -25,7 +25,7 @@ def model() -> CodecModel:
 
 def read(name: str) -> bytes:
     """A compressed file."""
-    return (FOLDER / f"{name}.wvst").read_bytes()
+    return (FOLDER / f"{name}.wav.wvst").read_bytes()
 
 
 def decompress(data: bytes) -> bytes:

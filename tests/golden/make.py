@@ -113,7 +113,7 @@ def main() -> None:
     model = load_codec_model(str(path))
     manifest = {}
     for name, source, segment in sources():
-        (FOLDER / f"{name}.wvst").write_bytes(compress(model, source, segment))
+        (FOLDER / f"{name}.wav.wvst").write_bytes(compress(model, source, segment))
         manifest[name] = {"sha256": hashlib.sha256(source).hexdigest(), "segment": segment}
     (FOLDER / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
