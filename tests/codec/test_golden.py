@@ -6,12 +6,14 @@ Where one changes, the format's version does: `python -m tests.golden.make` make
 import hashlib
 import io
 import os
+import subprocess
+import sys
 
 import pytest
 
 from codec.container import Kind, read_block, read_header
 from tests.golden.check import MANIFEST, compress, decompress, digest, golden_digest, read
-from tests.models.other_processor import digest_elsewhere
+from tests.models.other_processor import ROOT, digest_elsewhere
 
 
 @pytest.mark.both_stacks
@@ -43,6 +45,16 @@ def test_all_ways_to_tell_a_segment_are_there():
 
 def test_the_same_bytes_from_many_threads():
     assert digest(max(4, os.cpu_count() or 1)) == golden_digest()
+
+
+def test_files_are_coded_without_tensorflow_and_jax():
+    """They take most of the time that a short file takes, and are missing on small machines."""
+    code = (
+        "import sys; from tests.golden import check; check.compress(check.decompress("
+        "check.read('s16_2')), 300); import commands.compress, commands.decompress, codec.api; "
+        "assert not {'tensorflow', 'jax'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 @pytest.mark.slow
