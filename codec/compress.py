@@ -27,7 +27,7 @@ from pipeline.wav.header import WavHeader, read_header
 from pipeline.wav.riff import WavError
 from runtime.threads import map_in_threads
 
-_MOST_CHANNELS = 8  # With more, segments are shorter, so that memory is that of so many.
+_MOST_CHANNELS = 4  # With more, segments are shorter, so that memory is that of so many.
 
 
 class _Task(NamedTuple):
