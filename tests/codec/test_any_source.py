@@ -85,7 +85,7 @@ SIZES = st.none() | st.sampled_from([0, 1, 2**31 - 1, 2**32 - 1]) | st.integers(
     trailing=st.binary(max_size=20),
     num_threads=st.sampled_from([1, 3]),
 )
-@settings(60)
+@settings(40)
 def test_any_wav(
     payload, container, extensible, around, pad, riff_size, data_size, cut, trailing, num_threads
 ):

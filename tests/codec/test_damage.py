@@ -198,17 +198,18 @@ def test_recovery_of_other_bytes():
     assert found == data[2**20 :] and "no intact block" in lost[0]
 
 
-def test_recovery_is_linear(packed):
-    """A megabyte of noise, and one of what looks like blocks: in a second or two."""
-    blocks = blocks_of(packed)
-    start = packed.index(blocks[1]) + 30
-    rng = np.random.default_rng(0)
-    begun = packed[: packed.index(blocks[1])]
-    liar = block(Kind.BYTES, 0, bytes(2**20))[:8] + b"\0"
-    for noise in (rng.bytes(2**20), liar * (2**20 // len(liar))):
-        found, lost = recover(begun + noise + packed[start:])
-        assert len(lost) == 2
-        assert len(found) > FRAMES * FRAME
+def test_recovery_ends_soon(source, packed):
+    """Behind noise, and in what looks like blocks, each of which is read to its end."""
+    second, third = (packed.index(part) for part in blocks_of(packed)[2:4])
+    noise = np.random.default_rng(0).bytes(2**19)
+    found, lost = recover(packed[:second] + noise + packed[second + 30 :])
+    assert len(lost) == 2
+    assert lost[0].startswith(f"bytes {second} to ") and "segment 2 of 5" in lost[1]
+    assert found[BEFORE + 2 * SEGMENT * FRAME :] == source[BEFORE + 2 * SEGMENT * FRAME :]
+    liar = block(Kind.BYTES, 0, bytes(2**16))[:8] + b"\1"
+    found, lost = recover(packed[:third] + liar * (2**19 // len(liar)))
+    assert "given up" in lost[0]
+    assert found[: BEFORE + 2 * SEGMENT * FRAME] == source[: BEFORE + 2 * SEGMENT * FRAME]
 
 
 def test_a_damaged_segment_is_named_with_its_seconds(packed):
