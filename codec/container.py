@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
-from codec.fields import Fields, number
+from codec.fields import Fields, number, read_exactly, read_number
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 
@@ -114,7 +114,7 @@ def read_end(payload: bytes) -> tuple[bytes, Format | None]:
 
 def read_header(file: BinaryIO) -> Format | None:
     """Reads the beginning of a file. Raises DataError where it is damaged or of another kind."""
-    start = _exactly(file, len(MAGIC) + 2, "the header")
+    start = read_exactly(file, len(MAGIC) + 2, "the header")
     if not start.startswith(MAGIC):
         raise DataError(f"not a .wvst file: it begins with {start[:4]!r}, expected {MAGIC!r}")
     if start[4] != VERSION:
@@ -124,7 +124,7 @@ def read_header(file: BinaryIO) -> Format | None:
     size = start[5]
     if size > _MOST_FORMAT:
         raise DataError("the header is damaged")
-    rest = _exactly(file, size + 4, "the header")
+    rest = read_exactly(file, size + 4, "the header")
     if struct.pack("<I", zlib.crc32(start + rest[:size])) != rest[size:]:
         raise DataError("the header is damaged")
     return _parse_format(rest[:size], FINGERPRINT_BYTES) if size else None
@@ -208,11 +208,11 @@ def read_block(
     except DataError:
         file.seek(offset)
         raise
-    check = _exactly(file, 4, "a block")
+    check = read_exactly(file, 4, "a block")
     if skip is not None and skip(head.kind, head.segment):
         file.seek(head.size, 1)
         return Block(head.kind, head.segment, b"", offset)
-    payload = _exactly(file, head.size, "a block")
+    payload = read_exactly(file, head.size, "a block")
     if struct.pack("<I", zlib.crc32(payload, head.crc)) != check:
         raise DataError(f"the block at byte {offset} is damaged")
     return Block(head.kind, head.segment, payload, offset)
@@ -236,31 +236,10 @@ class Head(NamedTuple):
 
 def read_head(file: BinaryIO) -> Head:
     """Reads the head of a block, up to its check. Raises DataError."""
-    first = _read_number(file)
+    first = read_number(file)
     size, kind = Fields(first).number() >> 2, Kind(first[0] & 3)
-    second = _read_number(file) if kind else b""
+    second = read_number(file) if kind else b""
     crc = zlib.crc32(first + second)
-    if _exactly(file, 1, "a block")[0] != crc & 255:
+    if read_exactly(file, 1, "a block")[0] != crc & 255:
         raise DataError(f"the head of the block at byte {file.tell()} is damaged")
     return Head(size, kind, Fields(second).number() if second else 0, crc)
-
-
-def _read_number(file: BinaryIO) -> bytes:
-    raw = b""
-    while not raw or raw[-1] > 127:
-        raw += _exactly(file, 1, "a block")
-        if len(raw) > 9:
-            raise DataError("the head of a block is damaged")
-    return raw
-
-
-def _exactly(file: BinaryIO, count: int, what: str) -> bytes:
-    # In pieces: a damaged length must not ask for memory that the file cannot fill.
-    parts = []
-    while count:
-        part = file.read(min(count, 2**24))
-        if not part:
-            raise DataError(f"{what} is truncated: {count} bytes are missing")
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
