@@ -165,6 +165,12 @@ def test_many_channels_take_the_memory_of_four():
     assert decompress(data) == source
 
 
+def test_segments_are_no_longer_than_a_decoder_allows():
+    source = wav_bytes([(b"fmt ", fmt_chunk(Encoding.S16, 2)), (b"data", bytes(400))])
+    data = b"".join(compress_parts(io.BytesIO(source), 444, [small_model()], segment=2**40))
+    assert decompress(data) == source
+
+
 def test_what_a_checksum_does_not_catch_is_wrong_samples_or_an_error():
     model = small_model()
     data = encode_segment(model.config, model.network, stereo(600))
