@@ -1,5 +1,6 @@
 """From a file to a smaller one."""
 
+import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
@@ -7,8 +8,18 @@ from typing import IO, NamedTuple
 
 from codec import packing
 from codec.canonical import canonical_header
-from codec.container import HASH_BYTES, Format, Kind, block, header, pack_bytes
+from codec.container import (
+    HASH_BYTES,
+    MAX_BYTES,
+    MAX_SAMPLES,
+    Format,
+    Kind,
+    block,
+    end_payload,
+    header,
+)
 from codec.model import CodecModel, choose_model
+from codec.plain_bytes import pack_bytes
 from codec.progress import Progress, no_progress
 from codec.segments import encode_segment, is_verbatim
 from models.interface import DEFAULT_SEGMENT
@@ -16,12 +27,12 @@ from pipeline.wav.header import WavHeader, read_header
 from pipeline.wav.riff import WavError
 from runtime.threads import map_in_threads
 
-_PIECE = 2**20  # Bytes around the samples that are packed at once.
+_MOST_CHANNELS = 4  # With more, segments are shorter, so that memory is that of so many.
 
 
 class _Task(NamedTuple):
     kind: Kind
-    segment: int
+    segment: int  # See `container.Block`.
     data: bytes
 
 
@@ -43,7 +54,7 @@ def compress_parts(
       source: any file that can seek.
       size: its bytes.
       models: those at hand; one of them is used for all of the file.
-      segment: frames of a segment.
+      segment: frames of a segment; fewer where there are many channels.
       num_threads: segments at once.
       progress: is told what has been coded.
 
@@ -52,42 +63,48 @@ def compress_parts(
     """
     wav = _read_wav(source, size)
     digest = hashlib.blake2b(digest_size=HASH_BYTES)
+    format_ = None
     if wav is None:
         yield header(None)
-        for task in _around(source, 0, size, digest):
-            coded = block(task.kind, 0, pack_bytes(task.data))
+        for task in _around(source, 0, size, 0, digest):
+            coded = block(task.kind, task.segment, pack_bytes(task.data))
             progress(len(task.data), len(coded), 0.0)
             yield coded
     else:
         model = choose_model(models, packing.depth_of(wav.encoding))
+        most = min(MAX_SAMPLES, _MOST_CHANNELS * segment) // wav.channels
         format_ = Format(
             fingerprint=model.fingerprint,
             encoding=wav.encoding,
             channels=wav.channels,
             sample_rate=wav.sample_rate,
             frames=wav.frames,
-            segment=segment,
+            segment=max(1, min(segment, most)),
         )
-        yield header(format_)
-        end = wav.payload_offset + wav.frames * wav.frame_bytes
+        begin, start = 0, wav.payload_offset
         expected = canonical_header(format_)
+        source.seek(0)
+        if start == len(expected) and source.read(start) == expected:
+            format_ = dataclasses.replace(format_, has_plain_header=True)
+            digest.update(expected)
+            begin = start
+        yield header(format_)
 
         def encode(task: _Task) -> tuple[bytes, int, float]:
             size = len(task.data)
-            if task.kind is Kind.BYTES:
-                return block(task.kind, 0, pack_bytes(task.data, expected)), size, 0.0
-            seconds = size / format_.frame_bytes / format_.sample_rate
-            return _encode_frames(model, format_, task), size, seconds
+            is_segment = task.kind is not Kind.BYTES
+            seconds = size / format_.frame_bytes / format_.sample_rate if is_segment else 0.0
+            return _encode(model, format_, task), size, seconds
 
         tasks = itertools.chain(
-            _around(source, 0, wav.payload_offset, digest),
-            _segments(source, format_, wav.payload_offset, digest),
-            _around(source, end, size, digest),
+            _around(source, begin, start, 0, digest),
+            _segments(source, format_, start, digest),
+            _around(source, start + wav.frames * wav.frame_bytes, size, 1, digest),
         )
         for coded, size, seconds in map_in_threads(encode, tasks, num_threads, ahead=num_threads):
             progress(size, len(coded), seconds)
             yield coded
-    yield block(Kind.END, 0, digest.digest())
+    yield block(Kind.END, 0, end_payload(digest.digest(), format_))
 
 
 def _read_wav(source: IO[bytes], size: int) -> WavHeader | None:
@@ -101,9 +118,10 @@ def _read_wav(source: IO[bytes], size: int) -> WavHeader | None:
         return None
 
 
-def _around(source: IO[bytes], start: int, end: int, digest) -> Iterator[_Task]:  # type: ignore[no-untyped-def]
-    for offset in range(start, end, _PIECE):
-        yield _Task(Kind.BYTES, 0, _read(source, offset, min(_PIECE, end - offset), digest))
+def _around(source: IO[bytes], start: int, end: int, place: int, digest) -> Iterator[_Task]:  # type: ignore[no-untyped-def]
+    for offset in range(start, end, MAX_BYTES):
+        data = _read(source, offset, min(MAX_BYTES, end - offset), digest)
+        yield _Task(Kind.BYTES, place, data)
 
 
 def _segments(source: IO[bytes], format_: Format, offset: int, digest) -> Iterator[_Task]:  # type: ignore[no-untyped-def]
@@ -122,12 +140,16 @@ def _read(source: IO[bytes], offset: int, count: int, digest) -> bytes:  # type:
     return data
 
 
-def _encode_frames(model: CodecModel, format_: Format, task: _Task) -> bytes:
-    """Returns a segment's block: integers by the model, unless plain bytes are smaller."""
+def _encode(model: CodecModel, format_: Format, task: _Task) -> bytes:
+    """Returns a block; of a segment integers by the model, unless plain bytes are smaller."""
+    if task.kind is Kind.BYTES:
+        return block(task.kind, task.segment, pack_bytes(task.data))
     found = packing.unpack(task.data, format_.encoding, format_.channels)
     if found is not None:
         frames, variant = found
         coded = encode_segment(model.config, model.network, frames)
         if not is_verbatim(coded):
-            return block(Kind.FRAMES, task.segment, bytes([variant]) + coded)
+            return block(
+                Kind.FRAMES, task.segment, packing.pack_variant(variant, format_.encoding) + coded
+            )
     return block(Kind.FRAMES_AS_BYTES, task.segment, pack_bytes(task.data))

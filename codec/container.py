@@ -6,13 +6,12 @@ anything else. Put one after the other, what they hold is the source.
 
 import dataclasses
 import enum
-import lzma
 import struct
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
-from codec.fields import Fields, number
+from codec.fields import Fields, number, read_exactly, read_number
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 
@@ -21,15 +20,20 @@ VERSION = 1
 FINGERPRINT_BYTES = 8
 HASH_BYTES = 16
 MAX_CHANNELS = 1024
-MAX_SEGMENT = 2**26
+MAX_SAMPLES = 2**26
+"""Of a segment, all channels together: what a decoder must have room for."""
+MAX_BYTES = 2**20
+"""Of the source in a block of BYTES."""
+LEAST_BLOCK = 8
+"""Bytes of a block at least."""
+_SHORT_FINGERPRINT = 4  # In the END, which names the model a second time.
 _MOST_FORMAT = 64
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 2**22}]
 
 
 class Kind(enum.IntEnum):
     """What a block holds."""
 
-    END = 0  # The hash of the source.
+    END = 0  # The hash of the source, and the format once more.
     BYTES = 1  # Bytes around the samples: a method, and they.
     FRAMES = 2  # A segment as the model codes it: a variant of `packing`, and it.
     FRAMES_AS_BYTES = 3  # A segment that is not integers: as BYTES.
@@ -46,6 +50,7 @@ class Format:
       sample_rate: in Hz.
       frames: in the source.
       segment: frames of a segment; the last one may be shorter.
+      has_plain_header: whether what is before the frames is `codec.canonical`'s header.
     """
 
     fingerprint: bytes
@@ -54,6 +59,7 @@ class Format:
     sample_rate: int
     frames: int
     segment: int
+    has_plain_header: bool = False
 
     @property
     def frame_bytes(self) -> int:
@@ -75,7 +81,7 @@ class Block(NamedTuple):
 
     Attributes:
       kind: what it holds.
-      segment: its number among the segments, or 0.
+      segment: its number among the segments; of BYTES: 0 before the frames, 1 behind them.
       payload: what it holds, checked.
       offset: where it begins in the file.
     """
@@ -88,23 +94,27 @@ class Block(NamedTuple):
 
 def header(format_: Format | None) -> bytes:
     """Returns the beginning of a file; without a format it has no frames."""
-    fields = b""
-    if format_ is not None:
-        numbers = (
-            format_.encoding,
-            format_.channels,
-            format_.sample_rate,
-            format_.frames,
-            format_.segment,
-        )
-        fields = format_.fingerprint + b"".join(map(number, numbers))
+    fields = b"" if format_ is None else _pack_format(format_, FINGERPRINT_BYTES)
     data = MAGIC + bytes([VERSION, len(fields)]) + fields
     return data + struct.pack("<I", zlib.crc32(data))
 
 
+def end_payload(digest: bytes, format_: Format | None) -> bytes:
+    """Returns the payload of END: hash and, for files whose header is damaged, the format."""
+    return digest + (b"" if format_ is None else _pack_format(format_, _SHORT_FINGERPRINT))
+
+
+def read_end(payload: bytes) -> tuple[bytes, Format | None]:
+    """Returns hash and format, of whose fingerprint the beginning is there. Raises DataError."""
+    digest, fields = payload[:HASH_BYTES], payload[HASH_BYTES:]
+    if len(digest) < HASH_BYTES:
+        raise DataError("the end holds no hash")
+    return digest, _parse_format(fields, _SHORT_FINGERPRINT) if fields else None
+
+
 def read_header(file: BinaryIO) -> Format | None:
     """Reads the beginning of a file. Raises DataError where it is damaged or of another kind."""
-    start = _exactly(file, len(MAGIC) + 2, "the header")
+    start = read_exactly(file, len(MAGIC) + 2, "the header")
     if not start.startswith(MAGIC):
         raise DataError(f"not a .wvst file: it begins with {start[:4]!r}, expected {MAGIC!r}")
     if start[4] != VERSION:
@@ -114,20 +124,32 @@ def read_header(file: BinaryIO) -> Format | None:
     size = start[5]
     if size > _MOST_FORMAT:
         raise DataError("the header is damaged")
-    rest = _exactly(file, size + 4, "the header")
+    rest = read_exactly(file, size + 4, "the header")
     if struct.pack("<I", zlib.crc32(start + rest[:size])) != rest[size:]:
         raise DataError("the header is damaged")
-    return _parse_format(rest[:size]) if size else None
+    return _parse_format(rest[:size], FINGERPRINT_BYTES) if size else None
 
 
-def _parse_format(data: bytes) -> Format:
+def _pack_format(format_: Format, fingerprint_bytes: int) -> bytes:
+    kind = format_.channels - 1 << 5 | format_.has_plain_header << 4 | format_.encoding
+    power = format_.segment.bit_length() - 1
+    segment = 2 * power if format_.segment == 1 << power else 2 * format_.segment + 1
+    numbers = kind, format_.sample_rate, format_.frames, segment
+    return format_.fingerprint[:fingerprint_bytes] + b"".join(map(number, numbers))
+
+
+def _parse_format(data: bytes, fingerprint_bytes: int) -> Format:
     fields = Fields(data)
-    fingerprint = fields.take(FINGERPRINT_BYTES)
-    encoding, channels, sample_rate, frames, segment = (fields.number() for _ in range(5))
+    fingerprint = fields.take(fingerprint_bytes)
+    kind, sample_rate, frames, segment = (fields.number() for _ in range(4))
+    encoding, channels = kind & 15, (kind >> 5) + 1
+    segment = segment >> 1 if segment & 1 else 1 << min(segment >> 1, 64)
     if (
         encoding not in list(Encoding)
-        or not 0 < channels <= MAX_CHANNELS
-        or not 0 < segment <= MAX_SEGMENT
+        or channels > MAX_CHANNELS
+        or not 0 < sample_rate < 2**31
+        or frames >= 2**62
+        or not 0 < segment * channels <= MAX_SAMPLES
         or fields.left
     ):
         raise DataError("the header says what cannot be: damaged, or of a later version")
@@ -138,21 +160,38 @@ def _parse_format(data: bytes) -> Format:
         sample_rate=sample_rate,
         frames=frames,
         segment=segment,
+        has_plain_header=bool(kind & 16),
     )
 
 
 def block(kind: Kind, segment: int, payload: bytes) -> bytes:
     """Returns a block as bytes: length, kind and segment, a check of these; CRC; payload."""
-    head = number(len(payload) << 2 | kind) + number(segment)
+    head = number(len(payload) << 2 | kind) + (number(segment) if kind else b"")
     check = zlib.crc32(payload, zlib.crc32(head))
-    return head + bytes([_check(head)]) + struct.pack("<I", check) + payload
+    return head + bytes([zlib.crc32(head) & 255]) + struct.pack("<I", check) + payload
 
 
-def read_block(file: BinaryIO, *, skip: Callable[[Kind, int], bool] | None = None) -> Block:
+def most_payload(kind: Kind, format_: Format | None) -> int:
+    """Returns how many bytes the payload of a block may have."""
+    if kind in (Kind.END, Kind.BYTES):
+        return MAX_BYTES + 1 if kind is Kind.BYTES else HASH_BYTES + _MOST_FORMAT
+    if format_ is None:
+        return 8 * MAX_SAMPLES + 3
+    samples = min(format_.frames, format_.segment) * format_.channels
+    return samples * max(4, format_.encoding.bytes_per_sample) + 3
+
+
+def read_block(
+    file: BinaryIO,
+    format_: Format | None = None,
+    *,
+    skip: Callable[[Kind, int], bool] | None = None,
+) -> Block:
     """Reads the next block.
 
     Args:
       file: at a block's beginning.
+      format_: of the file, which says how large a block may be.
       skip: given the block's kind and segment, whether its payload is passed over, and empty.
 
     Raises:
@@ -161,73 +200,46 @@ def read_block(file: BinaryIO, *, skip: Callable[[Kind, int], bool] | None = Non
     """
     offset = file.tell()
     try:
-        size, kind, segment, head = _read_head(file)
+        head = read_head(file)
+        if head.size > (most := most_payload(head.kind, format_)):
+            raise DataError(
+                f"the block at byte {offset} has {head.size} bytes, expected at most {most}"
+            )
     except DataError:
         file.seek(offset)
         raise
-    check = _exactly(file, 4, "a block")
-    if skip is not None and skip(kind, segment):
-        file.seek(size, 1)
-        return Block(kind, segment, b"", offset)
-    payload = _exactly(file, size, "a block")
-    if struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) != check:
+    check = read_exactly(file, 4, "a block")
+    if skip is not None and skip(head.kind, head.segment):
+        file.seek(head.size, 1)
+        return Block(head.kind, head.segment, b"", offset)
+    payload = read_exactly(file, head.size, "a block")
+    if struct.pack("<I", zlib.crc32(payload, head.crc)) != check:
         raise DataError(f"the block at byte {offset} is damaged")
-    return Block(kind, segment, payload, offset)
+    return Block(head.kind, head.segment, payload, offset)
 
 
-def _read_head(file: BinaryIO) -> tuple[int, Kind, int, bytes]:
-    raw = b""
-    values = []
-    for _ in range(2):
-        start = len(raw)
-        while len(raw) == start or raw[-1] > 127:
-            raw += _exactly(file, 1, "a block")
-            if len(raw) - start > 9:
-                raise DataError("the head of a block is damaged")
-        values.append(Fields(raw[start:]).number())
-    if _exactly(file, 1, "a block")[0] != _check(raw):
+class Head(NamedTuple):
+    """What a block begins with.
+
+    Attributes:
+      size: of the payload.
+      kind: what it holds.
+      segment: as in `Block`.
+      crc: of the head.
+    """
+
+    size: int
+    kind: Kind
+    segment: int
+    crc: int
+
+
+def read_head(file: BinaryIO) -> Head:
+    """Reads the head of a block, up to its check. Raises DataError."""
+    first = read_number(file)
+    size, kind = Fields(first).number() >> 2, Kind(first[0] & 3)
+    second = read_number(file) if kind else b""
+    crc = zlib.crc32(first + second)
+    if read_exactly(file, 1, "a block")[0] != crc & 255:
         raise DataError(f"the head of the block at byte {file.tell()} is damaged")
-    return values[0] >> 2, Kind(values[0] & 3), values[1], raw
-
-
-def _check(head: bytes) -> int:
-    return zlib.crc32(head) & 255
-
-
-def pack_bytes(data: bytes, canonical: bytes = b"") -> bytes:
-    """Returns any bytes as the payload of a block; none but a method where they are as expected."""
-    if data == canonical:
-        return bytes([2])
-    packed = lzma.compress(data, lzma.FORMAT_RAW, filters=_FILTERS)
-    return bytes([1]) + packed if len(packed) < len(data) else bytes([0]) + data
-
-
-def unpack_bytes(payload: bytes, most: int, canonical: bytes = b"") -> bytes:
-    """Returns the bytes. Raises DataError where they are damaged, or more than `most`."""
-    method, data = payload[:1], payload[1:]
-    if method == b"\0":
-        return data
-    if method == b"\2":
-        return canonical
-    if method != b"\1":
-        raise DataError("bytes are packed by an unknown method")
-    unpack = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
-    try:
-        result = unpack.decompress(data, most + 1)
-    except lzma.LZMAError as error:
-        raise DataError(f"bytes are damaged: {error}") from error
-    if len(result) > most:
-        raise DataError(f"a block holds more than {most} bytes")
-    return result
-
-
-def _exactly(file: BinaryIO, count: int, what: str) -> bytes:
-    # In pieces: a damaged length must not ask for memory that the file cannot fill.
-    parts = []
-    while count:
-        part = file.read(min(count, 2**24))
-        if not part:
-            raise DataError(f"{what} is truncated: {count} bytes are missing")
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+    return Head(size, kind, Fields(second).number() if second else 0, crc)

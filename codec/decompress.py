@@ -1,7 +1,7 @@
 """From a compressed file back to the source, or to a part of it."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -10,21 +10,22 @@ from codec import packing
 from codec.canonical import canonical_header
 from codec.container import (
     HASH_BYTES,
+    LEAST_BLOCK,
+    MAX_BYTES,
     Block,
     Format,
     Kind,
+    end_payload,
     read_block,
     read_header,
-    unpack_bytes,
 )
 from codec.model import CodecModel, find_model
+from codec.plain_bytes import unpack_bytes
 from codec.progress import Progress, no_progress
 from codec.segments import decode_segment
 from runtime.errors import DataError
 from runtime.formatting import format_time
 from runtime.threads import map_in_threads
-
-MOST_BYTES = 2**20  # Of a block around the samples.
 
 
 class Opened(NamedTuple):
@@ -46,8 +47,22 @@ def open_compressed(
 ) -> Opened:
     """Reads the header, and finds the model. Raises DataError where there is none."""
     format_ = read_header(file)
+    if format_ is not None:
+        require_plausible(file, format_)
     model = None if format_ is None else find_model(format_.fingerprint, models, folders)
     return Opened(file, format_, model)
+
+
+def require_plausible(file: BinaryIO, format_: Format) -> None:
+    """Raises DataError where a file has fewer bytes than its segments need at the very least."""
+    place = file.tell()
+    size = file.seek(0, 2)
+    file.seek(place)
+    if format_.num_segments > size // LEAST_BLOCK:
+        raise DataError(
+            f"the header declares {format_.num_segments:,} segments, which {size:,} bytes cannot "
+            "hold: truncated"
+        )
 
 
 def decompress_parts(
@@ -65,6 +80,9 @@ def decompress_parts(
         The parts before it were right; whether all is there is known at the end only.
     """
     digest = hashlib.blake2b(digest_size=HASH_BYTES)
+    if first := plain_header(opened):
+        digest.update(first)
+        yield first
 
     def decode(found: Block) -> bytes:
         return found.payload if found.kind is Kind.END else decode_block(opened, found)
@@ -84,8 +102,14 @@ def decompress_parts(
             seconds = 0.0 if found.kind is Kind.BYTES else len(part) / byte_rate
             progress(len(found.payload), len(part), seconds)
             yield part
-    if digest.digest() != stated:
+    if end_payload(digest.digest(), opened.format) != stated:
         raise DataError("all blocks are intact, but they are not those of one file: spliced")
+
+
+def plain_header(opened: Opened) -> bytes:
+    """Returns the header of a WAV, where it follows from the format; else nothing."""
+    format_ = opened.format
+    return canonical_header(format_) if format_ and format_.has_plain_header else b""
 
 
 def checked_blocks(opened: Opened) -> Iterator[Block]:
@@ -94,9 +118,15 @@ def checked_blocks(opened: Opened) -> Iterator[Block]:
     following = 0
     while True:
         try:
-            found = read_block(opened.file)
+            found = read_block(opened.file, opened.format)
         except DataError as error:
             raise DataError(f"{error} ({where(opened.format, following)})") from error
+        if found.kind is Kind.BYTES:
+            expected = (0 < segments == following) if found.segment else following == 0
+            if found.segment > 1 or not expected:
+                raise DataError(
+                    f"the block at byte {found.offset} is not in its place: spliced or swapped"
+                )
         if found.kind in (Kind.FRAMES, Kind.FRAMES_AS_BYTES):
             if found.segment != following or following >= segments:
                 raise DataError(
@@ -118,9 +148,7 @@ def decode_block(opened: Opened, found: Block) -> bytes:
     format_ = opened.format
     try:
         if found.kind is Kind.BYTES:
-            return unpack_bytes(
-                found.payload, MOST_BYTES, canonical_header(format_) if format_ else b""
-            )
+            return unpack_bytes(found.payload, MAX_BYTES)
         if format_ is None or opened.model is None:
             raise DataError("the header knows of no samples")
         count = format_.frames_of(found.segment)
@@ -133,7 +161,9 @@ def decode_block(opened: Opened, found: Block) -> bytes:
             raise DataError(f"{len(data)} bytes, expected {count * format_.frame_bytes}")
         return data
     except DataError as error:
-        raise DataError(f"{error} ({where(format_, found.segment)})") from error
+        is_segment = found.kind is not Kind.BYTES
+        place = where(format_, found.segment) if is_segment else "around the samples"
+        raise DataError(f"{error} ({place})") from error
 
 
 def decode_frames(opened: Opened, found: Block) -> tuple[np.ndarray, int]:
@@ -142,99 +172,25 @@ def decode_frames(opened: Opened, found: Block) -> tuple[np.ndarray, int]:
     if format_ is None or model is None or not found.payload:
         raise DataError("the header knows of no samples")
     count = format_.frames_of(found.segment)
-    frames = decode_segment(model.config, model.network, found.payload[1:], count, format_.channels)
-    variant = found.payload[0]
+    size = len(packing.pack_variant(0, format_.encoding))
+    variant, data = sum(found.payload[:size]), found.payload[size:]
+    frames = decode_segment(model.config, model.network, data, count, format_.channels)
     if variant >= packing.NUM_VARIANTS:
         raise DataError(f"samples are packed by the unknown way {variant}")
+    half = 2 ** (packing.depth_of(format_.encoding) - 1)
+    if not -half <= frames.min(initial=0) <= frames.max(initial=0) < half:
+        raise DataError(f"samples have more bits than {format_.encoding.label} samples may have")
     return frames, variant
 
 
-def where(format_: Format | None, segment: int) -> str:
-    """Returns a segment's number and its place in time."""
+def where(format_: Format | None, segment: int, last: int | None = None) -> str:
+    """Returns the number of a segment, or of some, and their place in time."""
     if format_ is None or segment >= format_.num_segments:
         return "after the last segment"
-    first = segment * format_.segment
-    times = [
-        format_time(f / format_.sample_rate) for f in (first, first + format_.frames_of(segment))
-    ]
-    return f"segment {segment + 1} of {format_.num_segments}, {times[0]} to {times[1]}"
-
-
-Report = Callable[[str], None]
-
-
-def recover_parts(opened: Opened, report: Report, *, num_threads: int = 1) -> Iterator[bytes]:
-    """Yields what is intact, and silence for the segments that are not.
-
-    Args:
-      opened: the file; its header must be intact.
-      report: is called with each thing that is lost.
-      num_threads: segments at once.
-    """
-
-    def decode(found: Block) -> bytes:
-        if found.kind is Kind.FRAMES and not found.payload:
-            report(f"lost, and silence in its place: {where(opened.format, found.segment)}")
-            return _silence(opened, found.segment)
-        try:
-            return decode_block(opened, found)
-        except DataError as error:
-            report(str(error))
-            return _silence(opened, found.segment) if found.kind is not Kind.BYTES else b""
-
-    yield from map_in_threads(
-        decode, _intact_blocks(opened, report), num_threads, ahead=num_threads
+    last = segment if last is None else last
+    numbers = (
+        f"segment {segment + 1}" if last == segment else f"segments {segment + 1} to {last + 1}"
     )
-
-
-def _intact_blocks(opened: Opened, report: Report) -> Iterator[Block]:
-    """Yields the blocks that are intact, and empty ones for the segments that are missing."""
-    segments = opened.format.num_segments if opened.format else 0
-    following = 0
-    while True:
-        start = opened.file.tell()
-        try:
-            found = read_block(opened.file)
-        except DataError as error:
-            report(f"{error} ({where(opened.format, following)})")
-            if not _seek_block(opened.file, start + 1):
-                break
-            continue
-        if found.kind in (Kind.FRAMES, Kind.FRAMES_AS_BYTES):
-            if not following <= found.segment < segments:
-                continue
-            for lost in range(following, found.segment):
-                yield Block(Kind.FRAMES, lost, b"", start)
-            following = found.segment + 1
-        elif following or found.kind is Kind.END:
-            for lost in range(following, segments):
-                yield Block(Kind.FRAMES, lost, b"", start)
-            following = max(following, segments)
-        if found.kind is Kind.END:
-            return
-        yield found
-    for lost in range(following, segments):
-        yield Block(Kind.FRAMES, lost, b"", 0)
-
-
-def _seek_block(file: BinaryIO, start: int) -> bool:
-    """Goes to the next intact block from a byte on; returns whether there is one."""
-    file.seek(0, 2)
-    size = file.tell()
-    for offset in range(start, size):
-        file.seek(offset)
-        try:
-            read_block(file)
-        except (DataError, ValueError):
-            continue
-        file.seek(offset)
-        return True
-    return False
-
-
-def _silence(opened: Opened, segment: int) -> bytes:
-    format_ = opened.format
-    if format_ is None:
-        return b""
-    zeros = np.zeros((format_.frames_of(segment), format_.channels), np.int32)
-    return packing.pack(zeros, format_.encoding, 0)
+    frames = segment * format_.segment, last * format_.segment + format_.frames_of(last)
+    begin, end = (format_time(frame / format_.sample_rate) for frame in frames)
+    return f"{numbers} of {format_.num_segments}, {begin} to {end}"

@@ -1,5 +1,7 @@
 """Numbers and bytes in a stream, and back, with truncation told."""
 
+from typing import BinaryIO
+
 from runtime.errors import DataError
 
 _MOST_BYTES = 10  # Of a number of 64 bits.
@@ -17,6 +19,29 @@ def number(value: int) -> bytes:
 def signed(value: int) -> bytes:
     """Returns any number."""
     return number(value << 1 if value >= 0 else (-value << 1) - 1)
+
+
+def read_number(file: BinaryIO) -> bytes:
+    """Returns the bytes of the next number of a file. Raises DataError."""
+    raw = b""
+    while not raw or raw[-1] > 127:
+        raw += read_exactly(file, 1, "a block")
+        if len(raw) > 9:
+            raise DataError("the head of a block is damaged")
+    return raw
+
+
+def read_exactly(file: BinaryIO, count: int, what: str) -> bytes:
+    """Returns the next bytes of a file, all of them. Raises DataError, which says of what."""
+    # In pieces: a damaged length must not ask for memory that the file cannot fill.
+    parts = []
+    while count:
+        part = file.read(min(count, 2**24))
+        if not part:
+            raise DataError(f"{what} is truncated: {count} bytes are missing")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
 
 
 class Fields:

@@ -8,14 +8,10 @@ from typing import Any, NamedTuple
 
 from codec.compress import compress_parts
 from codec.container import HASH_BYTES
-from codec.decompress import (
-    Report,
-    decompress_parts,
-    open_compressed,
-    recover_parts,
-)
+from codec.decompress import decompress_parts, open_compressed
 from codec.model import CodecModel
 from codec.progress import Progress, no_progress
+from codec.recover import Report, open_damaged, recover_parts
 from codec.seek import slice_bounds, slice_parts
 from models.interface import DEFAULT_SEGMENT
 from pipeline.wav.riff import WAV_SUFFIXES
@@ -143,6 +139,7 @@ def compress_file(
             stated = hashlib.file_digest(source, _new_digest).digest()
         if _decompressed_digest(job.target, models, num_threads) != stated:
             raise DataError(f"{job.target}, read back, is not {job.source}, which is kept")
+        _sync_folder(job.target)  # Else the source's end might reach the disk before the result.
         os.unlink(job.source)
     return status.st_size, os.stat(job.target).st_size
 
@@ -174,10 +171,11 @@ def decompress_file(
     """
     _check_target(job, force)
     with open(job.source, "rb") as file:
-        opened = open_compressed(file, models, folders)
         if recover is None:
+            opened = open_compressed(file, models, folders)
             parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
         else:
+            opened = open_damaged(file, models, folders, recover)
             parts = recover_parts(opened, recover, num_threads=num_threads)
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)
@@ -248,6 +246,15 @@ def _check_target(job: Job, force: bool) -> None:
     if os.path.lexists(job.target) and not force:
         raise DataError(f"{job.target} is there already: --force overwrites it")
     os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
+
+
+def _sync_folder(path: str) -> None:
+    """Returns when the name of a file is on the disk, and not only its content."""
+    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _new_digest() -> Any:

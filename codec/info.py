@@ -4,7 +4,7 @@ import collections
 import os
 from collections.abc import Sequence
 
-from codec.container import FINGERPRINT_BYTES, Format, Kind, read_block, read_header
+from codec.container import FINGERPRINT_BYTES, HASH_BYTES, Format, Kind, read_block, read_header
 from codec.model import find_paths
 from runtime.formatting import format_time
 
@@ -33,7 +33,7 @@ def describe_file(path: str, folders: Sequence[str] = ()) -> list[tuple[str, str
             sizes[found.kind] += file.tell() - position
             position = file.tell()
             if found.kind is Kind.END:
-                digest = found.payload
+                digest = found.payload[:HASH_BYTES]
                 break
     rows = [("file", path)]
     if format_ is None:

@@ -63,11 +63,16 @@ def find_model(
 ) -> CodecModel:
     """Returns the model of a fingerprint, of those at hand or of the files in some folders.
 
+    Args:
+      wanted: the fingerprint, or its beginning.
+      models: those at hand.
+      folders: where others are looked for.
+
     Raises:
       DataError: there is none.
     """
     for model in models:
-        if model.fingerprint == wanted:
+        if model.fingerprint.startswith(wanted):
             return model
     for path in find_paths(wanted, folders):
         return load_codec_model(path)
@@ -80,12 +85,12 @@ def find_model(
 
 
 def find_paths(wanted: bytes, folders: Sequence[str]) -> list[str]:
-    """Returns the model files in some folders that have a fingerprint."""
+    """Returns the model files in some folders whose fingerprint begins so."""
     found = []
     for folder in folders:
         for path in sorted(glob.glob(f"{glob.escape(folder)}/*.npz")):
             with contextlib.suppress(DataError, OSError):  # It may be anything.
-                if fingerprint(load_model(path)) == wanted:
+                if fingerprint(load_model(path)).startswith(wanted):
                     found.append(path)
     return found
 

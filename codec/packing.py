@@ -41,6 +41,11 @@ def pack(frames: np.ndarray, encoding: Encoding, variant: int) -> bytes:
     return (four[:, 4 - size :] if order == ">" else four[:, :size]).tobytes()
 
 
+def pack_variant(variant: int, encoding: Encoding) -> bytes:
+    """Returns a variant as it is stored before the samples; nothing where there is only one."""
+    return bytes([variant]) if encoding.is_float else b""
+
+
 def depth_of(encoding: Encoding) -> int:
     """Returns the most bits that a sample of `unpack` has."""
     return 8 if encoding in _ORDERS else 8 * min(encoding.bytes_per_sample, 4)

@@ -61,7 +61,7 @@ class SeekableFile:
         file = self._opened.file
         file.seek(self._offsets[number])
         try:
-            return read_block(file)
+            return read_block(file, self.format)
         except DataError as error:
             raise DataError(f"{error} ({where(self.format, number)})") from error
 
@@ -113,7 +113,7 @@ def slice_bounds(format_: Format, start: float, duration: float | None) -> tuple
 def _segment_offsets(opened: Opened) -> np.ndarray:  # int64 [segments]
     offsets: list[int] = []
     while True:
-        found = read_block(opened.file, skip=lambda kind, _: kind is not Kind.END)
+        found = read_block(opened.file, opened.format, skip=lambda kind, _: kind is not Kind.END)
         if found.kind in _FRAMES:
             if found.segment != len(offsets):
                 raise DataError(f"{where(opened.format, len(offsets))} is not where it should be")

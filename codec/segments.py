@@ -5,7 +5,7 @@ n frames, C channels.
     flags       a byte, see the constants below, and in its upper two bits the depth of what is
                 coded: 0, 1, 2: 8, 16, 24 bits
     shift       a byte, where there is one: low bits of all samples that are zero
-    values      where there are some: the length of what follows, and, compressed by zlib, the least
+    values      where there are some: the length of what follows, and, by `pack_bytes`, the least
                 value, and the distances from each value that occurs to the next, less 1; samples
                 are then places in that list, less half its length
     channels    where some are not coded: for each, 0: coded; 1 and a value: constant; 2 and k: as
@@ -17,12 +17,12 @@ or, where that were no fewer, the samples as they are, in 1, 2, 3 or 4 bytes eac
 """
 
 import dataclasses
-import zlib
 
 import numpy as np
 
 from codec.fields import Fields, number, signed
 from codec.kernel import decode_channel, encode_channel
+from codec.plain_bytes import pack_bytes, unpack_bytes
 from codec.range_coder import CODER, SLACK, finish, init_encoder, start_decoder
 from models.config import AdaptiveModelConfig
 from models.exact.network import ExactMlp
@@ -35,6 +35,7 @@ from runtime.errors import DataError
 _SHIFT, _VALUES, _CHANNELS, _LAGS, _SWAPPED, _VERBATIM = (1 << bit for bit in range(6))
 _DEPTH = 6  # Bits before that of the depth.
 _MOST_VALUES = 2**16
+_MOST_PER_BYTE = 2**14  # Samples that are coded by a byte.
 
 
 def encode_segment(
@@ -52,7 +53,7 @@ def encode_segment(
         frames = frames >> shift
     values = _sparse_values(frames)
     if values is not None:
-        packed = zlib.compress(_pack_values(values), 9)
+        packed = pack_bytes(_pack_values(values))
         flags |= _VALUES
         head += number(len(packed)) + packed
         frames = (np.searchsorted(values, frames) - len(values) // 2).astype(np.int32)
@@ -75,7 +76,8 @@ def encode_segment(
             flags |= _LAGS
             head += number(len(lags)) + lags
         code = _encode_channels(config, network, found)
-    data = bytes([flags]) + head + code
+    # Zeros that the code leaves out: a file's length bounds what decoding it takes.
+    data = bytes([flags]) + head + code.ljust(frames[:, coded].size // _MOST_PER_BYTE, b"\0")
     return data if len(data) < len(verbatim) else verbatim
 
 
@@ -114,17 +116,21 @@ def decode_segment(
         coded, copies = _read_kinds(fields, samples)
     lags = fields.take(fields.number()) if flags & _LAGS else b""
     if coded:
+        if fields.left < len(coded) * frames // _MOST_PER_BYTE:
+            raise DataError(f"{fields.left} bytes of code are too few for {frames} frames")
         unpacked = unpack_lags(lags, frames, config.predictors.long_term)
         found = _decode_channels(config, network, fields.rest(), len(coded), frames, unpacked)
         samples[coded] = found[::-1] if flags & _SWAPPED else found
     for channel, source in copies:
         samples[channel] = samples[source]
     if values is not None:
-        places = samples.astype(np.int64) + len(values) // 2
-        if places.size and not 0 <= places.min() <= places.max() < len(values):
+        first = len(values) // 2
+        if not -first <= samples.min(initial=0) <= samples.max(initial=0) < len(values) - first:
             raise DataError("a sample has no value")
-        samples = values[places]
-    return (samples.astype(np.int64) << shift).astype(np.int32).T
+        samples += first
+        samples = values[samples]
+    samples <<= shift
+    return samples.T
 
 
 def _encode_channels(config: AdaptiveModelConfig, network: ExactMlp, found: Analysis) -> bytes:
@@ -197,15 +203,7 @@ def _pack_values(values: np.ndarray) -> bytes:
 
 
 def _unpack_values(fields: Fields) -> np.ndarray:  # int32 [V]
-    packed = fields.take(fields.number())
-    inflate = zlib.decompressobj()
-    try:
-        data = inflate.decompress(packed, 4 * _MOST_VALUES)
-    except zlib.error as error:
-        raise DataError(f"the list of values is damaged: {error}") from error
-    if not inflate.eof:
-        raise DataError("the list of values is too long")
-    inner = Fields(data)
+    inner = Fields(unpack_bytes(fields.take(fields.number()), 4 * _MOST_VALUES))
     values = [inner.signed()]
     while inner.left:
         values.append(values[-1] + inner.number() + 1)

@@ -109,6 +109,9 @@ def unpack_lags(data: bytes, frames: int, config: LongTermConfig) -> np.ndarray:
     lags = np.zeros((count_blocks(frames, config), config.lags), np.int64)
     if not data:
         return lags
+    most = lags.shape[0] * (1 + config.lags * (2 + _place_bits(frames, config)))
+    if 8 * len(data) > most + 7:
+        raise DataError(f"{len(data)} bytes of lags, expected at most {most + 7 >> 3}")
     text = "".join(f"{byte:08b}" for byte in data)
     at = 0
     for block in range(lags.shape[0]):

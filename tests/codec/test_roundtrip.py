@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from codec.compress import compress_parts
+from codec.container import Format, Kind, block, end_payload, header
 from codec.decompress import decompress_parts, open_compressed
 from codec.segments import decode_segment, encode_segment, is_verbatim
 from models.exact.segment import measure_segment
@@ -159,6 +160,22 @@ def test_the_container_is_small(tmp_path):
         lengths.append(len(compress(data, segment=segment)) - bare)
     assert lengths[1] <= 64 + 12
     assert lengths[0] - lengths[1] <= 2 * 12
+
+
+@pytest.mark.parametrize(("channels", "frames"), [(4, 2**35 - 1), (32, 2**28 - 1)])
+def test_the_container_of_a_long_file_is_small(channels, frames):
+    """Hours of it; 12 bytes a segment, the byte of flags included."""
+    format_ = Format(
+        fingerprint=bytes(8),
+        encoding=Encoding.F64,
+        channels=channels,
+        sample_rate=192_000,
+        frames=frames,
+        segment=2**20,
+    )
+    assert len(header(format_)) + len(block(Kind.END, 0, end_payload(bytes(16), format_))) <= 64
+    payload = bytes(2**24)
+    assert len(block(Kind.FRAMES, 2**14 - 1, payload)) - len(payload) + 1 <= 12
 
 
 def test_segments_on_many_threads_are_the_same_bytes():

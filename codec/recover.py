@@ -1,0 +1,161 @@
+"""From a damaged file what is intact."""
+
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+
+from codec import packing
+from codec.canonical import wav_header
+from codec.container import (
+    HASH_BYTES,
+    Block,
+    Format,
+    Kind,
+    end_payload,
+    read_block,
+    read_end,
+    read_header,
+)
+from codec.decompress import Opened, decode_block, plain_header, require_plausible, where
+from codec.model import CodecModel, find_model
+from codec.search import intact_blocks
+from runtime.errors import DataError
+from runtime.threads import map_in_threads
+
+_TAIL = 2**16  # Bytes in which the end is looked for first.
+
+Report = Callable[[str], None]
+"""Is told of each thing that is lost."""
+
+
+@dataclasses.dataclass
+class _Index:
+    """Where the intact blocks of a file begin, and its END."""
+
+    before: list[int] = dataclasses.field(default_factory=list)
+    segments: dict[int, int] = dataclasses.field(default_factory=dict)
+    behind: list[int] = dataclasses.field(default_factory=list)
+    end: bytes | None = None
+
+
+def open_damaged(
+    file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str], report: Report
+) -> Opened:
+    """Reads the header or, where that is damaged, what the end says of it; and finds the model.
+
+    Raises:
+      DataError: header and end are damaged, or the model is not at hand.
+    """
+    try:
+        format_ = read_header(file)
+    except DataError as error:
+        format_ = _format_from_end(file, error)
+        report(f"{error}: what the end repeats of it is used")
+        file.seek(0)
+    if format_ is None:
+        return Opened(file, None, None)
+    require_plausible(file, format_)
+    model = find_model(format_.fingerprint, models, folders)
+    return Opened(file, dataclasses.replace(format_, fingerprint=model.fingerprint), model)
+
+
+def recover_parts(opened: Opened, report: Report, *, num_threads: int = 1) -> Iterator[bytes]:
+    """Yields what is intact, and silence for the segments that are not.
+
+    Args:
+      opened: the file, from `open_damaged`.
+      report: is called with each thing that is lost.
+      num_threads: segments at once.
+    """
+    format_ = opened.format
+    index = _index_blocks(opened, report)
+    lost = [k for k in range(format_.num_segments if format_ else 0) if k not in index.segments]
+    for text in _ranges(format_, lost):
+        report(f"{text}: silence in its place")
+    first = plain_header(opened)
+    if format_ and not first and not index.before:
+        report("the header of the WAV: a plain one in its place")
+        first = wav_header(format_, format_.encoding, format_.frames)
+
+    def decode(found: Block) -> bytes:
+        if found.kind is Kind.END:
+            return _silence(format_, found.segment)
+        try:
+            return decode_block(opened, found)
+        except DataError as error:
+            lost.append(found.segment)
+            report(str(error))
+            return b"" if found.kind is Kind.BYTES else _silence(format_, found.segment)
+
+    digest = hashlib.blake2b(digest_size=HASH_BYTES)
+    blocks = _blocks_in_order(opened, index)
+    parts = map_in_threads(decode, blocks, num_threads, ahead=num_threads)
+    for part in itertools.chain([first], parts):
+        digest.update(part)
+        yield part
+    if index.end is None:
+        report("the end, with the hash of the source")
+    elif end_payload(digest.digest(), format_) != index.end and not lost:
+        report("the hash is that of another source: bytes around the samples, or blocks, differ")
+
+
+def _format_from_end(file: BinaryIO, error: DataError) -> Format | None:
+    size = file.seek(0, 2)
+    for start in dict.fromkeys((max(0, size - _TAIL), 0)):
+        ends = intact_blocks(file, start, None, lambda *_: None, frozenset([Kind.END]))
+        for found in reversed(list(ends)):
+            return read_end(found.payload)[1]
+    raise DataError(f"{error}; the end, which repeats it, is damaged, too") from error
+
+
+def _index_blocks(opened: Opened, report: Report) -> _Index:
+    def on_damage(start: int, end: int) -> None:
+        report(f"bytes {start:,} to {end:,} of the file: no intact block")
+
+    index = _Index()
+    blocks = intact_blocks(opened.file, opened.file.tell(), opened.format, on_damage)
+    try:
+        for found in blocks:
+            if found.kind is Kind.END:
+                index.end = found.payload
+            elif found.kind is Kind.BYTES:
+                (index.behind if found.segment else index.before).append(found.offset)
+            else:
+                index.segments.setdefault(found.segment, found.offset)
+    except DataError as error:
+        report(str(error))
+    return index
+
+
+def _blocks_in_order(opened: Opened, index: _Index) -> Iterator[Block]:
+    """Yields blocks as in an undamaged file, an empty END for each segment that is lost."""
+
+    def read(offset: int) -> Block:
+        opened.file.seek(offset)
+        return read_block(opened.file, opened.format)
+
+    yield from map(read, index.before)
+    for number in range(opened.format.num_segments if opened.format else 0):
+        offset = index.segments.get(number)
+        yield Block(Kind.END, number, b"", 0) if offset is None else read(offset)
+    yield from map(read, index.behind)
+
+
+def _ranges(format_: Format | None, lost: list[int]) -> Iterator[str]:
+    """Yields the names of segments, of neighbours together."""
+    begin = 0
+    for k, number in enumerate(lost):
+        if k + 1 == len(lost) or lost[k + 1] > number + 1:
+            yield where(format_, lost[begin], number)
+            begin = k + 1
+
+
+def _silence(format_: Format | None, segment: int) -> bytes:
+    if format_ is None:
+        return b""
+    zeros = np.zeros((format_.frames_of(segment), format_.channels), np.int32)
+    return packing.pack(zeros, format_.encoding, 0)
