@@ -30,7 +30,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from models.autoregressive import AutoregressiveModel, Network
 from models.config import ModelConfig, TransformerConfig
-from models.distributions.logistic_mixture import LogisticMixture, Mixture
+from models.distributions.logistic_mixture import LogisticMixture
+from models.distributions.mixture import Mixture
 from models.networks import attention, transformer
 from models.networks.feature_embedding import FeatureEmbedding
 from models.networks.transformer import Transformer, apply_rope, l2_normalize

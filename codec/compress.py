@@ -11,7 +11,6 @@ from codec.container import HASH_BYTES, Format, Kind, block, header, pack_bytes
 from codec.model import CodecModel, choose_model
 from codec.progress import Progress, no_progress
 from codec.segments import encode_segment, is_verbatim
-from models.interface import DEFAULT_SEGMENT
 from pipeline.wav.header import WavHeader, read_header
 from pipeline.wav.riff import WavError
 from runtime.threads import map_in_threads
@@ -30,7 +29,7 @@ def compress_parts(
     size: int,
     models: Sequence[CodecModel],
     *,
-    segment: int = DEFAULT_SEGMENT,
+    segment: int | None = None,
     num_threads: int = 1,
     progress: Progress = no_progress,
 ) -> Iterator[bytes]:
@@ -43,7 +42,7 @@ def compress_parts(
       source: any file that can seek.
       size: its bytes.
       models: those at hand; one of them is used for all of the file.
-      segment: frames of a segment.
+      segment: frames of a segment; None: what suits the model.
       num_threads: segments at once.
       progress: is told what has been coded.
 
@@ -66,7 +65,9 @@ def compress_parts(
             channels=wav.channels,
             sample_rate=wav.sample_rate,
             frames=wav.frames,
-            segment=segment,
+            segment=segment or model.coder.segment,
+            probe=model.coder.probe,
+            made_with=model.coder.made_with,
         )
         yield header(format_)
         end = wav.payload_offset + wav.frames * wav.frame_bytes
@@ -127,7 +128,7 @@ def _encode_frames(model: CodecModel, format_: Format, task: _Task) -> bytes:
     found = packing.unpack(task.data, format_.encoding, format_.channels)
     if found is not None:
         frames, variant = found
-        coded = encode_segment(model.config, model.network, frames)
+        coded = encode_segment(model.coder, frames)
         if not is_verbatim(coded):
             return block(Kind.FRAMES, task.segment, bytes([variant]) + coded)
     return block(Kind.FRAMES_AS_BYTES, task.segment, pack_bytes(task.data))

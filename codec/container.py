@@ -19,10 +19,12 @@ from runtime.errors import DataError
 MAGIC = b"wvst"
 VERSION = 1
 FINGERPRINT_BYTES = 8
+PROBE_BYTES = 8
 HASH_BYTES = 16
 MAX_CHANNELS = 1024
 MAX_SEGMENT = 2**26
 _MOST_FORMAT = 64
+_MOST_MADE_WITH = 24
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 2**22}]
 
 
@@ -46,6 +48,9 @@ class Format:
       sample_rate: in Hz.
       frames: in the source.
       segment: frames of a segment; the last one may be shorter.
+      probe: PROBE_BYTES of the floats that the model computes where the file was made; empty: the
+        model is exact.
+      made_with: a name of what they depend on.
     """
 
     fingerprint: bytes
@@ -54,6 +59,8 @@ class Format:
     sample_rate: int
     frames: int
     segment: int
+    probe: bytes = b""
+    made_with: str = ""
 
     @property
     def frame_bytes(self) -> int:
@@ -98,6 +105,8 @@ def header(format_: Format | None) -> bytes:
             format_.segment,
         )
         fields = format_.fingerprint + b"".join(map(number, numbers))
+        if format_.probe:
+            fields += format_.probe + format_.made_with.encode("ascii", "replace")[:_MOST_MADE_WITH]
     data = MAGIC + bytes([VERSION, len(fields)]) + fields
     return data + struct.pack("<I", zlib.crc32(data))
 
@@ -128,9 +137,9 @@ def _parse_format(data: bytes) -> Format:
         encoding not in list(Encoding)
         or not 0 < channels <= MAX_CHANNELS
         or not 0 < segment <= MAX_SEGMENT
-        or fields.left
     ):
         raise DataError("the header says what cannot be: damaged, or of a later version")
+    probe = fields.take(PROBE_BYTES) if fields.left else b""
     return Format(
         fingerprint=fingerprint,
         encoding=Encoding(encoding),
@@ -138,6 +147,8 @@ def _parse_format(data: bytes) -> Format:
         sample_rate=sample_rate,
         frames=frames,
         segment=segment,
+        probe=probe,
+        made_with=fields.rest().decode("ascii", "replace"),
     )
 
 

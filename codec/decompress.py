@@ -17,7 +17,7 @@ from codec.container import (
     read_header,
     unpack_bytes,
 )
-from codec.model import CodecModel, find_model
+from codec.model import CodecModel, find_model, require_probe
 from codec.progress import Progress, no_progress
 from codec.segments import decode_segment
 from runtime.errors import DataError
@@ -44,9 +44,15 @@ class Opened(NamedTuple):
 def open_compressed(
     file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str] = ()
 ) -> Opened:
-    """Reads the header, and finds the model. Raises DataError where there is none."""
+    """Reads the header, and finds the model.
+
+    Raises:
+      DataError: there is no header, or no model, or it computes other floats here.
+    """
     format_ = read_header(file)
     model = None if format_ is None else find_model(format_.fingerprint, models, folders)
+    if format_ is not None and model is not None:
+        require_probe(model, format_)
     return Opened(file, format_, model)
 
 
@@ -142,7 +148,7 @@ def decode_frames(opened: Opened, found: Block) -> tuple[np.ndarray, int]:
     if format_ is None or model is None or not found.payload:
         raise DataError("the header knows of no samples")
     count = format_.frames_of(found.segment)
-    frames = decode_segment(model.config, model.network, found.payload[1:], count, format_.channels)
+    frames = decode_segment(model.coder, found.payload[1:], count, format_.channels)
     variant = found.payload[0]
     if variant >= packing.NUM_VARIANTS:
         raise DataError(f"samples are packed by the unknown way {variant}")

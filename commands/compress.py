@@ -26,14 +26,14 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     models = codec_files.of_set(codec_files.load_models(values), values)
     from codec.compress import compress_parts
     from codec.files import compress_file, find_jobs
-    from models.interface import DEFAULT_SEGMENT
 
-    segment = values.segment or DEFAULT_SEGMENT
     if is_stdin:
         _, threads = codec_files.share_threads(values, 1)
         with codec_files.seekable_stdin() as source:
             size = source.seek(0, os.SEEK_END)
-            parts = compress_parts(source, size, models, segment=segment, num_threads=threads)
+            parts = compress_parts(
+                source, size, models, segment=values.segment, num_threads=threads
+            )
             codec_files.write_stdout(parts)
         return None
     jobs = find_jobs(arguments, codec_files.output_dir(values), compress=True)
@@ -48,7 +48,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         lambda job, progress: compress_file(
             job,
             models,
-            segment=segment,
+            segment=values.segment,
             num_threads=segments,
             force=values.force,
             delete_source=values.delete_input_file,

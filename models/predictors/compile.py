@@ -17,7 +17,7 @@ def _digest() -> str:
     old machine code after an edit in another file would compute other predictions.
     """
     root = pathlib.Path(__file__).parents[2]
-    folders = ("models/predictors", "models/exact", "codec")
+    folders = ("models/predictors", "models/exact", "codec", "codec/neural")
     files = [path for folder in folders for path in (root / folder).glob("*.py")]
     sources = b"".join(path.read_bytes() for path in sorted(files))
     return hashlib.sha256(numba.__version__.encode() + sources).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 import functools
 
+from codec.exact import ExactCoder
 from codec.model import CodecModel
 from models.exact.network import make_mlp
 from tests.models.exact.test_stream import config, make_params
@@ -11,4 +12,5 @@ from tests.models.exact.test_stream import config, make_params
 def small_model(depth: int = 16) -> CodecModel:
     """Returns a model of SMALL predictors."""
     network = make_mlp(make_params())
-    return CodecModel("small.npz", bytes([depth]) * 8, config(rate=0.01, depth=depth), network)
+    coder = ExactCoder(config(rate=0.01, depth=depth), network)
+    return CodecModel("small.npz", bytes([depth]) * 8, coder)

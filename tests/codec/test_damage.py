@@ -136,14 +136,14 @@ def test_hostile_sizes_ask_for_no_memory():
     with pytest.raises(DataError):
         read_block(huge)
     with pytest.raises(DataError):
-        decode_segment(model.config, model.network, b"\x20\x02", 100, 2)
-    data = encode_segment(model.config, model.network, stereo(600))
+        decode_segment(model.coder, b"\x20\x02", 100, 2)
+    data = encode_segment(model.coder, stereo(600))
     rng = np.random.default_rng(0)
     for _ in range(200):  # What a CRC does not catch is wrong samples or an error, and no more.
         damaged = bytearray(data)
         damaged[rng.integers(min(len(data), 12))] ^= 1 << rng.integers(8)
         with contextlib.suppress(DataError):
-            decode_segment(model.config, model.network, bytes(damaged), 600, 2)
+            decode_segment(model.coder, bytes(damaged), 600, 2)
 
 
 def test_files(tmp_path, source):

@@ -11,11 +11,12 @@ import pytest
 from codec.compress import compress_parts
 from codec.decompress import decompress_parts, open_compressed
 from codec.segments import decode_segment, encode_segment, is_verbatim
+from models.exact.network import make_mlp
 from models.exact.segment import measure_segment
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 from tests.codec.models import small_model
-from tests.models.exact.test_stream import repeated, stereo
+from tests.models.exact.test_stream import config, make_params, repeated, stereo
 from tests.models.predictors.signals import noise, tones
 from tests.wav_files import write_wav
 
@@ -54,17 +55,17 @@ SIGNALS = {
 @pytest.mark.parametrize("name", SIGNALS)
 def test_segments(name):
     model, frames = small_model(), SIGNALS[name].astype(np.int32)
-    data = encode_segment(model.config, model.network, frames)
+    data = encode_segment(model.coder, frames)
     assert len(data) <= 2 * frames.size + 2
-    found = decode_segment(model.config, model.network, data, *frames.shape)
+    found = decode_segment(model.coder, data, *frames.shape)
     np.testing.assert_array_equal(found, frames)
 
 
 def test_size_is_what_the_model_needs():
     model = small_model()
     for frames in (stereo(4000), repeated()):
-        cost = measure_segment(model.config, model.network, frames)
-        size = 8 * len(encode_segment(model.config, model.network, frames))
+        cost = measure_segment(config(rate=0.01), make_mlp(make_params()), frames)
+        size = 8 * len(encode_segment(model.coder, frames))
         needed = cost.bits.sum(dtype=np.float64) + cost.side_bits
         assert needed <= size + 1e-3
         assert size <= 1.0005 * needed + 8 * 4
@@ -98,12 +99,10 @@ def test_a_depth_that_the_model_has_not_is_damage():
 def test_what_is_more_than_plain_samples_is_kept_plain():
     frames = SIGNALS["white noise"].astype(np.int32)
     model = small_model()
-    assert is_verbatim(encode_segment(model.config, model.network, frames))
+    assert is_verbatim(encode_segment(model.coder, frames))
     wide = (frames.astype(np.int64) * 256).astype(np.int32) + 3
-    data = encode_segment(model.config, model.network, wide)
-    np.testing.assert_array_equal(
-        decode_segment(model.config, model.network, data, *wide.shape), wide
-    )
+    data = encode_segment(model.coder, wide)
+    np.testing.assert_array_equal(decode_segment(model.coder, data, *wide.shape), wide)
 
 
 @pytest.mark.parametrize("encoding", Encoding)
@@ -153,7 +152,7 @@ def test_the_container_is_small(tmp_path):
     lengths = []
     for segment in (1000, 3000):
         bare = sum(
-            len(encode_segment(model.config, model.network, stereo(3000)[first : first + segment]))
+            len(encode_segment(model.coder, stereo(3000)[first : first + segment]))
             for first in range(0, 3000, segment)
         )
         lengths.append(len(compress(data, segment=segment)) - bare)
