@@ -15,7 +15,7 @@ from codec.exact import ExactCoder
 from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, config_from_json
 from models.exact.network import make_mlp
 from models.model_file import ModelFile, flatten_params, load_model
-from runtime.errors import ConfigError, DataError
+from runtime.errors import DataError
 from runtime.logging import logger
 
 

@@ -7,6 +7,7 @@ from codec.neural.rows import Layout
 from models.interface import StepModel
 from models.model_file import ModelFile
 from runtime.errors import ConfigError
+from runtime.logging import quieten_libraries
 
 
 def load_coder(file: ModelFile) -> NeuralCoder:
@@ -16,6 +17,7 @@ def load_coder(file: ModelFile) -> NeuralCoder:
       ConfigError: no model of its kind codes samples.
       DataError: its parameters do not fit it.
     """
+    quieten_libraries()
     model = file.build(platform=jax.default_backend())
     if not isinstance(model, StepModel):
         raise ConfigError(f"{file.path}: {type(model).__name__} cannot compress files")

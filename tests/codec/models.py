@@ -11,6 +11,6 @@ from tests.models.exact.test_stream import config, make_params
 @functools.cache
 def small_model(depth: int = 16) -> CodecModel:
     """Returns a model of SMALL predictors."""
-    network = make_mlp(make_params())
-    coder = ExactCoder(config(rate=0.01, depth=depth), network)
-    return CodecModel("small.npz", bytes([depth]) * 8, coder)
+    settings = config(rate=0.01, depth=depth)
+    coder = ExactCoder(settings, make_mlp(make_params()))
+    return CodecModel("small.npz", bytes([depth]) * 8, settings, coder)

@@ -16,7 +16,7 @@ from models.exact.segment import measure_segment
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 from tests.codec.models import small_model
-from tests.models.exact.test_stream import config, make_params, repeated, stereo
+from tests.models.exact.test_stream import make_params, repeated, stereo
 from tests.models.predictors.signals import noise, tones
 from tests.wav_files import write_wav
 
@@ -64,7 +64,7 @@ def test_segments(name):
 def test_size_is_what_the_model_needs():
     model = small_model()
     for frames in (stereo(4000), repeated()):
-        cost = measure_segment(config(rate=0.01), make_mlp(make_params()), frames)
+        cost = measure_segment(model.config, make_mlp(make_params()), frames)
         size = 8 * len(encode_segment(model.coder, frames))
         needed = cost.bits.sum(dtype=np.float64) + cost.side_bits
         assert needed <= size + 1e-3
@@ -74,14 +74,14 @@ def test_size_is_what_the_model_needs():
 def test_a_model_of_24_bits_codes_fewer_as_a_model_of_fewer():
     clipped = np.clip(tones(3000)[:, None] >> 7, -128, 127)
     deep, flat = small_model(24), small_model(8)
-    expected = encode_segment(flat.config, flat.network, clipped)
-    assert encode_segment(deep.config, deep.network, clipped) == expected
+    expected = encode_segment(flat.coder, clipped)
+    assert encode_segment(deep.coder, clipped) == expected
     scaled = clipped << 16
-    data = encode_segment(deep.config, deep.network, scaled)
+    data = encode_segment(deep.coder, scaled)
     assert len(data) == len(expected) + 1
-    found = decode_segment(deep.config, deep.network, data, *scaled.shape)
+    found = decode_segment(deep.coder, data, *scaled.shape)
     np.testing.assert_array_equal(found, scaled)
-    needed = measure_segment(deep.config, deep.network, scaled)
+    needed = measure_segment(deep.config, make_mlp(make_params()), scaled)
     size = needed.bits.sum(dtype=np.float64) + needed.side_bits
     assert size <= 8 * len(data) + 1e-3 and 8 * len(data) <= 1.0005 * size + 8 * 4
 
@@ -89,11 +89,11 @@ def test_a_model_of_24_bits_codes_fewer_as_a_model_of_fewer():
 def test_a_depth_that_the_model_has_not_is_damage():
     deep, flat = small_model(24), small_model(8)
     frames = noise(1000, 1, 2**20)[:, None]
-    data = encode_segment(deep.config, deep.network, frames)
+    data = encode_segment(deep.coder, frames)
     with pytest.raises(DataError, match="24 bits, and the model codes 8 at most"):
-        decode_segment(flat.config, flat.network, data, *frames.shape)
+        decode_segment(flat.coder, data, *frames.shape)
     with pytest.raises(DataError, match="32 bits"):
-        decode_segment(deep.config, deep.network, bytes([0xC0]) + data[1:], *frames.shape)
+        decode_segment(deep.coder, bytes([0xC0]) + data[1:], *frames.shape)
 
 
 def test_what_is_more_than_plain_samples_is_kept_plain():

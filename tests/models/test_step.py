@@ -30,10 +30,19 @@ CONFIGS = {
 @functools.cache
 def model_of(name, platform="cpu"):
     model = build_model(CONFIGS[name], platform=platform)
-    params = model.init(jax.random.key(0))
-    return model, jax.tree.map(
-        lambda x: x + 0.05 * jax.random.normal(jax.random.key(1), x.shape), params
-    )
+    return model, make_params(model)
+
+
+def make_params(model, seed=0):
+    """Parameters that `init` might have led to; it would have to be compiled."""
+    rng = np.random.default_rng(seed)
+
+    def make(path, leaf):
+        mean = {"scale": 1.0, "logit_scale": 3.0}.get(path[-1].key, 0.0)
+        return (mean + rng.normal(0, 0.15, leaf.shape)).astype(leaf.dtype)
+
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    return jax.tree_util.tree_map_with_path(make, shapes)
 
 
 def stereo_batch(depth):
@@ -73,9 +82,13 @@ def stepped(model, params, batch):
     return found
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_the_same_as_of_whole_chunks(name):
-    model, params = model_of(name)
+@pytest.mark.parametrize(
+    ("name", "platform"),
+    [("8 bits", "gpu"), ("16 bits", "cpu"), ("bfloat16", "cpu"), ("adaptive", "cpu")],
+)
+def test_the_same_as_of_whole_chunks(name, platform):
+    """An accelerator's layout can be computed here, too."""
+    model, params = model_of(name, platform)
     assert isinstance(model, StepModel)
     batch = stereo_batch(model.config.depth)
     expected = np.array(jax.jit(model.log_likelihood)(params, model.prepare(batch)))
@@ -86,7 +99,7 @@ def test_the_same_as_of_whole_chunks(name):
     assert found.sum() == pytest.approx(expected.sum(), rel=1e-3 if name == "bfloat16" else 1e-5)
 
 
-@pytest.mark.parametrize("length", [1, 2, 17, 256, 257])
+@pytest.mark.parametrize("length", [1, 257])
 def test_any_length_of_chunks(length):
     model, params = model_of("8 bits")
     batch = make_batch(tones(length) >> 8, noise(length, 4, 127))
@@ -94,12 +107,6 @@ def test_any_length_of_chunks(length):
     expected = np.array(jax.jit(model.log_likelihood)(params, model.prepare(batch)))
     found = stepped(model, params, batch)
     np.testing.assert_allclose(found, expected, atol=2e-3, rtol=2e-3)
-
-
-def test_an_accelerator_computes_the_same():
-    batch = stereo_batch(8)
-    found = [stepped(*model_of("8 bits", platform), batch) for platform in ("cpu", "gpu")]
-    np.testing.assert_allclose(*found, atol=1e-3, rtol=1e-3)
 
 
 def test_a_cache_does_not_grow():

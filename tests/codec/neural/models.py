@@ -2,14 +2,13 @@
 
 import functools
 
-import jax
-
 from codec.model import CodecModel
 from codec.neural.coder import NeuralCoder
 from codec.neural.rows import Layout
 from models.build import build_model
 from models.config import AdaptiveModelConfig, ModelConfig, TransformerConfig
 from tests.models.predictors.test_bank import SMALL
+from tests.models.test_step import make_params
 
 NETWORK = TransformerConfig(embedding_dim=8, num_layers=1, num_heads=2)
 CHUNK = 300
@@ -23,16 +22,12 @@ def float_model(kind):
     else:
         config = ModelConfig(depth=int(kind), network=NETWORK)
     model = build_model(config)
-    # Of integers and zeros: nothing that is computed decides what a test sees.
-    params = jax.tree.map(
-        lambda x: x + 0.02 * jax.random.normal(jax.random.key(1), x.shape),
-        model.init(jax.random.key(0)),
-    )
-    return model, params
+    return model, make_params(model)
 
 
 @functools.cache
 def neural_model(kind, block=0):
     """A codec; with a block its channels are one stream."""
-    coder = NeuralCoder(*float_model(kind), Layout(chunk_size=CHUNK, block=block))
-    return CodecModel(f"{kind}.npz", f"{kind:8}".encode(), coder)
+    model, params = float_model(kind)
+    coder = NeuralCoder(model, params, Layout(chunk_size=CHUNK, block=block))
+    return CodecModel(f"{kind}.npz", f"{kind:8}".encode(), model.config, coder)
