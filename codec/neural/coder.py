@@ -3,7 +3,6 @@
 n frames, C channels, L samples in a chunk, R rows.
 """
 
-import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +42,7 @@ class NeuralCoder:
         """
         self._model, self._params, self._layout = model, params, layout
         self._lock = threading.Lock()
+        self._ready: tuple[CompiledStep, bytes] | None = None
         self.depth = model.config.depth
         self._rows = count_rows(model, layout.chunk_size)
         frames = _GROUPS * self._rows * layout.chunk_size
@@ -56,17 +56,16 @@ class NeuralCoder:
     @property
     def probe(self) -> bytes:
         """A hash of what is computed here; where it is another one, nothing can be decoded."""
-        return self._compiled[1]
+        return self._compiled()[1]
 
-    @property
     def _compiled(self) -> tuple[CompiledStep, bytes]:
-        with self._lock:
-            return self._compile
-
-    @functools.cached_property
-    def _compile(self) -> tuple[CompiledStep, bytes]:
-        step = CompiledStep(self._model, self._params, self._rows, self._layout.chunk_size)
-        return step, step.probe()
+        """Returns the step and its probe; compiles it at the first call."""
+        with self._lock:  # Segments are coded in threads.
+            if self._ready is None:
+                length = self._layout.chunk_size
+                step = CompiledStep(self._model, self._params, self._rows, length)
+                self._ready = step, step.probe()
+            return self._ready
 
     def encode(self, samples: np.ndarray) -> tuple[int, bytes]:  # int32 [C, n]
         """Returns 0, no flags, and the code of all channels."""
@@ -104,7 +103,7 @@ class NeuralCoder:
           samples: int32 [C, n], contiguous; what `code` makes of them is written back.
           code: from outputs, bases, which rows count, and their samples, which it may write.
         """
-        step, _ = self._compiled
+        step, _ = self._compiled()
         channels, frames = samples.shape
         flat = samples.reshape(-1)
         for batch, chunks in find_groups(self._layout, channels, frames, self._rows):

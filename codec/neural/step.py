@@ -18,7 +18,11 @@ _PROBE_STEPS = 24  # At the beginning of a chunk, and at its end.
 
 # Without threads of its own a step computes the same whatever the number of cores, and is as fast:
 # segments are coded side by side.
-_OPTIONS: dict[str, dict[str, bool | str]] = {"cpu": {"xla_cpu_multi_thread_eigen": False}}
+# On a GPU, two processes must choose the same kernels.
+_OPTIONS: dict[str, dict[str, bool | str]] = {
+    "cpu": {"xla_cpu_multi_thread_eigen": False},
+    "gpu": {"xla_gpu_autotune_level": "0", "xla_gpu_exclude_nondeterministic_ops": True},
+}
 
 
 class CompiledStep:
