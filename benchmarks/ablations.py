@@ -123,7 +123,7 @@ class PostNormBlock(Block):
     """The sum is normalised, not what is added to it."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         x = nn.RMSNorm(name="attention_norm")(x + self.attend(x))
         return nn.RMSNorm(name="mlp_norm")(x + self.feed_forward(x))
 
