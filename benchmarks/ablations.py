@@ -55,7 +55,7 @@ class Block(transformer.Block):
     """The model's block, in parts that a variant can replace one at a time."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:  # [B, L, E] -> [B, L, E]
+    def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         x += self.attend(nn.RMSNorm(name="attention_norm")(x))
         return x + self.feed_forward(nn.RMSNorm(name="mlp_norm")(x))
 
