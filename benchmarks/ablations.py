@@ -30,7 +30,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from models.autoregressive import AutoregressiveModel, Network
 from models.config import ModelConfig, TransformerConfig
-from models.distributions.logistic_mixture import LogisticMixture, Mixture
+from models.distributions.logistic_mixture import LogisticMixture
+from models.distributions.mixture import Mixture
 from models.networks import attention, transformer
 from models.networks.feature_embedding import FeatureEmbedding
 from models.networks.transformer import Transformer, apply_rope, l2_normalize
@@ -54,7 +55,7 @@ class Block(transformer.Block):
     """The model's block, in parts that a variant can replace one at a time."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:  # [B, L, E] -> [B, L, E]
+    def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         x += self.attend(nn.RMSNorm(name="attention_norm")(x))
         return x + self.feed_forward(nn.RMSNorm(name="mlp_norm")(x))
 
@@ -122,7 +123,7 @@ class PostNormBlock(Block):
     """The sum is normalised, not what is added to it."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         x = nn.RMSNorm(name="attention_norm")(x + self.attend(x))
         return nn.RMSNorm(name="mlp_norm")(x + self.feed_forward(x))
 

@@ -29,6 +29,7 @@ import soundfile
 from codec import api
 from codec.model import CodecModel, load_codec_model
 from codec.shipped import shipped_models
+from models.config import AdaptiveModelConfig
 from models.predictors.lag_search import find_lags
 
 MAIN = str(pathlib.Path(__file__).resolve().parent.parent / "main.py")
@@ -106,6 +107,7 @@ def print_scaling(model: CodecModel, audio: tuple[np.ndarray, int, str]) -> None
         seconds, packed = timed(api.compress, wav, model, segment=unit, num_threads=1)
         back, _ = timed(api.decompress, packed, model, num_threads=1)
         print(f"{times} x {unit:,} frames: compress {seconds:.2f} s, decompress {back:.2f} s")
+    assert isinstance(model.config, AdaptiveModelConfig)
     for power in (20, 22, 24):
         residual = (tiled(frames[:, :1], 2**power).T / 2.0**16).astype(np.float32)
         seconds, _ = timed(find_lags, residual, model.config.predictors.long_term)

@@ -23,7 +23,6 @@ from codec.decompress import decompress_parts, open_compressed
 from codec.model import CodecModel, load_codec_model
 from codec.seek import SeekableFile
 from codec.shipped import shipped_models
-from models.interface import DEFAULT_SEGMENT
 from models.predictors.config import SETS
 from models.shipped import FOLDER, shipped_path
 from runtime.devices import available_cores
@@ -41,7 +40,7 @@ def compress(
     source: Path | bytes | BinaryIO,
     model: Models = None,
     *,
-    segment: int = DEFAULT_SEGMENT,
+    segment: int | None = None,
     num_threads: int | None = None,
 ) -> bytes:
     """Returns a file, compressed: every byte of it comes back, whatever it is.
@@ -231,7 +230,7 @@ def write(
     subtype: str = "PCM_16",
     *,
     model: Models = None,
-    segment: int = DEFAULT_SEGMENT,
+    segment: int | None = None,
     num_threads: int | None = None,
 ) -> None:
     """Writes samples as a compressed WAV, as `soundfile.write` does; atomically.

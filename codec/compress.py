@@ -22,7 +22,6 @@ from codec.model import CodecModel, choose_model
 from codec.plain_bytes import pack_bytes
 from codec.progress import Progress, no_progress
 from codec.segments import encode_segment, is_verbatim
-from models.interface import DEFAULT_SEGMENT
 from pipeline.wav.header import WavHeader, read_header
 from pipeline.wav.riff import WavError
 from runtime.threads import map_in_threads
@@ -41,7 +40,7 @@ def compress_parts(
     size: int,
     models: Sequence[CodecModel],
     *,
-    segment: int = DEFAULT_SEGMENT,
+    segment: int | None = None,
     num_threads: int = 1,
     progress: Progress = no_progress,
 ) -> Iterator[bytes]:
@@ -54,7 +53,7 @@ def compress_parts(
       source: any file that can seek.
       size: its bytes.
       models: those at hand; one of them is used for all of the file.
-      segment: frames of a segment; fewer where there are many channels.
+      segment: frames of a segment; None: what suits the model. Fewer where there are many channels.
       num_threads: segments at once.
       progress: is told what has been coded.
 
@@ -72,6 +71,7 @@ def compress_parts(
             yield coded
     else:
         model = choose_model(models, packing.depth_of(wav.encoding))
+        segment = segment or model.coder.segment
         most = min(MAX_SAMPLES, _MOST_CHANNELS * segment) // wav.channels
         format_ = Format(
             fingerprint=model.fingerprint,
@@ -80,6 +80,8 @@ def compress_parts(
             sample_rate=wav.sample_rate,
             frames=wav.frames,
             segment=max(1, min(segment, most)),
+            probe=model.coder.probe,
+            made_with=model.coder.made_with,
         )
         begin, start = 0, wav.payload_offset
         expected = canonical_header(format_)
@@ -147,7 +149,7 @@ def _encode(model: CodecModel, format_: Format, task: _Task) -> bytes:
     found = packing.unpack(task.data, format_.encoding, format_.channels)
     if found is not None:
         frames, variant = found
-        coded = encode_segment(model.config, model.network, frames)
+        coded = encode_segment(model.coder, frames)
         if not is_verbatim(coded):
             return block(
                 Kind.FRAMES, task.segment, packing.pack_variant(variant, format_.encoding) + coded

@@ -18,6 +18,7 @@ from runtime.errors import DataError
 MAGIC = b"wvst"
 VERSION = 1
 FINGERPRINT_BYTES = 8
+PROBE_BYTES = 8
 HASH_BYTES = 16
 MAX_CHANNELS = 1024
 MAX_SAMPLES = 2**26
@@ -28,6 +29,7 @@ LEAST_BLOCK = 8
 """Bytes of a block at least."""
 _SHORT_FINGERPRINT = 4  # In the END, which names the model a second time.
 _MOST_FORMAT = 64
+_MOST_MADE_WITH = 24
 
 
 class Kind(enum.IntEnum):
@@ -51,6 +53,9 @@ class Format:
       frames: in the source.
       segment: frames of a segment; the last one may be shorter.
       has_plain_header: whether what is before the frames is `codec.canonical`'s header.
+      probe: PROBE_BYTES of the floats that the model computes where the file was made; empty: the
+        model is exact.
+      made_with: a name of what they depend on.
     """
 
     fingerprint: bytes
@@ -60,6 +65,8 @@ class Format:
     frames: int
     segment: int
     has_plain_header: bool = False
+    probe: bytes = b""
+    made_with: str = ""
 
     @property
     def frame_bytes(self) -> int:
@@ -135,7 +142,10 @@ def _pack_format(format_: Format, fingerprint_bytes: int) -> bytes:
     power = format_.segment.bit_length() - 1
     segment = 2 * power if format_.segment == 1 << power else 2 * format_.segment + 1
     numbers = kind, format_.sample_rate, format_.frames, segment
-    return format_.fingerprint[:fingerprint_bytes] + b"".join(map(number, numbers))
+    fields = format_.fingerprint[:fingerprint_bytes] + b"".join(map(number, numbers))
+    if format_.probe:
+        fields += format_.probe + format_.made_with.encode("ascii", "replace")[:_MOST_MADE_WITH]
+    return fields
 
 
 def _parse_format(data: bytes, fingerprint_bytes: int) -> Format:
@@ -150,9 +160,9 @@ def _parse_format(data: bytes, fingerprint_bytes: int) -> Format:
         or not 0 < sample_rate < 2**31
         or frames >= 2**62
         or not 0 < segment * channels <= MAX_SAMPLES
-        or fields.left
     ):
         raise DataError("the header says what cannot be: damaged, or of a later version")
+    probe = fields.take(PROBE_BYTES) if fields.left else b""
     return Format(
         fingerprint=fingerprint,
         encoding=Encoding(encoding),
@@ -161,6 +171,8 @@ def _parse_format(data: bytes, fingerprint_bytes: int) -> Format:
         frames=frames,
         segment=segment,
         has_plain_header=bool(kind & 16),
+        probe=probe,
+        made_with=fields.rest().decode("ascii", "replace"),
     )
 
 

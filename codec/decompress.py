@@ -19,7 +19,7 @@ from codec.container import (
     read_block,
     read_header,
 )
-from codec.model import CodecModel, find_model
+from codec.model import CodecModel, find_model, require_probe
 from codec.plain_bytes import unpack_bytes
 from codec.progress import Progress, no_progress
 from codec.segments import decode_segment
@@ -45,11 +45,17 @@ class Opened(NamedTuple):
 def open_compressed(
     file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str] = ()
 ) -> Opened:
-    """Reads the header, and finds the model. Raises DataError where there is none."""
+    """Reads the header, and finds the model.
+
+    Raises:
+      DataError: there is no header, or no model, or it computes other floats here.
+    """
     format_ = read_header(file)
     if format_ is not None:
         require_plausible(file, format_)
     model = None if format_ is None else find_model(format_.fingerprint, models, folders)
+    if format_ is not None and model is not None:
+        require_probe(model, format_)
     return Opened(file, format_, model)
 
 
@@ -174,7 +180,7 @@ def decode_frames(opened: Opened, found: Block) -> tuple[np.ndarray, int]:
     count = format_.frames_of(found.segment)
     size = len(packing.pack_variant(0, format_.encoding))
     variant, data = sum(found.payload[:size]), found.payload[size:]
-    frames = decode_segment(model.config, model.network, data, count, format_.channels)
+    frames = decode_segment(model.coder, data, count, format_.channels)
     if variant >= packing.NUM_VARIANTS:
         raise DataError(f"samples are packed by the unknown way {variant}")
     half = 2 ** (packing.depth_of(format_.encoding) - 1)

@@ -13,7 +13,6 @@ from codec.model import CodecModel
 from codec.progress import Progress, no_progress
 from codec.recover import Report, open_damaged, recover_parts
 from codec.seek import slice_bounds, slice_parts
-from models.interface import DEFAULT_SEGMENT
 from pipeline.wav.riff import WAV_SUFFIXES
 from runtime.errors import ConfigError, DataError
 from runtime.filesystem import write_atomically
@@ -100,7 +99,7 @@ def compress_file(
     job: Job,
     models: Sequence[CodecModel],
     *,
-    segment: int = DEFAULT_SEGMENT,
+    segment: int | None = None,
     num_threads: int = 1,
     force: bool = False,
     delete_source: bool = False,
@@ -111,7 +110,7 @@ def compress_file(
     Args:
       job: the file.
       models: those at hand.
-      segment: frames of a segment.
+      segment: frames of a segment; None: what suits the model.
       num_threads: segments at once.
       force: overwrite a file that is there.
       delete_source: remove the source, once the result has been read back and is the same.

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from codec.container import FINGERPRINT_BYTES, HASH_BYTES, Format, Kind, read_block, read_header
-from codec.model import find_paths
+from codec.model import find_paths, promise
 from runtime.formatting import format_time
 
 
@@ -75,4 +75,5 @@ def _describe_format(format_: Format, folders: Sequence[str]) -> list[tuple[str,
             f"{format_.fingerprint.hex()[: 2 * FINGERPRINT_BYTES]}"
             + (f", {at_hand[0]}" if at_hand else ", not found in --model_dir"),
         ),
+        ("decodes", promise(format_.probe, format_.made_with)),
     ]

@@ -1,34 +1,52 @@
 """The models that files are coded with."""
 
 import contextlib
+import functools
 import glob
 import hashlib
 import json
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
-from codec.container import FINGERPRINT_BYTES
-from models.config import AdaptiveModelConfig, config_from_json
-from models.exact.network import ExactMlp, make_mlp
+from codec.coder import Coder
+from codec.container import FINGERPRINT_BYTES, Format
+from codec.exact import ExactCoder
+from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, config_from_json
+from models.exact.network import make_mlp
 from models.model_file import ModelFile, flatten_params, load_model
-from runtime.errors import ConfigError, DataError
+from runtime.errors import DataError
 
 
 class CodecModel(NamedTuple):
-    """A model that codes segments exactly.
+    """A model that codes segments.
 
     Attributes:
       name: of its file.
       fingerprint: FINGERPRINT_BYTES that tell it from every other model.
       config: its config.
-      network: its trained network.
+      coder: codes by it.
     """
 
     name: str
     fingerprint: bytes
-    config: AdaptiveModelConfig
-    network: ExactMlp
+    config: ModelConfig | AdaptiveModelConfig
+    coder: Coder
+
+    @property
+    def promise(self) -> str:
+        """Where the files decode that are made with it."""
+        return promise(self.coder.probe, self.coder.made_with)
+
+
+def promise(probe: bytes, made_with: str) -> str:
+    """Returns where a file decodes, by what its header says."""
+    if not probe:
+        return "on every machine, to the same bits"
+    return (
+        "only where the same floating-point results are computed "
+        f"(probe {probe.hex()}, made with {made_with})"
+    )
 
 
 def load_codec_model(path: str) -> CodecModel:
@@ -36,26 +54,50 @@ def load_codec_model(path: str) -> CodecModel:
 
     Raises:
       FileNotFoundError, DataError, OSError: see `load_model`.
-      ConfigError: the model is of another kind.
+      ConfigError: the model is of an unknown kind.
     """
     file = load_model(path)
     config = config_from_json(file.config)
-    if not isinstance(config, AdaptiveModelConfig) or config.network.kind != "mlp":
-        raise ConfigError(
-            f"{path}: a model of {file.config['network']['kind']} on "
-            f"{file.config['predictors']['kind']} predictors cannot compress files, expected one "
-            "that was trained with --predictors=adaptive"
-        )
-    return CodecModel(path, fingerprint(file), config, make_mlp(file.params))
+    if _is_exact(config):
+        coder: Coder = ExactCoder(config, make_mlp(file.params))
+    else:
+        from codec.neural.load import load_coder  # Starts JAX, which others need not wait for.
+
+        coder = load_coder(file)
+    return CodecModel(path, fingerprint(file), config, coder)
 
 
 def fingerprint(file: ModelFile) -> bytes:
-    """Returns a hash of all that decides what a model computes: its config and parameters."""
+    """Returns a hash of all that decides what a model computes: its config and parameters.
+
+    And, unless it is exact, into which chunks it divides a stream.
+    """
     digest = hashlib.sha256(json.dumps(file.config, sort_keys=True).encode())
+    kinds = [file.config.get(part, {}).get("kind") for part in ("predictors", "network")]
+    if kinds != ["adaptive", "mlp"]:
+        pipeline = file.data.get("pipeline", {})
+        layout = [pipeline.get(name) for name in ("chunk_size", "downmix", "stereo_blocking_n")]
+        digest.update(json.dumps(layout).encode())
     for name, array in sorted(flatten_params(file.params)):
         text = f"{name.removeprefix('params')} {array.dtype.str} {array.shape}"
         digest.update(text.encode() + array.tobytes())
     return digest.digest()[:FINGERPRINT_BYTES]
+
+
+def _is_exact(config: Any) -> TypeGuard[AdaptiveModelConfig]:
+    return isinstance(config, AdaptiveModelConfig) and isinstance(config.network, MlpConfig)
+
+
+def require_probe(model: CodecModel, format_: Format) -> None:
+    """Raises DataError if a file's model computes other floats here than where it was made."""
+    if model.coder.probe != format_.probe:
+        raise DataError(
+            "it was compressed with other floating-point results than are computed here (probe "
+            f"{format_.probe.hex() or 'none'}, {format_.made_with or 'exact'}; here "
+            f"{model.coder.probe.hex() or 'none'}, {model.coder.made_with or 'exact'}): other "
+            "hardware, another version of JAX, or another type of numbers; decompress it where it "
+            "was made"
+        )
 
 
 def find_model(
@@ -75,13 +117,19 @@ def find_model(
         if model.fingerprint.startswith(wanted):
             return model
     for path in find_paths(wanted, folders):
-        return load_codec_model(path)
+        return _load_once(path, wanted)
     known = ", ".join(f"{m.fingerprint.hex()} ({os.path.basename(m.name)})" for m in models)
     raise DataError(
         f"it was compressed with the model {wanted.hex()}, which is not at hand (there are "
         f"{known or 'none'}; none in {', '.join(folders) or 'no folder'}): name "
         "it with --model=FILE, or its folder with --model_dir"
     )
+
+
+@functools.lru_cache(maxsize=4)
+def _load_once(path: str, fingerprint: bytes) -> CodecModel:
+    """Loads a model that has a fingerprint; some take seconds, and there may be many files."""
+    return load_codec_model(path)
 
 
 def find_paths(wanted: bytes, folders: Sequence[str]) -> list[str]:
@@ -97,7 +145,7 @@ def find_paths(wanted: bytes, folders: Sequence[str]) -> list[str]:
 
 def choose_model(models: Sequence[CodecModel], depth: int) -> CodecModel:
     """Returns the model for samples of some bits: of the least depth that has them, or the most."""
-    enough = [model for model in models if model.config.depth >= depth]
+    enough = [model for model in models if model.coder.depth >= depth]
     if enough:
-        return min(enough, key=lambda model: model.config.depth)
-    return max(models, key=lambda model: model.config.depth)
+        return min(enough, key=lambda model: model.coder.depth)
+    return max(models, key=lambda model: model.coder.depth)

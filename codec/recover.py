@@ -21,7 +21,7 @@ from codec.container import (
     read_header,
 )
 from codec.decompress import Opened, decode_block, plain_header, require_plausible, where
-from codec.model import CodecModel, find_model
+from codec.model import CodecModel, find_model, require_probe
 from codec.search import intact_blocks
 from runtime.errors import DataError
 from runtime.threads import map_in_threads
@@ -60,6 +60,7 @@ def open_damaged(
         return Opened(file, None, None)
     require_plausible(file, format_)
     model = find_model(format_.fingerprint, models, folders)
+    require_probe(model, format_)
     return Opened(file, dataclasses.replace(format_, fingerprint=model.fingerprint), model)
 
 

@@ -18,6 +18,7 @@ from absl.flags import FlagValues
 import flags
 from commands import codec_files
 from commands.interface import Command
+from runtime.formatting import format_row
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
@@ -26,14 +27,18 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     models = codec_files.of_set(codec_files.load_models(values), values)
     from codec.compress import compress_parts
     from codec.files import compress_file, find_jobs
-    from models.interface import DEFAULT_SEGMENT
+    from runtime.logging import logger
 
-    segment = values.segment or DEFAULT_SEGMENT
+    if models[0].coder.probe:
+        logger.warning("%s: its files decode %s", models[0].name, models[0].promise)
+
     if is_stdin:
         _, threads = codec_files.share_threads(values, 1)
         with codec_files.seekable_stdin() as source:
             size = source.seek(0, os.SEEK_END)
-            parts = compress_parts(source, size, models, segment=segment, num_threads=threads)
+            parts = compress_parts(
+                source, size, models, segment=values.segment, num_threads=threads
+            )
             codec_files.write_stdout(parts)
         return None
     jobs = find_jobs(arguments, codec_files.output_dir(values), compress=True)
@@ -48,7 +53,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         lambda job, progress: compress_file(
             job,
             models,
-            segment=segment,
+            segment=values.segment,
             num_threads=segments,
             force=values.force,
             delete_source=values.delete_input_file,
@@ -56,6 +61,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         ),
         files,
     )
+    if done:
+        print(format_row("decodes", models[0].promise))
     if values.compare:
         print(comparison.table({job.source: job.target for job in done}))
     return status

@@ -7,6 +7,7 @@ of a second channel know of the first one's samples up to `least_squares.AHEAD` 
 which may lie in the next block.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,18 +17,24 @@ from flax import linen as nn
 
 from models.adaptive import FeatureModel, sample_log_prob
 from models.config import AdaptiveModelConfig, TransformerConfig
+from models.distributions.mixture import Mixture
 from models.distributions.residual_mixture import ResidualMixture
-from models.interface import Batch, Inputs
+from models.interface import Batch, Inputs, Params
+from models.networks.cache import Cache, Entries, init_caches
 from models.networks.registry import make_network
 from models.networks.slices import map_slices, positions_at_once
+from models.networks.transformer import unstack_blocks
 from models.predictors.channels import channel_indices
+from models.predictors.compile import announce_compilation
+from models.predictors.rows import AdaptiveRows
 
 
 class AdaptiveTransformerModel(FeatureModel):
-    """A transformer that reads the features of adaptive predictors; see `interface.Model`."""
+    """A transformer that reads the features of adaptive predictors; see `interface.StepModel`."""
 
     def __init__(self, config: AdaptiveModelConfig, platform: str) -> None:
         super().__init__(config, AdaptiveTransformer(config, platform))
+        self.platform = platform
 
     def prepare(self, batch: Batch) -> Inputs:
         """See `interface.Model`. Inputs are in the order of channels; `place` leads back."""
@@ -49,6 +56,25 @@ class AdaptiveTransformerModel(FeatureModel):
             channels = [own for own, _ in channel_indices(*row)]
             order.append(np.concatenate([*channels, np.arange(max(row[0], 0), length)]))
         return np.stack(order)
+
+    def init_rows(self, batch: Batch) -> AdaptiveRows:
+        announce_compilation("rows._predict")
+        return AdaptiveRows(self.config.predictors, self.config.depth, self.places(batch))
+
+    def init_caches(self, batch: int, length: int) -> tuple[Cache, ...]:
+        assert isinstance(self.config.network, TransformerConfig)
+        return init_caches(self.config.network, batch, length, self.platform)
+
+    def step_params(self, params: Params) -> Params:
+        return {"params": params, "layers": unstack_blocks(params["network"])}
+
+    def step(
+        self, params: Params, inputs: Inputs, caches: Sequence[Cache], position: jax.Array
+    ) -> tuple[Mixture, list[Entries]]:
+        variables = {"params": params["params"]}
+        arguments = (inputs, params["layers"], caches, position)
+        result: Any = self._network.apply(variables, *arguments, method="step")
+        return result
 
 
 class AdaptiveTransformer(nn.Module):
@@ -82,3 +108,16 @@ class AdaptiveTransformer(nn.Module):
         in_order = {name: array for name, array in inputs.items() if name != "place"}
         result = map_slices(self, log_probs, in_order, positions)
         return jnp.take_along_axis(result, inputs["place"], 1)
+
+    def step(
+        self,
+        inputs: Inputs,  # features [B, F] and scale [B]
+        layers: Sequence[Any],
+        caches: Sequence[Cache],
+        position: jax.Array,
+    ) -> tuple[Mixture, list[Entries]]:
+        """Returns the distribution of one position, [B, M]; see `Transformer.step`."""
+        embedded = self.feature_embedding(inputs["features"][:, None])
+        hidden, fillings = self.network.step(embedded, layers, caches, position)
+        mixture = self.distribution(hidden[:, 0].astype(jnp.float32), inputs["scale"])
+        return mixture, fillings

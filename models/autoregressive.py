@@ -9,24 +9,29 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
-from models.config import ModelConfig
-from models.distributions.logistic_mixture import LogisticMixture, Mixture, mixture_log_prob
+from models.config import FixedPredictorsConfig, ModelConfig
+from models.distributions.logistic_mixture import LogisticMixture, mixture_log_prob
+from models.distributions.mixture import Mixture
 from models.interface import Batch, Inputs, Params
+from models.networks.cache import Cache, Entries, init_caches
 from models.networks.feature_embedding import FeatureEmbedding
 from models.networks.registry import make_network
 from models.networks.slices import map_slices, positions_at_once
-from models.predictors.fixed import extract_features
+from models.networks.transformer import unstack_blocks
+from models.predictors.fixed import count_known, extract_features, next_features
 
 _BYTE_VALUES = 256
 
 
 class AutoregressiveModel:
-    """The model of a network; see `interface.Model`, and `build.build_model`."""
+    """The model of a network; see `interface.StepModel`, and `build.build_model`."""
 
     def __init__(self, network: "Network") -> None:
         self.config = network.config
+        self.platform = network.platform
         self._network = network
 
     def prepare(self, batch: Batch) -> Inputs:
@@ -54,6 +59,43 @@ class AutoregressiveModel:
     def _log_likelihoods(self, params: Params, inputs: Inputs, *group_sizes: int) -> jax.Array:
         result: Any = self._network.apply({"params": params}, inputs["samples"], group_sizes)
         return result
+
+    def init_rows(self, batch: Batch) -> "Rows":
+        return Rows(self.config.predictors, batch["stop"])
+
+    def init_caches(self, batch: int, length: int) -> tuple[Cache, ...]:
+        return init_caches(self.config.network, batch, length, self.platform)
+
+    def step_params(self, params: Params) -> Params:
+        return {"params": params, "layers": unstack_blocks(params["network"])}
+
+    def step(
+        self, params: Params, inputs: Inputs, caches: Sequence[Cache], position: jax.Array
+    ) -> tuple[Mixture, list[Entries]]:
+        variables = {"params": params["params"]}
+        arguments = (inputs["known"], params["layers"], caches, position)
+        result: Any = self._network.apply(variables, *arguments, method="step")
+        return result
+
+
+class Rows:
+    """Chunks side by side, see `interface.StepRows`; what is known are their last samples."""
+
+    def __init__(self, config: FixedPredictorsConfig, stop: np.ndarray) -> None:
+        self.order = [np.arange(max(count, 0)) for count in stop]
+        self._known = np.zeros((len(stop), count_known(config)), np.int32)
+        self._is_first = True
+
+    def predict(self) -> tuple[Inputs, np.ndarray]:
+        return {"known": self._known}, np.zeros(len(self._known))
+
+    def update(self, samples: np.ndarray) -> None:  # int32 [B]
+        # Another array, since JAX may still read the last one.
+        if self._is_first:
+            self._known = np.repeat(samples[:, None], self._known.shape[1], 1)
+        else:
+            self._known = np.concatenate([self._known[:, 1:], samples[:, None]], 1)
+        self._is_first = False
 
 
 class Network(nn.Module):
@@ -116,3 +158,24 @@ class Network(nn.Module):
         """Returns the distribution of each sample: int [B, L] -> [B, L, P]."""
         features = extract_features(samples, self.config.predictors)
         return self.distribution(self.network(self.feature_embedding(features)), features)
+
+    def step(
+        self,
+        known: jax.Array,  # int32 [B, M]
+        layers: Sequence[Any],
+        caches: Sequence[Cache],
+        position: jax.Array,
+    ) -> tuple[Mixture, list[Entries]]:
+        """Returns the distribution of one position, [B, P], as `mixture` does of all.
+
+        Args:
+          known: the samples before it, see `next_features`.
+          layers: see `Transformer.step`, and
+          caches: there.
+          position: which it is.
+        """
+        features = next_features(known, self.config.predictors)
+        embedded = self.feature_embedding(features, position)
+        hidden, fillings = self.network.step(embedded, layers, caches, position)
+        mixture = self.distribution(hidden, features)
+        return jax.tree.map(lambda x: x[:, 0], mixture), fillings

@@ -15,6 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     import jax
 
+    from models.distributions.mixture import Mixture
+
 Batch = Mapping[str, np.ndarray]
 """Chunks of audio, as `pipeline.dataset.make_dataset` makes them.
 
@@ -81,4 +83,60 @@ class SegmentModel(Model, Protocol):
         Args:
           params: the parameters.
           frames: signed integers [n, C]; the segment knows of nothing before it.
+        """
+
+
+class StepRows(Protocol):
+    """Chunks side by side, sample by sample, on the host; a row each.
+
+    For each position of the longest: `predict`, then `update`.
+
+    Attributes:
+      order: of each row, the places in the chunk of its samples, in the order of coding.
+    """
+
+    order: list[np.ndarray]
+
+    def predict(self) -> tuple[Inputs, np.ndarray]:
+        """Returns the inputs of `StepModel.step`, and the base of each row, float64 [B]."""
+
+    def update(self, samples: np.ndarray) -> None:
+        """Learns the samples that were next, int32 [B]; of a row that has ended, any number."""
+
+
+@runtime_checkable
+class StepModel(Model, Protocol):
+    """A model that also goes through chunks sample by sample, as a decoder must.
+
+    In floats: to the last bit its results depend on the machine, on what compiles it, and on B.
+    """
+
+    platform: str
+
+    def init_rows(self, batch: Batch) -> StepRows:
+        """Returns the rows of some chunks before their first samples.
+
+        Args:
+          batch: without `samples`, which nobody knows yet; those before `stop` come.
+        """
+
+    def init_caches(self, batch: int, length: int) -> Any:
+        """Returns the caches, see `networks.cache`, for so many chunks of so many samples."""
+
+    def step_params(self, params: Params) -> Params:
+        """Returns the parameters as `step` reads them."""
+
+    def step(
+        self, params: Params, inputs: Inputs, caches: Any, position: "jax.Array"
+    ) -> "tuple[Mixture, Any]":
+        """Returns the distribution of the next sample of each chunk, and what the caches now hold.
+
+        Args:
+          params: from `step_params`.
+          inputs: from `StepRows.predict`.
+          caches: of the positions before this one.
+          position: int32, in the chunk, of all rows.
+
+        Returns:
+          The mixture, [B, M]; the `filling` of each cache.
         """

@@ -4,28 +4,13 @@ B batch, L samples in a chunk, E embedding, P predictors. `docs/experiments.md` 
 distributions cost.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from models.config import LogisticMixtureConfig
+from models.distributions.mixture import Mixture
 from models.predictors.fixed import PredictionFeatures
-
-
-class Mixture(NamedTuple):
-    """The parameters of a mixture.
-
-    Attributes:
-      centres: of the logistics, in quantization steps, float32 [..., P].
-      log_scales: logarithms of their scales in quantization steps, float32 [..., P].
-      log_weights: log-probabilities of the components, the uniform one last, float32 [..., P + 1].
-    """
-
-    centres: jax.Array
-    log_scales: jax.Array
-    log_weights: jax.Array
 
 
 class LogisticMixture(nn.Module):
@@ -58,9 +43,9 @@ class LogisticMixture(nn.Module):
         full_scale = 2 ** (self.depth - 1)
         log_scales = jnp.log(errors) + config.spread + spreads
         return Mixture(
+            jax.nn.log_softmax(logits),
             jnp.clip(features.predictions + errors * shifts, -full_scale, full_scale),
             jnp.clip(log_scales, config.min_log_scale, config.max_log_scale),
-            jax.nn.log_softmax(logits),
         )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from flax import linen as nn
 
 from models.config import ResidualMixtureConfig
+from models.distributions.mixture import Mixture
 from models.exact.mixture import LEAST_PROBABILITY
 
 
@@ -31,20 +32,6 @@ class Residual(NamedTuple):
     value: jax.Array
     scale: jax.Array
     bound: jax.Array
-
-
-class Mixture(NamedTuple):
-    """The parameters of a mixture.
-
-    Attributes:
-      log_weights: log-probabilities of the components, float32 [..., M].
-      centres: less the prediction, in quantization steps, float32 [..., M].
-      log_scales: logarithms of the scales in quantization steps, float32 [..., M].
-    """
-
-    log_weights: jax.Array
-    centres: jax.Array
-    log_scales: jax.Array
 
 
 class ResidualMixture(nn.Module):

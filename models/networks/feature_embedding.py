@@ -24,7 +24,12 @@ class FeatureEmbedding(nn.Module):
     dtype: str
 
     @nn.compact
-    def __call__(self, features: PredictionFeatures) -> jax.Array:  # [B, L, ...] -> [B, L, E]
+    def __call__(
+        self,
+        features: PredictionFeatures,  # [B, L, ...]
+        position: jax.Array | None = None,
+    ) -> jax.Array:  # [B, L, E]
+        """Embeds whole chunks or, of all chunks, the one position that is named."""
         full_scale, dtype = 2 ** (self.depth - 1), jnp.dtype(self.dtype)
         amplitudes = features.amplitudes / full_scale
         errors = features.errors + 0.25  # In quantization steps: no division by zero in silence.
@@ -40,4 +45,6 @@ class FeatureEmbedding(nn.Module):
         dense = nn.Dense(self.embedding_dim, dtype=dtype, precision="highest", name="features")
         x = dense(jnp.concatenate(inputs, -1))
         begin = self.param("begin", nn.initializers.normal(1.0), (self.embedding_dim,))
+        if position is not None:
+            return jnp.where(position == 0, begin.astype(dtype), x)
         return x.at[:, 0].set(begin.astype(dtype))

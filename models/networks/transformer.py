@@ -5,12 +5,17 @@
 B batch, L samples in a chunk, E embedding, H heads, K head width.
 """
 
+import operator
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from models.config import TransformerConfig
 from models.networks import attention
+from models.networks.cache import Cache, Entries, cached_attention
 
 
 class Block(nn.Module):
@@ -20,7 +25,22 @@ class Block(nn.Module):
     platform: str
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:  # [B, L, E] -> [B, L, E]
+    def __call__(
+        self,
+        x: jax.Array,  # [B, L, E]
+        cache: Cache | None = None,
+        position: jax.Array | int = 0,
+    ) -> Any:
+        """Goes through whole chunks or, with a cache, through one position of them.
+
+        Args:
+          x: of whole chunks, or with L = 1 of one position.
+          cache: of the positions before it.
+          position: which it is.
+
+        Returns:
+          [B, L, E]; with a cache also what of it has changed.
+        """
         config, dtype = self.config, jnp.dtype(self.config.dtype)
         qkv = nn.Dense(3 * config.embedding_dim, use_bias=False, dtype=dtype, name="qkv")(
             nn.RMSNorm(dtype=dtype, name="attention_norm")(x)
@@ -30,12 +50,13 @@ class Block(nn.Module):
         # With queries and keys of length 1 the scale bounds the scores, as `attention` requires.
         scale = self.param("logit_scale", nn.initializers.constant(3.0), (config.num_heads,))
         scale = jnp.clip(scale[:, None], -attention.MAX_SCORE, attention.MAX_SCORE).astype(dtype)
-        attended = attention.causal_attention(
-            apply_rope(l2_normalize(query) * scale),
-            apply_rope(l2_normalize(key)),
-            value,
-            platform=self.platform,
-        )
+        query = apply_rope(l2_normalize(query) * scale, position)
+        key = apply_rope(l2_normalize(key), position)
+        filling = None
+        if cache is None:
+            attended = attention.causal_attention(query, key, value, platform=self.platform)
+        else:
+            attended, filling = cached_attention(query, key, value, cache, position)
         x += nn.Dense(config.embedding_dim, use_bias=False, dtype=dtype, name="attention_out")(
             attended.reshape(x.shape)
         )
@@ -45,9 +66,8 @@ class Block(nn.Module):
             nn.RMSNorm(dtype=dtype, name="mlp_norm")(x)
         )
         gates, values = jnp.split(gates_and_values, 2, -1)
-        return x + nn.Dense(config.embedding_dim, dtype=dtype, name="mlp_out")(
-            nn.silu(gates) * values
-        )
+        x += nn.Dense(config.embedding_dim, dtype=dtype, name="mlp_out")(nn.silu(gates) * values)
+        return x if cache is None else (x, filling)
 
 
 class Transformer(nn.Module):
@@ -78,21 +98,58 @@ class Transformer(nn.Module):
         )
         return self.norm(stack(self.blocks, x, None)[0])
 
+    def step(
+        self,
+        x: jax.Array,  # [B, 1, E]
+        layers: Sequence[Any],
+        caches: Sequence[Cache],
+        position: jax.Array,
+    ) -> tuple[jax.Array, list[Entries]]:
+        """Goes through one position of chunks; `__call__` does the same of all.
+
+        Args:
+          x: its embedding.
+          layers: what `unstack_blocks` returns.
+          caches: of each layer, of the positions before it.
+          position: which it is.
+
+        Returns:
+          [B, 1, E], and what has changed of each cache.
+        """
+        # Written out, not a scan, which would copy the caches at each step.
+        fillings = []
+        for params, cache in zip(layers, caches, strict=True):
+            block = Block(self.config, self.platform, parent=None)
+            result: Any = block.apply({"params": params}, x, cache, position)
+            x, filling = result
+            fillings.append(filling)
+        return self.norm(x), fillings
+
+
+def unstack_blocks(params: Any) -> list[Any]:
+    """Returns the parameters of each block, of a transformer's."""
+    stacked = params["blocks"]
+    count = len(jax.tree.leaves(stacked)[0])
+    return [jax.tree.map(operator.itemgetter(i), stacked) for i in range(count)]
+
 
 def l2_normalize(x: jax.Array) -> jax.Array:
     """Returns x scaled to Euclidean length 1 along its last axis."""
     return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-6)
 
 
-def apply_rope(x: jax.Array) -> jax.Array:  # [B, L, H, K] -> [B, L, H, K]
+def apply_rope(
+    x: jax.Array,  # [B, L, H, K]
+    start: jax.Array | int = 0,
+) -> jax.Array:  # [B, L, H, K]
     """Returns x with rotary position embeddings (RoPE, Su et al. 2021, arXiv:2104.09864).
 
     Pairs of features are rotated by an angle proportional to the position, so that scores depend on
-    distances only. If K is odd, the last feature is not rotated.
+    distances only. If K is odd, the last feature is not rotated. The first position is `start`.
     """
     length, pairs = x.shape[1], x.shape[3] // 2
     frequencies = 10_000.0 ** (-jnp.arange(pairs) / max(pairs, 1))
-    angles = (jnp.arange(length)[:, None] * frequencies)[:, None, :]
+    angles = ((start + jnp.arange(length))[:, None] * frequencies)[:, None, :]
     cos, sin = jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)
     left, right, rest = jnp.split(x, [pairs, 2 * pairs], -1)
     return jnp.concatenate([left * cos - right * sin, right * cos + left * sin, rest], -1)

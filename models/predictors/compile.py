@@ -19,7 +19,7 @@ def _digest() -> str:
     root = pathlib.Path(__file__).parents[2]
     files = [p for name in ("predictors", "exact") for p in (root / "models" / name).glob("*.py")]
     # Of the codec those that compile something: what they call is among all of these.
-    files += [p for p in (root / "codec").glob("*.py") if b"compile import jit" in p.read_bytes()]
+    files += [p for p in (root / "codec").rglob("*.py") if b"compile import jit" in p.read_bytes()]
     sources = b"".join(path.read_bytes() for path in sorted(files))
     return hashlib.sha256(numba.__version__.encode() + sources).hexdigest()[:16]
 

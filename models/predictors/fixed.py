@@ -1,6 +1,6 @@
 """FLAC's fixed predictors: polynomial predictions of each sample from those before it.
 
-B batch, L samples in a chunk, W window, P predictors.
+B batch, L samples in a chunk, W window, P predictors, M samples that are known.
 """
 
 from typing import NamedTuple
@@ -36,11 +36,36 @@ def extract_features(
     config: FixedPredictorsConfig,
 ) -> PredictionFeatures:
     """Returns the features of each position; they do not depend on the sample at the position."""
-    window, num_predictors = config.window, config.num_predictors
-    margin = window + num_predictors
     # The first sample is repeated to the left: no jump from zero, and causal, since the features of
     # position 0 are zeroed below.
-    signal = jnp.pad(samples.astype(jnp.float32), ((0, 0), (margin, 0)), mode="edge")
+    padding = ((0, 0), (count_known(config), 0))
+    signal = jnp.pad(samples.astype(jnp.float32), padding, mode="edge")
+    return jax.tree.map(lambda x: x.at[:, 0].set(0), _features(signal, config))
+
+
+def count_known(config: FixedPredictorsConfig) -> int:
+    """Returns M, how many samples before a position its features depend on."""
+    return config.window + config.num_predictors
+
+
+def next_features(
+    known: jax.Array,  # int [B, M]
+    config: FixedPredictorsConfig,
+) -> PredictionFeatures:  # [B, 1, ...]
+    """Returns the features of one position as `extract_features` does.
+
+    Args:
+      known: the samples before it, the newest last; before the first sample of a chunk that one is
+        repeated, and at the first one all are zero.
+      config: as there.
+    """
+    return _features(jnp.pad(known.astype(jnp.float32), ((0, 0), (0, 1))), config)
+
+
+def _features(signal: jax.Array, config: FixedPredictorsConfig) -> PredictionFeatures:
+    """Returns the features of the positions behind the first M."""
+    window, num_predictors = config.window, config.num_predictors
+    margin = count_known(config)
     differences = [signal]
     for _ in range(1, num_predictors):
         differences.append(jnp.diff(differences[-1], prepend=differences[-1][:, :1]))
@@ -57,10 +82,9 @@ def extract_features(
     def before(x: jax.Array, distance: int = 1) -> jax.Array:
         return x[:, margin - distance : -distance]
 
-    features = PredictionFeatures(
+    return PredictionFeatures(
         amplitudes=jnp.stack([before(signal, i + 1) for i in range(window)], -1),
         differences=jnp.stack([before(differences[1], i + 1) for i in range(window)], -1),
         predictions=before(predictions),
         errors=before(errors) / window,
     )
-    return jax.tree.map(lambda x: x.at[:, 0].set(0), features)

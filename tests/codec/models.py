@@ -2,6 +2,7 @@
 
 import functools
 
+from codec.exact import ExactCoder
 from codec.model import CodecModel
 from models.exact.network import make_mlp
 from tests.models.exact.test_stream import config, make_params
@@ -10,5 +11,6 @@ from tests.models.exact.test_stream import config, make_params
 @functools.cache
 def small_model(depth: int = 16) -> CodecModel:
     """Returns a model of SMALL predictors."""
-    network = make_mlp(make_params())
-    return CodecModel("small.npz", bytes([depth]) * 8, config(rate=0.01, depth=depth), network)
+    settings = config(rate=0.01, depth=depth)
+    coder = ExactCoder(settings, make_mlp(make_params()))
+    return CodecModel("small.npz", bytes([depth]) * 8, settings, coder)

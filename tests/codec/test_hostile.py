@@ -173,15 +173,15 @@ def test_segments_are_no_longer_than_a_decoder_allows():
 
 def test_what_a_checksum_does_not_catch_is_wrong_samples_or_an_error():
     model = small_model()
-    data = encode_segment(model.config, model.network, stereo(600))
+    data = encode_segment(model.coder, stereo(600))
     rng = np.random.default_rng(0)
     for _ in range(200):
         damaged = bytearray(data)
         damaged[rng.integers(min(len(data), 12))] ^= 1 << rng.integers(8)
         with contextlib.suppress(DataError):
-            decode_segment(model.config, model.network, bytes(damaged), 600, 2)
+            decode_segment(model.coder, bytes(damaged), 600, 2)
     with pytest.raises(DataError):
-        decode_segment(model.config, model.network, b"\x20\x02", 100, 2)
+        decode_segment(model.coder, b"\x20\x02", 100, 2)
 
 
 def test_a_block_alone():

@@ -12,11 +12,12 @@ from codec.compress import compress_parts
 from codec.container import Format, Kind, block, end_payload, header
 from codec.decompress import decompress_parts, open_compressed
 from codec.segments import decode_segment, encode_segment, is_verbatim
+from models.exact.network import make_mlp
 from models.exact.segment import measure_segment
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 from tests.codec.models import small_model
-from tests.models.exact.test_stream import repeated, stereo
+from tests.models.exact.test_stream import make_params, repeated, stereo
 from tests.models.predictors.signals import noise, tones
 from tests.wav_files import write_wav
 
@@ -55,17 +56,17 @@ SIGNALS = {
 @pytest.mark.parametrize("name", SIGNALS)
 def test_segments(name):
     model, frames = small_model(), SIGNALS[name].astype(np.int32)
-    data = encode_segment(model.config, model.network, frames)
+    data = encode_segment(model.coder, frames)
     assert len(data) <= 2 * frames.size + 2
-    found = decode_segment(model.config, model.network, data, *frames.shape)
+    found = decode_segment(model.coder, data, *frames.shape)
     np.testing.assert_array_equal(found, frames)
 
 
 def test_size_is_what_the_model_needs():
     model = small_model()
     for frames in (stereo(4000), repeated()):
-        cost = measure_segment(model.config, model.network, frames)
-        size = 8 * len(encode_segment(model.config, model.network, frames))
+        cost = measure_segment(model.config, make_mlp(make_params()), frames)
+        size = 8 * len(encode_segment(model.coder, frames))
         needed = cost.bits.sum(dtype=np.float64) + cost.side_bits
         assert needed <= size + 1e-3
         assert size <= 1.0005 * needed + 8 * 4
@@ -74,14 +75,14 @@ def test_size_is_what_the_model_needs():
 def test_a_model_of_24_bits_codes_fewer_as_a_model_of_fewer():
     clipped = np.clip(tones(3000)[:, None] >> 7, -128, 127)
     deep, flat = small_model(24), small_model(8)
-    expected = encode_segment(flat.config, flat.network, clipped)
-    assert encode_segment(deep.config, deep.network, clipped) == expected
+    expected = encode_segment(flat.coder, clipped)
+    assert encode_segment(deep.coder, clipped) == expected
     scaled = clipped << 16
-    data = encode_segment(deep.config, deep.network, scaled)
+    data = encode_segment(deep.coder, scaled)
     assert len(data) == len(expected) + 1
-    found = decode_segment(deep.config, deep.network, data, *scaled.shape)
+    found = decode_segment(deep.coder, data, *scaled.shape)
     np.testing.assert_array_equal(found, scaled)
-    needed = measure_segment(deep.config, deep.network, scaled)
+    needed = measure_segment(deep.config, make_mlp(make_params()), scaled)
     size = needed.bits.sum(dtype=np.float64) + needed.side_bits
     assert size <= 8 * len(data) + 1e-3 and 8 * len(data) <= 1.0005 * size + 8 * 4
 
@@ -89,22 +90,20 @@ def test_a_model_of_24_bits_codes_fewer_as_a_model_of_fewer():
 def test_a_depth_that_the_model_has_not_is_damage():
     deep, flat = small_model(24), small_model(8)
     frames = noise(1000, 1, 2**20)[:, None]
-    data = encode_segment(deep.config, deep.network, frames)
+    data = encode_segment(deep.coder, frames)
     with pytest.raises(DataError, match="24 bits, and the model codes 8 at most"):
-        decode_segment(flat.config, flat.network, data, *frames.shape)
+        decode_segment(flat.coder, data, *frames.shape)
     with pytest.raises(DataError, match="32 bits"):
-        decode_segment(deep.config, deep.network, bytes([0xC0]) + data[1:], *frames.shape)
+        decode_segment(deep.coder, bytes([0xC0]) + data[1:], *frames.shape)
 
 
 def test_what_is_more_than_plain_samples_is_kept_plain():
     frames = SIGNALS["white noise"].astype(np.int32)
     model = small_model()
-    assert is_verbatim(encode_segment(model.config, model.network, frames))
+    assert is_verbatim(encode_segment(model.coder, frames))
     wide = (frames.astype(np.int64) * 256).astype(np.int32) + 3
-    data = encode_segment(model.config, model.network, wide)
-    np.testing.assert_array_equal(
-        decode_segment(model.config, model.network, data, *wide.shape), wide
-    )
+    data = encode_segment(model.coder, wide)
+    np.testing.assert_array_equal(decode_segment(model.coder, data, *wide.shape), wide)
 
 
 @pytest.mark.parametrize("encoding", Encoding)
@@ -154,7 +153,7 @@ def test_the_container_is_small(tmp_path):
     lengths = []
     for segment in (1000, 3000):
         bare = sum(
-            len(encode_segment(model.config, model.network, stereo(3000)[first : first + segment]))
+            len(encode_segment(model.coder, stereo(3000)[first : first + segment]))
             for first in range(0, 3000, segment)
         )
         lengths.append(len(compress(data, segment=segment)) - bare)

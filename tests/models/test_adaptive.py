@@ -15,7 +15,8 @@ from models.config import (
     ResidualMixtureConfig,
     config_from_json,
 )
-from models.distributions.residual_mixture import Mixture, Residual, residual_log_prob
+from models.distributions.mixture import Mixture
+from models.distributions.residual_mixture import Residual, residual_log_prob
 from tests.models.predictors.signals import tones
 from tests.models.predictors.test_bank import SMALL
 

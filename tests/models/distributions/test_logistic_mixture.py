@@ -3,12 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from models.distributions.logistic_mixture import Mixture, mixture_log_prob
+from models.distributions.logistic_mixture import mixture_log_prob
+from models.distributions.mixture import Mixture
 
 
 def make_mixture(centres: list[float], log_scales: list[float]) -> Mixture:
     logits = jnp.zeros(len(centres) + 1)
-    return Mixture(jnp.array(centres), jnp.array(log_scales), jax.nn.log_softmax(logits))
+    return Mixture(jax.nn.log_softmax(logits), jnp.array(centres), jnp.array(log_scales))
 
 
 @pytest.mark.parametrize("depth", [8, 16])

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from models.distributions.residual_mixture import Mixture, Residual, residual_log_prob
+from models.distributions.mixture import Mixture
+from models.distributions.residual_mixture import Residual, residual_log_prob
 from models.exact.functions import SIGMOID, SIGMOID_ONE, exp2, sigmoid
 from models.exact.mixture import (
     FLOOR,
