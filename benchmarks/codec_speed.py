@@ -73,7 +73,7 @@ def speed_of_flac(frames: np.ndarray, rate: int, subtype: str) -> Speed:
     subtype = "PCM_S8" if subtype == "PCM_U8" else subtype
     seconds, _ = timed(soundfile.write, file, frames, rate, subtype, **options)
     back, _ = timed(soundfile.read, io.BytesIO(file.getvalue()), dtype="int32")
-    return Speed(frames.size / seconds, frames.size / back, 8 * file.tell() / frames.size)
+    return Speed(frames.size / seconds, frames.size / back, 8 * len(file.getvalue()) / frames.size)
 
 
 def print_speeds(models: list[CodecModel], wav: bytes, audio: tuple[np.ndarray, int, str]) -> None:
@@ -124,6 +124,13 @@ def _commands(frames: np.ndarray, rate: int, subtype: str) -> Iterator[list[str]
             yield [sys.executable, MAIN, *arguments]
 
 
+_PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 def print_memory(audio: tuple[np.ndarray, int, str]) -> None:
     """Prints the peak memory of the commands, of files of 1, 2 and 4 segments, on one thread."""
     frames, rate, subtype = audio
@@ -132,11 +139,11 @@ def print_memory(audio: tuple[np.ndarray, int, str]) -> None:
             line = [*command, "--jobs=1"]
             if command[2] == "compress":
                 line += ["--fast", f"--segment={2**18}"]
-            process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
-            _, status, usage = os.wait4(process.pid, 0)
-            if status:
-                raise SystemExit(f"{line} failed")
-            print(f"{times} segments, {command[2]}: peak {usage.ru_maxrss / 1024:,.0f} MiB")
+            # From a small process: the peak of one that forks counts for its child, too.
+            shown = subprocess.run(
+                [sys.executable, "-c", _PEAK, *line], check=True, capture_output=True, text=True
+            )
+            print(f"{times} segments, {command[2]}: peak {int(shown.stdout) / 1024:,.0f} MiB")
 
 
 def print_start(audio: tuple[np.ndarray, int, str]) -> None:

@@ -1,5 +1,30 @@
 """The lossless codec: any file becomes a smaller one, and comes back byte for byte.
 
-container: what the file looks like. source: a WAV as samples, and the bytes around them. kernel,
-range_coder: a channel of a segment as bits. compress, decompress: whole files.
+    import codec
+
+    data = codec.compress("song.wav")
+    wav_bytes = codec.decompress(data)
+    frames, sample_rate = codec.read("song.wav.wvst", start=44100, frames=1000)
+    with codec.SoundFile("song.wav.wvst") as file:
+        for block in file.blocks(65536): ...
+    codec.write("other.wav.wvst", frames, sample_rate)
+
+container: what the file looks like. encoder, decoder: whole files. segments: a stretch of frames.
+exact, neural: how a model codes it. kernel, range_coder: a channel as bits.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from codec.api import SoundFile, compress, decompress, read, write
+
+__all__ = ["SoundFile", "compress", "decompress", "read", "write"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the functions above when they are used: the parts of a codec need not know them."""
+    if name in __all__:
+        from codec import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'codec' has no attribute {name!r}")

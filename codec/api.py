@@ -1,11 +1,4 @@
-"""Compressed files in Python, in the words of `gzip` and `soundfile`.
-
-import codec
-
-data = codec.compress("song.wav")
-wav_bytes = codec.decompress(data)
-frames, sample_rate = codec.read("song.wav.wvst", start=44100, frames=1000)
-"""
+"""Compressed files in Python, in the words of `gzip` and `soundfile`: what `import codec` has."""
 
 import contextlib
 import io
@@ -18,8 +11,8 @@ import numpy as np
 import soundfile
 
 from codec import values
-from codec.compress import compress_parts
-from codec.decompress import decompress_parts, open_compressed
+from codec.decoder import decompress_parts, open_compressed
+from codec.encoder import compress_parts
 from codec.model import CodecModel, load_codec_model
 from codec.seek import SeekableFile
 from codec.shipped import shipped_models

@@ -20,7 +20,7 @@ from codec.container import (
     read_end,
     read_header,
 )
-from codec.decompress import Opened, decode_block, plain_header, require_plausible, where
+from codec.decoder import Opened, decode_block, plain_header, require_plausible, where
 from codec.model import CodecModel, find_model, require_probe
 from codec.search import intact_blocks
 from runtime.errors import DataError

@@ -6,7 +6,7 @@ import numpy as np
 
 from codec.canonical import wav_header
 from codec.container import Block, Format, Kind, read_block
-from codec.decompress import Opened, decode_block, where
+from codec.decoder import Opened, decode_block, where
 from codec.values import little_endian
 from runtime.errors import ConfigError, DataError
 from runtime.threads import map_in_threads

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from absl.flags import FlagValues
 
-from commands.codec_progress import CodecProgress, ratio, size_of
+from commands.codec_progress import CodecProgress, Ratio, size_of
 from runtime.devices import available_cores
 from runtime.errors import ConfigError, UserError
 from runtime.formatting import format_row, format_time
@@ -86,6 +86,7 @@ def run_all(
     jobs: Sequence["Job"],
     work: Callable[["Job", "Progress"], tuple[int, int]],
     num_threads: int,
+    ratio: Ratio,
 ) -> tuple[int | None, list["Job"]]:
     """Does the work of each file, says what fails, and prints the sums.
 
@@ -93,6 +94,7 @@ def run_all(
       jobs: the files.
       work: returns the bytes of the file, and of what has become of it.
       num_threads: files at once.
+      ratio: that is shown.
 
     Returns:
       The exit status, None if all went well; and the files that did.
@@ -100,7 +102,7 @@ def run_all(
     from runtime.threads import map_in_threads
 
     begin = time.perf_counter()
-    progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs))
+    progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs), ratio)
 
     def attempt(job: "Job") -> tuple["Job", tuple[int, int] | Exception]:
         try:

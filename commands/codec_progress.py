@@ -12,21 +12,30 @@ from runtime.progress import Bar
 
 _SECONDS_BETWEEN_LINES = 60.0
 
+Ratio = Callable[[int, int], float]
+"""(bytes that were read, bytes that have become of them) -> compressed over original size."""
+
 
 class CodecProgress:
     """Counts bytes and seconds of audio over all files, from several threads."""
 
     def __init__(
-        self, num_files: int, total_bytes: int, clock: Callable[[], float] = time.monotonic
+        self,
+        num_files: int,
+        total_bytes: int,
+        ratio: Ratio,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begins.
 
         Args:
           num_files: of the command.
           total_bytes: in them.
+          ratio: that is shown.
           clock: returns the time in seconds.
         """
         self._lock = threading.Lock()
+        self._ratio = ratio
         self._clock = clock
         self._begin = self._last_line = clock()
         self._num_files, self._total = num_files, max(total_bytes, 1)
@@ -79,16 +88,20 @@ class CodecProgress:
         if self.audio_seconds:
             parts.append(f"{self.audio_seconds / spent:.1f}x realtime")
         if self._read and self._made:
-            parts.append(f"ratio {ratio(self._read, self._made):.3f}")
+            parts.append(f"ratio {self._ratio(self._read, self._made):.3f}")
         if done:
             parts.append(f"{format_time(spent / done * (1 - done))} left")
         return ", ".join(parts)
 
 
-def ratio(one: int, other: int) -> float:
-    """Returns the compressed over the original size, whichever of the two is which."""
-    larger = max(one, other)
-    return min(one, other) / larger if larger else 1.0
+def compression_ratio(before: int, after: int) -> float:
+    """Returns the compressed over the original size."""
+    return after / before if before else 1.0
+
+
+def decompression_ratio(before: int, after: int) -> float:
+    """Returns the same, of a file that is decompressed."""
+    return compression_ratio(after, before)
 
 
 def size_of(path: str) -> int:

@@ -17,6 +17,7 @@ from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
+from commands.codec_progress import compression_ratio
 from commands.interface import Command
 from runtime.formatting import format_row
 
@@ -25,7 +26,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Compresses; returns the exit status."""
     is_stdin = codec_files.is_stdin(arguments)
     models = codec_files.of_set(codec_files.load_models(values), values)
-    from codec.compress import compress_parts
+    from codec.encoder import compress_parts
     from codec.files import compress_file, find_jobs
     from runtime.logging import logger
 
@@ -60,6 +61,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             progress=progress,
         ),
         files,
+        compression_ratio,
     )
     if done:
         print(format_row("decodes", models[0].promise))

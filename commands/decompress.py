@@ -10,13 +10,14 @@ part, to a WAV with the two times in its name. `python main.py -d` is the same a
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
+from commands.codec_progress import decompression_ratio
 from commands.interface import Command
 from runtime.errors import ConfigError
 
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Decompresses; returns the exit status."""
     is_stdin = codec_files.is_stdin(arguments)
-    is_part = values.start != 0 or values.duration is not None
+    is_part = _is_part(values)
     if is_part and values.recover:
         raise ConfigError("--recover: expected without --start and --duration")
     models, folders = codec_files.load_models(values), codec_files.folders(values)
     if is_stdin:
         _, threads = codec_files.share_threads(values, 1)
         with codec_files.seekable_stdin() as file:
-            _write_stdout(file, values, models, folders, threads, is_part)
+            codec_files.write_stdout(_parts(file, values, models, folders, threads))
         return None
     from codec.files import decompress_file, find_jobs, slice_file
 
@@ -44,35 +45,44 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     shared: dict[str, Any] = {"num_threads": segments, "force": values.force}
     part = {"start": values.start, "duration": values.duration}
 
-    def report(text: str) -> None:
-        print(f"lost: {text}", file=sys.stderr)
-
     def work(job: "Job", progress: "Progress") -> tuple[int, int]:
         if is_part:
             return slice_file(job, models, folders, **part, **shared)
-        recover = report if values.recover else None
+        recover = _report if values.recover else None
         return decompress_file(job, models, folders, recover=recover, progress=progress, **shared)
 
-    return codec_files.run_all(jobs, work, files)[0]
+    status, _ = codec_files.run_all(jobs, work, files, decompression_ratio)
+    if status and not values.recover:
+        print("(of damaged files --recover gives back what is intact)", file=sys.stderr)
+    return status
 
 
-def _write_stdout(
+def _parts(
     file: BinaryIO,
     values: FlagValues,
     models: Sequence[Any],
     folders: Sequence[str],
     num_threads: int,
-    is_part: bool,
-) -> None:
-    from codec.decompress import decompress_parts, open_compressed
+) -> Iterator[bytes]:
+    from codec.decoder import decompress_parts, open_compressed
+    from codec.recover import open_damaged, recover_parts
     from codec.seek import slice_parts
 
+    if values.recover:
+        opened = open_damaged(file, models, folders, _report)
+        return recover_parts(opened, _report, num_threads=num_threads)
     opened = open_compressed(file, models, folders)
-    if is_part:
-        parts = slice_parts(opened, values.start, values.duration, num_threads=num_threads)
-    else:
-        parts = decompress_parts(opened, num_threads=num_threads)
-    codec_files.write_stdout(parts)
+    if _is_part(values):
+        return slice_parts(opened, values.start, values.duration, num_threads=num_threads)
+    return decompress_parts(opened, num_threads=num_threads)
+
+
+def _is_part(values: FlagValues) -> bool:
+    return values.start != 0 or values.duration is not None
+
+
+def _report(text: str) -> None:
+    print(f"lost: {text}", file=sys.stderr)
 
 
 COMMAND = Command(

@@ -1,5 +1,6 @@
 """From the arguments of the process to a command, its flags, and its exit status."""
 
+import difflib
 import importlib
 import io
 import os
@@ -96,8 +97,9 @@ def parse(
     if name not in commands or (rest[1:] and not commands[name].arguments):
         unexpected = " ".join(rest[name in commands :])
         raise ConfigError(
-            f"unexpected {unexpected!r}; a folder is given as --audio_dir=FOLDER, a switch as "
-            f"--downmix or --nodownmix; commands are {', '.join(commands)}"
+            f"unexpected {unexpected!r}{_nearest(name, commands)}; a folder is given as "
+            "--audio_dir=FOLDER, a switch as --downmix or --nodownmix; commands are "
+            f"{', '.join(commands)}"
         )
     if asked:
         if not rest:
@@ -110,6 +112,11 @@ def parse(
         values[flag] = known[flag]
     values.mark_as_parsed()
     return commands[name], values, rest[1:]
+
+
+def _nearest(name: str, commands: Commands) -> str:
+    found = difflib.get_close_matches(name, commands, n=1)
+    return f", did you mean {found[0]}?" if found and found[0] != name else ""
 
 
 def _print_help(asked: set[str], name: str, command: Command) -> None:

@@ -12,6 +12,7 @@ from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
+from commands.codec_progress import decompression_ratio
 from commands.interface import Command
 from runtime.errors import ConfigError
 
@@ -31,6 +32,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             job.source, models, folders, num_threads=segments, progress=progress
         ),
         files,
+        decompression_ratio,
     )[0]
 
 

@@ -5,7 +5,7 @@ N files.
 
 import numpy as np
 
-from codec.compress import compress_parts
+from codec.encoder import compress_parts
 from codec.model import CodecModel
 from evaluation.results import CodecScore
 from pipeline.catalogue.catalogue import Catalogue

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from codec.compress import compress_parts
-from codec.decompress import decompress_parts, open_compressed
+from codec.decoder import decompress_parts, open_compressed
+from codec.encoder import compress_parts
 from pipeline.wav.encoding import Encoding
 from tests.codec.models import small_model
 from tests.codec.test_hostile import HOSTILE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from codec import api
+import codec
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 from tests.codec.models import small_model
@@ -20,21 +20,21 @@ def folder(tmp_path_factory):
     """A WAV and what has become of it."""
     path = tmp_path_factory.mktemp("api")
     write_wav(path / "a.wav", stereo(1300), Encoding.S16, sample_rate=8000)
-    (path / "a.wav.wvst").write_bytes(api.compress(path / "a.wav", small_model(), segment=500))
+    (path / "a.wav.wvst").write_bytes(codec.compress(path / "a.wav", small_model(), segment=500))
     return path
 
 
 def test_there_and_back(folder):
     content = (folder / "a.wav").read_bytes()
     for source in (str(folder / "a.wav"), content, io.BytesIO(content)):
-        packed = api.compress(source, small_model(), segment=500)
+        packed = codec.compress(source, small_model(), segment=500)
         assert packed == (folder / "a.wav.wvst").read_bytes()
     for source in (folder / "a.wav.wvst", packed, io.BytesIO(packed)):
-        assert api.decompress(source, [small_model()]) == content
+        assert codec.decompress(source, [small_model()]) == content
     with pytest.raises(DataError, match="not at hand"):
-        api.decompress(packed)
+        codec.decompress(packed)
     with pytest.raises(FileNotFoundError):
-        api.decompress(folder / "b.wav.wvst", small_model())
+        codec.decompress(folder / "b.wav.wvst", small_model())
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "int16"])
@@ -43,7 +43,7 @@ def test_there_and_back(folder):
 )
 def test_read_is_as_soundfile_s(folder, dtype, part):
     expected, rate = soundfile.read(folder / "a.wav", dtype=dtype, **part)
-    found, found_rate = api.read(folder / "a.wav.wvst", dtype=dtype, model=small_model(), **part)
+    found, found_rate = codec.read(folder / "a.wav.wvst", dtype=dtype, model=small_model(), **part)
     assert (found.dtype, found_rate) == (expected.dtype, rate)
     np.testing.assert_array_equal(found, expected)
 
@@ -56,19 +56,19 @@ def test_read_of_other_encodings(tmp_path, encoding):
     content = write_wav(
         tmp_path / "a.wav", frames % 256 if encoding.depth < 24 else frames, encoding
     )
-    packed = api.compress(content, small_model())
+    packed = codec.compress(content, small_model())
     expected, _ = soundfile.read(tmp_path / "a.wav", always_2d=True)
     np.testing.assert_array_equal(
-        api.read(packed, always_2d=True, model=small_model())[0], expected
+        codec.read(packed, always_2d=True, model=small_model())[0], expected
     )
     if encoding.is_float:
         with pytest.raises(ValueError, match="which are no integers"):
-            api.read(packed, dtype="int16", model=small_model())
+            codec.read(packed, dtype="int16", model=small_model())
 
 
 def test_blocks(folder):
     expected, _ = soundfile.read(folder / "a.wav")
-    with api.SoundFile(folder / "a.wav.wvst", small_model()) as file:
+    with codec.SoundFile(folder / "a.wav.wvst", small_model()) as file:
         assert (file.samplerate, file.channels, file.frames, len(file)) == (8000, 2, 1300, 1300)
         np.testing.assert_array_equal(np.concatenate(list(file.blocks(170))), expected)
         assert len(file.read(10)) == 0
@@ -83,18 +83,18 @@ def test_blocks(folder):
 def test_write(tmp_path, folder):
     samples, rate = soundfile.read(folder / "a.wav")
     for data in (samples, iter(np.array_split(samples, 3))):
-        api.write(tmp_path / "b.wav.wvst", data, rate, model=small_model())
-        found, found_rate = api.read(tmp_path / "b.wav.wvst", model=small_model())
+        codec.write(tmp_path / "b.wav.wvst", data, rate, model=small_model())
+        found, found_rate = codec.read(tmp_path / "b.wav.wvst", model=small_model())
         assert found_rate == rate
         np.testing.assert_array_equal(found, samples)
     with pytest.raises(ValueError, match="subtype"):
-        api.write(tmp_path / "c.wav.wvst", samples, rate, "PCM_17", model=small_model())
+        codec.write(tmp_path / "c.wav.wvst", samples, rate, "PCM_17", model=small_model())
     assert not (tmp_path / "c.wav.wvst").exists()
 
 
 def test_models_that_ship(folder):
     content = (folder / "a.wav").read_bytes()
-    packed = api.compress(content, "fast")
-    assert len(packed) < len(api.compress(content, small_model()))
-    assert api.decompress(packed) == content
-    assert len(api.compress(content)) < len(packed)  # The best.
+    packed = codec.compress(content, "fast")
+    assert len(packed) < len(codec.compress(content, small_model()))
+    assert codec.decompress(packed) == content
+    assert len(codec.compress(content)) < len(packed)  # The best.

@@ -10,9 +10,9 @@ import zlib
 import numpy as np
 import pytest
 
-from codec.compress import compress_parts
 from codec.container import Format, Kind, block, end_payload, header, read_block
-from codec.decompress import decompress_parts, open_compressed
+from codec.decoder import decompress_parts, open_compressed
+from codec.encoder import compress_parts
 from codec.fields import number, signed
 from codec.plain_bytes import pack_bytes
 from codec.recover import open_damaged, recover_parts

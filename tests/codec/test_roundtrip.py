@@ -8,9 +8,9 @@ import wave
 import numpy as np
 import pytest
 
-from codec.compress import compress_parts
 from codec.container import Format, Kind, block, end_payload, header
-from codec.decompress import decompress_parts, open_compressed
+from codec.decoder import decompress_parts, open_compressed
+from codec.encoder import compress_parts
 from codec.segments import decode_segment, encode_segment, is_verbatim
 from models.exact.network import make_mlp
 from models.exact.segment import measure_segment

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from codec.compress import compress_parts
-from codec.decompress import open_compressed
+from codec.decoder import open_compressed
+from codec.encoder import compress_parts
 from codec.seek import SeekableFile, slice_parts
 from pipeline.wav.encoding import Encoding
 from runtime.errors import ConfigError, DataError

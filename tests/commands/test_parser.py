@@ -111,7 +111,7 @@ MISTAKES = [
     (("--audio_dir=,",), "--audio_dir is missing"),
     (("--demo", "--audio_dir=/tmp"), "--demo and --audio_dir exclude each other"),
     (("inspect",), "--audio_dir is missing"),
-    (("trian", "--demo"), "unexpected 'trian'; "),
+    (("trian", "--demo"), "unexpected 'trian', did you mean train?; "),
     (("train", "now"), "unexpected 'now'; "),
     (("audio_dir=/tmp",), "unexpected 'audio_dir=/tmp'; a folder is given as --audio_dir=FOLD"),
     (("--use_16bit", "true"), "unexpected 'true'; "),

@@ -14,9 +14,9 @@ import atheris
 import codec.kernel  # noqa: F401 - What is compiled bears no instruments, and is imported before.
 
 with atheris.instrument_imports(include=["codec", "pipeline.wav", "models.predictors.lags"]):
-    from codec.compress import compress_parts
     from codec.container import Format, Kind, block, end_payload, header
-    from codec.decompress import decompress_parts, open_compressed
+    from codec.decoder import decompress_parts, open_compressed
+    from codec.encoder import compress_parts
     from codec.model import load_codec_model
     from codec.recover import open_damaged, recover_parts
     from codec.seek import SeekableFile

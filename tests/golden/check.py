@@ -10,8 +10,8 @@ import os
 import pathlib
 import sys
 
-from codec.compress import compress_parts
-from codec.decompress import decompress_parts, open_compressed
+from codec.decoder import decompress_parts, open_compressed
+from codec.encoder import compress_parts
 from codec.model import CodecModel, load_codec_model
 
 FOLDER = pathlib.Path(__file__).parent

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from codec.compress import compress_parts
+from codec.encoder import compress_parts
 from codec.model import CodecModel, load_codec_model
 from models.model_file import save_model
 from pipeline.wav.encoding import Encoding

@@ -13,9 +13,9 @@ import jax
 import numpy as np
 import pytest
 
-from codec.compress import compress_parts
 from codec.container import read_header
-from codec.decompress import decompress_parts, open_compressed
+from codec.decoder import decompress_parts, open_compressed
+from codec.encoder import compress_parts
 from codec.files import Job, compress_file, decompress_file
 from codec.model import fingerprint, load_codec_model
 from codec.segments import decode_segment, encode_segment, is_verbatim
