@@ -16,7 +16,7 @@ from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 
 MAGIC = b"wvst"
-VERSION = 1
+VERSION = 2
 FINGERPRINT_BYTES = 8
 PROBE_BYTES = 8
 HASH_BYTES = 16
