@@ -18,7 +18,6 @@ from models.predictors.config import (
     NlmsConfig,
 )
 from models.predictors.least_squares import AHEAD
-from tests.models.other_processor import digest_elsewhere
 from tests.models.predictors.signals import noise, tones
 
 SMALL = AdaptivePredictorsConfig(
@@ -62,12 +61,6 @@ def digest():
 def test_the_same_bits_everywhere():
     """This number changes only with a new version of the codec's format."""
     assert digest() == GOLDEN
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("settings", [{"NUMBA_CPU_NAME": "generic"}, {"NUMBA_OPT": "1"}])
-def test_the_same_bits_on_another_processor(settings, tmp_path):
-    assert digest_elsewhere("tests.models.predictors.test_bank", settings, tmp_path) == GOLDEN
 
 
 def test_the_same_bits_from_many_threads():
