@@ -113,7 +113,7 @@ def main() -> None:
         places = f"--audio_dir={options.train}", f"--output_dir={options.output_dir}"
         _run("training", f"--flagfile={options.preset}", *places, "--fresh", *options.flags)
     asked = f"--model={model}", f"--audio_dir={options.suite}", f"--report_dir={report}"
-    _run("evaluation", "evaluate", *asked, "--codecs=flac", "--split=all")
+    _run("evaluation", "evaluate", *asked, "--codecs=flac", "--split=all", "--nocompressed_size")
 
     content = json.loads(pathlib.Path(report, "report.json").read_text())
     found = columns_of(content, ["FLAC -8", "the model"])
