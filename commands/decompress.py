@@ -9,6 +9,7 @@ A damaged file is named, with the segment and the seconds of it, and nothing is 
 part, to a WAV with the two times in its name. `python main.py -d` is the same as `decompress`.
 """
 
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -43,18 +44,19 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     jobs = find_jobs(arguments, codec_files.output_dir(values), compress=False)
     files, segments = codec_files.share_threads(values, len(jobs))
     shared: dict[str, Any] = {"num_threads": segments, "force": values.force}
+    lost: list[str] = []
     part = {"start": values.start, "duration": values.duration}
 
     def work(job: "Job", progress: "Progress") -> tuple[int, int]:
         if is_part:
             return slice_file(job, models, folders, **part, **shared)
-        recover = _report if values.recover else None
+        recover = functools.partial(_report, lost, job.source) if values.recover else None
         return decompress_file(job, models, folders, recover=recover, progress=progress, **shared)
 
     status, _ = codec_files.run_all(jobs, work, files, decompression_ratio)
     if status and not values.recover:
         print("(of damaged files --recover gives back what is intact)", file=sys.stderr)
-    return status
+    return 1 if lost else status
 
 
 def _parts(
@@ -69,8 +71,9 @@ def _parts(
     from codec.seek import slice_parts
 
     if values.recover:
-        opened = open_damaged(file, models, folders, _report)
-        return recover_parts(opened, _report, num_threads=num_threads)
+        report = functools.partial(_report, [], "stdin")
+        opened = open_damaged(file, models, folders, report)
+        return recover_parts(opened, report, num_threads=num_threads)
     opened = open_compressed(file, models, folders)
     if _is_part(values):
         return slice_parts(opened, values.start, values.duration, num_threads=num_threads)
@@ -81,8 +84,9 @@ def _is_part(values: FlagValues) -> bool:
     return values.start != 0 or values.duration is not None
 
 
-def _report(text: str) -> None:
-    print(f"lost: {text}", file=sys.stderr)
+def _report(lost: list[str], name: str, text: str) -> None:
+    lost.append(text)
+    print(f"lost: {name}: {text}", file=sys.stderr)
 
 
 COMMAND = Command(
