@@ -34,17 +34,17 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if is_part and values.recover:
         raise ConfigError("--recover: expected without --start and --duration")
     models, folders = codec_files.load_models(values), codec_files.folders(values)
+    lost: list[str] = []
     if is_stdin:
         _, threads = codec_files.share_threads(values, 1)
         with codec_files.seekable_stdin() as file:
-            codec_files.write_stdout(_parts(file, values, models, folders, threads))
-        return None
+            codec_files.write_stdout(_parts(file, values, models, folders, threads, lost))
+        return 1 if lost else None
     from codec.files import decompress_file, find_jobs, slice_file
 
     jobs = find_jobs(arguments, codec_files.output_dir(values), compress=False)
     files, segments = codec_files.share_threads(values, len(jobs))
     shared: dict[str, Any] = {"num_threads": segments, "force": values.force}
-    lost: list[str] = []
     part = {"start": values.start, "duration": values.duration}
 
     def work(job: "Job", progress: "Progress") -> tuple[int, int]:
@@ -65,13 +65,14 @@ def _parts(
     models: Sequence[Any],
     folders: Sequence[str],
     num_threads: int,
+    lost: list[str],
 ) -> Iterator[bytes]:
     from codec.decoder import decompress_parts, open_compressed
     from codec.recover import open_damaged, recover_parts
     from codec.seek import slice_parts
 
     if values.recover:
-        report = functools.partial(_report, [], "stdin")
+        report = functools.partial(_report, lost, "stdin")
         opened = open_damaged(file, models, folders, report)
         return recover_parts(opened, report, num_threads=num_threads)
     opened = open_compressed(file, models, folders)
