@@ -8,7 +8,7 @@ import dataclasses
 import enum
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from codec.fields import Fields, number, read_exactly, read_number
@@ -193,23 +193,46 @@ def most_payload(kind: Kind, format_: Format | None) -> int:
     return samples * max(4, format_.encoding.bytes_per_sample) + 3
 
 
-def read_block(
-    file: BinaryIO,
-    format_: Format | None = None,
-    *,
-    skip: Callable[[Kind, int], bool] | None = None,
-) -> Block:
+def read_block(file: BinaryIO, format_: Format | None = None) -> Block:
     """Reads the next block.
 
     Args:
       file: at a block's beginning.
       format_: of the file, which says how large a block may be.
-      skip: given the block's kind and segment, whether its payload is passed over, and empty.
 
     Raises:
       DataError: it is damaged or truncated. `file` is then behind the block if its length is known
         and at its beginning if not.
     """
+    offset = file.tell()
+    head = _read_bounded_head(file, format_)
+    check = read_exactly(file, 4, "a block")
+    payload = read_exactly(file, head.size, "a block")
+    if struct.pack("<I", zlib.crc32(payload, head.crc)) != check:
+        raise DataError(f"the block at byte {offset} is damaged")
+    return Block(head.kind, head.segment, payload, offset)
+
+
+def skim_blocks(file: BinaryIO, format_: Format | None = None) -> Iterator[Block]:
+    """Yields the blocks to the END by their heads, with empty payloads but for the END's.
+
+    After each, `file` is behind it. Raises DataError as `read_block`.
+    """
+    kind = None
+    while kind is not Kind.END:
+        offset = file.tell()
+        head = _read_bounded_head(file, format_)
+        kind = head.kind
+        if kind is Kind.END:
+            file.seek(offset)
+            yield read_block(file, format_)
+        else:
+            file.seek(4 + head.size, 1)
+            yield Block(kind, head.segment, b"", offset)
+
+
+def _read_bounded_head(file: BinaryIO, format_: Format | None) -> "Head":
+    """Reads the head of a block that may be so large; goes back where it may not."""
     offset = file.tell()
     try:
         head = read_head(file)
@@ -220,14 +243,7 @@ def read_block(
     except DataError:
         file.seek(offset)
         raise
-    check = read_exactly(file, 4, "a block")
-    if skip is not None and skip(head.kind, head.segment):
-        file.seek(head.size, 1)
-        return Block(head.kind, head.segment, b"", offset)
-    payload = read_exactly(file, head.size, "a block")
-    if struct.pack("<I", zlib.crc32(payload, head.crc)) != check:
-        raise DataError(f"the block at byte {offset} is damaged")
-    return Block(head.kind, head.segment, payload, offset)
+    return head
 
 
 class Head(NamedTuple):

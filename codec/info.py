@@ -4,7 +4,7 @@ import collections
 import os
 from collections.abc import Sequence
 
-from codec.container import FINGERPRINT_BYTES, HASH_BYTES, Format, Kind, read_block, read_header
+from codec.container import FINGERPRINT_BYTES, HASH_BYTES, Format, Kind, read_header, skim_blocks
 from codec.model import find_paths, promise
 from runtime.formatting import format_time
 
@@ -27,14 +27,11 @@ def describe_file(path: str, folders: Sequence[str] = ()) -> list[tuple[str, str
         sizes: collections.Counter[Kind] = collections.Counter()
         position = start = file.tell()
         digest = b""
-        while True:
-            found = read_block(file, skip=lambda kind, _: kind is not Kind.END)
+        for found in skim_blocks(file):
             counts[found.kind] += 1
             sizes[found.kind] += file.tell() - position
             position = file.tell()
-            if found.kind is Kind.END:
-                digest = found.payload[:HASH_BYTES]
-                break
+            digest = found.payload[:HASH_BYTES]  # The END's, in the end.
     rows = [("file", path)]
     if format_ is None:
         rows.append(("format", "no WAV that could be read: its bytes are kept by LZMA"))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from codec.canonical import wav_header
-from codec.container import Block, Format, Kind, read_block
+from codec.container import Block, Format, Kind, read_block, skim_blocks
 from codec.decoder import Opened, decode_block, where
 from codec.values import little_endian
 from runtime.errors import ConfigError, DataError
@@ -112,14 +112,11 @@ def slice_bounds(format_: Format, start: float, duration: float | None) -> tuple
 
 def _segment_offsets(opened: Opened) -> np.ndarray:  # int64 [segments]
     offsets: list[int] = []
-    while True:
-        found = read_block(opened.file, opened.format, skip=lambda kind, _: kind is not Kind.END)
+    for found in skim_blocks(opened.file, opened.format):
         if found.kind in _FRAMES:
             if found.segment != len(offsets):
                 raise DataError(f"{where(opened.format, len(offsets))} is not where it should be")
             offsets.append(found.offset)
-        elif found.kind is Kind.END:
-            break
     if opened.format and len(offsets) != opened.format.num_segments:
         raise DataError(f"{opened.format.num_segments - len(offsets)} segments are missing")
     return np.array(offsets, np.int64)
