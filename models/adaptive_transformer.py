@@ -23,7 +23,7 @@ from models.interface import Batch, Inputs, Params
 from models.networks.cache import Cache, Entries, init_caches
 from models.networks.registry import make_network
 from models.networks.slices import map_slices, positions_at_once
-from models.networks.transformer import unstack_blocks
+from models.networks.transformer import apply_step, step_params
 from models.predictors.channels import channel_indices
 from models.predictors.compile import announce_compilation
 from models.predictors.rows import AdaptiveRows
@@ -66,14 +66,12 @@ class AdaptiveTransformerModel(FeatureModel):
         return init_caches(self.config.network, batch, length, self.platform)
 
     def step_params(self, params: Params) -> Params:
-        return {"params": params, "layers": unstack_blocks(params["network"])}
+        return step_params(params)
 
     def step(
         self, params: Params, inputs: Inputs, caches: Sequence[Cache], position: jax.Array
     ) -> tuple[Mixture, list[Entries]]:
-        variables = {"params": params["params"]}
-        arguments = (inputs, params["layers"], caches, position)
-        result: Any = self._network.apply(variables, *arguments, method="step")
+        result: Any = apply_step(self._network, params, inputs, caches, position)
         return result
 
 

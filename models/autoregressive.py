@@ -20,7 +20,7 @@ from models.networks.cache import Cache, Entries, init_caches
 from models.networks.feature_embedding import FeatureEmbedding
 from models.networks.registry import make_network
 from models.networks.slices import map_slices, positions_at_once
-from models.networks.transformer import unstack_blocks
+from models.networks.transformer import apply_step, step_params
 from models.predictors.fixed import count_known, extract_features, next_features
 
 _BYTE_VALUES = 256
@@ -67,14 +67,12 @@ class AutoregressiveModel:
         return init_caches(self.config.network, batch, length, self.platform)
 
     def step_params(self, params: Params) -> Params:
-        return {"params": params, "layers": unstack_blocks(params["network"])}
+        return step_params(params)
 
     def step(
         self, params: Params, inputs: Inputs, caches: Sequence[Cache], position: jax.Array
     ) -> tuple[Mixture, list[Entries]]:
-        variables = {"params": params["params"]}
-        arguments = (inputs["known"], params["layers"], caches, position)
-        result: Any = self._network.apply(variables, *arguments, method="step")
+        result: Any = apply_step(self._network, params, inputs["known"], caches, position)
         return result
 
 

@@ -109,7 +109,7 @@ class Transformer(nn.Module):
 
         Args:
           x: its embedding.
-          layers: what `unstack_blocks` returns.
+          layers: parameters of each block, see `step_params`.
           caches: of each layer, of the positions before it.
           position: which it is.
 
@@ -126,11 +126,28 @@ class Transformer(nn.Module):
         return self.norm(x), fillings
 
 
-def unstack_blocks(params: Any) -> list[Any]:
-    """Returns the parameters of each block, of a transformer's."""
-    stacked = params["blocks"]
+def step_params(params: Any) -> Any:
+    """Returns a model's parameters for `apply_step`: those of each block by themselves, too."""
+    stacked = params["network"]["blocks"]
     count = len(jax.tree.leaves(stacked)[0])
-    return [jax.tree.map(operator.itemgetter(i), stacked) for i in range(count)]
+    layers = [jax.tree.map(operator.itemgetter(i), stacked) for i in range(count)]
+    return {"params": params, "layers": layers}
+
+
+def apply_step(
+    network: nn.Module, params: Any, inputs: Any, caches: Sequence[Cache], position: jax.Array
+) -> Any:
+    """Applies a network's method `step`.
+
+    Args:
+      network: a model's, whose method goes through one position.
+      params: what `step_params` returns.
+      inputs: of one position.
+      caches: of each layer.
+      position: which it is.
+    """
+    arguments = (inputs, params["layers"], caches, position)
+    return network.apply({"params": params["params"]}, *arguments, method="step")
 
 
 def l2_normalize(x: jax.Array) -> jax.Array:
