@@ -11,7 +11,7 @@ decoder searches nothing, so any arithmetic will do.
 
 Correlations are products of spectra. The past is cut into pieces that overlap by a block, and each
 is transformed once; so a block costs its own transform, and a product and an inverse transform for
-each piece of its past (2 us a sample of two channels of 2^20 frames; it grows up to 2^22 frames).
+each piece of its past (2 us a sample of two channels of 2^20 frames; it grows with the length).
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _SPAN = 16  # Errors on either side that one is relative to.
 _CANDIDATES = 64  # Places of which lags are chosen.
 _STRETCH = 1024  # Frames that have one candidate.
 _PIECE = 32768  # Frames of a transform.
-_FARTHEST = 2**22  # Frames before a block that are searched: longer segments take no longer each.
+_FARTHEST = 2**22  # Frames before a block that are searched: bounds the time of long segments.
 _BATCH = 8  # Pieces that are transformed back at once: bounds the memory.
 
 
