@@ -16,7 +16,7 @@ from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 
 MAGIC = b"wvst"
-VERSION = 2
+VERSION = 3
 FINGERPRINT_BYTES = 8
 PROBE_BYTES = 8
 HASH_BYTES = 16
@@ -28,6 +28,11 @@ MAX_BYTES = 2**20
 LEAST_BLOCK = 8
 """Bytes of a block at least."""
 _SHORT_FINGERPRINT = 4  # In the END, which names the model a second time.
+# One byte each in the format. More may be added at no other place than a new version of it.
+_SAMPLE_RATES = (
+    *(8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000),
+    *(88200, 96000, 176400, 192000, 352800, 384000),
+)
 _MOST_FORMAT = 64
 _MOST_MADE_WITH = 24
 
@@ -99,16 +104,29 @@ class Block(NamedTuple):
     offset: int
 
 
+def round_segment(frames: int) -> int:
+    """Returns the longest segment of at most so many frames that one byte of the format can tell.
+
+    It has four significant bits: a power of two, or it and some eighths more.
+    """
+    exponent = _segment_exponent(frames)
+    return frames >> exponent << exponent
+
+
+def _segment_exponent(frames: int) -> int:
+    return max(0, frames.bit_length() - 4)
+
+
 def header(format_: Format | None) -> bytes:
     """Returns the beginning of a file; without a format it has no frames."""
-    fields = b"" if format_ is None else _pack_format(format_, FINGERPRINT_BYTES)
+    fields = b"" if format_ is None else _pack_format(format_)
     data = MAGIC + bytes([VERSION, len(fields)]) + fields
     return data + struct.pack("<I", zlib.crc32(data))
 
 
 def end_payload(digest: bytes, format_: Format | None) -> bytes:
     """Returns the payload of END: hash and, for files whose header is damaged, the format."""
-    return digest + (b"" if format_ is None else _pack_format(format_, _SHORT_FINGERPRINT))
+    return digest + (b"" if format_ is None else _pack_format(format_, in_end=True))
 
 
 def read_end(payload: bytes) -> tuple[bytes, Format | None]:
@@ -137,23 +155,33 @@ def read_header(file: BinaryIO) -> Format | None:
     return _parse_format(rest[:size], FINGERPRINT_BYTES) if size else None
 
 
-def _pack_format(format_: Format, fingerprint_bytes: int) -> bytes:
+def _pack_format(format_: Format, in_end: bool = False) -> bytes:
     kind = format_.channels - 1 << 5 | format_.has_plain_header << 4 | format_.encoding
-    power = format_.segment.bit_length() - 1
-    segment = 2 * power if format_.segment == 1 << power else 2 * format_.segment + 1
-    numbers = kind, format_.sample_rate, format_.frames, segment
-    fields = format_.fingerprint[:fingerprint_bytes] + b"".join(map(number, numbers))
-    if format_.probe:
-        fields += format_.probe + format_.made_with.encode("ascii", "replace")[:_MOST_MADE_WITH]
+    rate = format_.sample_rate
+    if rate in _SAMPLE_RATES:
+        rate = _SAMPLE_RATES.index(rate)
+    else:
+        rate += len(_SAMPLE_RATES)
+    exponent = _segment_exponent(format_.segment)
+    if (segment := format_.segment) != round_segment(segment):
+        raise ValueError(f"a segment of {segment} frames, expected one of round_segment()")
+    fields = format_.fingerprint[: _SHORT_FINGERPRINT if in_end else FINGERPRINT_BYTES]
+    fields += b"".join(map(number, (kind, rate, format_.frames)))
+    fields += bytes([8 * exponent + (segment >> exponent)]) + format_.probe
+    if format_.probe and not in_end:
+        fields += format_.made_with.encode("ascii", "replace")[:_MOST_MADE_WITH]
     return fields
 
 
 def _parse_format(data: bytes, fingerprint_bytes: int) -> Format:
     fields = Fields(data)
     fingerprint = fields.take(fingerprint_bytes)
-    kind, sample_rate, frames, segment = (fields.number() for _ in range(4))
+    kind, rate, frames = (fields.number() for _ in range(3))
     encoding, channels = kind & 15, (kind >> 5) + 1
-    segment = segment >> 1 if segment & 1 else 1 << min(segment >> 1, 64)
+    common = rate < len(_SAMPLE_RATES)
+    sample_rate = _SAMPLE_RATES[rate] if common else rate - len(_SAMPLE_RATES)
+    code = fields.take(1)[0]
+    segment = code if code < 16 else 8 + code % 8 << code // 8 - 1
     if (
         encoding not in list(Encoding)
         or channels > MAX_CHANNELS

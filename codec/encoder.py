@@ -17,6 +17,7 @@ from codec.container import (
     block,
     end_payload,
     header,
+    round_segment,
 )
 from codec.model import CodecModel, choose_model
 from codec.plain_bytes import pack_bytes
@@ -53,7 +54,8 @@ def compress_parts(
       source: any file that can seek.
       size: its bytes.
       models: those at hand; one of them is used for all of the file.
-      segment: frames of a segment; None: what suits the model. Fewer where there are many channels.
+      segment: frames of a segment, rounded down by `container.round_segment`; None: what suits the
+        model. Fewer where there are many channels.
       num_threads: segments at once.
       progress: is told what has been coded.
 
@@ -79,7 +81,7 @@ def compress_parts(
             channels=wav.channels,
             sample_rate=wav.sample_rate,
             frames=wav.frames,
-            segment=max(1, min(segment, most)),
+            segment=round_segment(max(1, min(segment, most))),
             probe=model.coder.probe,
             made_with=model.coder.made_with,
         )

@@ -18,7 +18,7 @@ from tests.codec.models import small_model
 from tests.models.exact.test_stream import stereo
 from tests.wav_files import Encoding, write_wav
 
-SEGMENT = 100
+SEGMENT = 96
 FRAMES = 460
 BEFORE = 44  # Bytes before the frames.
 FRAME = 4
@@ -234,7 +234,7 @@ def test_swapped_and_spliced_segments_are_named(packed):
 def test_another_file_or_version_is_refused(packed):
     for data, message in [
         (b"RIFF" + packed[4:], "not a .wvst file"),
-        (packed[:4] + b"\1" + packed[5:], "version 1, this wavestream reads version 2"),
+        (packed[:4] + b"\1" + packed[5:], "version 1, this wavestream reads version 3"),
         (b"", "truncated"),
     ]:
         with pytest.raises(DataError, match=message):

@@ -8,7 +8,16 @@ import wave
 import numpy as np
 import pytest
 
-from codec.container import Format, Kind, block, end_payload, header
+from codec.container import (
+    MAX_SAMPLES,
+    Format,
+    Kind,
+    block,
+    end_payload,
+    header,
+    read_header,
+    round_segment,
+)
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.segments import decode_segment, encode_segment, is_verbatim
@@ -147,34 +156,61 @@ def test_the_container_is_small(tmp_path):
     path = tmp_path / "a.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((2, 2, 44100, 0, "NONE", ""))
-        file.writeframes(stereo(3000).astype("<i2").tobytes())
+        file.writeframes(stereo(3072).astype("<i2").tobytes())
     data = path.read_bytes()
     model = small_model()
     lengths = []
-    for segment in (1000, 3000):
+    for segment in (1024, 3072):
         bare = sum(
-            len(encode_segment(model.coder, stereo(3000)[first : first + segment]))
-            for first in range(0, 3000, segment)
+            len(encode_segment(model.coder, stereo(3072)[first : first + segment]))
+            for first in range(0, 3072, segment)
         )
         lengths.append(len(compress(data, segment=segment)) - bare)
     assert lengths[1] <= 64 + 12
     assert lengths[0] - lengths[1] <= 2 * 12
 
 
-@pytest.mark.parametrize(("channels", "frames"), [(4, 2**35 - 1), (32, 2**28 - 1)])
-def test_the_container_of_a_long_file_is_small(channels, frames):
+@pytest.mark.parametrize(
+    ("channels", "frames", "rate", "most"),
+    [
+        (2, 2**28 - 1, 44_100, 58),
+        (4, 2**35 - 1, 384_000, 60),
+        (512, 2**35 - 1, 48_000, 62),
+        (32, 2**28 - 1, 44_056, 64),
+    ],
+)
+def test_the_container_of_a_long_file_is_small(channels, frames, rate, most):
     """Hours of it; 12 bytes a segment, the byte of flags included."""
     format_ = Format(
         fingerprint=bytes(8),
         encoding=Encoding.F64,
         channels=channels,
-        sample_rate=192_000,
+        sample_rate=rate,
         frames=frames,
-        segment=2**20,
+        segment=round_segment(MAX_SAMPLES // channels),
     )
-    assert len(header(format_)) + len(block(Kind.END, 0, end_payload(bytes(16), format_))) <= 64
+    head, end = header(format_), block(Kind.END, 0, end_payload(bytes(16), format_))
+    assert len(head) + len(end) <= most
+    assert read_header(io.BytesIO(head)) == format_
     payload = bytes(2**24)
     assert len(block(Kind.FRAMES, 2**14 - 1, payload)) - len(payload) + 1 <= 12
+
+
+def test_lengths_of_segments():
+    lengths = {round_segment(frames) for frames in range(1, 2**12)}
+    assert len(lengths) == 15 + 8 * 8 and max(lengths) == 15 * 2**8
+    assert all(round_segment(length) == length for length in lengths)
+    assert all(0.88 < round_segment(n) / n <= 1 for n in range(1, MAX_SAMPLES, 99991))
+    for length in [*sorted(lengths), MAX_SAMPLES]:
+        format_ = Format(
+            fingerprint=bytes(8),
+            encoding=Encoding.S16,
+            channels=1,
+            sample_rate=length,
+            frames=1,
+            segment=length,
+        )
+        assert read_header(io.BytesIO(header(format_))) == format_
 
 
 def test_segments_on_many_threads_are_the_same_bytes():

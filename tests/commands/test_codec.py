@@ -84,7 +84,7 @@ def test_mistakes(tmp_path, model):
 def test_a_part(tmp_path, capsys, model):
     frames = stereo(800)
     write_wav(tmp_path / "a.wav", frames, Encoding.S16, sample_rate=1000)
-    run(compress, str(tmp_path / "a.wav"), model=model, segment=300)
+    run(compress, str(tmp_path / "a.wav"), model=model, segment=288)
     path = str(tmp_path / "a.wav.wvst")
     assert run(decompress, path, model=model, start=0.25, duration=0.5) is None
     found, _ = soundfile.read(tmp_path / "a_0.25s-0.75s.wav", dtype="int16")
@@ -98,13 +98,13 @@ def test_a_part(tmp_path, capsys, model):
 def test_info_needs_no_model(tmp_path, capsys, model):
     write_wav(tmp_path / "a.wav", stereo(800), Encoding.S16, sample_rate=1000)
     (tmp_path / "b.wav").write_bytes(b"no audio")
-    run(compress, str(tmp_path), model=model, segment=300)
+    run(compress, str(tmp_path), model=model, segment=288)
     capsys.readouterr()
     assert run(info, str(tmp_path)) is None
     shown = capsys.readouterr().out
     for text in ("16-bit, 2 channels, 1,000 Hz", "800 frames, 0:00:01", "not found in --model_dir"):
         assert text in shown
-    assert "3 of at most 300 frames" in shown and "no WAV that could be read" in shown
+    assert "3 of at most 288 frames" in shown and "no WAV that could be read" in shown
     assert run(info, str(tmp_path), model_dir=model.rsplit("/", 1)[0]) is None
     assert "small.npz" in capsys.readouterr().out
     (tmp_path / "a.wav.wvst").write_bytes(b"wvst")

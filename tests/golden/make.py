@@ -24,7 +24,7 @@ from tests.models.predictors.signals import noise, tones
 from tests.wav_files import G711_TABLES, fmt_chunk, raw_fmt, wav_bytes, write_wav
 
 FOLDER = pathlib.Path(__file__).parent
-FRAMES, SEGMENT = 500, 300
+FRAMES, SEGMENT = 500, 288
 
 
 def wav(frames: np.ndarray, encoding: Encoding = Encoding.S16, **options) -> bytes:
