@@ -6,6 +6,9 @@ F frames, C channels, N the block length, L chunk size.
 
 import tensorflow as tf
 
+_FLOAT_BITS = 25
+"""Of signed integers that float32 holds exactly."""
+
 
 def downmix(
     frames: tf.Tensor,  # int32 [F, C]
@@ -41,7 +44,9 @@ def requantize(
 
     A source of fewer bits is scaled up: full scale stays full scale.
     """
-    if depth > to:
+    if to < depth <= _FLOAT_BITS:  # TensorFlow vectorises this, and not right_shift: half the time.
+        samples = tf.floor(tf.cast(samples, tf.float32) * 2.0 ** (to - depth))
+    elif depth > to:
         samples = tf.bitwise.right_shift(samples, depth - to)
     elif depth < to:
         samples = tf.bitwise.left_shift(samples, to - depth)

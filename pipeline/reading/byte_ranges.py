@@ -64,14 +64,13 @@ def read_ranges(
 def _read_local(path: str, begin: int, target: np.ndarray, size: int, mtime_ns: int) -> None:
     descriptor = filesystem.open_descriptor(path)
     try:
-        _check_unchanged(descriptor, size, mtime_ns)
-        view = memoryview(target.data)
-        while view:  # A signal, or more than 2 GiB, cuts a read short.
+        view, count = memoryview(target.data), -1
+        while view and count:  # A signal, or more than 2 GiB, cuts a read short.
             count = os.preadv(descriptor, [view], begin)
-            if not count:
-                raise OSError("it was truncated while it was read")
             view, begin = view[count:], begin + count
-        _check_unchanged(descriptor, size, mtime_ns)  # It may have been modified meanwhile.
+        _check_unchanged(descriptor, size, mtime_ns)  # Behind, as it may be modified meanwhile.
+        if view:
+            raise OSError("it ends before its size")
     finally:
         os.close(descriptor)
 

@@ -67,12 +67,12 @@ def test_a_file_that_changed_is_not_read(path, catalogued, reason):
 
 
 def test_a_file_that_is_cut_while_it_is_read_leaves_nothing_behind(path):
-    # Its size is checked when it is opened; here the range is behind the end all the same.
+    # Its size is as catalogued; here the range is behind the end all the same.
     reports = []
     buffer, ok = read(path, [250, 0], [10, 2], [10, 2], lambda *report: reports.append(report))
     assert ok.tolist() == [False, True]
     assert buffer.tobytes() == bytes(10) + CONTENT[:2]
-    assert reports == [(path, "it was truncated while it was read")]
+    assert reports == [(path, "it ends before its size")]
 
 
 @pytest.mark.parametrize("make", [lambda path: None, os.mkdir])
