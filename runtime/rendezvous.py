@@ -10,6 +10,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Set
 from typing import Any
 
 from runtime.errors import TrainingError
@@ -149,9 +150,10 @@ class _Reception:
                     answer = answer or f"{_ERROR}{problem}"
                     refused.append(peer)
                 else:
-                    if earlier := self.peers.pop(number, None):
-                        earlier.close()
+                    self._drop({number})
                     self.peers[number] = peer._replace(name=name)
+                    # One that is started again has not come yet: another may have completed them.
+                    self._drop({n for n, other in self.peers.items() if other.has_left()})
                     if len(self.peers) == self._num_processes and not answer:
                         answer = _OK
             end = min(end, now + _GRACE_SECONDS) if answer else end
@@ -164,6 +166,10 @@ class _Reception:
                 peer.close()
         if 0 in self.peers:
             self.peers.pop(0).close()  # Which has been answered, and so reads to its end.
+
+    def _drop(self, numbers: Set[int]) -> None:
+        for number in numbers & self.peers.keys():
+            self.peers.pop(number).close()
 
     def _missing(self) -> str:
         missing = (str(n) for n in range(self._num_processes) if n not in self.peers)

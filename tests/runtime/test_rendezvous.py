@@ -12,6 +12,7 @@ from runtime.errors import TrainingError
 from runtime.peer import Peer
 from runtime.rendezvous import meet
 from tests.command_line import ROOT
+from tests.ports import free_port
 from tests.two_machines import ADDRESSES, two_machines
 
 NAME = socket.gethostname()
@@ -19,9 +20,7 @@ NAME = socket.gethostname()
 
 @pytest.fixture
 def address():
-    with socket.create_server(("localhost", 0)) as free:
-        port = free.getsockname()[1]
-    return f"localhost:{port}"
+    return f"localhost:{free_port()}"
 
 
 _met: list[Peer] = []
@@ -84,13 +83,21 @@ def test_strangers_at_the_port_are_let_alone(address):
     assert other.keys() == {0} and primary.result()[0].keys() == {1}
 
 
-def test_a_host_that_is_started_again_while_the_others_wait(address):
+@pytest.mark.parametrize("wait_s", [0, 0.5])
+def test_a_host_that_is_started_again_while_the_others_wait(address, wait_s):
     host, _, port = address.rpartition(":")
     with futures.ThreadPoolExecutor(1) as pool:
         primary = pool.submit(_meet, address, (3, 0))
         with _connected(host, port) as interrupted:
             interrupted.sendall(b"wavestream 3 1 early\n")
-        assert [other.keys() for other in _meet(address, (3, 1), (3, 2))] == [{0}, {0}]
+        with futures.ThreadPoolExecutor(
+            1
+        ) as later:  # Which would complete them with the early one.
+            other = later.submit(_meet, address, (3, 2))
+            time.sleep(wait_s)
+            assert [found.keys() for found in (*_meet(address, (3, 1)), *other.result())] == [
+                {0}
+            ] * 2
     assert sorted(primary.result()[0]) == [1, 2]
 
 
