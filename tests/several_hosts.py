@@ -10,7 +10,6 @@ JAX numbers the hosts by their place in it.
 import hashlib
 import json
 import os
-import socket
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +23,7 @@ from models.interface import Batch
 from runtime import distributed
 from runtime.logging import start_logging
 from tests.fork_server import python
+from tests.ports import free_port
 from tests.toy_model import Unigram
 from training.run import run as run_training
 
@@ -40,9 +40,7 @@ def command_lines(
       others: flags of all but the first.
       shift: see above.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     where = (f"--coordinator_address={address}", f"--num_processes={hosts}") if hosts > 1 else ()
     return [
         [

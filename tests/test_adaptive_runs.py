@@ -4,7 +4,6 @@ other hosts, other machines that read, a bucket, files that cannot be read."""
 import json
 import os
 import signal
-import socket
 import subprocess
 
 import numpy as np
@@ -15,6 +14,7 @@ from tests.command_line import ROOT
 from tests.fork_server import python
 from tests.gcs_server import GcsServer, gcs_unavailable
 from tests.input_servers import servers
+from tests.ports import free_port
 from tests.several_hosts import variables
 from tests.wav_files import write_walks
 
@@ -30,9 +30,7 @@ ARGS = (
 
 def _start(audio, out, *args, hosts=1):
     """Starts the hosts of a run, of two devices together."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     where = (f"--coordinator_address={address}", f"--num_processes={hosts}") if hosts > 1 else ()
     return [
         subprocess.Popen(

@@ -12,6 +12,7 @@ import pytest
 from runtime import distributed
 from runtime.distributed import DistributedConfig
 from runtime.failure_detector import EXIT_STATUS
+from tests.ports import free_port
 from tests.two_machines import ADDRESSES, two_machines
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -124,14 +125,9 @@ distributed.finish()
 _PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
 
 
-def _free_port():
-    with socket.create_server(("localhost", 0)) as free:
-        return free.getsockname()[1]
-
-
 def _run(program, hosts=2, shift=0):
     """Runs the program on some hosts; returns their statuses and what they log."""
-    arguments = (f"localhost:{_free_port()}", str(hosts), str(shift))
+    arguments = (f"localhost:{free_port()}", str(hosts), str(shift))
     return _finish([_start(_HOST + program, *arguments, str(n)) for n in range(hosts)])
 
 
