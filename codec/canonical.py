@@ -2,7 +2,7 @@
 
 import struct
 
-from codec.container import Format
+from codec.header import Format
 from pipeline.wav.encoding import Encoding
 
 _PCM = (Encoding.U8, Encoding.S16, Encoding.S24, Encoding.S32)

@@ -7,18 +7,9 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from codec import packing
+from codec.blocks import LEAST_BLOCK, MAX_BYTES, Block, Kind, read_block
 from codec.canonical import canonical_header
-from codec.container import (
-    HASH_BYTES,
-    LEAST_BLOCK,
-    MAX_BYTES,
-    Block,
-    Format,
-    Kind,
-    end_payload,
-    read_block,
-    read_header,
-)
+from codec.header import HASH_BYTES, Format, end_payload, read_header
 from codec.model import CodecModel, find_model, require_probe
 from codec.plain_bytes import unpack_bytes
 from codec.progress import Progress, no_progress

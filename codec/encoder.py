@@ -7,18 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
 from codec import packing
+from codec.blocks import MAX_BYTES, Kind, block
 from codec.canonical import canonical_header
-from codec.container import (
-    HASH_BYTES,
-    MAX_BYTES,
-    MAX_SAMPLES,
-    Format,
-    Kind,
-    block,
-    end_payload,
-    header,
-    round_segment,
-)
+from codec.header import HASH_BYTES, MAX_SAMPLES, Format, end_payload, header, round_segment
 from codec.model import CodecModel, choose_model
 from codec.plain_bytes import pack_bytes
 from codec.progress import Progress, no_progress
@@ -32,7 +23,7 @@ _MOST_CHANNELS = 4  # With more, segments are shorter, so that memory is that of
 
 class _Task(NamedTuple):
     kind: Kind
-    segment: int  # See `container.Block`.
+    segment: int  # See `blocks.Block`.
     data: bytes
 
 
@@ -54,7 +45,7 @@ def compress_parts(
       source: any file that can seek.
       size: its bytes.
       models: those at hand; one of them is used for all of the file.
-      segment: frames of a segment, rounded down by `container.round_segment`; None: what suits the
+      segment: frames of a segment, rounded down by `header.round_segment`; None: what suits the
         model. Fewer where there are many channels.
       num_threads: segments at once.
       progress: is told what has been coded.

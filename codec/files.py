@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from codec.container import HASH_BYTES
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
+from codec.header import HASH_BYTES
 from codec.model import CodecModel
 from codec.progress import Progress, no_progress
 from codec.recover import Report, open_damaged, recover_parts

@@ -4,7 +4,8 @@ import collections
 import os
 from collections.abc import Sequence
 
-from codec.container import FINGERPRINT_BYTES, HASH_BYTES, Format, Kind, read_header, skim_blocks
+from codec.blocks import Kind, skim_blocks
+from codec.header import FINGERPRINT_BYTES, HASH_BYTES, Format, read_header
 from codec.model import find_paths, promise
 from runtime.formatting import format_time
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeGuard
 
 from codec.coder import Coder
-from codec.container import FINGERPRINT_BYTES, Format
 from codec.exact import ExactCoder
+from codec.header import FINGERPRINT_BYTES, Format
 from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, config_from_json
 from models.exact.network import make_mlp
 from models.model_file import ModelFile, flatten_params, load_model

@@ -9,18 +9,10 @@ from typing import BinaryIO
 import numpy as np
 
 from codec import packing
+from codec.blocks import Block, Kind, read_block
 from codec.canonical import wav_header
-from codec.container import (
-    HASH_BYTES,
-    Block,
-    Format,
-    Kind,
-    end_payload,
-    read_block,
-    read_end,
-    read_header,
-)
 from codec.decoder import Opened, decode_block, plain_header, require_plausible, where
+from codec.header import HASH_BYTES, Format, end_payload, read_end, read_header
 from codec.model import CodecModel, find_model, require_probe
 from codec.search import intact_blocks
 from runtime.errors import DataError

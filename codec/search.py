@@ -7,8 +7,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from codec.container import Block, Format, Head, Kind, most_payload, read_block, read_head
+from codec.blocks import Block, Head, Kind, most_payload, read_block, read_head
 from codec.fields import number
+from codec.header import Format
 from runtime.errors import DataError
 
 _FIRST_WINDOW, _LAST_WINDOW = 2**12, 2**20  # Bytes that are looked at together.

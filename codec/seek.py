@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from codec.blocks import Block, Kind, read_block, skim_blocks
 from codec.canonical import wav_header
-from codec.container import Block, Format, Kind, read_block, skim_blocks
 from codec.decoder import Opened, decode_block, where
+from codec.header import Format
 from codec.values import little_endian
 from runtime.errors import ConfigError, DataError
 from runtime.threads import map_in_threads

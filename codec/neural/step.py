@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codec.container import PROBE_BYTES
+from codec.header import PROBE_BYTES
 from models.interface import Inputs, Params, StepModel
 from models.networks.cache import Cache, advance_cache
 

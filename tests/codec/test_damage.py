@@ -8,10 +8,11 @@ import os
 import numpy as np
 import pytest
 
-from codec.container import Kind, block, read_block, read_header
+from codec.blocks import Kind, block, read_block
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.files import Job, compress_file, decompress_file, find_jobs, verify_file
+from codec.header import read_header
 from codec.recover import open_damaged, recover_parts
 from runtime.errors import ConfigError, DataError
 from tests.codec.models import small_model

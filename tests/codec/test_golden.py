@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from codec.container import Kind, read_block, read_header
+from codec.blocks import Kind, read_block
+from codec.header import read_header
 from tests.golden.check import MANIFEST, compress, decompress, digest, golden_digest, read
 from tests.models.other_processor import ROOT, digest_elsewhere
 

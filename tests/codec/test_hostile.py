@@ -10,10 +10,11 @@ import zlib
 import numpy as np
 import pytest
 
-from codec.container import Format, Kind, block, end_payload, header, read_block
+from codec.blocks import Kind, block, read_block
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.fields import number, signed
+from codec.header import Format, end_payload, header
 from codec.plain_bytes import pack_bytes
 from codec.recover import open_damaged, recover_parts
 from codec.segments import decode_segment, encode_segment

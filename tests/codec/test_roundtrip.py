@@ -8,18 +8,10 @@ import wave
 import numpy as np
 import pytest
 
-from codec.container import (
-    MAX_SAMPLES,
-    Format,
-    Kind,
-    block,
-    end_payload,
-    header,
-    read_header,
-    round_segment,
-)
+from codec.blocks import Kind, block
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
+from codec.header import MAX_SAMPLES, Format, end_payload, header, read_header, round_segment
 from codec.segments import decode_segment, encode_segment, is_verbatim
 from models.exact.network import make_mlp
 from models.exact.segment import measure_segment

@@ -14,9 +14,10 @@ import atheris
 import codec.kernel  # noqa: F401 - What is compiled bears no instruments, and is imported before.
 
 with atheris.instrument_imports(include=["codec", "pipeline.wav", "models.predictors.lags"]):
-    from codec.container import Format, Kind, block, end_payload, header
+    from codec.blocks import Kind, block
     from codec.decoder import decompress_parts, open_compressed
     from codec.encoder import compress_parts
+    from codec.header import Format, end_payload, header
     from codec.model import load_codec_model
     from codec.recover import open_damaged, recover_parts
     from codec.seek import SeekableFile

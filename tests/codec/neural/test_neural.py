@@ -13,10 +13,10 @@ import jax
 import numpy as np
 import pytest
 
-from codec.container import read_header
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.files import Job, compress_file, decompress_file
+from codec.header import read_header
 from codec.model import fingerprint, load_codec_model
 from codec.segments import decode_segment, encode_segment, is_verbatim
 from models.model_file import load_model, save_model
