@@ -65,10 +65,12 @@ def _read_local(path: str, begin: int, target: np.ndarray, size: int, mtime_ns: 
     descriptor = filesystem.open_descriptor(path)
     try:
         view, count = memoryview(target.data), -1
-        while view and count:  # A signal, or more than 2 GiB, cuts a read short.
-            count = os.preadv(descriptor, [view], begin)
-            view, begin = view[count:], begin + count
-        _check_unchanged(descriptor, size, mtime_ns)  # Behind, as it may be modified meanwhile.
+        try:
+            while view and count:  # A signal, or more than 2 GiB, cuts a read short.
+                count = os.preadv(descriptor, [view], begin)
+                view, begin = view[count:], begin + count
+        finally:  # Behind, as it may be modified meanwhile; a folder or a FIFO cannot be read.
+            _check_unchanged(descriptor, size, mtime_ns)
         if view:
             raise OSError("it ends before its size")
     finally:
