@@ -1,8 +1,11 @@
 """Compare runs: settings that differ, last metrics, and a plot of their curves.
 
-    python main.py compare runs/quickstart runs/speech_8bit
+For example:
 
-The plot is written to compare.png, in the current folder by default.
+    python main.py compare runs/quickstart runs/speech_8bit
+    python main.py compare --report_dir=report runs/*
+
+A run is a folder that training wrote, or FOLDER/MODEL_NAME if it holds several.
 """
 
 import os
@@ -29,4 +32,4 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     print(write_comparison(comparison, os.path.expanduser(values.report_dir or ".")))
 
 
-COMMAND = Command(doc=__doc__, groups=(flags.REPORT,), run=run, arguments="RUN_DIR ...")
+COMMAND = Command(doc=__doc__, groups=(flags.PLOT,), run=run, arguments="RUN_DIR ...")

@@ -1,13 +1,14 @@
 """Compress files losslessly.
 
-    python main.py compress song.wav another.wav ~/music
-    python main.py compress --compare --fast song.wav
-    python main.py compress --model=runs/mine/audio_model.npz song.wav
-    python main.py compress - < song.wav > song.wav.wvst
+For example:
 
-Each file becomes one beside it, or in --output_dir, with .wvst added to its name; of a folder, all
-WAVs below it. `decompress` gives back every byte: samples, tags and all, also of files that are no
-WAVs.
+    python main.py compress song.wav                          # to song.wav.wvst
+    python main.py compress --fast --output_dir=archive ~/music
+    python main.py compress --compare song.wav                # and what FLAC makes of it
+    python main.py compress - < song.wav > song.wav.wvst      # from stdin to stdout
+
+Each file becomes one with .wvst added to its name; of a folder, all WAVs below it. `decompress`
+gives back every byte: samples, tags and all, also of files that are no WAVs.
 """
 
 import os
@@ -72,10 +73,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(
-        *(flags.MODEL_FILE, flags.PREDICTOR_SETS_OF_MODELS, flags.SEGMENT, flags.COMPRESS),
-        *(flags.OVERWRITE, flags.OUTPUT_DIR, flags.JOBS),
-    ),
+    groups=(flags.COMPRESSED_FILES, flags.CODING),
     run=run,
     arguments="FILE|FOLDER|- ...",
 )

@@ -1,12 +1,14 @@
-"""Give back every byte of files that `compress` has made.
+"""Decompress files of `compress`, to every byte of the source.
+
+For example:
 
     python main.py decompress song.wav.wvst
-    python main.py decompress --model=runs/mine/audio_model.npz --output_dir=restored ~/archive
-    python main.py decompress --start=90 --duration=30 song.wav.wvst
+    python main.py decompress --output_dir=restored archive
+    python main.py decompress --start=90 --duration=30 song.wav.wvst    # to song_90s-120s.wav
+    python main.py decompress --recover damaged.wav.wvst
 
-A damaged file is named, with the segment and the seconds of it, and nothing is written for it;
---recover writes what is intact, and silence in place of the rest. --start and --duration decode a
-part, to a WAV with the two times in its name. `python main.py -d` is the same as `decompress`.
+A damaged file is named, with the segment and the seconds of it, and without --recover nothing is
+written for it. `python main.py -d` is the same as `decompress`.
 """
 
 import functools
@@ -92,10 +94,7 @@ def _report(lost: list[str], name: str, text: str) -> None:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(
-        *(flags.MODEL_FILE, flags.MODEL_DIR, flags.DECOMPRESS),
-        *(flags.OVERWRITE, flags.OUTPUT_DIR, flags.JOBS),
-    ),
+    groups=(flags.DECODED_FILES, flags.DECODING),
     run=run,
     arguments="FILE|FOLDER|- ...",
 )

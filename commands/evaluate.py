@@ -1,10 +1,12 @@
 """Measure a model in bits per sample, next to FLAC and other codecs.
 
-    python main.py evaluate --model=runs/quickstart/audio_model.npz --report_dir=report
-    python main.py evaluate --audio_dir=~/music
+For example:
 
-The default is the files that were held out when the model was trained; of the model that comes with
-wavestream there are none.
+    python main.py evaluate --audio_dir=~/music --eval_files=10
+    python main.py evaluate --model=runs/quickstart/audio_model.npz
+    python main.py evaluate --model=runs/quickstart/audio_model.npz --report_dir=report
+
+Without --audio_dir it measures on the files that were held out when the model was trained.
 """
 
 import os
@@ -65,17 +67,6 @@ def evaluation_config(values: FlagValues) -> EvaluationConfig:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(
-        *(
-            flags.MODEL_FILE,
-            flags.SEGMENT,
-            flags.EVALUATION,
-            flags.REPORT,
-            flags.AUDIO_FILES,
-            flags.SKIPPED_FILES,
-            flags.BATCH,
-        ),
-        flags.COMPILATION,
-    ),
+    groups=(flags.EVALUATION, flags.EVALUATED_FILES, flags.SKIPPED_FILES, flags.COMPILATION),
     run=run,
 )

@@ -1,6 +1,9 @@
 """Show what is in compressed files: format, model, segments, sizes.
 
-    python main.py info song.wav.wvst ~/archive
+For example:
+
+    python main.py info song.wav.wvst
+    python main.py info --model_dir=runs/music archive        # names models that are there
 
 Nothing is decoded, and no model is needed.
 """
@@ -42,7 +45,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.MODEL_DIR,),
+    groups=(flags.MODELS,),
     run=run,
     arguments="FILE|FOLDER ...",
 )

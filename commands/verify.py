@@ -1,6 +1,9 @@
 """Check that compressed files are intact, by the hash of their source.
 
-    python main.py verify song.wav.wvst ~/archive
+For example:
+
+    python main.py verify song.wav.wvst
+    python main.py verify archive
 
 They are decompressed, and nothing is written. The exit status is 1 if a file is damaged.
 `python main.py -t` is the same.
@@ -38,7 +41,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.MODEL_FILE, flags.MODEL_DIR, flags.JOBS),
+    groups=(flags.DECODING,),
     run=run,
     arguments="FILE|FOLDER ...",
 )

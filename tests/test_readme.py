@@ -6,8 +6,8 @@ import re
 from commands import parser
 from commands.help import default_of, flags_of, meaning
 from commands.interface import Commands
-from flags import Group
 from main import COMMANDS
+from runtime.flag_definitions import Group
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

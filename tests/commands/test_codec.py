@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
-import flags
 from commands import compress, decompress, info, verify
 from models.model_file import save_model
 from runtime.errors import ConfigError
+from runtime.flag_definitions import define
 from tests.command_line import error_of, run_main
 from tests.models.exact.test_stream import config, make_params, stereo
 from tests.wav_files import Encoding, write_wav
@@ -25,7 +25,7 @@ def model(tmp_path_factory):
 
 def run(module, *arguments, **given):
     """The exit status of a command."""
-    values = flags.define(module.COMMAND.groups)
+    values = define(module.COMMAND.groups)
     values(["main.py", *(f"--{name}={value}" for name, value in given.items())])
     return module.run(values, arguments)
 
