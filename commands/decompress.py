@@ -20,13 +20,14 @@ from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
-from commands.codec_progress import decompression_ratio
+from commands.codec_progress import CodecProgress, decompression_ratio
+from commands.codec_runner import Wording, run_all, wrote
 from commands.interface import Command
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from codec.files import Job
-    from codec.progress import Progress
+    from codec.files import Outcome
+    from codec.jobs import Job
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
@@ -35,30 +36,47 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     is_part = _is_part(values)
     if is_part and values.recover:
         raise ConfigError("--recover: expected without --start and --duration")
-    models, folders = codec_files.load_models(values), codec_files.folders(values)
+    from codec.jobs import LeftOut, find_jobs
+
+    left_out = LeftOut()
+    jobs = (
+        []
+        if is_stdin
+        else find_jobs(arguments, codec_files.output_dir(values), compress=False, left_out=left_out)
+    )
+    models = codec_files.load_models(values, "kernel.decode_channel")
+    folders = codec_files.folders(values)
     lost: list[str] = []
     if is_stdin:
         _, threads = codec_files.share_threads(values, 1)
         with codec_files.seekable_stdin() as file:
             codec_files.write_stdout(_parts(file, values, models, folders, threads, lost))
         return 1 if lost else None
-    from codec.files import decompress_file, find_jobs, slice_file
+    from codec.files import decompress_file, slice_file
 
-    jobs = find_jobs(arguments, codec_files.output_dir(values), compress=False)
     files, segments = codec_files.share_threads(values, len(jobs))
     shared: dict[str, Any] = {"num_threads": segments, "force": values.force}
     part = {"start": values.start, "duration": values.duration}
 
-    def work(job: "Job", progress: "Progress") -> tuple[int, int]:
+    def work(job: "Job", progress: CodecProgress) -> "Outcome":
         if is_part:
             return slice_file(job, models, folders, **part, **shared)
-        recover = functools.partial(_report, lost, job.source) if values.recover else None
-        return decompress_file(job, models, folders, recover=recover, progress=progress, **shared)
 
-    status, _ = codec_files.run_all(jobs, work, files, decompression_ratio)
-    if status and not values.recover:
+        def report(text: str) -> None:
+            lost.append(text)
+            progress.say_lost(job.source, text)
+
+        recover = report if values.recover else None
+        return decompress_file(
+            job, models, folders, recover=recover, progress=progress.add, **shared
+        )
+
+    ratio = None if is_part else decompression_ratio
+    wording = Wording(lambda _, x: wrote(x, ratio), "compressed", "decoded", ratio)
+    done = run_all(jobs, work, files, wording, left_out)
+    if not values.recover and any(isinstance(error, DataError) for error in done.errors):
         print("(of damaged files --recover gives back what is intact)", file=sys.stderr)
-    return 1 if lost else status
+    return 1 if lost else done.status
 
 
 def _parts(

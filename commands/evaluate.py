@@ -10,6 +10,7 @@ Without --audio_dir it measures on the files that were held out when the model w
 """
 
 import os
+import sys
 from collections.abc import Sequence
 
 from absl.flags import FlagValues
@@ -20,6 +21,7 @@ from commands.interface import Command
 from evaluation.config import EvaluationConfig
 from models.shipped import shipped_path
 from runtime import compilation_cache, devices
+from runtime.terminal import emphasize_marked
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
@@ -46,7 +48,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     file.check_params(model)
     steps = file.training.get("steps")
     summary = summarize(evaluate(config, model, file.params, file.data, trained_steps=steps))
-    print(format_table(summary), flush=True)  # Before the report, which may fail.
+    table = emphasize_marked(format_table(summary), sys.stdout)
+    print(table, flush=True)  # Before the report, which may fail.
     if config.report_dir:
         print(f"report: {write_report(summary, config.report_dir)}")
 
