@@ -9,6 +9,7 @@ A run is a folder that training wrote, or FOLDER/MODEL_NAME if it holds several.
 """
 
 import os
+import sys
 from collections.abc import Sequence
 
 from absl.flags import FlagValues
@@ -16,6 +17,7 @@ from absl.flags import FlagValues
 import flags
 from commands.interface import Command
 from runtime.errors import ConfigError
+from runtime.terminal import emphasize_marked
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
@@ -28,7 +30,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
 
     start_logging(None)
     comparison = compare(arguments)
-    print(format_comparison(comparison))
+    print(emphasize_marked(format_comparison(comparison), sys.stdout))
     print(write_comparison(comparison, os.path.expanduser(values.report_dir or ".")))
 
 
