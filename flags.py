@@ -54,8 +54,8 @@ _MODEL_FILE = string(
     "the best that comes with wavestream")
 _SEGMENT = integer(
     "segment", None, "FRAMES",
-    "Frames of a segment, which is coded without what comes before it. Shorter segments cost bits, "
-    "and let --start decode less.", "2097152, 48 s at 44.1 kHz", at_least=1)
+    "Most frames of a segment, which is coded without what comes before it. Shorter segments cost "
+    "bits, and let --start decode less.", "2097152, 48 s at 44.1 kHz", at_least=1)
 _MODEL_DIR = strings(
     "model_dir", [], "FOLDERS", "Folders to look in for the model of each file, with commas.")
 _JOBS = integer(
@@ -224,9 +224,9 @@ EVALUATION = Group(
     _MODEL_FILE,
     _REPORT_DIR,
     strings("codecs", None, "NAMES",
-            "Codecs to compare with, such as flac,wavpack; empty: none.", "all installed"),
+            "Codecs to compare with, of flac,wavpack,gzip,xz,zstd; empty: none.", "all installed"),
     _SEGMENT.described(
-        "Frames of a segment, which an adaptive model codes without what comes before it.",
+        "Most frames of a segment, which an adaptive model codes without what comes before it.",
         _SEGMENT.default_text),
     switch("compressed_size", True,
            "Also compress the files, for their real size, if the model is adaptive: takes as long "

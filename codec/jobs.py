@@ -57,8 +57,9 @@ def find_jobs(
     }
     if not found:
         raise ConfigError(
-            f"{', '.join(paths) or 'no argument'}: there is no file to "
-            f"{'compress: expected files, or folders of WAVs' if compress else 'decompress'}"
+            f"{', '.join(paths) or 'nothing is named'}: there is no file to "
+            f"{'compress' if compress else 'decompress'}: expected files, or folders of "
+            f"{'WAVs' if compress else f'files that end with {SUFFIX}'}"
             + (f" (left out: {describe_left_out(left_out)})" if left_out else "")
         )
     jobs = []

@@ -63,7 +63,7 @@ def progress_bar(label: str, clock: Callable[[], float] = time.monotonic) -> Pro
 
     def progress(items: Iterable, total: int) -> Iterator:
         if is_terminal(sys.stderr):
-            yield from Bar(items, label, total, leave=False)
+            yield from Bar(items, label, total, leave=False, unit="")
             return
         begin = last_line = clock()
         for done, item in enumerate(items, start=1):

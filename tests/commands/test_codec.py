@@ -1,17 +1,23 @@
 """compress, decompress and verify, as from the command line."""
 
 import dataclasses
+import pathlib
 import signal
 import subprocess
 import time
 
+import numba
 import numpy as np
 import pytest
 import soundfile
 
+from codec.files import compress_file
+from codec.jobs import LeftOut, find_jobs
+from codec.model import load_codec_model
 from commands import compress, decompress, info, verify
-from commands.codec_runner import MOST_LINES
+from commands.codec_runner import MOST_LINES, Wording, run_all
 from models.model_file import save_model
+from models.predictors import compile
 from runtime.errors import ConfigError
 from runtime.flag_definitions import define
 from tests.command_line import ROOT, error_of, run_main
@@ -147,6 +153,35 @@ def test_ctrl_c_ends_it_at_once_and_keeps_what_is_finished(tmp_path, model):
     assert process.returncode == 130
     assert err.endswith("error: interrupted: 1 of 2 files are finished\n")
     assert {path.name for path in tmp_path.iterdir()} == {"a.wav", "a.wav.wvst", "b.wav"}
+
+
+def test_what_compiles_is_announced(tmp_path, monkeypatch, model):
+    announced = []
+    monkeypatch.setattr(compile, "announce_compilation", announced.append)
+    write_wav(tmp_path / "a.wav", stereo(80), Encoding.S16)
+    run(compress, str(tmp_path / "a.wav"), model=model)
+    run(verify, str(tmp_path / "a.wav.wvst"), model=model)
+    assert len({*announced}) == len(announced) == 2
+    kept = pathlib.Path(numba.config.CACHE_DIR)
+    assert all(any(kept.rglob(f"{name}-*.nbi")) for name in announced)
+
+
+def test_a_file_that_vanishes_is_named_and_the_others_are_done(tmp_path, capsys, model):
+    for name in "ab":
+        write_wav(tmp_path / f"{name}.wav", stereo(80), Encoding.S16)
+    jobs = find_jobs([str(tmp_path)], None, compress=True)
+    (tmp_path / "a.wav").unlink()
+    done = run_all(
+        jobs,
+        lambda job, progress: compress_file(job, [load_codec_model(model)]),
+        1,
+        Wording(lambda *_: "done", "source", "compressed", None),
+        LeftOut(),
+    )
+    out, err = capsys.readouterr()
+    assert (done.status, [job.source for job in done.jobs]) == (1, [f"{tmp_path}/b.wav"])
+    assert err == f"error: {tmp_path}/a.wav: No such file or directory\n"
+    assert "files            1, 1 failed\n" in out
 
 
 def test_a_model_is_looked_for_by_its_fingerprint(tmp_path, capsys, model):

@@ -10,7 +10,9 @@ import pytest
 
 from commands import help as help_text
 from commands import parser
+from evaluation.baselines.libraries import CODEC_KEYS
 from main import COMMANDS
+from runtime.flag_definitions import define
 from tests.command_line import ROOT, run_main
 
 LOADED = parser.load(COMMANDS)
@@ -69,7 +71,7 @@ def test_a_flag_has_its_unit_and_its_default_once(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     assert run_main("compress", "--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "--segment=FRAMES Frames of a segment" in shown
+    assert "--segment=FRAMES Most frames of a segment" in shown
     assert "keep their trees. [default: beside each file]" in shown and "./" not in shown
     assert run_main("decompress", "--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
@@ -84,6 +86,10 @@ def test_a_flag_has_its_unit_and_its_default_once(capsys, monkeypatch):
         for flag in help_text.flags_of(group):
             assert "default" not in flag.text or not help_text.default_of(flag), flag.name
             assert flag.text.endswith(".") and not flag.text.endswith(".."), flag.name
+
+
+def test_the_codecs_that_help_names_are_those_there_are():
+    assert f"of {','.join(CODEC_KEYS)};" in define(LOADED["evaluate"].groups)["codecs"].help
 
 
 def test_headings_are_bold_on_a_terminal(capsys, monkeypatch):
