@@ -59,8 +59,9 @@ _SEGMENT = integer(
 _MODEL_DIR = strings(
     "model_dir", [], "FOLDERS", "Folders to look in for the model of each file, with commas.")
 _JOBS = integer(
-    "jobs", None, "THREADS", "Threads, for files and segments side by side.", "one per CPU core",
-    at_least=1)
+    "jobs", None, "THREADS",
+    "Threads, for files and segments side by side; compressing takes up to 0.5 GB of memory each.",
+    "one per CPU core", at_least=1)
 _REPORT_DIR = string(
     "report_dir", None, "FOLDER", "Folder for report.html and report.json; local or gs://.")
 _RESULTS = (

@@ -71,6 +71,7 @@ class CodecProgress:
         """Prints a line, above the bar."""
         if stream is not None:
             Bar.write(text, file=stream)
+            stream.flush()  # A pipe is read meanwhile, too.
 
     def say_error(self, path: str, reason: str) -> None:
         """Prints what is wrong with a file, to stderr."""

@@ -93,11 +93,10 @@ def run_all(
         finally:
             progress.end_file()
 
-    outcomes = map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads)
     done = Done([], [])
     before = after = 0
     try:
-        for job, outcome in outcomes:
+        for job, outcome in map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads):
             if isinstance(outcome, Exception):
                 done.errors.append(outcome)
                 progress.say_error(job.source, message_of(outcome))
@@ -115,25 +114,28 @@ def run_all(
         end_interrupted("interrupted" + (finished if len(jobs) > 1 else ""))
     finally:
         progress.close()
-    rows = []
     if len(jobs) > 1:
-        failed = f", {len(done.errors):,} failed" if done.errors else ""
-        rows.append(("files", f"{len(done.jobs):,}{failed}"))
-        if done.jobs:
-            rows += [(wording.before, f"{before:,} bytes"), (wording.after, f"{after:,} bytes")]
-            if wording.ratio is not None:
-                rows.append(("ratio", f"{wording.ratio(before, after):.4f}"))
-            speed = _speed(time.perf_counter() - begin, progress.audio_seconds)
-            length = format_time(progress.audio_seconds)
-            audio = f", {length} of audio" if progress.audio_seconds else ""
-            rows.append(("time", speed + audio))
+        speed = _speed(time.perf_counter() - begin, progress.audio_seconds)
+        if progress.audio_seconds:
+            speed += f", {format_time(progress.audio_seconds)} of audio"
+        _print_sums(done, before, after, wording, speed)
     if left_out:
         from codec.jobs import describe_left_out
 
-        rows.append(("left out", describe_left_out(left_out)))
+        print(format_row("left out", describe_left_out(left_out)))
+    return done
+
+
+def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: str) -> None:
+    failed = f", {len(done.errors):,} failed" if done.errors else ""
+    rows = [("files", f"{len(done.jobs):,}{failed}")]
+    if done.jobs:
+        rows += [(wording.before, f"{before:,} bytes"), (wording.after, f"{after:,} bytes")]
+        if wording.ratio is not None:
+            rows.append(("ratio", f"{wording.ratio(before, after):.4f}"))
+        rows.append(("time", speed))
     for label, text in rows:
         print(format_row(label, text))
-    return done
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ gives back every byte: samples, tags and all, also of files that are no WAVs.
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl.flags import FlagValues
 
@@ -37,29 +37,19 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
     left_out = LeftOut()
     is_stdin = codec_files.is_stdin(arguments)
-    # Before the models: a mistyped name is reported at once.
-    jobs = (
-        []
-        if is_stdin
-        else find_jobs(arguments, codec_files.output_dir(values), compress=True, left_out=left_out)
-    )
+    jobs = []
+    if not is_stdin:  # Before the models: a mistyped name is reported at once.
+        folder = codec_files.output_dir(values)
+        jobs = find_jobs(arguments, folder, compress=True, left_out=left_out)
     models = codec_files.load_models(values, "kernel.encode_channel")
     models = codec_files.of_set(models, values)
-    from codec.encoder import compress_parts
     from codec.files import compress_file
     from runtime.logging import logger
 
     if models[0].coder.probe:
         logger.warning("%s: its files decode %s", models[0].name, models[0].promise)
-
     if is_stdin:
-        _, threads = codec_files.share_threads(values, 1)
-        with codec_files.seekable_stdin() as source:
-            size = source.seek(0, os.SEEK_END)
-            parts = compress_parts(
-                source, size, models, segment=values.segment, num_threads=threads
-            )
-            codec_files.write_stdout(parts)
+        _compress_stdin(values, models)
         return None
     files, segments = codec_files.share_threads(values, len(jobs))
     if values.compare:
@@ -92,6 +82,16 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         table = comparison.table({job.source: job.target for job in done.jobs})
         print(emphasize_marked(table, sys.stdout))
     return done.status
+
+
+def _compress_stdin(values: FlagValues, models: Sequence[Any]) -> None:
+    from codec.encoder import compress_parts
+
+    _, threads = codec_files.share_threads(values, 1)
+    with codec_files.seekable_stdin() as source:
+        size = source.seek(0, os.SEEK_END)
+        parts = compress_parts(source, size, models, segment=values.segment, num_threads=threads)
+        codec_files.write_stdout(parts)
 
 
 COMMAND = Command(

@@ -39,11 +39,10 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     from codec.jobs import LeftOut, find_jobs
 
     left_out = LeftOut()
-    jobs = (
-        []
-        if is_stdin
-        else find_jobs(arguments, codec_files.output_dir(values), compress=False, left_out=left_out)
-    )
+    jobs = []
+    if not is_stdin:  # Before the models: a mistyped name is reported at once.
+        folder = codec_files.output_dir(values)
+        jobs = find_jobs(arguments, folder, compress=False, left_out=left_out)
     models = codec_files.load_models(values, "kernel.decode_channel")
     folders = codec_files.folders(values)
     lost: list[str] = []
