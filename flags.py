@@ -37,8 +37,8 @@ def _is_address(value: str | None) -> bool:
 
 _AUDIO_DIR = strings(
     "audio_dir", [], "FOLDER",
-    "Folder of WAV files, with all folders below it but hidden ones; local or gs://. May be "
-    "repeated, or name several with commas.", is_repeated=True)
+    "Folder of WAV files, with all folders below it but hidden ones; local or gs://. Repeatable or "
+    "comma-separated.", is_repeated=True)
 _CATALOGUE = string(
     "catalogue", None, "FILE",
     "File of the headers of all WAV files, for buckets that take hours to list: read instead of "
@@ -57,7 +57,7 @@ _SEGMENT = integer(
     "Most frames of a segment, which is coded without what comes before it. Shorter segments cost "
     "bits, and let --start decode less.", "2097152, 48 s at 44.1 kHz", at_least=1)
 _MODEL_DIR = strings(
-    "model_dir", [], "FOLDERS", "Folders to look in for the model of each file, with commas.")
+    "model_dir", [], "FOLDERS", "Folders, comma-separated, that may have the model of a file.")
 _JOBS = integer(
     "jobs", None, "THREADS",
     "Threads, for files and segments side by side; compressing takes up to 0.5 GB of memory each.",
@@ -189,7 +189,7 @@ CHECKPOINTS = Group(
     integer("keep_checkpoints", 3, "N",
             "Latest checkpoints to keep, besides the best by validation.", at_least=1),
     strings("allow_change", [], "FLAGS",
-            "Flags that may differ from the run to resume, with commas; audio: the files."),
+            "Flags, comma-separated, that may differ from the run to resume; audio: the files."),
     choice("on_nan", "stop", ON_NAN,
            "After a non-finite loss: stop, or roll back to the last checkpoint and skip batches."),
     choice("on_save_error", "continue", ON_SAVE_ERROR,

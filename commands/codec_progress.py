@@ -38,7 +38,7 @@ class CodecProgress:
           ratio: that is shown; None: none is.
           clock: returns the time in seconds.
         """
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # Ctrl-C closes it, whatever it is in.
         self._ratio = ratio
         self._clock = clock
         self._begin = self._last_line = clock()

@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 from commands.codec_progress import CodecProgress, Ratio, size_of
 from evaluation.report.formatting import printable
@@ -95,7 +96,13 @@ def run_all(
 
     done = Done([], [])
     before = after = 0
-    try:
+
+    def interrupted() -> str:
+        progress.close()
+        finished = f": {len(done.jobs):,} of {len(jobs):,} files are finished"
+        return "interrupted" + (finished if len(jobs) > 1 else "")
+
+    with ends_when_interrupted(interrupted), contextlib.closing(progress):
         for job, outcome in map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads):
             if isinstance(outcome, Exception):
                 done.errors.append(outcome)
@@ -108,12 +115,6 @@ def run_all(
                 if len(jobs) == 1:
                     text += f" ({_speed(time.perf_counter() - begin, progress.audio_seconds)})"
                 progress.say(text, sys.stdout)
-    except KeyboardInterrupt:
-        progress.close()
-        finished = f": {len(done.jobs):,} of {len(jobs):,} files are finished"
-        end_interrupted("interrupted" + (finished if len(jobs) > 1 else ""))
-    finally:
-        progress.close()
     if len(jobs) > 1:
         speed = _speed(time.perf_counter() - begin, progress.audio_seconds)
         if progress.audio_seconds:
@@ -139,23 +140,33 @@ def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: st
 
 
 @contextlib.contextmanager
-def ends_when_interrupted() -> Iterator[None]:
-    """Ctrl-C within ends the process as `end_interrupted` does."""
+def ends_when_interrupted(describe: Callable[[], str] = lambda: "interrupted") -> Iterator[None]:
+    """Within, Ctrl-C ends the process at once: status 130, a line, and no incomplete file.
+
+    No exception does, since whoever handles it on the way would wait for the threads: what is
+    compiled cannot be interrupted, and a segment takes a minute.
+
+    Args:
+      describe: returns the line.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # Ignored, after `nohup` or `&` in scripts.
+        yield
+        return
+
+    def end(*_: object) -> None:
+        remove_incomplete_files()
+        with contextlib.suppress(RuntimeError, OSError):  # In the middle of another line.
+            message = describe()
+            sys.stdout.flush()
+            print(styled("error:", "red", sys.stderr), message, file=sys.stderr, flush=True)
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, end)
     try:
         yield
-    except KeyboardInterrupt:
-        end_interrupted("interrupted")
-
-
-def end_interrupted(message: str) -> NoReturn:
-    """Ends the process with status 130, without waiting for its threads.
-
-    Those that compute cannot be interrupted: a segment takes them a minute.
-    """
-    remove_incomplete_files()
-    sys.stdout.flush()
-    print(styled("error:", "red", sys.stderr), message, file=sys.stderr, flush=True)
-    os._exit(130)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _speed(seconds: float, audio_seconds: float) -> str:

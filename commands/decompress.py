@@ -1,4 +1,4 @@
-"""Decompress files of `compress`, to every byte of the source.
+"""Decompress files that `compress` has made, byte for byte.
 
 For example:
 

@@ -11,7 +11,7 @@ from runtime.terminal import styled
 _COLUMN = 30  # Where the descriptions of flags begin.
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _EVERYWHERE = (
-    ("--flagfile=FILE", "Read flags from a file, one a line; later flags override them."),
+    ("--flagfile=FILE", "Read flags from a file, one a line; flags after it override them."),
     ("--help, --helpfull", "Show this; also the flags of absl, such as --verbosity."),
     ("--version", "Show the version."),
 )

@@ -1,7 +1,6 @@
 """Maps in threads, in order."""
 
 import collections
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import TypeVar
@@ -32,6 +31,4 @@ def map_in_threads(
         while pending:
             yield pending.popleft().result()
     finally:
-        # On Ctrl-C, drop the queued tasks, and wait for none that runs: it may take a minute.
-        is_interrupted = isinstance(sys.exception(), KeyboardInterrupt)
-        pool.shutdown(wait=not is_interrupted, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)  # On Ctrl-C, drop the queued tasks.
