@@ -13,7 +13,7 @@ from evaluation.report.formatting import printable
 from runtime.errors import UserError, message_of
 from runtime.filesystem import remove_incomplete_files
 from runtime.formatting import format_row, format_time
-from runtime.terminal import styled
+from runtime.terminal import is_terminal, styled
 
 if TYPE_CHECKING:
     from codec.files import Outcome
@@ -159,6 +159,8 @@ def ends_when_interrupted(describe: Callable[[], str] = lambda: "interrupted") -
         with contextlib.suppress(RuntimeError, OSError):  # In the middle of another line.
             message = describe()
             sys.stdout.flush()
+            if is_terminal(sys.stderr):
+                print(end="\r\x1b[K", file=sys.stderr)  # Of another bar.
             print(styled("error:", "red", sys.stderr), message, file=sys.stderr, flush=True)
         os._exit(130)
 

@@ -15,6 +15,7 @@ from runtime.flag_file import expand_flag_files
 _LEAST_SIMILARITY = 0.6
 _LEAST_OF_OTHERS = 0.75  # Of flags that other commands have.
 _MOST_NAMES = 3
+_EVERYWHERE = ("flagfile", "undefok", "help", "helpfull", "version")
 
 
 def describe_error(error: Error | ValueError, arguments: Sequence[str], commands: Commands) -> str:
@@ -55,7 +56,7 @@ def unknown_command(name: str, commands: Commands) -> str:
 
 def _meant(flag: str, name: str, commands: Commands) -> str:
     """Returns a question whether some flags were meant: of which it is a word, or a similar one."""
-    own = _spellings(name, commands) | {*ABSL_FLAGS}
+    own = _spellings(name, commands) | {*ABSL_FLAGS, *_EVERYWHERE}
     if parts := sorted(known for known in own if f"_{flag}_" in f"_{known}_"):
         return f"did you mean {' or '.join(f'--{part}' for part in parts[:_MOST_NAMES])}?"
     if similar := difflib.get_close_matches(flag, own, n=1, cutoff=_LEAST_SIMILARITY):

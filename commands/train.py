@@ -4,7 +4,7 @@ For example:
 
     python main.py --flagfile=presets/quickstart.flags        # a demo corpus, in a minute
     python main.py --audio_dir=~/music --output_dir=runs/music --bit_depth=16
-    python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech --num_layers=6
+    python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech --training_steps=4000
 
 The same command line resumes a run that was interrupted. Flags after --flagfile override it.
 """

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from commands import evaluate, parser, shared, train
 from commands import help as help_text
-from commands import parser
 from evaluation.baselines.libraries import CODEC_KEYS
 from main import COMMANDS
 from runtime.flag_definitions import define
@@ -62,7 +62,13 @@ def test_an_example_is_a_command_line(monkeypatch, name, line):
     words = shlex.split(line, comments=True)
     words = words[: words.index("<")] if "<" in words else words
     assert words[:2] == ["python", "main.py"]
-    parsed = parser.parse(words[1:], COMMANDS)[0]
+    parsed, values, _ = parser.parse(words[1:], COMMANDS)
+    if parsed is LOADED["train"]:
+        train.run_config(values)  # Flags that do not fit together would be refused here.
+    if parsed is LOADED["inspect"]:
+        shared.pipeline_config(values)
+    if parsed is LOADED["evaluate"]:
+        evaluate.evaluation_config(values)
     # Of serve_input there is the trainer's line, too.
     assert parsed is LOADED[name] or (name, parsed) == ("serve_input", LOADED["train"])
 

@@ -99,6 +99,7 @@ MISTAKES = [
     (("--audiodir=x",), "unknown flag --audiodir: did you mean --audio_dir?"),
     (("--lerning_rate", "3"), "unknown flag --lerning_rate: did you mean --learning_rate?"),
     (("--nodowmix",), "unknown flag --nodowmix: did you mean --nodownmix?"),
+    (("--flagfil=x",), "unknown flag --flagfil: did you mean --flagfile?"),
     (("--verbositi=1",), "unknown flag --verbositi: did you mean --verbosity?"),
     (("compress", "--bestt", "x"), "unknown flag --bestt: did you mean --best?"),
     (("--bestt",), "unknown flag --bestt: did you mean --best, a flag of compress?"),
