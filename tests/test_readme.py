@@ -41,7 +41,7 @@ def test_the_tables_are_those_of_the_flags():
 
 def test_every_preset_is_listed_and_names_its_command_and_result():
     presets = sorted((ROOT / "presets").glob("*.flags"))
-    assert len(presets) == 7
+    assert len(presets) == 6
     for preset in presets:
         text = preset.read_text()
         assert f"presets/{preset.name}" in README
