@@ -66,8 +66,8 @@ def abstract_step(flags: Sequence[str], platform: str, num_devices: int) -> tupl
     import numpy as np
 
     from commands import train
-    from flags import define
     from models.build import build_model
+    from runtime.flag_definitions import define
     from runtime.flag_file import expand_flag_files
     from training.control.control_flags import ControlFlags
     from training.device_batches import device_batch

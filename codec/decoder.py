@@ -15,7 +15,7 @@ from codec.plain_bytes import unpack_bytes
 from codec.progress import Progress, no_progress
 from codec.segments import decode_segment
 from runtime.errors import DataError
-from runtime.formatting import format_time
+from runtime.formatting import format_timestamp
 from runtime.threads import map_in_threads
 
 
@@ -189,5 +189,5 @@ def where(format_: Format | None, segment: int, last: int | None = None) -> str:
         f"segment {segment + 1}" if last == segment else f"segments {segment + 1} to {last + 1}"
     )
     frames = segment * format_.segment, last * format_.segment + format_.frames_of(last)
-    begin, end = (format_time(frame / format_.sample_rate) for frame in frames)
+    begin, end = (format_timestamp(frame / format_.sample_rate) for frame in frames)
     return f"{numbers} of {format_.num_segments}, {begin} to {end}"

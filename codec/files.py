@@ -1,98 +1,35 @@
-"""Files and folders: what is compressed to where, and what is decompressed."""
+"""Files: compressed, decompressed and verified, each whole or not at all."""
 
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.header import HASH_BYTES
+from codec.jobs import Job
 from codec.model import CodecModel
 from codec.progress import Progress, no_progress
 from codec.recover import Report, open_damaged, recover_parts
 from codec.seek import slice_bounds, slice_parts
-from pipeline.wav.riff import WAV_SUFFIXES
-from runtime.errors import ConfigError, DataError
+from runtime.errors import DataError
 from runtime.filesystem import write_atomically
 
-SUFFIX = ".wvst"
 
-
-class Job(NamedTuple):
-    """A file, and what becomes of it.
+class Outcome(NamedTuple):
+    """What has become of a file.
 
     Attributes:
-      source: its path.
-      target: path of the result.
+      before: its bytes.
+      after: bytes of the result.
+      path: of the result; empty if none is written.
     """
 
-    source: str
-    target: str
-
-
-def find_jobs(paths: Sequence[str], output_dir: str | None, *, compress: bool) -> list[Job]:
-    """Returns what to do with files, and with those below folders, in the order of their names.
-
-    Args:
-      paths: of files of any kind, and of folders: of these the WAVs, or the compressed files.
-      output_dir: keeps the folders' trees; None: each result goes beside its source.
-      compress: whether SUFFIX is added to the names, or taken away.
-
-    Raises:
-      FileNotFoundError: there is no such file.
-      OSError: a folder cannot be listed.
-      ConfigError: there is nothing to do, or two results have one name.
-    """
-    suffixes = WAV_SUFFIXES if compress else (SUFFIX,)
-    # By their paths: of a file that is named twice there is one result.
-    found = {
-        os.path.abspath(path): name
-        for root in paths
-        for path, name in _files_of(os.path.expanduser(root), suffixes)
-    }
-    if not found:
-        raise ConfigError(
-            f"{', '.join(paths) or 'no argument'}: there is no file to "
-            f"{'compress: expected files, or folders of WAVs' if compress else 'decompress'}"
-        )
-    jobs = []
-    for path, name in sorted(found.items()):
-        place = path if output_dir is None else os.path.join(output_dir, name)
-        if not compress and not place.endswith(SUFFIX):
-            raise ConfigError(f"{path}: expected a name that ends with {SUFFIX}")
-        jobs.append(Job(path, place + SUFFIX if compress else place.removesuffix(SUFFIX)))
-    targets = {job.target: job.source for job in jobs}
-    for job in jobs:
-        if targets[job.target] != job.source:
-            raise ConfigError(
-                f"{targets[job.target]} and {job.source} would both become {job.target}: give "
-                "each an --output_dir of its own"
-            )
-    return jobs
-
-
-def _files_of(root: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yields the path of a file, or of those below a folder, and their names below it.
-
-    Unlike a corpus (`runtime.find_files`), an archive has hidden files, and each of several hard
-    links. Links to folders are not followed: they may lead anywhere.
-    """
-    if os.path.isfile(root):
-        yield root, os.path.basename(root)
-        return
-    if not os.path.isdir(root):
-        raise FileNotFoundError(f"there is no folder or file {root!r}")
-
-    def stop(error: OSError) -> None:
-        raise error
-
-    for folder, _, names in os.walk(root, onerror=stop):
-        for name in names:
-            path = os.path.join(folder, name)
-            if name.lower().endswith(suffixes) and os.path.isfile(path):
-                yield path, os.path.relpath(path, root)
+    before: int
+    after: int
+    path: str = ""
 
 
 def compress_file(
@@ -104,8 +41,8 @@ def compress_file(
     force: bool = False,
     delete_source: bool = False,
     progress: Progress = no_progress,
-) -> tuple[int, int]:
-    """Compresses a file; returns the bytes of source and result.
+) -> Outcome:
+    """Compresses a file.
 
     Args:
       job: the file.
@@ -117,7 +54,8 @@ def compress_file(
       progress: is told what has been coded.
 
     Raises:
-      DataError: the result is there, or, read back, is not the source.
+      FileExistsError: the result is there.
+      DataError: the result, read back, is not the source.
       OSError: a file cannot be read or written.
     """
     _check_target(job, force)
@@ -140,7 +78,7 @@ def compress_file(
             raise DataError(f"{job.target}, read back, is not {job.source}, which is kept")
         _sync_folder(job.target)  # Else the source's end might reach the disk before the result.
         os.unlink(job.source)
-    return status.st_size, os.stat(job.target).st_size
+    return Outcome(status.st_size, os.stat(job.target).st_size, job.target)
 
 
 def decompress_file(
@@ -152,8 +90,8 @@ def decompress_file(
     force: bool = False,
     recover: Report | None = None,
     progress: Progress = no_progress,
-) -> tuple[int, int]:
-    """Decompresses a file; returns the bytes of source and result.
+) -> Outcome:
+    """Decompresses a file.
 
     Args:
       job: the file.
@@ -165,7 +103,8 @@ def decompress_file(
       progress: is told what has been decoded.
 
     Raises:
-      DataError: the file is damaged, its model is not at hand, or the result is there.
+      FileExistsError: the result is there.
+      DataError: the file is damaged, or its model is not at hand.
       OSError: a file cannot be read or written.
     """
     _check_target(job, force)
@@ -178,7 +117,7 @@ def decompress_file(
             parts = recover_parts(opened, recover, num_threads=num_threads)
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)
-    return os.stat(job.source).st_size, os.stat(job.target).st_size
+    return Outcome(os.stat(job.source).st_size, os.stat(job.target).st_size, job.target)
 
 
 def slice_file(
@@ -190,8 +129,8 @@ def slice_file(
     duration: float | None,
     num_threads: int = 1,
     force: bool = False,
-) -> tuple[int, int]:
-    """Decompresses a part of a file to a WAV; returns the bytes of the file and of the part.
+) -> Outcome:
+    """Decompresses a part of a file to a WAV.
 
     The part's name has its begin and end: song.wav.wvst becomes song_90s-120s.wav.
 
@@ -217,7 +156,7 @@ def slice_file(
         part = job._replace(target=f"{stem}_{times[0]:.10g}s-{times[1]:.10g}s{suffix}")
         _check_target(part, force)
         write_atomically(part.target, slice_parts(opened, start, duration, num_threads=num_threads))
-    return os.stat(job.source).st_size, os.stat(part.target).st_size
+    return Outcome(os.stat(job.source).st_size, os.stat(part.target).st_size, part.target)
 
 
 def verify_file(
@@ -227,8 +166,8 @@ def verify_file(
     *,
     num_threads: int = 1,
     progress: Progress = no_progress,
-) -> tuple[int, int]:
-    """Decompresses a file to nowhere; returns the bytes of it and of its source.
+) -> Outcome:
+    """Decompresses a file to nowhere.
 
     Raises:
       DataError: it is damaged, or its model is not at hand.
@@ -238,12 +177,12 @@ def verify_file(
         opened = open_compressed(file, models, folders)
         parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
         size = sum(map(len, parts))
-    return os.stat(path).st_size, size
+    return Outcome(os.stat(path).st_size, size)
 
 
 def _check_target(job: Job, force: bool) -> None:
     if os.path.lexists(job.target) and not force:
-        raise DataError(f"{job.target} is there already: --force overwrites it")
+        raise FileExistsError(f"{job.target} is there already: --force overwrites it")
     os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from codec.blocks import Kind, skim_blocks
 from codec.header import FINGERPRINT_BYTES, HASH_BYTES, Format, read_header
 from codec.model import find_paths, promise
-from runtime.formatting import format_time
+from runtime.formatting import format_timestamp
 
 
 def describe_file(path: str, folders: Sequence[str] = ()) -> list[tuple[str, str]]:
@@ -54,9 +54,9 @@ def describe_file(path: str, folders: Sequence[str] = ()) -> list[tuple[str, str
     )
     if format_ is not None:
         raw = format_.frames * format_.frame_bytes
-        rows.append(("samples", f"{raw:,} bytes in the source, ratio {samples / max(raw, 1):.4f}"))
-        per_sample = 8 * size / max(format_.frames * format_.channels, 1)
-        rows.append(("bits per sample", f"{per_sample:.3f}, all bytes counted"))
+        ratio, per_sample = size / max(raw, 1), 8 * size / max(format_.frames * format_.channels, 1)
+        rows.append(("ratio", f"{ratio:.4f} of the {raw:,} bytes of the source's samples"))
+        rows.append(("bits per sample", f"{per_sample:.3f}, of {format_.encoding.depth} bits"))
     rows.append(("source hash", f"{digest.hex()} (BLAKE2b, {8 * len(digest)} bits)"))
     return rows
 
@@ -67,7 +67,7 @@ def _describe_format(format_: Format, folders: Sequence[str]) -> list[tuple[str,
     channels = f"{format_.channels} channel{'s' if format_.channels > 1 else ''}"
     return [
         ("format", f"{format_.encoding.label}, {channels}, {format_.sample_rate:,} Hz"),
-        ("length", f"{format_.frames:,} frames, {format_time(seconds)}"),
+        ("length", f"{format_.frames:,} frames, {format_timestamp(seconds)}"),
         (
             "model",
             f"{format_.fingerprint.hex()[: 2 * FINGERPRINT_BYTES]}"

@@ -1,37 +1,42 @@
-"""What the commands of the codec share: models, many files at once, and the last table."""
+"""What the commands of the codec share: models, threads, folders, and streams for files."""
 
 import contextlib
 import os
 import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, BinaryIO
 
 from absl.flags import FlagValues
 
-from commands.codec_progress import CodecProgress, Ratio, size_of
+from commands.codec_runner import ends_when_interrupted
 from runtime.devices import available_cores
-from runtime.errors import ConfigError, UserError
-from runtime.formatting import format_row, format_time
-
-if TYPE_CHECKING:
-    from codec.files import Job
-    from codec.progress import Progress
+from runtime.errors import ConfigError
+from runtime.filesystem import make_writable_folder
+from runtime.gfile import is_remote
 
 STDIN = "-"
 
 
-def load_models(values: FlagValues) -> list[Any]:
-    """Returns the model of --model, or those that ship. Raises as `load_codec_model`."""
+def load_models(values: FlagValues, compiled: str) -> list[Any]:
+    """Returns the model of --model, or those that ship.
+
+    Args:
+      values: the flags.
+      compiled: the function that will be compiled, see `announce_compilation`.
+
+    Raises:
+      As `load_codec_model`.
+    """
     from codec.model import load_codec_model
     from codec.shipped import shipped_models
     from models.predictors.compile import announce_compilation
-    from runtime.logging import start_logging
+    from runtime.logging import quieten_libraries, start_logging
 
+    quieten_libraries()
     start_logging(None)
-    announce_compilation("kernel.decode_channel")
+    announce_compilation(compiled)
     if values.model:
         return [load_codec_model(os.path.expanduser(values.model))]
     return list(shipped_models())
@@ -45,8 +50,19 @@ def folders(values: FlagValues) -> list[str]:
 
 
 def output_dir(values: FlagValues) -> str | None:
-    """Returns --output_dir; None if it was not given."""
-    return os.path.expanduser(values.output_dir) if values["output_dir"].present else None
+    """Returns --output_dir, which exists then; None if it was not given.
+
+    Raises:
+      ConfigError: it is a bucket's.
+      OSError: it cannot be written.
+    """
+    if not values["output_dir"].present:
+        return None
+    folder = os.path.expanduser(values.output_dir)
+    if is_remote(folder):
+        raise ConfigError(f"--output_dir={folder}: expected a local folder")
+    make_writable_folder(folder, "--output_dir")
+    return folder
 
 
 def share_threads(values: FlagValues, num_files: int) -> tuple[int, int]:
@@ -78,77 +94,9 @@ def write_stdout(parts: Iterable[bytes]) -> None:
     """Writes bytes to stdout. Raises ConfigError if that is a terminal."""
     if sys.stdout.isatty():
         raise ConfigError("stdout is a terminal: expected a file or a pipe behind it")
-    sys.stdout.buffer.writelines(parts)
-    sys.stdout.buffer.flush()
-
-
-def run_all(
-    jobs: Sequence["Job"],
-    work: Callable[["Job", "Progress"], tuple[int, int]],
-    num_threads: int,
-    ratio: Ratio,
-) -> tuple[int | None, list["Job"]]:
-    """Does the work of each file, says what fails, and prints the sums.
-
-    Args:
-      jobs: the files.
-      work: returns the bytes of the file, and of what has become of it.
-      num_threads: files at once.
-      ratio: that is shown.
-
-    Returns:
-      The exit status, None if all went well; and the files that did.
-    """
-    from runtime.threads import map_in_threads
-
-    begin = time.perf_counter()
-    progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs), ratio)
-
-    def attempt(job: "Job") -> tuple["Job", tuple[int, int] | Exception]:
-        try:
-            return job, work(job, progress.add)
-        except (UserError, OSError) as error:
-            return job, error
-        finally:
-            progress.end_file()
-
-    outcomes = map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads)
-    before = after = 0
-    done: list[Job] = []
-    try:
-        for job, outcome in outcomes:
-            if isinstance(outcome, Exception):
-                reason = str(outcome)
-                text = reason if reason.startswith(job.source) else f"{job.source}: {reason}"
-                progress.say(f"error: {text}")
-            else:
-                done.append(job)
-                before, after = before + outcome[0], after + outcome[1]
-    finally:
-        progress.close()
-    seconds = time.perf_counter() - begin
-    failed = len(jobs) - len(done)
-    rows = [("files", f"{len(done):,}" + (f", {failed:,} failed" if failed else ""))]
-    if done:
-        rows += [
-            ("in", f"{before:,} bytes"),
-            ("out", f"{after:,} bytes"),
-            ("ratio", f"{ratio(before, after):.4f}"),
-            ("time", _speed(seconds, progress.audio_seconds)),
-        ]
-    for label, text in rows:
-        print(format_row(label, text))
-    return (1 if failed else None), done
-
-
-def _speed(seconds: float, audio_seconds: float) -> str:
-    text = f"{format_time(seconds)}" if seconds >= 60 else f"{seconds:.1f} s"
-    if audio_seconds:
-        text += (
-            f", {audio_seconds / max(seconds, 1e-9):.1f}x realtime "
-            f"({format_time(audio_seconds)} of audio)"
-        )
-    return text
+    with ends_when_interrupted():
+        sys.stdout.buffer.writelines(parts)
+        sys.stdout.buffer.flush()
 
 
 def of_set(models: Sequence[Any], values: FlagValues) -> list[Any]:

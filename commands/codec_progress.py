@@ -5,12 +5,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import TextIO
 
+from evaluation.report.formatting import printable
 from runtime.formatting import format_row, format_time
 from runtime.logging import logger
 from runtime.progress import Bar
+from runtime.terminal import is_terminal, styled
 
 _SECONDS_BETWEEN_LINES = 60.0
+_SECONDS_BETWEEN_TICKS = 1.0
 
 Ratio = Callable[[int, int], float]
 """(bytes that were read, bytes that have become of them) -> compressed over original size."""
@@ -23,7 +27,7 @@ class CodecProgress:
         self,
         num_files: int,
         total_bytes: int,
-        ratio: Ratio,
+        ratio: Ratio | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begins.
@@ -31,10 +35,10 @@ class CodecProgress:
         Args:
           num_files: of the command.
           total_bytes: in them.
-          ratio: that is shown.
+          ratio: that is shown; None: none is.
           clock: returns the time in seconds.
         """
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # Ctrl-C closes it, whatever it is in.
         self._ratio = ratio
         self._clock = clock
         self._begin = self._last_line = clock()
@@ -42,9 +46,12 @@ class CodecProgress:
         self._files = self._read = self._made = 0
         self.audio_seconds = 0.0
         self._bar: Bar | None = None
-        if sys.stderr is not None and sys.stderr.isatty():
+        if is_terminal(sys.stderr):
             layout = "{percentage:3.0f}% |{bar}| {desc}"
             self._bar = Bar(total=self._total, leave=False, bar_format=layout)
+        # A segment may take more than a minute, in which nothing is added.
+        self._closed = threading.Event()
+        threading.Thread(target=self._tick, daemon=True).start()
 
     def add(self, read: int, made: int, seconds: float) -> None:
         """Is a `codec.progress.Progress`."""
@@ -60,17 +67,35 @@ class CodecProgress:
             self._files += 1
             self._show()
 
-    def say(self, text: str) -> None:
-        """Prints a line to stderr, above the bar."""
-        if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
-        else:
-            print(text, file=sys.stderr)
+    def say(self, text: str, stream: TextIO | None) -> None:
+        """Prints a line, above the bar."""
+        if stream is not None:
+            Bar.write(text, file=stream)
+            stream.flush()  # A pipe is read meanwhile, too.
+
+    def say_error(self, path: str, reason: str) -> None:
+        """Prints what is wrong with a file, to stderr."""
+        text = printable(reason if reason.startswith(path) else f"{path}: {reason}")
+        self.say(f"{styled('error:', 'red', sys.stderr)} {text}", sys.stderr)
+
+    def say_lost(self, path: str, text: str) -> None:
+        """Prints what is lost of a file, to stderr."""
+        self.say(
+            f"{styled('lost:', 'yellow', sys.stderr)} {printable(f'{path}: {text}')}", sys.stderr
+        )
 
     def close(self) -> None:
         """Clears the bar."""
-        if self._bar is not None:
-            self._bar.close()
+        with self._lock:
+            self._closed.set()
+            if self._bar is not None:
+                self._bar.close()
+
+    def _tick(self) -> None:
+        while not self._closed.wait(_SECONDS_BETWEEN_TICKS):
+            with self._lock:
+                if not self._closed.is_set():
+                    self._show()
 
     def _show(self) -> None:
         if self._bar is not None:
@@ -87,8 +112,9 @@ class CodecProgress:
         parts = [f"{self._files:,} of {self._num_files:,} files"]
         if self.audio_seconds:
             parts.append(f"{self.audio_seconds / spent:.1f}x realtime")
-        if self._read and self._made:
+        if self._read and self._made and self._ratio is not None:
             parts.append(f"ratio {self._ratio(self._read, self._made):.3f}")
+        parts.append(f"{format_time(spent)} so far")
         if done:
             parts.append(f"{format_time(spent / done * (1 - done))} left")
         return ", ".join(parts)

@@ -1,11 +1,15 @@
 """Compare runs: settings that differ, last metrics, and a plot of their curves.
 
-    python main.py compare runs/quickstart runs/speech_8bit
+For example:
 
-The plot is written to compare.png, in the current folder by default.
+    python main.py compare runs/quickstart runs/speech_8bit
+    python main.py compare --report_dir=report runs/*
+
+A run is a folder that training wrote, or FOLDER/MODEL_NAME if it holds several.
 """
 
 import os
+import sys
 from collections.abc import Sequence
 
 from absl.flags import FlagValues
@@ -13,6 +17,7 @@ from absl.flags import FlagValues
 import flags
 from commands.interface import Command
 from runtime.errors import ConfigError
+from runtime.terminal import emphasize_marked
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
@@ -25,8 +30,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
 
     start_logging(None)
     comparison = compare(arguments)
-    print(format_comparison(comparison))
+    print(emphasize_marked(format_comparison(comparison), sys.stdout))
     print(write_comparison(comparison, os.path.expanduser(values.report_dir or ".")))
 
 
-COMMAND = Command(doc=__doc__, groups=(flags.REPORT,), run=run, arguments="RUN_DIR ...")
+COMMAND = Command(doc=__doc__, groups=(flags.PLOT,), run=run, arguments="RUN_DIR ...")

@@ -1,55 +1,69 @@
 """Compress files losslessly.
 
-    python main.py compress song.wav another.wav ~/music
-    python main.py compress --compare --fast song.wav
-    python main.py compress --model=runs/mine/audio_model.npz song.wav
-    python main.py compress - < song.wav > song.wav.wvst
+For example:
 
-Each file becomes one beside it, or in --output_dir, with .wvst added to its name; of a folder, all
-WAVs below it. `decompress` gives back every byte: samples, tags and all, also of files that are no
-WAVs.
+    python main.py compress song.wav                          # to song.wav.wvst
+    python main.py compress --fast --output_dir=archive ~/music
+    python main.py compress --compare song.wav                # and what FLAC makes of it
+    python main.py compress - < song.wav > song.wav.wvst      # from stdin to stdout
+
+Each file becomes one with .wvst added to its name; of a folder, all WAVs below it. `decompress`
+gives back every byte: samples, tags and all, also of files that are no WAVs.
 """
 
 import os
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
 from commands.codec_progress import compression_ratio
+from commands.codec_runner import Wording, ends_when_interrupted, run_all, wrote
 from commands.interface import Command
-from runtime.formatting import format_row
+from evaluation.report.formatting import printable
+from runtime.terminal import emphasize_marked
+
+if TYPE_CHECKING:
+    from codec.files import Outcome
+    from codec.jobs import Job
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Compresses; returns the exit status."""
+    from codec.jobs import LeftOut, find_jobs
+
+    left_out = LeftOut()
     is_stdin = codec_files.is_stdin(arguments)
-    models = codec_files.of_set(codec_files.load_models(values), values)
-    from codec.encoder import compress_parts
-    from codec.files import compress_file, find_jobs
+    jobs = []
+    if not is_stdin:  # Before the models: a mistyped name is reported at once.
+        folder = codec_files.output_dir(values)
+        jobs = find_jobs(arguments, folder, compress=True, left_out=left_out)
+    models = codec_files.load_models(values, "kernel.encode_channel")
+    models = codec_files.of_set(models, values)
+    from codec.files import compress_file
     from runtime.logging import logger
 
     if models[0].coder.probe:
         logger.warning("%s: its files decode %s", models[0].name, models[0].promise)
-
     if is_stdin:
-        _, threads = codec_files.share_threads(values, 1)
-        with codec_files.seekable_stdin() as source:
-            size = source.seek(0, os.SEEK_END)
-            parts = compress_parts(
-                source, size, models, segment=values.segment, num_threads=threads
-            )
-            codec_files.write_stdout(parts)
+        _compress_stdin(values, models)
         return None
-    jobs = find_jobs(arguments, codec_files.output_dir(values), compress=True)
     files, segments = codec_files.share_threads(values, len(jobs))
     if values.compare:
         # Of the sources, before one of them is deleted.
         from commands.codec_comparison import Comparison
 
-        comparison = Comparison([job.source for job in jobs])
-    status, done = codec_files.run_all(
+        with ends_when_interrupted():
+            comparison = Comparison([job.source for job in jobs])
+
+    def line(job: "Job", outcome: "Outcome") -> str:
+        removed = f"; removed {printable(job.source)}" if values.delete_input_file else ""
+        return wrote(outcome, compression_ratio) + removed
+
+    done = run_all(
         jobs,
         lambda job, progress: compress_file(
             job,
@@ -58,24 +72,31 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             num_threads=segments,
             force=values.force,
             delete_source=values.delete_input_file,
-            progress=progress,
+            progress=progress.add,
         ),
         files,
-        compression_ratio,
+        Wording(line, "source", "compressed", compression_ratio),
+        left_out,
     )
-    if done:
-        print(format_row("decodes", models[0].promise))
     if values.compare:
-        print(comparison.table({job.source: job.target for job in done}))
-    return status
+        table = comparison.table({job.source: job.target for job in done.jobs})
+        print(emphasize_marked(table, sys.stdout))
+    return done.status
+
+
+def _compress_stdin(values: FlagValues, models: Sequence[Any]) -> None:
+    from codec.encoder import compress_parts
+
+    _, threads = codec_files.share_threads(values, 1)
+    with codec_files.seekable_stdin() as source:
+        size = source.seek(0, os.SEEK_END)
+        parts = compress_parts(source, size, models, segment=values.segment, num_threads=threads)
+        codec_files.write_stdout(parts)
 
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(
-        *(flags.MODEL_FILE, flags.PREDICTOR_SETS_OF_MODELS, flags.SEGMENT, flags.COMPRESS),
-        *(flags.OVERWRITE, flags.OUTPUT_DIR, flags.JOBS),
-    ),
+    groups=(flags.COMPRESSED_FILES, flags.CODING),
     run=run,
     arguments="FILE|FOLDER|- ...",
 )

@@ -1,12 +1,14 @@
-"""Give back every byte of files that `compress` has made.
+"""Decompress files that `compress` has made, byte for byte.
+
+For example:
 
     python main.py decompress song.wav.wvst
-    python main.py decompress --model=runs/mine/audio_model.npz --output_dir=restored ~/archive
-    python main.py decompress --start=90 --duration=30 song.wav.wvst
+    python main.py decompress --output_dir=restored archive
+    python main.py decompress --start=90 --duration=30 song.wav.wvst    # to song_90s-120s.wav
+    python main.py decompress --recover damaged.wav.wvst
 
-A damaged file is named, with the segment and the seconds of it, and nothing is written for it;
---recover writes what is intact, and silence in place of the rest. --start and --duration decode a
-part, to a WAV with the two times in its name. `python main.py -d` is the same as `decompress`.
+A damaged file is named, with the segment and the seconds of it, and without --recover nothing is
+written for it. `python main.py -d` is the same as `decompress`.
 """
 
 import functools
@@ -18,13 +20,14 @@ from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
-from commands.codec_progress import decompression_ratio
+from commands.codec_progress import CodecProgress, decompression_ratio
+from commands.codec_runner import Wording, run_all, wrote
 from commands.interface import Command
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from codec.files import Job
-    from codec.progress import Progress
+    from codec.files import Outcome
+    from codec.jobs import Job
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
@@ -33,30 +36,46 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     is_part = _is_part(values)
     if is_part and values.recover:
         raise ConfigError("--recover: expected without --start and --duration")
-    models, folders = codec_files.load_models(values), codec_files.folders(values)
+    from codec.jobs import LeftOut, find_jobs
+
+    left_out = LeftOut()
+    jobs = []
+    if not is_stdin:  # Before the models: a mistyped name is reported at once.
+        folder = codec_files.output_dir(values)
+        jobs = find_jobs(arguments, folder, compress=False, left_out=left_out)
+    models = codec_files.load_models(values, "kernel.decode_channel")
+    folders = codec_files.folders(values)
     lost: list[str] = []
     if is_stdin:
         _, threads = codec_files.share_threads(values, 1)
         with codec_files.seekable_stdin() as file:
             codec_files.write_stdout(_parts(file, values, models, folders, threads, lost))
         return 1 if lost else None
-    from codec.files import decompress_file, find_jobs, slice_file
+    from codec.files import decompress_file, slice_file
 
-    jobs = find_jobs(arguments, codec_files.output_dir(values), compress=False)
     files, segments = codec_files.share_threads(values, len(jobs))
     shared: dict[str, Any] = {"num_threads": segments, "force": values.force}
     part = {"start": values.start, "duration": values.duration}
 
-    def work(job: "Job", progress: "Progress") -> tuple[int, int]:
+    def work(job: "Job", progress: CodecProgress) -> "Outcome":
         if is_part:
             return slice_file(job, models, folders, **part, **shared)
-        recover = functools.partial(_report, lost, job.source) if values.recover else None
-        return decompress_file(job, models, folders, recover=recover, progress=progress, **shared)
 
-    status, _ = codec_files.run_all(jobs, work, files, decompression_ratio)
-    if status and not values.recover:
+        def report(text: str) -> None:
+            lost.append(text)
+            progress.say_lost(job.source, text)
+
+        recover = report if values.recover else None
+        return decompress_file(
+            job, models, folders, recover=recover, progress=progress.add, **shared
+        )
+
+    ratio = None if is_part else decompression_ratio
+    wording = Wording(lambda _, x: wrote(x, ratio), "compressed", "decoded", ratio)
+    done = run_all(jobs, work, files, wording, left_out)
+    if not values.recover and any(isinstance(error, DataError) for error in done.errors):
         print("(of damaged files --recover gives back what is intact)", file=sys.stderr)
-    return 1 if lost else status
+    return 1 if lost else done.status
 
 
 def _parts(
@@ -92,10 +111,7 @@ def _report(lost: list[str], name: str, text: str) -> None:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(
-        *(flags.MODEL_FILE, flags.MODEL_DIR, flags.DECOMPRESS),
-        *(flags.OVERWRITE, flags.OUTPUT_DIR, flags.JOBS),
-    ),
+    groups=(flags.DECODED_FILES, flags.DECODING),
     run=run,
     arguments="FILE|FOLDER|- ...",
 )

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from runtime import distributed
-from runtime.errors import UserError
+from runtime.errors import UserError, message_of
 from runtime.logging import logger
+from runtime.terminal import styled
 
 
 @contextlib.contextmanager
@@ -27,7 +28,7 @@ def readable_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         _exit(130, "interrupted")
     except (UserError, OSError) as error:
-        _exit(2, str(error) or type(error).__name__)
+        _exit(2, message_of(error))
     except RuntimeError as error:
         # By its text: the class of JAX's errors has other names in older versions, and JAX may not
         # be imported.
@@ -43,6 +44,6 @@ def _exit(status: int, message: str) -> NoReturn:
     if logger.handlers:  # The log file of a run must say how the run has ended.
         logger.error(message)
     else:
-        print(f"error: {message}", file=sys.stderr)
+        print(f"{styled('error:', 'red', sys.stderr)} {message}", file=sys.stderr)
     distributed.abort(status, message)
     sys.exit(status)

@@ -1,13 +1,16 @@
 """Measure a model in bits per sample, next to FLAC and other codecs.
 
-    python main.py evaluate --model=runs/quickstart/audio_model.npz --report_dir=report
-    python main.py evaluate --audio_dir=~/music
+For example:
 
-The default is the files that were held out when the model was trained; of the model that comes with
-wavestream there are none.
+    python main.py evaluate --audio_dir=~/music --eval_files=10
+    python main.py evaluate --model=runs/quickstart/audio_model.npz
+    python main.py evaluate --model=runs/quickstart/audio_model.npz --report_dir=report
+
+Without --audio_dir it measures on the files that were held out when the model was trained.
 """
 
 import os
+import sys
 from collections.abc import Sequence
 
 from absl.flags import FlagValues
@@ -18,6 +21,7 @@ from commands.interface import Command
 from evaluation.config import EvaluationConfig
 from models.shipped import shipped_path
 from runtime import compilation_cache, devices
+from runtime.terminal import emphasize_marked
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
@@ -44,7 +48,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     file.check_params(model)
     steps = file.training.get("steps")
     summary = summarize(evaluate(config, model, file.params, file.data, trained_steps=steps))
-    print(format_table(summary), flush=True)  # Before the report, which may fail.
+    table = emphasize_marked(format_table(summary), sys.stdout)
+    print(table, flush=True)  # Before the report, which may fail.
     if config.report_dir:
         print(f"report: {write_report(summary, config.report_dir)}")
 
@@ -65,17 +70,6 @@ def evaluation_config(values: FlagValues) -> EvaluationConfig:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(
-        *(
-            flags.MODEL_FILE,
-            flags.SEGMENT,
-            flags.EVALUATION,
-            flags.REPORT,
-            flags.AUDIO_FILES,
-            flags.SKIPPED_FILES,
-            flags.BATCH,
-        ),
-        flags.COMPILATION,
-    ),
+    groups=(flags.EVALUATION, flags.EVALUATED_FILES, flags.SKIPPED_FILES, flags.COMPILATION),
     run=run,
 )

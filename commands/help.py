@@ -1,62 +1,99 @@
 """What --help prints, from the definitions of the flags."""
 
-import re
 import shutil
+import sys
 import textwrap
 
-from absl.flags import Flag
-
-import flags
 from commands.interface import Command, Commands
+from runtime.flag_definitions import Definition, Group
+from runtime.terminal import styled
 
 _COLUMN = 30  # Where the descriptions of flags begin.
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+_EVERYWHERE = (
+    ("--flagfile=FILE", "Read flags from a file, one a line; flags after it override them."),
+    ("--help, --helpfull", "Show this; also the flags of absl, such as --verbosity."),
+    ("--version", "Show the version."),
+)
 
 
 def overview(commands: Commands) -> str:
     """Returns the list of commands."""
-    lines = ["Commands (python main.py COMMAND --help shows the flags of one):"]
+    lines = [f"{_heading('Usage')} python main.py [COMMAND] [FLAGS]", "", _heading("Commands")]
     lines += [f"  {name:<14}{command.doc.splitlines()[0]}" for name, command in commands.items()]
+    lines += ["", f"Without a name the command is {next(iter(commands))}. Flags of another one:"]
+    lines += ["", "    python main.py COMMAND --help"]
     return "\n".join(lines)
 
 
 def describe(name: str, command: Command) -> str:
     """Returns the description of a command, and its flags by group, each with its default."""
-    usage = " ".join(filter(None, ("Usage: python main.py", name, "[FLAGS]", command.arguments)))
+    usage = " ".join(filter(None, ("python main.py", name, "[FLAGS]", command.arguments)))
+    lines = [f"{_heading('Usage')} {usage}", "", command.doc.strip()]
     width = max(60, min(100, shutil.get_terminal_size().columns))
-    lines = [usage, "", command.doc.strip()]
     for group in command.groups:
-        lines += ["", f"{group.heading}:"]
+        lines += ["", _heading(group.heading)]
         for flag in flags_of(group):
-            shown = f"  --{flag.name}={default_of(flag) or '...'}"
-            if flag.boolean:
-                shown = f"  --{'[no]' if flag.default else ''}{flag.name}"
-            lines += textwrap.wrap(
-                f"{shown:<{_COLUMN - 1}} {meaning(flag)}",
-                width,
-                subsequent_indent=" " * _COLUMN,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-    lines += ["", "--flagfile=FILE reads flags from a file; --helpfull shows absl's own, too."]
+            lines += _row(_usage(flag), _explanation(flag), width)
+    lines += ["", _heading("Every command")]
+    for shown, text in _EVERYWHERE:
+        lines += _row(shown, text, width)
     return "\n".join(lines)
 
 
-def flags_of(group: flags.Group) -> list[Flag]:
+def flags_of(group: Group) -> tuple[Definition, ...]:
     """Returns the flags of a group, in their order."""
-    values = flags.define([group])
-    return [values[name] for name in values]
+    return group.definitions
 
 
-def meaning(flag: Flag) -> str:
+def meaning(flag: Definition) -> str:
     """Returns the help of a flag, and its choices in words."""
-    # absl puts them before it, as in <a|b>, which tables of Markdown take for a tag and two cells.
-    text = re.sub(r"^<.+?>: ", "", flag.help.splitlines()[0].rstrip(";"))
-    choices = getattr(flag.parser, "enum_values", None)
-    return f"{text} One of {', '.join(choices)}." if choices else text
+    choices = f" One of {', '.join(flag.choices)}." if flag.choices else ""
+    return flag.text + choices
 
 
-def default_of(flag: Flag) -> str:
+def default_of(flag: Definition) -> str:
     """Returns the default of a flag; empty where that is nothing."""
-    if flag.boolean:
+    if flag.default_text is not None:
+        return flag.default_text
+    if isinstance(flag.default, bool):
         return str(flag.default).lower()
+    if isinstance(flag.default, float):
+        return f"{flag.default:g}"
     return "" if flag.default in (None, []) else str(flag.default)
+
+
+def _heading(text: str) -> str:
+    return styled(f"{text}:", "bold", sys.stdout)
+
+
+def _usage(flag: Definition) -> str:
+    if flag.placeholder:
+        return f"--{flag.name}={flag.placeholder}"
+    return f"--{'[no]' if flag.default else ''}{flag.name}"
+
+
+def _explanation(flag: Definition) -> str:
+    default = default_of(flag)
+    if isinstance(flag.default, bool):
+        default = "on" if flag.default else ""  # A switch that can be turned on is off.
+    if len(shown := f"[default: {default}]") < 24:
+        shown = shown.replace(" ", _NO_BREAK)
+    return f"{flag.text} {shown}" if default else flag.text
+
+
+def _row(usage: str, text: str, width: int) -> list[str]:
+    """Returns the lines of a flag; a long usage has one of its own."""
+    indent = " " * _COLUMN
+    shown = f"  {usage}"
+    fits = len(shown) + 2 <= _COLUMN
+    lines = textwrap.wrap(
+        text,
+        width,
+        initial_indent=f"{shown:<{_COLUMN}}" if fits else indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    lines = [line.replace(_NO_BREAK, " ") for line in lines]
+    return lines if fits else [shown, *lines]

@@ -1,6 +1,9 @@
 """Show what is in compressed files: format, model, segments, sizes.
 
-    python main.py info song.wav.wvst ~/archive
+For example:
+
+    python main.py info song.wav.wvst
+    python main.py info --model_dir=runs/music archive        # names models that are there
 
 Nothing is decoded, and no model is needed.
 """
@@ -12,7 +15,7 @@ from absl.flags import FlagValues
 import flags
 from commands import codec_files
 from commands.interface import Command
-from runtime.errors import ConfigError, UserError
+from runtime.errors import ConfigError, UserError, message_of
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
@@ -21,28 +24,34 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         raise ConfigError("info reads files: expected their names")
     import sys
 
-    from codec.files import find_jobs
     from codec.info import describe_file
+    from codec.jobs import LeftOut, describe_left_out, find_jobs
     from runtime.formatting import format_row
+    from runtime.terminal import styled
 
     status = None
-    for number, job in enumerate(find_jobs(arguments, None, compress=False)):
+    left_out = LeftOut()
+    jobs = find_jobs(arguments, None, compress=False, left_out=left_out)
+    for number, job in enumerate(jobs):
         try:
             rows = describe_file(job.source, codec_files.folders(values))
         except (UserError, OSError) as error:
-            print(f"error: {job.source}: {error}", file=sys.stderr)
+            label = styled("error:", "red", sys.stderr)
+            print(f"{label} {job.source}: {message_of(error)}", file=sys.stderr)
             status = 1
             continue
         if number:
             print()
         for label, text in rows:
             print(format_row(label, text))
+    if left_out:
+        print(f"\n{format_row('left out', describe_left_out(left_out))}")
     return status
 
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.MODEL_DIR,),
+    groups=(flags.MODELS,),
     run=run,
     arguments="FILE|FOLDER ...",
 )

@@ -1,8 +1,12 @@
 """Show what is in a corpus, how it is split, and what a batch looks like.
 
-    python main.py inspect --audio_dir=~/music
+For example:
 
-The --flagfile of a training run works, too: flags that are not listed here are ignored.
+    python main.py inspect --audio_dir=~/music
+    python main.py inspect --audio_dir=~/music --bit_depth=16 --nodownmix
+    python main.py inspect --flagfile=presets/speech_8bit.flags --audio_dir=~/speech
+
+Nothing is trained. Of a training run's --flagfile, flags that are not listed here are ignored.
 """
 
 import os
@@ -55,6 +59,6 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.AUDIO_FILES, flags.CHUNKS, flags.BATCH, flags.OUTPUT_DIR, flags.OUTPUT),
+    groups=(flags.AUDIO, flags.SAMPLES, flags.SPLIT, flags.READING, flags.OUTPUT),
     run=run,
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl.flags import FlagValues
 
-from flags import Group
+from runtime.flag_definitions import Group
 
 Run = Callable[[FlagValues, Sequence[str]], int | None]
 """(flags, other arguments) -> exit status; None is success."""
@@ -16,8 +16,8 @@ class Command:
     """A command: each module that main.py's table names has one, called COMMAND.
 
     Attributes:
-      doc: description in --help, above the flags; its first line is the entry in the list of
-        commands.
+      doc: description in --help, above the flags: its first line, the entry in the list of
+        commands, is one sentence; examples are indented.
       groups: the groups of flags that the command has.
       run: the function to call. It imports TensorFlow, JAX and NumPy itself: importing the module
         must stay fast, because every command line, --help included, imports all commands.

@@ -1,6 +1,5 @@
 """From the arguments of the process to a command, its flags, and its exit status."""
 
-import difflib
 import importlib
 import io
 import os
@@ -12,15 +11,17 @@ from absl import app
 from absl.flags import FLAGS as ABSL_FLAGS
 from absl.flags import Error, FlagValues
 
-import flags
 from commands import help as help_text
+from commands import mistakes
 from commands.errors import readable_errors
 from commands.interface import Command, Commands
 from runtime.errors import ConfigError
+from runtime.flag_definitions import define
 from runtime.flag_file import expand_flag_files
+from runtime.version import VERSION
 
 _SHORT_COMMANDS = {"-d": "decompress", "-t": "verify"}  # As of gzip and flac.
-_HELP_FLAGS = {"help", "?", "helpshort", "helpfull", "helpxml"}
+_HELP_FLAGS = {"help", "h", "?", "helpshort", "helpfull", "helpxml", "version"}
 
 
 def run(table: Mapping[str, str]) -> None:
@@ -82,55 +83,61 @@ def parse(
     # The flags of all commands: they decide which argument is a command and which is the value of a
     # flag, and a flag file may serve several commands, each of which ignores the others' flags.
     groups = dict.fromkeys(group for command in commands.values() for group in command.groups)
-    known = flags.define(groups)
+    known = define(groups)
     known.append_flag_values(ABSL_FLAGS)
     argv = [*argv[:1], *(_SHORT_COMMANDS.get(arg, arg) for arg in argv[1:2]), *argv[2:]]
+    if argv[1:2] == ["help"]:
+        argv = [argv[0], *argv[2:], "--help"]
     # Not by absl's own help flags, which know no commands and exit with status 1.
     asked = {arg for arg in argv[1:] if arg.startswith("-") and arg.lstrip("-") in _HELP_FLAGS}
     arguments = expand_flag_files([arg for arg in argv[1:] if arg not in asked])
     try:
         rest = known([*argv[:1], *arguments])[1:]
     except (Error, ValueError) as error:  # ValueError: --nodemo=1
-        raise ConfigError(f"{_plain(str(error))} (--help lists the flags)") from error
+        raise ConfigError(mistakes.describe_error(error, argv[1:], commands)) from error
     ABSL_FLAGS.mark_as_parsed()  # Its flags are in `known`, too, but absl reads them there.
     name = rest[0] if rest else next(iter(commands))
-    if name not in commands or (rest[1:] and not commands[name].arguments):
-        unexpected = " ".join(rest[name in commands :])
+    if name not in commands:
+        raise ConfigError(mistakes.unknown_command(name, commands))
+    if rest[1:] and not commands[name].arguments:
         raise ConfigError(
-            f"unexpected {unexpected!r}{_nearest(name, commands)}; a folder is given as "
-            "--audio_dir=FOLDER, a switch as --downmix or --nodownmix; commands are "
-            f"{', '.join(commands)}"
+            f"unexpected {' '.join(rest[1:])!r}: {name} takes flags alone; a folder is given as "
+            "--audio_dir=FOLDER, a switch as --downmix or --nodownmix"
         )
     if asked:
-        if not rest:
-            print(help_text.overview(commands), end="\n\n")
-        _print_help({arg.lstrip("-") for arg in asked}, name, commands[name])
+        _print_help({arg.lstrip("-") for arg in asked}, name if rest else None, commands)
         sys.exit(0)
     _check_flags(argv[1:], name, commands)
     values = FlagValues()
-    for flag in flags.define(commands[name].groups):
+    for flag in define(commands[name].groups):
         values[flag] = known[flag]
     values.mark_as_parsed()
     return commands[name], values, rest[1:]
 
 
-def _nearest(name: str, commands: Commands) -> str:
-    found = difflib.get_close_matches(name, commands, n=1)
-    return f", did you mean {found[0]}?" if found and found[0] != name else ""
-
-
-def _print_help(asked: set[str], name: str, command: Command) -> None:
-    if "helpxml" in asked:
-        flags.define(command.groups).write_help_in_xml_format(sys.stdout)
+def _print_help(asked: set[str], name: str | None, commands: Commands) -> None:
+    """Prints the help of a command; without a name the list of commands, and the default one's."""
+    default = next(iter(commands))
+    command = commands[name or default]
+    if "version" in asked:
+        print(f"wavestream {VERSION}")
         return
-    print(help_text.describe(name, command))
+    if "helpxml" in asked:
+        define(command.groups).write_help_in_xml_format(sys.stdout)
+        return
+    if name is None:
+        print(help_text.overview(commands), end="\n\n")
+    print(help_text.describe(name or default, command))
     if "helpfull" in asked:
         print(ABSL_FLAGS.get_help())
+    if name is None:  # Once more, where a reader without a pager is.
+        print(f"\nOther commands: {', '.join(list(commands)[1:])}")
+        print("                python main.py COMMAND --help")
 
 
 def _check_flags(arguments: Sequence[str], name: str, commands: Commands) -> None:
     """Raises ConfigError for a flag of other commands, except in a flag file or --undefok."""
-    flags_of = {owner: set(flags.define(command.groups)) for owner, command in commands.items()}
+    flags_of = {owner: set(define(command.groups)) for owner, command in commands.items()}
     undefok = re.findall(r"\w+", " ".join(arg for arg in arguments if "undefok=" in arg))
     for argument in arguments:
         given = argument.lstrip("-").partition("=")[0]
@@ -141,18 +148,3 @@ def _check_flags(arguments: Sequence[str], name: str, commands: Commands) -> Non
                     f"--{given} is not a flag of {name}, but of {' and '.join(owners)} "
                     f"(python main.py {owners[0]} --help)"
                 )
-
-
-def _plain(message: str) -> str:
-    """Returns a message of absl in words for a user who does not know Python."""
-    for pattern, words in (
-        (r"\s+", " "),
-        (r"^ERROR:: ", ""),
-        (r"^Unknown command line flag '(\w*)'\.?", r"unknown flag --\1."),
-        (r"Did you mean: (.*) \?", r"Did you mean --\1?"),
-        (r"invalid literal for int.*", "expected a whole number"),
-        (r"could not convert string to float.*", "expected a number"),
-        (r"\('Non-boolean argument.*", "expected true or false"),
-    ):
-        message = re.sub(pattern, words, message)
-    return message

@@ -1,10 +1,13 @@
 """Serve batches to training on other machines (tf.data service).
 
-    python main.py serve_input --role=dispatcher --port=5050
-    python main.py serve_input --role=worker --dispatcher=grpc://host:5050
-    python main.py --audio_dir=... --data_service=grpc://host:5050
+For example, on three machines:
 
-The trainer itself reads batches that do not arrive: workers may start and stop at any time.
+    python main.py serve_input --role=dispatcher --port=5050
+    python main.py serve_input --role=worker --dispatcher=grpc://HOST:5050
+    python main.py --audio_dir=gs://bucket/audio --data_service=grpc://HOST:5050
+
+It serves until it is interrupted. The trainer itself reads batches that do not arrive: workers may
+start and stop at any time.
 """
 
 from collections.abc import Sequence

@@ -30,7 +30,10 @@ def corpus_dirs(values: FlagValues) -> tuple[str, ...]:
     if values.demo and folders:
         raise ConfigError("--demo and --audio_dir exclude each other")
     if not values.demo and not folders:
-        raise ConfigError("--audio_dir is missing: a folder of WAV files (or --demo)")
+        raise ConfigError(
+            "--audio_dir is missing: a folder of WAV files (or --demo); python main.py --help "
+            "lists flags and commands"
+        )
     return folders
 
 

@@ -1,10 +1,12 @@
 """Train a model on WAV files: the default command.
 
-    python main.py --demo                                  on a corpus that is synthesized here
-    python main.py --audio_dir=~/music --batch_size=256    on your own
-    python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech
+For example:
 
-The same command line resumes a run that was interrupted.
+    python main.py --flagfile=presets/quickstart.flags        # a demo corpus, in a minute
+    python main.py --audio_dir=~/music --output_dir=runs/music --bit_depth=16
+    python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech --training_steps=4000
+
+The same command line resumes a run that was interrupted. Flags after --flagfile override it.
 """
 
 import os
@@ -39,17 +41,10 @@ from training.config import (
     TrainingConfig,
 )
 
-GROUPS = (
-    *(flags.AUDIO_FILES, flags.SKIPPED_FILES, flags.CHUNKS, flags.BATCH, flags.MODEL),
-    *(
-        flags.AUGMENTATION,
-        flags.FEATURE_POOL,
-        flags.OPTIMIZER,
-        flags.LOOP,
-        flags.CHECKPOINTS,
-        flags.DISTRIBUTED,
-    ),
-    *(flags.COMPILATION, flags.OUTPUT_DIR, flags.OUTPUT, flags.WANDB),
+GROUPS = (  # What a first run needs comes first.
+    *(flags.AUDIO, flags.OUTPUT, flags.TRAINING, flags.SAMPLES, flags.MODEL, flags.OPTIMIZER),
+    *(flags.CHECKPOINTS, flags.SPLIT, flags.SKIPPED_FILES, flags.AUGMENTATION, flags.FEATURE_POOL),
+    *(flags.READING, flags.WANDB, flags.COMPILATION, flags.DISTRIBUTED),
 )
 
 # Flags of one start of a run, or of one host: not written to the flag file that repeats the run.

@@ -1,6 +1,9 @@
 """Check that compressed files are intact, by the hash of their source.
 
-    python main.py verify song.wav.wvst ~/archive
+For example:
+
+    python main.py verify song.wav.wvst
+    python main.py verify archive
 
 They are decompressed, and nothing is written. The exit status is 1 if a file is damaged.
 `python main.py -t` is the same.
@@ -13,6 +16,7 @@ from absl.flags import FlagValues
 import flags
 from commands import codec_files
 from commands.codec_progress import decompression_ratio
+from commands.codec_runner import Wording, run_all
 from commands.interface import Command
 from runtime.errors import ConfigError
 
@@ -21,24 +25,29 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Verifies; returns the exit status."""
     if codec_files.is_stdin(arguments):
         raise ConfigError("verify reads files: expected `decompress - > /dev/null` for a pipe")
-    models, folders = codec_files.load_models(values), codec_files.folders(values)
-    from codec.files import find_jobs, verify_file
+    from codec.jobs import LeftOut, find_jobs
 
-    jobs = find_jobs(arguments, None, compress=False)
+    left_out = LeftOut()
+    jobs = find_jobs(arguments, None, compress=False, left_out=left_out)
+    models = codec_files.load_models(values, "kernel.decode_channel")
+    folders = codec_files.folders(values)
+    from codec.files import verify_file
+
     files, segments = codec_files.share_threads(values, len(jobs))
-    return codec_files.run_all(
+    return run_all(
         jobs,
         lambda job, progress: verify_file(
-            job.source, models, folders, num_threads=segments, progress=progress
+            job.source, models, folders, num_threads=segments, progress=progress.add
         ),
         files,
-        decompression_ratio,
-    )[0]
+        Wording(lambda *_: "ok", "compressed", "decoded", decompression_ratio),
+        left_out,
+    ).status
 
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.MODEL_FILE, flags.MODEL_DIR, flags.JOBS),
+    groups=(flags.DECODING,),
     run=run,
     arguments="FILE|FOLDER ...",
 )

@@ -16,6 +16,13 @@ class ConfigError(UserError, ValueError):
     """A setting is out of bounds, or two settings do not fit together."""
 
 
+def message_of(error: Exception) -> str:
+    """Returns what an error says: of one of the system the file, and the reason in words."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
 def require_at_least(config: Any, least: float, *names: str) -> None:
     """Raises ConfigError if one of these fields of a config is smaller than `least`, or NaN."""
     for name in names:

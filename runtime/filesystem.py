@@ -26,6 +26,8 @@ ReadAt = Callable[[int, int], bytes]
 TEMPORARY_SUFFIX = ".tmp"
 """End of the name of a file that is not complete, or that a killed process has left."""
 
+_incomplete: set[str] = set()
+
 
 def absolute(path: str) -> str:
     """Returns a path that is valid in any working directory; remote paths as they are."""
@@ -193,7 +195,7 @@ def make_writable_folder(folder: str, flag: str) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise OSError(f"{flag}={folder} cannot be created: {error}") from error
+        raise OSError(f"{flag}={folder} cannot be created: {error.strerror or error}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"{flag}={folder} is not writable")
 
@@ -210,6 +212,7 @@ def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
         make_folder(os.path.dirname(path))
         write_remote(path, temporary, parts)
         return
+    _incomplete.add(temporary)
     try:
         with open(temporary, "wb") as file:
             file.writelines(parts)
@@ -222,6 +225,15 @@ def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror or str(error), path) from error
         raise
+    finally:
+        _incomplete.discard(temporary)
+
+
+def remove_incomplete_files() -> None:
+    """Removes the local files that threads are writing, before the process ends without them."""
+    for path in [*_incomplete]:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def _temporary(folder: str) -> str:

@@ -18,6 +18,13 @@ def format_time(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
+def format_timestamp(seconds: float) -> str:
+    """Returns a point in audio, in hours, minutes, seconds and milliseconds: 0:01:05.250."""
+    minutes, milliseconds = divmod(round(1000 * seconds), 60_000)
+    whole, rest = divmod(milliseconds, 1000)
+    return f"{minutes // 60}:{minutes % 60:02}:{whole:02}.{rest:03}"
+
+
 def format_count(value: float) -> str:
     """Returns three digits and a unit: 950, 1.23k, 45.6M."""
     for unit in ("", "k", "M"):

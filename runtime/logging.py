@@ -12,6 +12,7 @@ import absl.logging
 from tqdm import tqdm
 
 from runtime.appended_file import AppendedFile
+from runtime.terminal import styled
 
 logger = logging.getLogger("wavestream")
 
@@ -21,14 +22,13 @@ _logged: set[str] = set()
 
 
 class _ConsoleHandler(logging.Handler):
-    """Writes plain lines to stderr, above the progress bar where there is one."""
+    """Writes lines to stderr, above the progress bar where there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        label = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
         if sys.stderr is None:
             return
         with contextlib.suppress(OSError):  # The terminal may be closed; the run continues.
-            tqdm.write(label + _writable(self.format(record)), file=sys.stderr)
+            tqdm.write(_label(record) + _writable(self.format(record)), file=sys.stderr)
 
 
 class _LogFileHandler(logging.Handler):
@@ -53,6 +53,15 @@ class _LogFileHandler(logging.Handler):
         with contextlib.suppress(OSError):  # The console has said so.
             self._file.close()
         super().close()
+
+
+def _label(record: logging.LogRecord) -> str:
+    """Returns what warnings and errors begin with on the console; empty for others."""
+    if record.levelno <= logging.INFO:
+        return ""
+    is_error = record.levelno >= logging.ERROR
+    label = f"{record.levelname.lower()}:"
+    return f"{styled(label, 'red' if is_error else 'yellow', sys.stderr)} "
 
 
 def _writable(text: str) -> str:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from runtime.formatting import format_row, format_time
 from runtime.logging import logger
+from runtime.terminal import is_terminal
 
 Progress = Callable[[Iterable, int], Iterable]
 """Wraps an iterable of known length, as `lambda items, total: tqdm(items, total=total)` does."""
@@ -26,8 +27,7 @@ class Bar(tqdm):
     """A bar on a terminal, nothing elsewhere, also where the terminal is closed meanwhile."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # `disable=None`: where stderr is no terminal.
-        disable = True if sys.stderr is None else None
+        disable = not is_terminal(sys.stderr)
         super().__init__(*args, dynamic_ncols=True, disable=disable, **kwargs)
 
     def display(self, *args: Any, **kwargs: Any) -> None:
@@ -62,8 +62,8 @@ def progress_bar(label: str, clock: Callable[[], float] = time.monotonic) -> Pro
     """
 
     def progress(items: Iterable, total: int) -> Iterator:
-        if sys.stderr is not None and sys.stderr.isatty():
-            yield from Bar(items, label, total, leave=False)
+        if is_terminal(sys.stderr):
+            yield from Bar(items, label, total, leave=False, unit="")
             return
         begin = last_line = clock()
         for done, item in enumerate(items, start=1):

@@ -3,6 +3,7 @@
 import pytest
 
 import flags
+from runtime.flag_definitions import Definition, Group, define
 from tests.command_line import error_of, parsed
 
 # The project's promise to those who have scripts: changing one is a breaking change.
@@ -28,7 +29,7 @@ DEFAULTS = {
     "widening_factor": 4,
 }
 
-GROUPS = [value for value in vars(flags).values() if isinstance(value, flags.Group)]
+GROUPS = [value for value in vars(flags).values() if isinstance(value, Group)]
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
@@ -37,8 +38,19 @@ def test_default(name):
 
 
 def test_each_flag_is_defined_once():
-    values = flags.define(GROUPS)  # Raises where a name comes twice.
-    assert len(list(values)) == sum(len(list(flags.define([group]))) for group in GROUPS) > 50
+    found: dict[str, Definition] = {}
+    for definition in (definition for group in GROUPS for definition in group.definitions):
+        first = found.setdefault(definition.name, definition)
+        # Commands may describe it in other words, but not give it another default or other bounds.
+        words = first.text, first.default_text
+        assert definition.described(*words) == first
+    assert {*found} == {*define(GROUPS)} and len(found) > 70
+
+
+def test_headings_are_unique():
+    # They are anchors of the documentation.
+    headings = [group.heading for group in GROUPS]
+    assert len({*headings}) == len(headings)
 
 
 def test_two_commands_lines_share_nothing():

@@ -94,13 +94,16 @@ def format_comparison(comparison: Comparison) -> str:
     """Returns tables of the last figures of the runs and of the settings that differ.
 
     They take at most 100 columns: names and values are shortened at the left, where paths agree.
+    The line of the best run begins with "> ".
     """
-    lines = _figures_table(comparison.runs)
+    best = _best(comparison)
+    lines = _figures_table(comparison.runs, best)
     lines += _wrapped(
         "bits per sample: train, in the last steps; valid, at the last validation; best, at the "
         "best one; FLAC -8, on whole files of the validation split. vs FLAC: valid relative to it; "
         "with --eval_steps, valid is of an even sample of the split only: "
         "evaluate compares both on the same samples."
+        + (" The marked line has the best one of all." if best else "")
     )
     if comparison.validation_settings:
         flags = ", ".join(f"--{name}" for name in comparison.validation_settings)
@@ -114,13 +117,22 @@ def format_comparison(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _figures_table(runs: Sequence[Run]) -> list[str]:
+def _best(comparison: Comparison) -> Run | None:
+    """Returns the run with the fewest bits, if there are several and they can be compared."""
+    runs = [run for run in comparison.runs if run.best_valid is not None]
+    if len(runs) < 2 or comparison.validation_settings:
+        return None
+    return min(runs, key=lambda run: run.best_valid or 0.0)
+
+
+def _figures_table(runs: Sequence[Run], best: Run | None) -> list[str]:
     # The figures first: the names get the room that they leave.
     figures = aligned([_HEADER, *map(_figures, runs)], left=0)
-    room = _WIDTH - max(map(len, figures)) - len(f"{len(runs)}    ")
+    room = _WIDTH - max(map(len, figures)) - len(f"> {len(runs)}    ")
     names = [["", "run"]]
     names += [
-        [str(number), _shorten(printable(run.name), room)] for number, run in enumerate(runs, 1)
+        [f"{'>' if run is best else ' '} {number}", _shorten(printable(run.name), room)]
+        for number, run in enumerate(runs, 1)
     ]
     lines = aligned([[*name, line] for name, line in zip(names, figures, strict=True)], left=3)
     rule = "-" * max(map(len, lines))

@@ -11,8 +11,9 @@ import pytest
 from codec.blocks import Kind, block, read_block
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
-from codec.files import Job, compress_file, decompress_file, find_jobs, verify_file
+from codec.files import compress_file, decompress_file, verify_file
 from codec.header import read_header
+from codec.jobs import Job, LeftOut, find_jobs
 from codec.recover import open_damaged, recover_parts
 from runtime.errors import ConfigError, DataError
 from tests.codec.models import small_model
@@ -217,7 +218,7 @@ def test_a_damaged_segment_is_named_with_its_seconds(packed):
     parts = blocks_of(packed)
     start = packed.index(parts[2])
     damaged = packed[: start + 60] + bytes([packed[start + 60] ^ 255]) + packed[start + 61 :]
-    with pytest.raises(DataError, match=r"segment 2 of 5, 0:00:00 to 0:00:00"):
+    with pytest.raises(DataError, match=r"segment 2 of 5, 0:00:00\.\d\d\d to 0:00:00\.\d\d\d"):
         decompress(damaged)
 
 
@@ -255,11 +256,11 @@ def test_files(tmp_path, source):
     path.chmod(0o640)
     [job] = find_jobs([str(tmp_path / "in")], str(tmp_path / "out"), compress=True)
     assert job.target == str(tmp_path / "out" / "deep" / "a.wav.wvst")
-    sizes = compress_file(job, models, segment=SEGMENT)
-    assert sizes[0] == len(source) > sizes[1]
-    with pytest.raises(DataError, match="--force"):
+    before, after, target = compress_file(job, models, segment=SEGMENT)
+    assert before == len(source) > after and target == job.target
+    with pytest.raises(FileExistsError, match="--force"):
         compress_file(job, models)
-    assert verify_file(job.target, models) == sizes[::-1]
+    assert verify_file(job.target, models) == (after, before, "")
     compress_file(job, models, force=True, delete_source=True)
     assert not path.exists()
     [back] = find_jobs([job.target], None, compress=False)
@@ -286,8 +287,13 @@ def test_an_archive_has_hidden_files_and_all_links(tmp_path, source):
     (tmp_path / "dangling.wav").symlink_to("nothing")
     (tmp_path / "notes.txt").write_text("no audio")
     names = [".hidden/._b.WAV", "a.wav", "hard.wav", "soft.wav"]
-    jobs = find_jobs([str(tmp_path), str(tmp_path / "a.wav")], None, compress=True)
+    (tmp_path / "a.wav.wvst").touch()
+    left_out: LeftOut = LeftOut()
+    paths = [str(tmp_path), str(tmp_path / "a.wav")]
+    jobs = find_jobs(paths, None, compress=True, left_out=left_out)
     assert [job.source for job in jobs] == [str(tmp_path / name) for name in names]
+    reasons = ("not WAV", "links that lead nowhere", "links to folders", "compressed already")
+    assert left_out == dict.fromkeys(reasons, 1)
 
 
 def test_times_and_attributes_are_kept(tmp_path, source):

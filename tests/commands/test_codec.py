@@ -1,17 +1,31 @@
 """compress, decompress and verify, as from the command line."""
 
 import dataclasses
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
 
+import numba
 import numpy as np
 import pytest
 import soundfile
 
-import flags
+from codec.files import compress_file
+from codec.jobs import LeftOut, find_jobs
+from codec.model import load_codec_model
 from commands import compress, decompress, info, verify
+from commands.codec_runner import MOST_LINES, Wording, run_all
 from models.model_file import save_model
+from models.predictors import compile
 from runtime.errors import ConfigError
-from tests.command_line import error_of, run_main
+from runtime.flag_definitions import define
+from tests.command_line import ROOT, error_of, run_main
+from tests.fork_server import python
 from tests.models.exact.test_stream import config, make_params, stereo
+from tests.runtime.test_appended_file import room_for
 from tests.wav_files import Encoding, write_wav
 
 
@@ -25,7 +39,7 @@ def model(tmp_path_factory):
 
 def run(module, *arguments, **given):
     """The exit status of a command."""
-    values = flags.define(module.COMMAND.groups)
+    values = define(module.COMMAND.groups)
     values(["main.py", *(f"--{name}={value}" for name, value in given.items())])
     return module.run(values, arguments)
 
@@ -38,9 +52,16 @@ def test_there_and_back(tmp_path, capsys, model):
     }
     folders = {name: str(tmp_path / name) for name in ("in", "out", "back")}
     assert run(compress, folders["in"], model=model, output_dir=folders["out"]) is None
-    assert "ratio" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    size = (tmp_path / "out" / "a.wav.wvst").stat().st_size
+    line = f"{folders['in']}/a.wav: wrote {folders['out']}/a.wav.wvst, {size:,} bytes, ratio 0."
+    assert line in said and "files            2\n" in said and "left out" not in said
     assert run(verify, folders["out"], model_dir=tmp_path, model=model) is None
+    assert f"{folders['out']}/deep/b.wav.wvst: ok\n" in capsys.readouterr().out
     assert run(decompress, folders["out"], model=model, output_dir=folders["back"]) is None
+    assert (
+        f"wrote {folders['back']}/a.wav, {len(sources['a.wav']):,} bytes" in capsys.readouterr().out
+    )
     for name, content in sources.items():
         assert (tmp_path / "back" / name).read_bytes() == content
     # A second time, nothing is overwritten.
@@ -65,6 +86,114 @@ def test_damage_is_the_exit_status(tmp_path, capsys, model):
     assert "silence in its place" in capsys.readouterr().err or (tmp_path / "a.wav").exists()
 
 
+def test_what_is_left_out_and_removed_is_told(tmp_path, capsys, model):
+    write_wav(tmp_path / "a.wav", stereo(80), Encoding.S16)
+    (tmp_path / "notes.txt").write_text("no audio")
+    (tmp_path / "cover.jpg").write_text("no audio")
+    (tmp_path / "x.wav").symlink_to("nowhere")
+    assert run(compress, str(tmp_path), model=model, delete_input_file="true") is None
+    said = capsys.readouterr().out
+    assert f"; removed {tmp_path}/a.wav (" in said and not (tmp_path / "a.wav").exists()
+    assert said.endswith("left out         not WAV (2), links that lead nowhere (1)\n")
+    with pytest.raises(ConfigError, match=r"no file to compress.*left out: not WAV \(2\), "):
+        run(compress, str(tmp_path), model=model)
+
+
+def test_many_files_have_no_line_each(tmp_path, capsys, model):
+    for number in range(MOST_LINES + 1):
+        write_wav(tmp_path / f"{number}.wav", stereo(2), Encoding.S16)
+    assert run(compress, str(tmp_path), model=model, force="true") is None
+    said = capsys.readouterr().out
+    assert said.startswith("files            21\nsource ") and "wrote" not in said
+
+
+def test_what_cannot_be_written_is_one_line(tmp_path, capsys, model):
+    path = tmp_path / "a.wav"
+    write_wav(path, stereo(800), Encoding.S16)
+    for folder in ("/dev/null/x", "gs://bucket/x"):
+        message = error_of(capsys, "compress", f"--output_dir={folder}", path)
+        assert message.startswith(f"--output_dir={folder}")
+    with room_for(50):
+        assert run_main("compress", f"--model={model}", path) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"error: {path}.wvst: File too large\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+_STUCK = """
+import os, time
+import codec.encoder
+encode_segment = codec.encoder.encode_segment
+def stuck(coder, frames):
+    if len(frames) == 300:
+        open(os.environ["STUCK"], "w").close()
+        time.sleep(100)
+    return encode_segment(coder, frames)
+codec.encoder.encode_segment = stuck
+from commands import parser
+from main import COMMANDS
+parser.run(COMMANDS)
+"""
+
+
+def test_ctrl_c_ends_it_at_once_and_keeps_what_is_finished(tmp_path, model):
+    folder, stuck = tmp_path / "in", tmp_path / "stuck"
+    folder.mkdir()
+    write_wav(folder / "a.wav", stereo(80), Encoding.S16)
+    write_wav(folder / "b.wav", stereo(300), Encoding.S16)
+    process = subprocess.Popen(
+        python("-c", _STUCK, "compress", f"--model={model}", "--jobs=1", folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "STUCK": str(stuck)},
+    )
+    try:
+        deadline = time.monotonic() + 100
+        while not stuck.exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        assert len([*folder.glob(".*.tmp")]) == 1
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=50)  # Not as long as it is stuck.
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert re.search(r"^error: interrupted: [01] of 2 files are finished$", err, re.MULTILINE)
+    assert {path.name for path in folder.iterdir()} == {"a.wav", "a.wav.wvst", "b.wav"}
+
+
+def test_what_compiles_is_announced(tmp_path, monkeypatch, model):
+    announced = []
+    monkeypatch.setattr(compile, "announce_compilation", announced.append)
+    write_wav(tmp_path / "a.wav", stereo(80), Encoding.S16)
+    run(compress, str(tmp_path / "a.wav"), model=model)
+    run(verify, str(tmp_path / "a.wav.wvst"), model=model)
+    assert len({*announced}) == len(announced) == 2
+    kept = pathlib.Path(numba.config.CACHE_DIR)
+    assert all(any(kept.rglob(f"{name}-*.nbi")) for name in announced)
+
+
+def test_a_file_that_vanishes_is_named_and_the_others_are_done(tmp_path, capsys, model):
+    for name in "ab":
+        write_wav(tmp_path / f"{name}.wav", stereo(80), Encoding.S16)
+    jobs = find_jobs([str(tmp_path)], None, compress=True)
+    (tmp_path / "a.wav").unlink()
+    done = run_all(
+        jobs,
+        lambda job, progress: compress_file(job, [load_codec_model(model)]),
+        1,
+        Wording(lambda *_: "done", "source", "compressed", None),
+        LeftOut(),
+    )
+    out, err = capsys.readouterr()
+    assert (done.status, [job.source for job in done.jobs]) == (1, [f"{tmp_path}/b.wav"])
+    assert err == f"error: {tmp_path}/a.wav: No such file or directory\n"
+    assert "files            1, 1 failed\n" in out
+
+
 def test_a_model_is_looked_for_by_its_fingerprint(tmp_path, capsys, model):
     write_wav(tmp_path / "a.wav", np.zeros((50, 1)) + 5, Encoding.S16)
     run(compress, str(tmp_path / "a.wav"), model=model)
@@ -85,10 +214,13 @@ def test_a_part(tmp_path, capsys, model):
     frames = stereo(800)
     write_wav(tmp_path / "a.wav", frames, Encoding.S16, sample_rate=1000)
     run(compress, str(tmp_path / "a.wav"), model=model, segment=288)
+    capsys.readouterr()
     path = str(tmp_path / "a.wav.wvst")
     assert run(decompress, path, model=model, start=0.25, duration=0.5) is None
     found, _ = soundfile.read(tmp_path / "a_0.25s-0.75s.wav", dtype="int16")
     np.testing.assert_array_equal(found, frames[250:750])
+    said = capsys.readouterr().out
+    assert "a_0.25s-0.75s.wav, 2,044 bytes (" in said and "ratio" not in said
     assert run(decompress, path, model=model, start=1) == 1
     assert "no frames there, the file is 0.800 s long" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="--recover: expected without --start"):
@@ -102,9 +234,16 @@ def test_info_needs_no_model(tmp_path, capsys, model):
     capsys.readouterr()
     assert run(info, str(tmp_path)) is None
     shown = capsys.readouterr().out
-    for text in ("16-bit, 2 channels, 1,000 Hz", "800 frames, 0:00:01", "not found in --model_dir"):
+    for text in (
+        "16-bit, 2 channels, 1,000 Hz",
+        "800 frames, 0:00:00.800",
+        "not found in --model_dir",
+    ):
         assert text in shown
     assert "3 of at most 288 frames" in shown and "no WAV that could be read" in shown
+    size = (tmp_path / "a.wav.wvst").stat().st_size
+    assert f"ratio            {size / 3200:.4f} of the 3,200 bytes" in shown
+    assert f"bits per sample  {8 * size / 1600:.3f}, of 16 bits" in shown
     assert run(info, str(tmp_path), model_dir=model.rsplit("/", 1)[0]) is None
     assert "small.npz" in capsys.readouterr().out
     (tmp_path / "a.wav.wvst").write_bytes(b"wvst")

@@ -15,7 +15,7 @@ def test_a_line_every_minute(caplog):
         progress.add(500, 200, 140.0)
     assert progress.audio_seconds == 200.0
     [line] = caplog.messages
-    assert "1 of 3 files, 2.0x realtime, ratio 0.400, 0:05:00 left" in line
+    assert "1 of 3 files, 2.0x realtime, ratio 0.400, 0:01:40 so far, 0:05:00 left" in line
 
 
 def test_ratios_are_of_the_compressed_size():

@@ -23,7 +23,7 @@ def _failing(error):
     ("error", "status", "message"),
     [
         (ConfigError("a\n  b"), 2, "error: a b\n"),
-        (PermissionError(13, "not yours", "f"), 2, "error: [Errno 13] not yours: 'f'\n"),
+        (PermissionError(13, "not yours", "f"), 2, "error: f: not yours\n"),
         (UserError(), 2, "error: UserError\n"),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (

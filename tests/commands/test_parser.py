@@ -11,6 +11,7 @@ import pytest
 
 from commands import parser
 from main import COMMANDS
+from runtime.version import VERSION
 from tests.command_line import ROOT, error_of, parsed, run_main
 from tests.evaluation.training_runs.test_run_dir import write_run
 
@@ -28,7 +29,7 @@ def test_a_command_is_added_by_a_module_and_a_line_of_the_table(capsys):
     assert run_main("toy", "--help", table=WITH_TOY) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("Usage: python main.py toy [FLAGS] [NAME]\n\nPlay.\n\nOn.\n\nToys:")
-    assert "--toys=1 " in shown and "--batch_size=128 " in shown and "--seed" not in shown
+    assert "--toys=TOYS " in shown and "--batch_size=CHUNKS " in shown and "--seed" not in shown
     assert run_main("--help", table=WITH_TOY) == 0
     assert re.search(r"^  toy +Play\.$", capsys.readouterr().out, re.MULTILINE)
     assert run_main("--toys=3", table=WITH_TOY) == 2
@@ -66,34 +67,13 @@ def test_a_flag_file_is_for_several_commands(tmp_path):
     assert parsed("--flagfile", str(tmp_path / "a.flags"), "inspect").chunk_size == 8
 
 
-def test_help_without_a_command():
-    shown = _run("--help")
-    assert (shown.returncode, shown.stderr) == (0, "")
-    for line in (
-        "  evaluate  ",
-        "python main.py --demo ",
-        "\nOptimizer:\n",
-        "--num_chunks=488281 ",
-    ):
-        assert line in shown.stdout
-    assert "--report_dir" not in shown.stdout
-    assert max(map(len, shown.stdout.splitlines())) <= 100
-
-
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
-@pytest.mark.parametrize("flag", ["--help", "-helpshort", "-?"])
-def test_help_of_a_command_is_its_own(capsys, command, flag):
-    assert run_main(flag, command) == 0
-    shown, others = capsys.readouterr().out, "--learning_rate"
-    assert shown.startswith(f"Usage: python main.py {command} [FLAGS]")
-    assert others not in shown and "serve_input   " not in shown
-
-
 def test_all_flags(capsys):
     assert run_main("evaluate", "--helpfull") == 0
     shown = capsys.readouterr().out
     for flag in ("--model=", "--verbosity", "--undefok", "--flagfile", "--pdb_post_mortem"):
         assert flag in shown.replace("[no]", "")
+    assert run_main("--version") == 0
+    assert capsys.readouterr().out == f"wavestream {VERSION}\n"
     assert run_main("evaluate", "--helpxml") == 0
     names = xml.etree.ElementTree.fromstring(capsys.readouterr().out).iterfind("flag/name")
     assert {"model", "codecs"} <= {name.text for name in names}
@@ -111,11 +91,24 @@ MISTAKES = [
     (("--audio_dir=,",), "--audio_dir is missing"),
     (("--demo", "--audio_dir=/tmp"), "--demo and --audio_dir exclude each other"),
     (("inspect",), "--audio_dir is missing"),
-    (("trian", "--demo"), "unexpected 'trian', did you mean train?; "),
-    (("train", "now"), "unexpected 'now'; "),
-    (("audio_dir=/tmp",), "unexpected 'audio_dir=/tmp'; a folder is given as --audio_dir=FOLD"),
-    (("--use_16bit", "true"), "unexpected 'true'; "),
-    (("--chunk_sise=3",), "unknown flag --chunk_sise. Did you mean --chunk_size?"),
+    (("trian", "--demo"), "unknown command 'trian', did you mean train?"),
+    (("train", "now"), "unexpected 'now': train takes flags alone"),
+    (("audio_dir=/tmp",), "unknown command 'audio_dir=/tmp': expected one of train, inspect, "),
+    ((__file__,), f"it is a file, did you mean: python main.py compress {__file__}"),
+    (("--use_16bit", "true"), "unknown command 'true': expected one of "),
+    (("--audiodir=x",), "unknown flag --audiodir: did you mean --audio_dir?"),
+    (("--lerning_rate", "3"), "unknown flag --lerning_rate: did you mean --learning_rate?"),
+    (("--nodowmix",), "unknown flag --nodowmix: did you mean --nodownmix?"),
+    (("--flagfil=x",), "unknown flag --flagfil: did you mean --flagfile?"),
+    (("--verbositi=1",), "unknown flag --verbositi: did you mean --verbosity?"),
+    (("compress", "--bestt", "x"), "unknown flag --bestt: did you mean --best?"),
+    (("--bestt",), "unknown flag --bestt: did you mean --best, a flag of compress?"),
+    (("compress", "--model_di=x"), "unknown flag --model_di: did you mean --model?"),
+    (
+        ("--steps=3",),
+        "unknown flag --steps: did you mean --eval_steps or --training_steps or --warmup_steps?",
+    ),
+    (("info", "--zzz"), "unknown flag --zzz: python main.py info --help lists the flags"),
     (("train", "--model=x"), "--model is not a flag of train, but of evaluate and compress and"),
     (("--nochunked",), "--nochunked is not a flag of train, but of evaluate"),
     (("--role=worker", "--demo"), "--role is not a flag of train, but of serve_input"),
@@ -128,7 +121,7 @@ MISTAKES = [
     (("inspect", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no such folder"),
     (("evaluate", "--model=x", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no"),
     (("evaluate", "--model=/tmp"), "--model=/tmp is a folder: expected the .npz file in it"),
-    (("evaluate", "x.npz"), "unexpected 'x.npz'; "),
+    (("evaluate", "x.npz"), "unexpected 'x.npz': evaluate takes flags alone"),
     (("serve_input",), "--role is missing: one of dispatcher, worker"),
     (("serve_input", "--role=worker"), "--dispatcher is missing: the dispatcher's grpc://host"),
     (("serve_input", "--role=dispatcher", "--dispatcher=grpc://h:1"), "--dispatcher is for"),
@@ -197,6 +190,18 @@ def test_closed_streams_do_not_end_a_command(tmp_path, closed):
 def test_an_error_without_stderr_has_its_status():
     command = f"exec {sys.executable} {ROOT}/main.py compare /no/such 2>&-"
     assert subprocess.run(["sh", "-c", command], check=False).returncode == 2
+
+
+def test_a_mistyped_flag_in_a_flag_file_is_named_with_the_file(capsys, tmp_path):
+    path = tmp_path / "f.flags"
+    (tmp_path / "inner.flags").write_text("--lerning_rate=3\n")
+    path.write_text(f"--seed=7\n--flagfile={tmp_path}/inner.flags\n")
+    expected = f"--flagfile={path}: unknown flag --lerning_rate: did you mean --learning_rate?"
+    assert error_of(capsys, f"--flagfile={path}") == expected
+    assert error_of(capsys, "inspect", "--flagfile", path) == (
+        f"--flagfile={path}: unknown flag --lerning_rate: did you mean --learning_rate, a flag of "
+        "train?"
+    )
 
 
 def test_a_flag_file_that_cannot_be_read_is_named(capsys, tmp_path):

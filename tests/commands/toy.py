@@ -1,13 +1,10 @@
 """A command of a test: prints what it is given."""
 
-import functools
-
-from absl.flags import DEFINE_integer
-
 import flags
 from commands.interface import Command
+from runtime.flag_definitions import Group, integer
 
-TOYS = flags.Group("Toys", functools.partial(DEFINE_integer, "toys", 1, "Number of toys."))
+TOYS = Group("Toys", integer("toys", 1, "TOYS", "Number of toys."))
 
 
 def run(values, arguments):
@@ -15,4 +12,4 @@ def run(values, arguments):
     return 7
 
 
-COMMAND = Command(doc="Play.\n\nOn.", groups=(TOYS, flags.BATCH), run=run, arguments="[NAME]")
+COMMAND = Command(doc="Play.\n\nOn.", groups=(TOYS, flags.SAMPLES), run=run, arguments="[NAME]")

@@ -8,6 +8,7 @@ from runtime.formatting import (
     format_row,
     format_table,
     format_time,
+    format_timestamp,
 )
 
 
@@ -49,3 +50,16 @@ def test_values_are_aligned():
     rule = "-" * 24
     expected = [rule, "steps  50", "model  ./audio_model.npz", "       small", rule]
     assert format_table(rows).split("\n") == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0:00:00.000"),
+        (65.25, "0:01:05.250"),
+        (59.9996, "0:01:00.000"),
+        (360000.5, "100:00:00.500"),
+    ],
+)
+def test_timestamp(seconds, text):
+    assert format_timestamp(seconds) == text

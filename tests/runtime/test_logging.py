@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import shutil
+import sys
 
 import pytest
 
@@ -20,6 +21,20 @@ def test_console_is_plain_and_the_file_has_times(tmp_path, capsys):
     lines = path.read_text().splitlines()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO step 1", lines[0])
     assert lines[1].endswith(" WARNING careful")
+
+
+def test_colour_is_for_the_terminal_alone(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "t.log"
+    logger = run_log.start_logging(str(path))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("CI", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    logger.warning("careful")
+    logger.error("no")
+    expected = "\x1b[33mwarning:\x1b[0m careful\n\x1b[1;31merror:\x1b[0m no\n"
+    assert capsys.readouterr().err == expected
+    assert "\x1b" not in path.read_text()
 
 
 def test_starting_again_appends_and_does_not_double(tmp_path, capsys):

@@ -44,6 +44,8 @@ class _Terminal(io.StringIO):
 
 def test_a_terminal_has_a_bar(monkeypatch, caplog):
     clock = _Clock()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(sys, "stderr", _Terminal())
     for _ in progress_bar("the model", clock)(range(3), 3):
         clock.now += 100
@@ -66,13 +68,16 @@ with ProgressBar(20) as bar:
     for step in range(5, 20):
         logger.info("line %02d", step)
         bar.update()
+    logger.warning("careful")
 """
 
 
 def test_bar_and_lines_do_not_garble_one_another():
     parent, child = pty.openpty()
     termios.tcsetwinsize(child, (24, 100))
-    with subprocess.Popen([sys.executable, "-c", _ON_A_TERMINAL], stderr=child, cwd=ROOT) as run:
+    command = [sys.executable, "-c", _ON_A_TERMINAL]
+    environment = {**os.environ, "TERM": "xterm", "CI": ""}
+    with subprocess.Popen(command, stderr=child, cwd=ROOT, env=environment) as run:
         os.close(child)
         shown = b""
         with contextlib.suppress(OSError):  # Linux says so when the other side is closed
@@ -87,4 +92,5 @@ def test_bar_and_lines_do_not_garble_one_another():
         f"line {step:02d}" for step in range(5, 20)
     ]
     assert "20/20" in seen[-2]
+    assert "\x1b[33mwarning:\x1b[0m careful" in seen
     assert re.search(r"\d\d:\d\d<\d\d:\d\d", shown.decode())  # elapsed<left

@@ -15,8 +15,9 @@ import pytest
 
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
-from codec.files import Job, compress_file, decompress_file
+from codec.files import compress_file, decompress_file
 from codec.header import read_header
+from codec.jobs import Job
 from codec.model import fingerprint, load_codec_model
 from codec.segments import decode_segment, encode_segment, is_verbatim
 from models.model_file import load_model, save_model
@@ -156,7 +157,8 @@ def test_another_layout_is_another_model(job, model, tmp_path):
 _DECOMPRESS = """
 import sys
 import jax
-from codec.files import Job, decompress_file
+from codec.files import decompress_file
+from codec.jobs import Job
 from codec.model import load_codec_model
 assert jax.device_count() == int(sys.argv[4])
 decompress_file(Job(*sys.argv[2:4]), [load_codec_model(sys.argv[1])])

@@ -39,6 +39,19 @@ def test_settings_that_differ(two_runs):
     assert comparison.validation_settings == ("demo",)
 
 
+def test_the_best_run_is_marked_where_all_validate_on_the_same_samples(tmp_path, two_runs):
+    runs = [
+        write_run(tmp_path / str(bits), flags="--seed=1\n", records=_records(bits))
+        for bits in (2.5, 2.25, 3.0)
+    ]
+    text = format_comparison(compare(runs))
+    [marked] = [line.split() for line in text.splitlines() if line.startswith("> ")]
+    assert marked[1] == "2" and marked[2].endswith("/2.25")
+    assert "The marked line has the best one of all." in " ".join(text.split())
+    for others in (two_runs, runs[:1]):
+        assert ">" not in format_comparison(compare(others))
+
+
 def test_batches_matter_where_a_part_of_the_split_is_validated(tmp_path):
     runs = [
         write_run(tmp_path / size, flags=f"--eval_steps=5\n--batch_size={size}\n")

@@ -1,0 +1,178 @@
+"""Many files at once: a line of each, what failed, and the sums."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from commands.codec_progress import CodecProgress, Ratio, size_of
+from evaluation.report.formatting import printable
+from runtime.errors import UserError, message_of
+from runtime.filesystem import remove_incomplete_files
+from runtime.formatting import format_row, format_time
+from runtime.terminal import is_terminal, styled
+
+if TYPE_CHECKING:
+    from codec.files import Outcome
+    from codec.jobs import Job, LeftOut
+
+MOST_LINES = 20
+"""Files of which each has a line; of more there are only the sums, and what failed."""
+
+Work = Callable[["Job", CodecProgress], "Outcome"]
+
+
+class Wording(NamedTuple):
+    """What is said of files that are done.
+
+    Attributes:
+      done: of one of them, a part of a sentence.
+      before, after: labels of the bytes of all of them, and of the results.
+      ratio: of these; None: it would mean nothing.
+    """
+
+    done: Callable[["Job", "Outcome"], str]
+    before: str
+    after: str
+    ratio: Ratio | None
+
+
+class Done(NamedTuple):
+    """What has become of all files.
+
+    Attributes:
+      jobs: of those that went well.
+      errors: of the others.
+    """
+
+    jobs: list["Job"]
+    errors: list[Exception]
+
+    @property
+    def status(self) -> int | None:
+        """The exit status, None if all went well."""
+        return 1 if self.errors else None
+
+
+def wrote(outcome: "Outcome", ratio: Ratio | None) -> str:
+    """Returns what was written, for `Wording.done`: its name, its bytes and a ratio."""
+    text = f"wrote {printable(outcome.path)}, {outcome.after:,} bytes"
+    return f"{text}, ratio {ratio(outcome.before, outcome.after):.3f}" if ratio else text
+
+
+def run_all(
+    jobs: Sequence["Job"],
+    work: Work,
+    num_threads: int,
+    wording: Wording,
+    left_out: "LeftOut",
+) -> Done:
+    """Does the work of each file, says what has become of it, and prints the sums.
+
+    Ctrl-C ends the process with status 130; files that are finished stay.
+
+    Args:
+      jobs: the files.
+      work: what is done with one.
+      num_threads: files at once.
+      wording: what is said.
+      left_out: files that are not among them.
+    """
+    from runtime.threads import map_in_threads
+
+    begin = time.perf_counter()
+    progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs), wording.ratio)
+
+    def attempt(job: "Job") -> "tuple[Job, Outcome | Exception]":
+        try:
+            return job, work(job, progress)
+        except (UserError, OSError) as error:
+            return job, error
+        finally:
+            progress.end_file()
+
+    done = Done([], [])
+    before = after = 0
+
+    def interrupted() -> str:
+        progress.close()
+        finished = f": {len(done.jobs):,} of {len(jobs):,} files are finished"
+        return "interrupted" + (finished if len(jobs) > 1 else "")
+
+    with ends_when_interrupted(interrupted), contextlib.closing(progress):
+        for job, outcome in map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads):
+            if isinstance(outcome, Exception):
+                done.errors.append(outcome)
+                progress.say_error(job.source, message_of(outcome))
+                continue
+            done.jobs.append(job)
+            before, after = before + outcome.before, after + outcome.after
+            if len(jobs) <= MOST_LINES:
+                text = f"{printable(job.source)}: {wording.done(job, outcome)}"
+                if len(jobs) == 1:
+                    text += f" ({_speed(time.perf_counter() - begin, progress.audio_seconds)})"
+                progress.say(text, sys.stdout)
+    if len(jobs) > 1:
+        speed = _speed(time.perf_counter() - begin, progress.audio_seconds)
+        if progress.audio_seconds:
+            speed += f", {format_time(progress.audio_seconds)} of audio"
+        _print_sums(done, before, after, wording, speed)
+    if left_out:
+        from codec.jobs import describe_left_out
+
+        print(format_row("left out", describe_left_out(left_out)))
+    return done
+
+
+def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: str) -> None:
+    failed = f", {len(done.errors):,} failed" if done.errors else ""
+    rows = [("files", f"{len(done.jobs):,}{failed}")]
+    if done.jobs:
+        rows += [(wording.before, f"{before:,} bytes"), (wording.after, f"{after:,} bytes")]
+        if wording.ratio is not None:
+            rows.append(("ratio", f"{wording.ratio(before, after):.4f}"))
+        rows.append(("time", speed))
+    for label, text in rows:
+        print(format_row(label, text))
+
+
+@contextlib.contextmanager
+def ends_when_interrupted(describe: Callable[[], str] = lambda: "interrupted") -> Iterator[None]:
+    """Within, Ctrl-C ends the process at once: status 130, a line, and no incomplete file.
+
+    No exception does, since whoever handles it on the way would wait for the threads: what is
+    compiled cannot be interrupted, and a segment takes a minute.
+
+    Args:
+      describe: returns the line.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # Ignored, after `nohup` or `&` in scripts.
+        yield
+        return
+
+    def end(*_: object) -> None:
+        remove_incomplete_files()
+        with contextlib.suppress(RuntimeError, OSError):  # In the middle of another line.
+            message = describe()
+            sys.stdout.flush()
+            if is_terminal(sys.stderr):
+                print(end="\r\x1b[K", file=sys.stderr)  # Of another bar.
+            print(styled("error:", "red", sys.stderr), message, file=sys.stderr, flush=True)
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _speed(seconds: float, audio_seconds: float) -> str:
+    text = f"{format_time(seconds)}" if seconds >= 60 else f"{seconds:.1f} s"
+    if audio_seconds:
+        text += f", {audio_seconds / max(seconds, 1e-9):.1f}x realtime"
+    return text

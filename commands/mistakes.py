@@ -1,0 +1,101 @@
+"""What is said of a command line that cannot be parsed: one line, with what was probably meant."""
+
+import difflib
+import os
+import re
+from collections.abc import Collection, Sequence
+
+from absl.flags import FLAGS as ABSL_FLAGS
+from absl.flags import Error, UnrecognizedFlagError
+
+from commands.interface import Commands
+from runtime.flag_definitions import define
+from runtime.flag_file import expand_flag_files
+
+_LEAST_SIMILARITY = 0.6
+_LEAST_OF_OTHERS = 0.75  # Of flags that other commands have.
+_MOST_NAMES = 3
+_EVERYWHERE = ("flagfile", "undefok", "help", "helpfull", "version")
+
+
+def describe_error(error: Error | ValueError, arguments: Sequence[str], commands: Commands) -> str:
+    """Returns what is wrong with the flags of a command line.
+
+    Args:
+      error: of absl.
+      arguments: the command line, in which flag files are named.
+      commands: all of them.
+    """
+    name = next((argument for argument in arguments if argument in commands), next(iter(commands)))
+    if not isinstance(error, UnrecognizedFlagError):
+        return f"{_plain(str(error))} (python main.py {name} --help)"
+    flag = error.flagname
+    meant = _meant(flag, name, commands) or f"python main.py {name} --help lists the flags"
+    return f"{_place(flag, arguments)}unknown flag --{flag}: {meant}"
+
+
+def nearest(name: str, names: Collection[str]) -> str:
+    """Returns a question whether the most similar of some names was meant; empty if none is."""
+    found = difflib.get_close_matches(name, names, n=1)
+    return f", did you mean {found[0]}?" if found else ""
+
+
+def unknown_command(name: str, commands: Commands) -> str:
+    """Returns what is wrong with a name that is none of a command."""
+    text = f"unknown command {name!r}"
+    if question := nearest(name, commands):
+        return text + question
+    if os.path.isfile(name):
+        verb = "decompress" if name.endswith(".wvst") else "compress"
+        return f"{text}: it is a file, did you mean: python main.py {verb} {name}"
+    return (
+        f"{text}: expected one of {', '.join(commands)}; a folder is given as --audio_dir=FOLDER, "
+        "a switch as --downmix or --nodownmix"
+    )
+
+
+def _meant(flag: str, name: str, commands: Commands) -> str:
+    """Returns a question whether some flags were meant: of which it is a word, or a similar one."""
+    own = _spellings(name, commands) | {*ABSL_FLAGS, *_EVERYWHERE}
+    if parts := sorted(known for known in own if f"_{flag}_" in f"_{known}_"):
+        return f"did you mean {' or '.join(f'--{part}' for part in parts[:_MOST_NAMES])}?"
+    if similar := difflib.get_close_matches(flag, own, n=1, cutoff=_LEAST_SIMILARITY):
+        return f"did you mean --{similar[0]}?"
+    for other in commands:
+        flags = _spellings(other, commands)
+        if similar := difflib.get_close_matches(flag, flags, n=1, cutoff=_LEAST_OF_OTHERS):
+            return f"did you mean --{similar[0]}, a flag of {other}?"
+    return ""
+
+
+def _spellings(name: str, commands: Commands) -> set[str]:
+    """Returns the flags of a command, those of switches also with "no"."""
+    values = define(commands[name].groups)
+    return {*values} | {f"no{flag}" for flag in values if values[flag].boolean}
+
+
+def _place(flag: str, arguments: Sequence[str]) -> str:
+    """Returns the flag file that has a flag, as the beginning of a message; empty if none."""
+    given = re.compile(rf"--?{re.escape(flag)}(=|$)")
+    if any(map(given.match, arguments)):
+        return ""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument.lstrip("-").partition("=")[0] == "flagfile":
+            one = [argument] if "=" in argument else [argument, next(rest, "")]
+            if any(map(given.match, expand_flag_files(one))):
+                return f"--flagfile={one[-1].partition('=')[2] or one[-1]}: "
+    return ""
+
+
+def _plain(message: str) -> str:
+    """Returns a message of absl in words for a user who does not know Python."""
+    for pattern, words in (
+        (r"\s+", " "),
+        (r"^ERROR:: ", ""),
+        (r"invalid literal for int.*", "expected a whole number"),
+        (r"could not convert string to float.*", "expected a number"),
+        (r"\('Non-boolean argument.*", "expected true or false"),
+    ):
+        message = re.sub(pattern, words, message)
+    return message
