@@ -30,7 +30,7 @@ def markdown(commands: Commands) -> str:
         sections.append(_heading(name, command))
         shared = [group for group in command.groups if group in known]
         if shared:
-            links = ", ".join(f"[{group.heading}](#{_slug(group.heading)})" for group in shared)
+            links = ", ".join(f"[{group.heading}](#{anchor(group.heading)})" for group in shared)
             sections.append(f"It takes these flags, described above: {links}.")
         for group in command.groups:
             if group not in known:
@@ -58,6 +58,6 @@ def _escaped(text: str) -> str:
     return re.sub(r"([|<>*`])", r"\\\1", text)
 
 
-def _slug(heading: str) -> str:
+def anchor(heading: str) -> str:
     """Returns the anchor of a heading, as GitHub and MyST make it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
