@@ -4,13 +4,11 @@ Pages are Markdown that also reads well on its own. A link to a page, a heading 
 repository that is not there is a warning, and so an error.
 """
 
-import os
 import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import flag_tables  # noqa: E402  It is beside this file.
 
@@ -40,6 +38,8 @@ myst_enable_extensions = ["colon_fence"]
 nb_execution_mode = "cache"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_output_stderr = "remove"  # TensorFlow greets there.
 nb_execution_cache_path = str(ROOT / "build" / "notebooks")
 
 autodoc_member_order = "bysource"
@@ -56,7 +56,8 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
     ("py:.*", r"(np|numpy|jax|tf|tensorflow|collections|os|typing)\..*"),
     ("py:exc", r"\w+Error"),
-    ("py:class", r"(Mixture|codec\.coder\.Coder|models\.predictors\.config\.\w+|pipeline\.catalogue\.table\.FileTable)"),
+    ("py:class", r"Mixture|codec\.coder\.Coder|models\.predictors\.config\.\w+"),
+    ("py:class", r"pipeline\.catalogue\.table\.FileTable"),
 ]
 
 
