@@ -29,6 +29,7 @@ html_title = "wavestream"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+smartquotes = False  # --flag is no dash.
 exclude_patterns = ["build"]
 
 myst_heading_anchors = 4
@@ -46,7 +47,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-autodoc_class_signature = "mixed"
+maximum_signature_line_length = 88
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 napoleon_preprocess_types = False
