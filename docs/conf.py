@@ -11,7 +11,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 import flag_tables  # noqa: E402  It is beside this file.
-
 from runtime.version import VERSION  # noqa: E402
 
 project = "wavestream"

@@ -1,5 +1,6 @@
 """The commands of the documentation that need no accelerator do what it says."""
 
+import json
 import os
 import pathlib
 import re
@@ -46,6 +47,14 @@ def test_all_blocks_say_whether_they_are_run():
             assert is_run or not block.is_run, f"{page.name} is not in RUN"
 
 
+def test_the_notebook_has_no_results():
+    # They are made with the site: those of another time would be in every diff.
+    cells = json.loads((DOCS / "notebook.ipynb").read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) > 5
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
+
+
 def test_all_commands_are_valid_bash():
     checked = 0
     for page in PAGES:
@@ -68,7 +77,9 @@ def test_the_tables_have_every_flag_once():
     assert len(headings) == len(commands) + len(groups)
     for link in re.findall(r"\]\(#(.*?)\)", text):
         assert link in {flag_tables.anchor(heading) for heading in headings}
-    assert all(row.count("|") == 4 for row in text.replace("\\|", "").splitlines() if row[:1] == "|")
+    assert all(
+        row.count("|") == 4 for row in text.replace("\\|", "").splitlines() if row[:1] == "|"
+    )
 
 
 @pytest.fixture
@@ -85,7 +96,7 @@ def desk(tmp_path):
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
     quick = "".join(
-        f"  {pattern}) set -- \"$@\" {QUICK[name]} ;;\n"
+        f'  {pattern}) set -- "$@" {QUICK[name]} ;;\n'
         for name, pattern in (("train", "--*"), ("evaluate", "evaluate"))
     )
     python.write_text(
