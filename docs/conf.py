@@ -10,8 +10,13 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
+from docutils import nodes  # noqa: E402
+
 import flag_tables  # noqa: E402  It is beside this file.
+from runtime.logging import quieten_libraries  # noqa: E402
 from runtime.version import VERSION  # noqa: E402
+
+quieten_libraries()
 
 project = "wavestream"
 author = copyright = "the wavestream authors"
@@ -29,7 +34,6 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 smartquotes = False  # --flag is no dash.
-exclude_patterns = ["build"]
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
@@ -66,7 +70,15 @@ def _link_readme(app, docname, source):
     source[0] = source[0].replace("](../../README.md", "](../index.md")
 
 
+def _put_dashes(app, doctree, docname):
+    """Puts a dash between a parameter and its description, which smartquotes would make."""
+    for text in list(doctree.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
+
+
 def setup(app):
-    """Changes what pages say before it is parsed."""
+    """Changes what pages say."""
     app.connect("source-read", flag_tables.insert)  # The tables of flags, of their definitions.
     app.connect("source-read", _link_readme)
+    app.connect("doctree-resolved", _put_dashes)
