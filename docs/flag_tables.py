@@ -5,8 +5,7 @@ from typing import Any
 
 from commands import parser
 from commands.help import default_of, flags_of, meaning
-from commands.interface import Command, Commands
-from flags import Group
+from commands.interface import Command, Commands, Group
 from main import COMMANDS
 
 MARK = "<!-- flags -->"

@@ -33,7 +33,7 @@ RUN += [f"docs/reference/{name}.md" for name in ("model_file", "python")]
 # What trains and measures for minutes does so for seconds.
 QUICK = {
     "train": "--training_steps=2 --warmup_steps=1 --eval_steps=1 --chunk_size=2048 "
-    "--stereo_blocking_n=512 --feature_pool=16384 --mlp_width=16",
+    "--feature_pool=16384",
     "evaluate": "--eval_files=1 --codecs=flac --nocompressed_size",
 }
 
