@@ -1,5 +1,6 @@
 """The flags of each command as Markdown, from their definitions."""
 
+import collections
 import re
 from typing import Any
 
@@ -24,17 +25,20 @@ def markdown(commands: Commands) -> str:
       commands: in the order of the sections.
     """
     sections: list[str] = []
-    known: set[Group] = set()
+    links: dict[Group, str] = {}
+    anchors = collections.Counter[str]()
     for name, command in commands.items():
+        anchors[name] += 1
         sections.append(_heading(name, command))
-        shared = [group for group in command.groups if group in known]
-        if shared:
-            links = ", ".join(f"[{group.heading}](#{anchor(group.heading)})" for group in shared)
-            sections.append(f"It takes these flags, described above: {links}.")
+        if shared := [links[group] for group in command.groups if group in links]:
+            sections.append(f"It takes these flags, described above: {', '.join(shared)}.")
         for group in command.groups:
-            if group not in known:
+            if group not in links:
+                found = anchor(group.heading)
+                number = f"-{anchors[found]}" if anchors[found] else ""
+                anchors[found] += 1
+                links[group] = f"[{group.heading}](#{found}{number})"
                 sections.append(_table(group))
-        known.update(command.groups)
     return "\n\n".join(sections)
 
 
@@ -47,8 +51,9 @@ def _heading(name: str, command: Command) -> str:
 def _table(group: Group) -> str:
     rows = [f"### {group.heading}", "", "| flag | default | meaning |", "|---|---|---|"]
     for flag in flags_of(group):
-        default = f"`{default_of(flag)}`" if default_of(flag) else ""
-        # In one piece: a name is not broken at its underscores.
+        default = default_of(flag)
+        if default and " " not in default:  # Words are no value.
+            default = f"`{default}`"
         rows.append(f"| `--{flag.name}` | {default} | {_escaped(meaning(flag))} |")
     return "\n".join(rows)
 

@@ -73,10 +73,7 @@ def test_the_tables_have_every_flag_once():
     groups = {group for command in commands.values() for group in command.groups}
     names = [flag.name for group in groups for flag in flags_of(group)]
     assert sorted(re.findall(r"(?m)^\| `--(\w+)` \|", text)) == sorted(names)
-    headings = re.findall(r"(?m)^#+ (.*)", text)
-    assert len(headings) == len(commands) + len(groups)
-    for link in re.findall(r"\]\(#(.*?)\)", text):
-        assert link in {flag_tables.anchor(heading) for heading in headings}
+    assert len(re.findall(r"(?m)^#+ ", text)) == len(commands) + len(groups)
     assert all(
         row.count("|") == 4 for row in text.replace("\\|", "").splitlines() if row[:1] == "|"
     )
