@@ -34,7 +34,7 @@ def markdown(commands: Commands) -> str:
             sections.append(f"It takes these flags, described above: {', '.join(shared)}.")
         for group in command.groups:
             if group not in links:
-                found = anchor(group.heading)
+                found = _anchor(group.heading)
                 number = f"-{anchors[found]}" if anchors[found] else ""
                 anchors[found] += 1
                 links[group] = f"[{group.heading}](#{found}{number})"
@@ -62,6 +62,6 @@ def _escaped(text: str) -> str:
     return re.sub(r"([|<>*`])", r"\\\1", text)
 
 
-def anchor(heading: str) -> str:
+def _anchor(heading: str) -> str:
     """Returns the anchor of a heading, as GitHub and MyST make it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
