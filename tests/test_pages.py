@@ -46,8 +46,9 @@ def browser() -> Iterator:
     chromium, driver = _programs()
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-background-networking"):
+    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
         options.add_argument(f"--{argument}")
+    options.add_argument("--disable-background-networking")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     running = webdriver.Chrome(options, webdriver.ChromeService(driver))
     yield running
