@@ -7,7 +7,7 @@ It makes up the catalogue of so many files of 10.6 MB (a minute of 44.1 kHz ster
 with a name of its own. That a batch can be read from any of them costs one real file and 4,096
 links to it: "x//.//a.wav" and "x/././a.wav" are two names of one file, so dots and slashes number
 the files. Then a new process does what each host does when a run is resumed, and
-reads its share of a batch. `docs/petabyte.md` says what follows from the figures.
+reads its share of a batch. `docs/how_to/petabyte.md` says what follows from the figures.
 """
 
 import argparse

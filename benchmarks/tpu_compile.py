@@ -1,7 +1,7 @@
 """Do the steps compile for TPUs, and fit? Asked of libtpu's compiler, without a TPU.
 
     pip install -e '.[tpu]'
-    python benchmarks/tpu_compile.py                                 # docs/tpu_compile.md, in hours
+    python benchmarks/tpu_compile.py       # the table of docs/reference/tpu_compile.md, in hours
     python benchmarks/tpu_compile.py --chips=v5e --settings=defaults # a part of it
     python benchmarks/tpu_compile.py --chips=v5p -- --bit_depth=16 --batch_size=512  # others
 

@@ -23,8 +23,8 @@ from runtime.filesystem import write_atomically
 
 Path = str | os.PathLike[str]
 Models = Path | CodecModel | Sequence[Path | CodecModel] | None
-"""The model file, several of them to choose from, or loaded models; None: those that ship, of which
-"best", "normal" and "fast" name one."""
+"""The model file, several of them to choose from, or loaded models; None for those that ship, of
+which "best", "normal" and "fast" name one."""
 
 _DTYPES = ("float64", "float32", "int32", "int16")
 
@@ -106,7 +106,8 @@ def read(
       The samples, [frames, channels] or [frames], and the sample rate in Hz.
 
     Raises:
-      As `decompress`; ValueError for a dtype that cannot hold the samples.
+      ValueError: a dtype that cannot hold the samples.
+      DataError, FileNotFoundError, ConfigError, OSError: as in `decompress`.
     """
     with SoundFile(file, model, model_dir=model_dir) as opened:
         opened.seek(start)
@@ -239,7 +240,8 @@ def write(
       num_threads: as in `compress`.
 
     Raises:
-      As `compress`; ValueError for samples that `soundfile` refuses.
+      ValueError: samples that `soundfile` refuses.
+      FileNotFoundError, ConfigError, DataError, OSError: as in `compress`.
     """
     blocks = iter([data] if isinstance(data, np.ndarray) else data)
     models = _models(model)

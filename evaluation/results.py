@@ -112,5 +112,5 @@ class Evaluation:
 
     @property
     def bits_per_sample(self) -> float:
-        """The figure of merit: all bits over all samples."""
+        """The figure of merit, all bits over all samples."""
         return float(self.model_bits.sum() / self.samples.sum())

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 Batch = Mapping[str, np.ndarray]
 """Chunks of audio, as `pipeline.dataset.make_dataset` makes them.
 
-    samples: signed integers [B, L].
-    first, stop: int32 [B]; the samples at [first, stop) are scored, those before are context.
-      `stop` is -1 for a chunk that could not be read.
-    channels: int32 [B], channels in the stream that the chunk comes from.
-    channel: int32 [B], channel of the chunk's first sample.
-    position: int64 [B], index of the chunk's first sample in that stream.
-    frames: int64 [B], frames of the file.
-    block: int32 [B], samples of one channel in a block of the stream, see
-      `runtime.stereo_blocks`.
+- `samples`: signed integers [B, L].
+- `first`, `stop`: int32 [B]; the samples at [first, stop) are scored, those before are context.
+  `stop` is -1 for a chunk that could not be read.
+- `channels`: int32 [B], channels in the stream that the chunk comes from.
+- `channel`: int32 [B], channel of the chunk's first sample.
+- `position`: int64 [B], index of the chunk's first sample in that stream.
+- `frames`: int64 [B], frames of the file.
+- `block`: int32 [B], samples of one channel in a block of the stream, see
+  `runtime.stereo_blocks`.
 """
 
 Inputs = Mapping[str, Any]
-"""What a model reads from a batch: arrays [B, ...] by name."""
+"""What a model reads from a batch, arrays [B, ...] by name."""
 
 Params = Any
 """A pytree of arrays."""
@@ -65,10 +65,10 @@ class Model(Protocol):
 
 
 DEFAULT_SEGMENT = 2**21
-"""Frames of a segment, where nobody says otherwise: 48 s of 44.1 kHz.
+"""Frames of a segment where nobody says otherwise, 48 s of 44.1 kHz.
 
-In longer ones music comes back to what it was more often (docs/experiments.md); they take more
-memory."""
+In longer ones music comes back to what it was more often (docs/explanation/experiments.md); they
+take more memory."""
 
 
 @runtime_checkable

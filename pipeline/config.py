@@ -58,7 +58,7 @@ class PipelineConfig:
 
     @property
     def window(self) -> int:
-        """K, steps in a shuffle window, a multiple of S: a window holds whole runs."""
+        """K, steps in a shuffle window, a multiple of S, since a window holds whole runs."""
         steps = -(-self.shuffle_window // self.batch_size)
         if not self.shuffle_window:
             steps = min(_WINDOW_STEPS, max(1, _ROW_SAMPLES // self.chunk_size))

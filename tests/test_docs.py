@@ -1,34 +1,150 @@
 """The commands of the documentation that need no accelerator do what it says."""
 
+import json
+import os
 import pathlib
 import re
 import shlex
 import subprocess
 
+import numpy as np
 import pytest
 
+import flag_tables  # In docs/; setup.cfg puts it on the path.
+from commands import parser
+from commands.help import flags_of
+from main import COMMANDS
+from pipeline.wav.encoding import Encoding
+from tests import fork_server
 from tests.command_line import TINY
 from tests.gcs_server import GcsServer, gcs_unavailable
-from tests.wav_files import write_walks
+from tests.pages import DOCS, PAGES, ROOT, Block, blocks
+from tests.wav_files import write_walks, write_wav
 
-TPU_VM = pathlib.Path(__file__).parents[1] / "docs" / "tpu_vm.md"
+TPU_VM = DOCS / "how_to" / "tpu_vm.md"
 BUCKET = "my-bucket"
 
+# In their order: what one makes the next one reads.
+RUN = ["README.md"]
+RUN += [f"docs/tutorial/{name}.md" for name in ("compress", "train", "report", "fine_tune")]
+RUN += [f"docs/how_to/{name}.md" for name in ("archives", "24_bit")]
+RUN += [f"docs/reference/{name}.md" for name in ("model_file", "python")]
 
-def _commands(text: str) -> list[list[str]]:
-    """Returns the command lines in the blocks after <!-- run -->, without `python main.py`."""
-    blocks = re.findall(r"<!-- run -->\n```bash\n(.*?)```", text, re.DOTALL)
-    lines = [shlex.split(line) for block in blocks for line in block.strip().splitlines()]
-    assert all(line[:2] == ["python", "main.py"] for line in lines), lines
-    return [[word.replace("$BUCKET", BUCKET) for word in line[2:]] for line in lines]
+# What trains and measures for minutes does so for seconds.
+QUICK = {
+    "train": "--training_steps=2 --warmup_steps=1 --eval_steps=1 --chunk_size=2048 "
+    "--feature_pool=16384",
+    "evaluate": "--eval_files=1 --codecs=flac --nocompressed_size",
+}
+
+
+def test_all_blocks_say_whether_they_are_run():
+    for page in PAGES:
+        for block in blocks(page):
+            known = block.mark in ("run", "ci:test") or block.mark.startswith("not run: ")
+            assert known, f"{page.name}: expected a mark before\n{block.text}"
+            is_run = str(page.relative_to(ROOT)) in RUN or page == TPU_VM
+            assert is_run or not block.is_run, f"{page.name} is not in RUN"
+
+
+def test_the_notebook_has_no_results():
+    # They are made with the site: those of another time would be in every diff.
+    cells = json.loads((DOCS / "notebook.ipynb").read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) > 5
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
 
 
 def test_all_commands_are_valid_bash():
-    blocks = re.findall(r"```bash\n(.*?)```", TPU_VM.read_text(), re.DOTALL)
-    assert len(blocks) > 8
-    for block in blocks:
-        checked = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True)
-        assert not checked.stderr, block
+    checked = 0
+    for page in PAGES:
+        for block in blocks(page):
+            if block.language == "bash":
+                command = ["bash", "-n"]
+                done = subprocess.run(command, input=block.text, text=True, capture_output=True)
+                assert not done.stderr, (page.name, block.text)
+                checked += 1
+    assert checked > 30
+
+
+def test_the_tables_have_every_flag_once():
+    commands = parser.load(COMMANDS)
+    text = flag_tables.markdown(commands)
+    groups = {group for command in commands.values() for group in command.groups}
+    names = [flag.name for group in groups for flag in flags_of(group)]
+    assert sorted(re.findall(r"(?m)^\| `--(\w+)` \|", text)) == sorted(names)
+    assert len(re.findall(r"(?m)^#+ ", text)) == len(commands) + len(groups)
+    assert all(
+        row.count("|") == 4 for row in text.replace("\\|", "").splitlines() if row[:1] == "|"
+    )
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A folder with the files that pages name, and a `python` that imports nothing anew."""
+    music = tmp_path / "home" / "music"
+    music.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for folder in (tmp_path, music):  # 130 seconds, of few samples.
+        walk = rng.integers(-300, 300, (130 * 500, 1)).cumsum(0).clip(-(2**15), 2**15 - 1)
+        write_wav(folder / "song.wav", walk, Encoding.S16, sample_rate=500)
+    write_walks(music)
+    (tmp_path / "presets").symlink_to(ROOT / "presets")
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    quick = "".join(
+        f'  {pattern}) set -- "$@" {QUICK[name]} ;;\n'
+        for name, pattern in (("train", "--*"), ("evaluate", "evaluate"))
+    )
+    python.write_text(
+        f'#!/bin/bash\nshift\ncase "$1" in\n{quick}esac\n'
+        f'exec {shlex.join(fork_server.python(ROOT / "main.py"))} "$@"\n'
+    )
+    python.chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_pages_do_what_they_say(desk):
+    environment = {
+        **os.environ,
+        "HOME": str(desk / "home"),
+        "PATH": f"{desk / 'bin'}:{os.environ['PATH']}",
+        "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")),
+    }
+    done: set[str] = set()  # Pages begin with what others do, too: once is enough.
+    for page in RUN:
+        for block in blocks(ROOT / page):
+            for part in _parts(block) if block.is_run else ():
+                if part not in done:
+                    _run(part, block.language, desk, environment)
+                    done.add(part)
+    assert len(done) > 15
+    assert (desk / "restored/song.wav").read_bytes() == (desk / "song.wav").read_bytes()
+
+
+def _parts(block: Block) -> list[str]:
+    """Returns what is run at once: a line of bash, without its comment, or all of Python."""
+    if block.language == "python":
+        return [block.text]
+    return [re.sub(r"\s+# .*", "", line) for line in block.text.splitlines()]
+
+
+def _run(part: str, language: str, folder: pathlib.Path, environment: dict[str, str]) -> None:
+    command = ["bash", "-euo", "pipefail", "-c", part]
+    if language == "python":
+        command = fork_server.python("-c", part)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, text=True, capture_output=True, timeout=600
+    )
+    assert done.returncode == 0, (part, done.stdout, done.stderr)
+
+
+def _commands(text: str) -> list[list[str]]:
+    """Returns the command lines of a block, without `python main.py`."""
+    lines = [shlex.split(line) for line in text.strip().splitlines()]
+    assert all(line[:2] == ["python", "main.py"] for line in lines), lines
+    return [[word.replace("$BUCKET", BUCKET) for word in line[2:]] for line in lines]
 
 
 @pytest.mark.slow
@@ -36,7 +152,8 @@ def test_a_rehearsal_for_a_tpu_vm(tmp_path):
     if reason := gcs_unavailable():
         pytest.skip(reason)
     write_walks(tmp_path)
-    first, more, evaluate, compare, inspect = _commands(TPU_VM.read_text())
+    run = [line for block in blocks(TPU_VM) if block.is_run for line in _commands(block.text)]
+    first, more, evaluate, compare, inspect = run
     # What the preset trains takes minutes: a smaller model by the same commands.
     first, more = ([*line, *TINY] for line in (first, more))
     with GcsServer(BUCKET) as server:

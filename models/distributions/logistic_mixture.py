@@ -1,7 +1,7 @@
 """A mixture of discretized logistics over integer samples, exactly normalised.
 
-B batch, L samples in a chunk, E embedding, P predictors. `docs/experiments.md` has what other
-distributions cost.
+B batch, L samples in a chunk, E embedding, P predictors. `docs/explanation/experiments.md`
+has what other distributions cost.
 """
 
 import jax

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 # What an accelerator computes at once: samples to keep it busy, but of hidden states [B, L, E] no
-# more than is fast. docs/tpu_compile.md has what other numbers take on a TPU. With these an H200
-# would train a quarter fewer samples a second (`benchmarks/accelerator_speed.py`, bfloat16).
+# more than is fast. docs/reference/tpu_compile.md has what other numbers take on a TPU. With these
+# an H200 would train a quarter fewer samples a second (`benchmarks/accelerator_speed.py`,
+# bfloat16).
 _AT_ONCE = {"tpu": (2**15, 2**23), "gpu": (2**17, 2**25)}  # samples, elements of hidden states
 
 

@@ -1,4 +1,4 @@
-"""What a folder may hold in place of good audio; docs/bad_input.md is the table of it.
+"""What a folder may hold in place of good audio; docs/how_to/bad_input.md is the table of it.
 
 Every bad file lies beside a good one, whose samples must all come.
 """

@@ -1,0 +1,67 @@
+"""The flags of each command as Markdown, from their definitions."""
+
+import collections
+import re
+from typing import Any
+
+from commands import parser
+from commands.help import default_of, flags_of, meaning
+from commands.interface import Command, Commands, Group
+from main import COMMANDS
+
+MARK = "<!-- flags -->"
+
+
+def insert(app: Any, docname: str, source: list[str]) -> None:
+    """Puts the tables where a page has the mark: for Sphinx's event `source-read`."""
+    if MARK in source[0]:
+        source[0] = source[0].replace(MARK, markdown(parser.load(COMMANDS)))
+
+
+def markdown(commands: Commands) -> str:
+    """Returns a section for each command; each group of flags is a table, below its first command.
+
+    Args:
+      commands: in the order of the sections.
+    """
+    sections: list[str] = []
+    links: dict[Group, str] = {}
+    anchors = collections.Counter[str]()
+    for name, command in commands.items():
+        anchors[name] += 1
+        sections.append(_heading(name, command))
+        if shared := [links[group] for group in command.groups if group in links]:
+            sections.append(f"It takes these flags, described above: {', '.join(shared)}.")
+        for group in command.groups:
+            if group not in links:
+                found = _anchor(group.heading)
+                number = f"-{anchors[found]}" if anchors[found] else ""
+                anchors[found] += 1
+                links[group] = f"[{group.heading}](#{found}{number})"
+                sections.append(_table(group))
+    return "\n\n".join(sections)
+
+
+def _heading(name: str, command: Command) -> str:
+    usage = " ".join(filter(None, ("python main.py", name, "[FLAGS]", command.arguments)))
+    # In a description, examples are indented by four, as in Markdown.
+    return f"## {name}\n\n```text\n{usage}\n```\n\n{command.doc.strip()}"
+
+
+def _table(group: Group) -> str:
+    rows = [f"### {group.heading}", "", "| flag | default | meaning |", "|---|---|---|"]
+    for flag in flags_of(group):
+        default = default_of(flag)
+        if default and " " not in default:  # Words are no value.
+            default = f"`{default}`"
+        rows.append(f"| `--{flag.name}` | {default} | {_escaped(meaning(flag))} |")
+    return "\n".join(rows)
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([|<>*`])", r"\\\1", text)
+
+
+def _anchor(heading: str) -> str:
+    """Returns the anchor of a heading, as GitHub and MyST make it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
