@@ -9,7 +9,8 @@
         for block in file.blocks(65536): ...
     codec.write("other.wav.wvst", frames, sample_rate)
 
-container: what the file looks like. encoder, decoder: whole files. segments: a stretch of frames.
+header, blocks: what the file looks like. encoder, decoder: whole files. segments: a stretch of
+frames.
 exact, neural: how a model codes it. kernel, range_coder: a channel as bits.
 """
 

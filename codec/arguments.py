@@ -1,0 +1,52 @@
+"""What the functions of `import codec` are given: sources, models, folders, threads."""
+
+import contextlib
+import io
+import os
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+from codec.model import CodecModel, load_codec_model
+from codec.shipped import shipped_models
+from models.predictors.config import SETS
+from models.shipped import FOLDER, shipped_path
+from runtime.devices import available_cores
+
+Path = str | os.PathLike[str]
+Models = Path | CodecModel | Sequence[Path | CodecModel] | None
+"""The model file, several of them to choose from, or loaded models; None for those that ship, of
+which "best", "normal" and "fast" name one."""
+
+
+def open_source(source: Path | bytes | BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:
+    """Opens a path or bytes; a file that is open stays so behind the context."""
+    if isinstance(source, str | os.PathLike):
+        return open(os.path.expanduser(source), "rb")
+    if isinstance(source, bytes | bytearray | memoryview):
+        return io.BytesIO(source)
+    return contextlib.nullcontext(source)  # Whoever has opened it closes it.
+
+
+def load_models(model: Models) -> list[CodecModel]:
+    """Returns the models of an argument. Raises FileNotFoundError, ConfigError."""
+    given: Any = model
+    if given is None:
+        given = shipped_models()
+    elif isinstance(given, str | os.PathLike | CodecModel):
+        given = [given]
+    return [one if isinstance(one, CodecModel) else _load(os.fspath(one)) for one in given]
+
+
+def _load(name: str) -> CodecModel:
+    return load_codec_model(shipped_path(name) if name in SETS else os.path.expanduser(name))
+
+
+def model_folders(model_dir: Path | Sequence[Path]) -> list[str]:
+    """Returns the folders to look for models in, those that ship included."""
+    given = [model_dir] if isinstance(model_dir, str | os.PathLike) else model_dir
+    return [*(os.path.expanduser(os.fspath(folder)) for folder in given), FOLDER]
+
+
+def thread_count(num_threads: int | None) -> int:
+    """Returns how many segments are coded at once."""
+    return num_threads or available_cores()
