@@ -34,7 +34,7 @@ def describe(name: str, command: Command) -> str:
     for group in command.groups:
         lines += ["", _heading(group.heading)]
         for flag in flags_of(group):
-            lines += _row(_usage(flag), _explanation(flag), width)
+            lines += _row(usage_of(flag), _explanation(flag), width)
     lines += ["", _heading("Every command")]
     for shown, text in _EVERYWHERE:
         lines += _row(shown, text, width)
@@ -44,12 +44,6 @@ def describe(name: str, command: Command) -> str:
 def flags_of(group: Group) -> tuple[Definition, ...]:
     """Returns the flags of a group, in their order."""
     return group.definitions
-
-
-def meaning(flag: Definition) -> str:
-    """Returns the help of a flag, and its choices in words."""
-    choices = f" One of {', '.join(flag.choices)}." if flag.choices else ""
-    return flag.text + choices
 
 
 def default_of(flag: Definition) -> str:
@@ -67,7 +61,8 @@ def _heading(text: str) -> str:
     return styled(f"{text}:", "bold", sys.stdout)
 
 
-def _usage(flag: Definition) -> str:
+def usage_of(flag: Definition) -> str:
+    """Returns how a flag is written."""
     if flag.placeholder:
         return f"--{flag.name}={flag.placeholder}"
     return f"--{'[no]' if flag.default else ''}{flag.name}"

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from commands import parser
-from commands.help import default_of, flags_of, meaning
+from commands.help import default_of, flags_of, usage_of
 from commands.interface import Command, Commands, Group
 from main import COMMANDS
 
@@ -54,7 +54,8 @@ def _table(group: Group) -> str:
         default = default_of(flag)
         if default and " " not in default:  # Words are no value.
             default = f"`{default}`"
-        rows.append(f"| `--{flag.name}` | {default} | {_escaped(meaning(flag))} |")
+        usage = usage_of(flag).replace("|", r"\|")
+        rows.append(f"| `{usage}` | {default} | {_escaped(flag.text)} |")
     return "\n".join(rows)
 
 

@@ -72,7 +72,7 @@ def test_the_tables_have_every_flag_once():
     text = flag_tables.markdown(commands)
     groups = {group for command in commands.values() for group in command.groups}
     names = [flag.name for group in groups for flag in flags_of(group)]
-    assert sorted(re.findall(r"(?m)^\| `--(\w+)` \|", text)) == sorted(names)
+    assert sorted(re.findall(r"(?m)^\| `--(?:\[no\])?(\w+)", text)) == sorted(names)
     assert len(re.findall(r"(?m)^#+ ", text)) == len(commands) + len(groups)
     assert all(
         row.count("|") == 4 for row in text.replace("\\|", "").splitlines() if row[:1] == "|"
