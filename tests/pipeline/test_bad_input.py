@@ -587,7 +587,7 @@ def test_the_samples_are_found_among_any_other_chunks(container, before, between
 
 
 def test_the_table_names_tests_that_exist():
-    table = (ROOT / "docs" / "bad_input.md").read_text()
+    table = (ROOT / "docs" / "how_to" / "bad_input.md").read_text()
     tests = re.findall(r"`([\w/]+\.py)::(\w+)`", table)
     rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
     assert len(rows) > 30
