@@ -133,6 +133,10 @@ SKIPPED_FILES = Group(
 
 MODEL = Group(
     "Model",
+    string("init_from", None, "MODEL",
+           "Model whose parameters training starts from, and whose settings of model and channels "
+           "it takes over: best, normal, fast, or a model file; local or gs://.",
+           "parameters at random"),
     choice("predictors", "fixed", PREDICTORS,
            "Predictors that the network reads. fixed: FLAC's; adaptive: filters that adapt to the "
            "signal."),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from codec.blocks import Kind, skim_blocks
 from codec.header import FINGERPRINT_BYTES, HASH_BYTES, Format, read_header
 from codec.model import find_paths, promise
+from models.model_file import load_model
 from runtime.formatting import format_timestamp
 
 
@@ -65,7 +66,7 @@ def _describe_format(format_: Format, folders: Sequence[str]) -> list[tuple[str,
     at_hand = find_paths(format_.fingerprint, folders)
     seconds = format_.frames / format_.sample_rate
     channels = f"{format_.channels} channel{'s' if format_.channels > 1 else ''}"
-    return [
+    rows = [
         ("format", f"{format_.encoding.label}, {channels}, {format_.sample_rate:,} Hz"),
         ("length", f"{format_.frames:,} frames, {format_timestamp(seconds)}"),
         (
@@ -73,5 +74,7 @@ def _describe_format(format_: Format, folders: Sequence[str]) -> list[tuple[str,
             f"{format_.fingerprint.hex()[: 2 * FINGERPRINT_BYTES]}"
             + (f", {at_hand[0]}" if at_hand else ", not found in --model_dir"),
         ),
-        ("decodes", promise(format_.probe, format_.made_with)),
     ]
+    if at_hand and (initial := load_model(at_hand[0]).training.get("init_from")):
+        rows.append(("initial model", f"{initial['name']} ({initial['fingerprint']})"))
+    return [*rows, ("decodes", promise(format_.probe, format_.made_with))]

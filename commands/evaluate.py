@@ -46,8 +46,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     compilation_cache.enable(values.compilation_cache_dir)
     model = file.build(platform=devices.platform())
     file.check_params(model)
-    steps = file.training.get("steps")
-    summary = summarize(evaluate(config, model, file.params, file.data, trained_steps=steps))
+    summary = summarize(evaluate(config, model, file.params, file.data, training=file.training))
     table = emphasize_marked(format_table(summary), sys.stdout)
     print(table, flush=True)  # Before the report, which may fail.
     if config.report_dir:

@@ -5,6 +5,7 @@ For example:
     python main.py --flagfile=presets/quickstart.flags        # a demo corpus, in a minute
     python main.py --audio_dir=~/music --output_dir=runs/music --bit_depth=16
     python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech --training_steps=4000
+    python main.py --flagfile=presets/finetune.flags --audio_dir=~/music
 
 The same command line resumes a run that was interrupted. Flags after --flagfile override it.
 """
@@ -16,6 +17,7 @@ from absl.flags import FlagValues
 
 import flags
 from commands import shared
+from commands.initial_model import absolute_model, load_initial_model
 from commands.interface import Command
 from commands.shared import select
 from models.config import (
@@ -40,6 +42,7 @@ from training.config import (
     RunConfig,
     TrainingConfig,
 )
+from training.initial_model import InitialModel
 
 GROUPS = (  # What a first run needs comes first.
     *(flags.AUDIO, flags.OUTPUT, flags.TRAINING, flags.SAMPLES, flags.MODEL, flags.OPTIMIZER),
@@ -57,25 +60,32 @@ _START_ONLY = {
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Trains; returns the exit status, 128 + n if signal n ended the run, as in shells."""
-    model_config = make_model_config(values)  # First, because it may raise ConfigError.
-    config = start(values)
+    config, initial = start(values)
     from models.build import build_model
     from training.run import run as train
 
+    model_config = initial.config if initial else make_model_config(values)
     model = build_model(model_config, platform=devices.platform())
-    result = train(config, model, as_flagfile(values))
+    if initial:
+        initial.file.check_params(model)
+    result = train(config, model, as_flagfile(values), initial)
     return None if result.signal is None else 128 + result.signal
 
 
-def start(values: FlagValues) -> RunConfig:
+def start(values: FlagValues) -> tuple[RunConfig, InitialModel | None]:
     """Returns the config of the run, once the hosts are connected and the devices set up.
 
+    And the model of --init_from, whose settings `values` then has.
+
     Raises:
-      ConfigError, ResourceError, OSError, TrainingError: with a message for the user.
+      ConfigError, DataError, ResourceError, OSError, TrainingError: with a message for the user.
     """
-    config = run_config(values)
+    if not values.init_from:
+        make_model_config(values), run_config(values)  # First, because they may raise ConfigError.
     # Before the checks: when one fails here, the other hosts must learn of it, or they would wait.
-    is_primary = _connect(config)
+    is_primary = _connect(values)
+    initial = load_initial_model(values)
+    config = run_config(values)
     shared.check_audio_dirs(config.audio_dirs)
     if is_primary:
         shared.make_output_dir(config.output_dir, config.model_name)
@@ -91,18 +101,18 @@ def start(values: FlagValues) -> RunConfig:
     devices.platform()  # Raises what jax.device_count would raise with a stack trace.
     jax_hosts.check_devices(distributed.num_hosts())
     check_devices(config.pipeline.batch_size, jax.device_count())
-    return config
+    return config, initial
 
 
-def _connect(config: RunConfig) -> bool:
-    """Joins the other hosts; returns whether this is the one that writes."""
-    hosts = config.distributed.or_found()
+def _connect(values: FlagValues) -> bool:
+    """Joins the other hosts; returns whether this is the one that writes. Raises ConfigError."""
+    hosts = _hosts(values).or_found()
     if not hosts.enabled:
         return True
     from runtime.logging import start_logging
 
     start_logging(None)  # `initialize` logs why another host has failed.
-    batch_size = config.pipeline.batch_size
+    batch_size = values.batch_size
     # Here, too: connecting the hosts initializes the backends, with this number of devices.
     distributed.initialize(hosts, lambda num_hosts: devices.share_cores(batch_size // num_hosts))
     return distributed.is_primary()
@@ -117,8 +127,28 @@ _ADAPTIVE = ("predictor_set", "mixture_components")
 
 def make_model_config(values: FlagValues) -> ModelConfig | AdaptiveModelConfig:
     """Returns the model that the flags describe. Raises ConfigError."""
+    _check_network_flags(values)
+    depth = shared.depth(values)
+    transformer = TransformerConfig(**select(values, *_TRANSFORMER))
+    if values.predictors != "adaptive":
+        return ModelConfig(depth=depth, network=transformer)
+    mlp = MlpConfig(width=values.mlp_width, num_layers=values.mlp_layers)
+    return AdaptiveModelConfig(
+        depth=depth,
+        predictors=SETS[values.predictor_set],
+        network=mlp if _network(values) == "mlp" else transformer,
+        distribution=ResidualMixtureConfig(num_components=values.mixture_components),
+    )
+
+
+def _network(values: FlagValues) -> str:
     is_adaptive = values.predictors == "adaptive"
-    kind = values.network or ("mlp" if is_adaptive else "transformer")
+    return values.network or ("mlp" if is_adaptive else "transformer")
+
+
+def _check_network_flags(values: FlagValues) -> None:
+    """Raises ConfigError for flags of another network than that of the run."""
+    is_adaptive, kind = values.predictors == "adaptive", _network(values)
     if kind == "mlp" and not is_adaptive:
         raise ConfigError("--network=mlp reads adaptive predictors: expected --predictors=adaptive")
     used, unused = (_MLP, _TRANSFORMER) if kind == "mlp" else (_TRANSFORMER, _MLP)
@@ -128,27 +158,17 @@ def make_model_config(values: FlagValues) -> ModelConfig | AdaptiveModelConfig:
                 f"--{name}={values[name].value} is without effect with --network={kind}, "
                 f"whose flags are {', '.join(f'--{flag}' for flag in used)}"
             )
-    depth = shared.depth(values)
-    transformer = TransformerConfig(**select(values, *_TRANSFORMER))
-    if not is_adaptive:
-        for name in _ADAPTIVE:
-            if values[name].value != values[name].default:
-                raise ConfigError(
-                    f"--{name}={values[name].value} is without effect without --predictors=adaptive"
-                )
-        return ModelConfig(depth=depth, network=transformer)
-    mlp = MlpConfig(width=values.mlp_width, num_layers=values.mlp_layers)
-    return AdaptiveModelConfig(
-        depth=depth,
-        predictors=SETS[values.predictor_set],
-        network=mlp if kind == "mlp" else transformer,
-        distribution=ResidualMixtureConfig(num_components=values.mixture_components),
-    )
+    for name in () if is_adaptive else _ADAPTIVE:
+        if values[name].value != values[name].default:
+            raise ConfigError(
+                f"--{name}={values[name].value} is without effect without --predictors=adaptive"
+            )
 
 
 def run_config(values: FlagValues) -> RunConfig:
     """Returns the run that the flags describe. Raises ConfigError."""
-    has_pool = make_model_config(values).samples_are_independent and values.feature_pool
+    _check_network_flags(values)
+    has_pool = _network(values) == "mlp" and values.feature_pool
     return RunConfig(
         audio_dirs=shared.corpus_dirs(values),
         catalogue=shared.catalogue(values),
@@ -167,13 +187,16 @@ def run_config(values: FlagValues) -> RunConfig:
             **select(values, "fresh", "on_nan", "on_save_error"),
             allow_change=tuple(filter(None, values.allow_change)),
         ),
-        distributed=DistributedConfig(
-            **select(values, "coordinator_address", "num_processes", "process_id")
-        ),
+        distributed=_hosts(values),
+        init_from=values.init_from or None,
         output_dir=os.path.expanduser(values.output_dir),
         wandb_project=values.wandb_project or None,
         wandb_run_name=values.wandb_run_name or _run_name(values),
     )
+
+
+def _hosts(values: FlagValues) -> DistributedConfig:
+    return DistributedConfig(**select(values, "coordinator_address", "num_processes", "process_id"))
 
 
 def _run_name(values: FlagValues) -> str:
@@ -202,6 +225,8 @@ def as_flagfile(values: FlagValues) -> str:
         flag = values[name]
         if name == "audio_dir":
             lines += [f"--audio_dir={absolute(path)}" for path in shared.audio_dirs(values)]
+        elif name == "init_from" and flag.value:
+            lines.append(f"--init_from={absolute_model(flag.value)}")
         elif name in ("output_dir", "catalogue") and flag.value:
             lines.append(f"--{name}={absolute(flag.value)}")
         elif name == "bit_depth":

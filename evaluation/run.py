@@ -32,7 +32,7 @@ def run(
     params: Any,
     data: Mapping[str, Any],
     *,
-    trained_steps: int | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Evaluates a model and other codecs on the same files.
 
@@ -41,7 +41,7 @@ def run(
       model: the model.
       params: its parameters.
       data: the model file's `data`: `pipeline`, `audio_dirs` and `valid_fraction`.
-      trained_steps: steps that the model was trained for, if known.
+      training: the model file's `training`: the steps that it was trained for, and from what.
 
     Raises:
       ConfigError: a codec is unknown or not installed, or no folder is known.
@@ -92,8 +92,15 @@ def run(
         ),
         model_bytes=stat(config.model)[0],
         compressed=_compressed(config, catalogue, segment),
-        settings={**settings, "trained steps": trained_steps},
+        settings={**settings, **_training(training or {})},
     )
+
+
+def _training(training: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {"trained steps": training.get("steps")}
+    if initial := training.get("init_from"):
+        settings["initial model"] = f"{initial['name']} ({initial['fingerprint']})"
+    return settings
 
 
 def _segment(config: EvaluationConfig, model: Model) -> int | None:

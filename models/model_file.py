@@ -56,20 +56,23 @@ class ModelFile:
         return build_model(config_from_json(self.config), platform=platform)
 
     def check_params(self, model: Model) -> None:
-        """Raises DataError if parameters are missing, unexpected, or of another shape."""
+        """Raises DataError if parameters are missing, unexpected, or of another shape or type."""
         import jax  # Not at the top: reading a model file needs no JAX.
         from flax.traverse_util import flatten_dict
 
         found, required = (
-            {key: list(leaf.shape) for key, leaf in flatten_dict({_ROOT: tree}, sep="/").items()}
+            {
+                key: f"{leaf.dtype} {list(leaf.shape)}"
+                for key, leaf in flatten_dict({_ROOT: tree}, sep="/").items()
+            }
             for tree in (self.params, jax.eval_shape(model.init, jax.random.key(0)))
         )
         wrong = [key for key in {**required, **found} if found.get(key) != required.get(key)]
         if wrong:
             raise DataError(
                 f"{self.path}: the parameters do not fit the model's config; the first of "
-                f"{len(wrong)} that differ, {wrong[0]}: found shape {found.get(wrong[0])}, "
-                f"expected {required.get(wrong[0])}"
+                f"{len(wrong)} that differ, {wrong[0]}: found {found.get(wrong[0], 'nothing')}, "
+                f"expected {required.get(wrong[0], 'nothing')}"
             )
 
 

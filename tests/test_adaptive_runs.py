@@ -91,6 +91,19 @@ def test_two_hosts_and_then_one(audio, whole, tmp_path):
         assert json.loads(one) == pytest.approx(json.loads(other), rel=1e-4)
 
 
+def test_two_hosts_start_from_the_same_model(audio, whole, tmp_path):
+    model = f"--init_from={whole}/audio_model.npz"
+    processes = _start(audio, tmp_path, model, "--training_steps=4", hosts=2)
+    said = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert "trained for 60 steps" in said[0]
+    before, after = (
+        [line for line in map(json.loads, _metrics(out).splitlines()) if "valid/samples" in line]
+        for out in (whole, tmp_path)
+    )
+    assert after[0] == pytest.approx({**before[-1], "step": 0}, rel=1e-4)
+
+
 def test_other_machines_read(audio, whole, tmp_path):
     with servers(num_workers=1) as (address, _, _):
         said = finish_well(*_start(audio, tmp_path, f"--data_service={address}"))

@@ -164,6 +164,7 @@ class RunConfig:
       model_name: prefix of the names of these files.
       wandb_project: project in Weights & Biases; None: it is not used.
       wandb_run_name: name of the run there.
+      init_from: name or path of the model whose parameters training starts from; None: random ones.
 
     Raises:
       ConfigError: the samples of a step cannot be drawn evenly from the rows of a batch.
@@ -188,6 +189,7 @@ class RunConfig:
     wandb_run_name: str
     pool: FeaturePoolConfig | None = None
     augmentation: AugmentationConfig = AugmentationConfig()
+    init_from: str | None = None
 
     def __post_init__(self) -> None:
         batch_size, pool = self.pipeline.batch_size, self.pool

@@ -4,7 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from models.interface import Batch, Model
+from models.interface import Batch, Model, Params
 from runtime.distributed import is_primary
 from runtime.errors import TrainingError
 from runtime.logging import logger
@@ -46,6 +46,7 @@ class TrainingLoop:
       problem: called after each step; returns why the run must end, or None.
       describe_batch: from the number of a training batch to a description for error messages.
       profile_dir: folder for the trace of `config.profile`.
+      initial_params: the parameters that training starts from; None: those of `Model.init`.
     """
 
     model: Model
@@ -57,6 +58,7 @@ class TrainingLoop:
     problem: Callable[[], str | None] = lambda: None
     describe_batch: Callable[[int], str] = "batch {}".format
     profile_dir: str | None = None
+    initial_params: Params | None = None
 
     def run(self, start: Checkpoint | None = None) -> Result:
         """Trains to the last step, or until a host must stop.
@@ -97,7 +99,9 @@ class TrainingLoop:
           start: the checkpoint; None: before step 0.
           next_batch: number of the next batch, where batches are to be skipped.
         """
-        self._state, self._progress = start_state(self.model, self.config, start)
+        self._state, self._progress = start_state(
+            self.model, self.config, start, self.initial_params
+        )
         if next_batch is not None:
             self._progress.skipped_batches = next_batch - self._progress.step
         # Not the iterator of before: batch k is a function of k, so that nothing is replayed.
@@ -168,6 +172,7 @@ class TrainingLoop:
             train=self._progress.train,
             valid=self._progress.valid,
             valid_step=self._progress.valid_step,
+            initial_bits_per_sample=self._progress.initial_bits_per_sample,
             signal=signal,
             failure=failure,
             wall_time_s=self._wall_time_s(),

@@ -3,8 +3,11 @@
 import dataclasses
 import math
 import os
+import platform
 import secrets
+import sys
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -17,6 +20,7 @@ from runtime.version import VERSION
 from training.checkpoints.backup import back_up
 from training.checkpoints.checkpoint_file import Checkpoint
 from training.config import RunConfig
+from training.initial_model import InitialModel
 from training.metrics.writers import MultiWriter, make_writers
 from training.result import Result
 from training.run_folder import RunFolder
@@ -69,8 +73,23 @@ def wandb_id(start: Checkpoint | None) -> str:
     return start.metadata["run"]["wandb_id"] if start else secrets.token_hex(4)
 
 
-def save_result(config: RunConfig, folder: RunFolder, model: Model, result: Result) -> None:
+def save_result(
+    config: RunConfig,
+    folder: RunFolder,
+    model: Model,
+    result: Result,
+    settings: Mapping[str, Any],
+    initial: InitialModel | None = None,
+) -> None:
     """Writes the model file; if that fails, in the temporary directory: it may have taken days.
+
+    Args:
+      config: the run.
+      folder: of its files.
+      model: the model.
+      result: the result of its training.
+      settings: the run's `run_settings`.
+      initial: the model that training started from.
 
     Raises:
       OSError: it cannot be written, and names the place where the model is instead.
@@ -88,6 +107,9 @@ def save_result(config: RunConfig, folder: RunFolder, model: Model, result: Resu
             "config": dataclasses.asdict(config.training),
             "pool": dataclasses.asdict(config.pool) if config.pool else None,
             "augmentation": dataclasses.asdict(config.augmentation),
+            "init_from": initial.record() if initial else None,
+            **{name: settings[name] for name in ("num_chunks", "audio")},
+            "made_with": _made_with(),
         },
     }
     path, local = config.path(".npz"), folder.files.path(".npz")
@@ -99,6 +121,18 @@ def save_result(config: RunConfig, folder: RunFolder, model: Model, result: Resu
         spare = os.path.join(tempfile.mkdtemp(prefix="wavestream_"), os.path.basename(path))
         save_model(spare, result.params, **content)
         raise OSError(f"{path} cannot be written ({error}): the model is in {spare}") from error
+
+
+def _made_with() -> dict[str, str]:
+    """Returns what the last bits of the parameters depend on besides the settings."""
+    packages = ("jax", "jaxlib", "flax", "optax", "numpy", "numba", "tensorflow")
+    loaded = {name: sys.modules[name] for name in packages if name in sys.modules}
+    return {
+        "wavestream": VERSION,
+        **{name: str(getattr(module, "__version__", "")) for name, module in loaded.items()},
+        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "machine": platform.machine(),
+    }
 
 
 def _audio_dirs(config: RunConfig) -> list[str]:

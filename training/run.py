@@ -36,6 +36,7 @@ from training.data import (
 )
 from training.feature_pool import make_schedule
 from training.flac_baseline import FLAC_FILE, measure_flac
+from training.initial_model import InitialModel
 from training.loop import TrainingLoop
 from training.metrics.writers import MultiWriter
 from training.outputs import open_writers, save_result, wandb_id, write_flags
@@ -44,7 +45,9 @@ from training.run_folder import RunFolder, open_run_folder
 from training.summary import summary
 
 
-def run(config: RunConfig, model: Model, flagfile: str) -> Result:
+def run(
+    config: RunConfig, model: Model, flagfile: str, initial: InitialModel | None = None
+) -> Result:
     """Trains a model, or resumes its training, and writes the files of a run into `output_dir`.
 
     On several hosts each reads its own rows of every batch, and the primary alone writes.
@@ -53,6 +56,8 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
       config: the run, without its model.
       model: the model to train.
       flagfile: text of a flag file that repeats the run, to be written beside the model.
+      initial: the model whose parameters a new run starts from, on all hosts the same; None: random
+        ones.
 
     Returns:
       The result, also after SIGINT or SIGTERM.
@@ -63,20 +68,26 @@ def run(config: RunConfig, model: Model, flagfile: str) -> Result:
     """
     if not distributed.is_primary():
         start_logging(None, level=logging.WARNING)
-        return _run(config, model, flagfile, None)
+        return _run(config, model, flagfile, initial, None)
     start_logging(None)  # A lock may be waited for.
     with open_run_folder(config) as folder:
         folder.fetch("_training.log", ".catalogue", FLAC_FILE)
         start_logging(folder.files.path("_training.log"))
-        return _run(config, model, flagfile, folder)
+        return _run(config, model, flagfile, initial, folder)
 
 
-def _run(config: RunConfig, model: Model, flagfile: str, folder: RunFolder | None) -> Result:
+def _run(
+    config: RunConfig,
+    model: Model,
+    flagfile: str,
+    initial: InitialModel | None,
+    folder: RunFolder | None,
+) -> Result:
     is_primary = folder is not None
     corpus = find_corpus(config, folder.files.path(".catalogue") if folder else None)
-    _describe(corpus, config, is_primary)
+    _describe(corpus, config, initial, is_primary)
     budget = error_budget(corpus, config)
-    settings = run_settings(config, model.config, corpus.train)
+    settings = run_settings(config, model.config, corpus.train, initial)
     held_out = fingerprint(corpus.valid)  # Once: of 10^7 files it takes seconds.
     if jax.process_count() > 1:
         check_hosts_agree(distributed.gather(host_settings(config, settings, held_out)))
@@ -128,6 +139,7 @@ def _run(config: RunConfig, model: Model, flagfile: str, folder: RunFolder | Non
             problem=problem,
             describe_batch=lambda step: describe_input(config, corpus, step),
             profile_dir=folder.files.profile_dir if folder else None,
+            initial_params=initial.file.params if initial else None,
         )
         # What is loaded by now stays. Without it the collections in a long run are cheap, and so
         # many that no garbage gathers.
@@ -141,7 +153,7 @@ def _run(config: RunConfig, model: Model, flagfile: str, folder: RunFolder | Non
         was_finished = start is not None and start.step >= result.steps
         if folder and not (was_finished and folder.retry(lambda: exists(config.path(".npz")))):
             with failure_detector.write_lock:
-                save_result(config, folder, model, result)
+                save_result(config, folder, model, result, settings, initial)
         if folder and not exists(folder.files.path(".flags")):  # Removed during the run.
             write_flags(folder.files, flagfile)
     finally:
@@ -159,7 +171,11 @@ def _run(config: RunConfig, model: Model, flagfile: str, folder: RunFolder | Non
     return result
 
 
-def _describe(corpus: Corpus, config: RunConfig, is_primary: bool) -> None:
+def _describe(
+    corpus: Corpus, config: RunConfig, initial: InitialModel | None, is_primary: bool
+) -> None:
+    for label, text in initial.describe() if initial else ():
+        logger.info("%s", format_row(label, text))
     for label, text in [*describe_files(corpus), *describe_chunks(corpus)]:
         logger.info("%s", format_row(label, text))
     logger.info("%s", format_row("shuffle", describe_shuffle(corpus)))

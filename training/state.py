@@ -43,6 +43,7 @@ class LoopState:
       valid: metrics of the last validation.
       valid_step: the step of that validation, or -1.
       best_bits_per_sample: the lowest of all validations.
+      initial_bits_per_sample: of the validation before the first step, if there was one.
       must_validate: whether a validation is due, because a signal has interrupted it.
     """
 
@@ -54,6 +55,7 @@ class LoopState:
     valid: dict[str, float] = dataclasses.field(default_factory=dict)
     valid_step: int = -1
     best_bits_per_sample: float | None = None
+    initial_bits_per_sample: float | None = None
     must_validate: bool = False
 
     @property
@@ -65,6 +67,8 @@ class LoopState:
         """Records the metrics of a validation after this step; returns whether it is the best."""
         self.valid, self.valid_step = metrics, self.step
         bits, best = metrics["valid/bits_per_sample"], self.best_bits_per_sample
+        if self.step == 0:
+            self.initial_bits_per_sample = bits
         if best is not None and bits >= best:
             return False
         self.best_bits_per_sample = bits
@@ -77,14 +81,23 @@ def init_state(params: Any, config: TrainingConfig) -> TrainState:
 
 
 def start_state(
-    model: Model, config: TrainingConfig, start: Checkpoint | None
+    model: Model, config: TrainingConfig, start: Checkpoint | None, initial_params: Any = None
 ) -> tuple[TrainState, LoopState]:
     """Returns the state after a checkpoint; None: before the first step.
+
+    Args:
+      model: the model.
+      config: of the optimizer.
+      start: the checkpoint.
+      initial_params: the parameters before the first step, which a validation then comes before;
+        None: those of `Model.init`.
 
     Raises:
       TrainingError: the checkpoint does not fit the model and the optimizer.
     """
     key = jax.random.key(config.seed)
+    if start is None and initial_params is not None:
+        return init_state(initial_params, config), LoopState(must_validate=True)
     if start is None:
         return init_state(model.init(key), config), LoopState()
     # Shapes only: the checkpoint replaces what `init` would compute.

@@ -40,6 +40,7 @@ def summary(
                 f" the model has not seen{earlier}",
             ),
             ("", f"{bits / depth:.1%} of the {depth} bits of a raw sample"),
+            *_initial(result, bits),
             (
                 "order-0 entropy",
                 f"{result.valid['valid/order0_bits_per_sample']:.4f} bits per sample,"
@@ -50,6 +51,15 @@ def summary(
         rows.append((CODEC.name, f"{flac:.4f} bits per sample, on whole files of validation"))
     rows += [("skipped files", f"{skipped:,}"), ("time", format_time(result.wall_time_s))]
     return rows + _files(config)
+
+
+def _initial(result: Result, bits: float) -> list[tuple[str, str]]:
+    """Returns a row on the model that training started from, where it was another's."""
+    before = result.initial_bits_per_sample
+    if before is None:
+        return []
+    change = f", {bits / before - 1:+.2%} since" if before else ""
+    return [("initial model", f"{before:.4f} bits per sample of the same{change}")]
 
 
 def _files(config: RunConfig) -> list[tuple[str, str]]:

@@ -36,6 +36,7 @@ OTHER_VALUES = {
     "fresh": "true",
     "gain_probability": "0.375",
     "grad_clip_norm": "0.5",
+    "init_from": "normal",
     "keep_checkpoints": "19",
     "learning_rate": "0.25",
     "log_every": "3",

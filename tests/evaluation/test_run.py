@@ -40,11 +40,13 @@ def evaluate(folder, tmp_path, caplog):
     }
     caplog.set_level(logging.INFO)
 
-    def evaluate(*folders, model=model, on_prepare=lambda batch: None, **fields) -> Evaluation:
+    def evaluate(
+        *folders, model=model, on_prepare=lambda batch: None, training=None, **fields
+    ) -> Evaluation:
         config = EvaluationConfig(
             model=os.fspath(model), audio_dirs=tuple(map(os.fspath, folders)), codecs=(), **fields
         )
-        return run(config, Uniform(on_prepare=on_prepare), {}, data)
+        return run(config, Uniform(on_prepare=on_prepare), {}, data, training=training)
 
     return evaluate
 
@@ -61,6 +63,14 @@ def test_the_models_own_folders_and_held_out_files_are_the_default(evaluate, fol
         f"{len(train.names)} of these {len(train.names)} files",
         f"{len(train.names)} of these 10 files",
     ]
+
+
+def test_what_is_told_of_the_training(evaluate):
+    settings = evaluate().settings
+    assert settings["trained steps"] is None and "initial model" not in settings
+    initial = {"name": "best", "fingerprint": "46"}
+    settings = evaluate(training={"steps": 7, "init_from": initial}).settings
+    assert (settings["trained steps"], settings["initial model"]) == (7, "best (46)")
 
 
 def test_all_of_other_folders_is_the_default(evaluate, tmp_path, caplog):

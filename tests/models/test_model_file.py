@@ -162,9 +162,10 @@ def test_what_is_not_a_model(tmp_path, write, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"begin": None}, "begin: found shape None, expected [8]"),
-        ({"begin": np.ones((8, 2))}, "begin: found shape [8, 2], expected [8]"),
-        ({"end": np.ones(1)}, "end: found shape [1], expected None"),
+        ({"begin": None}, "begin: found nothing, expected float32 [8]"),
+        ({"begin": np.ones((8, 2), "f4")}, "begin: found float32 [8, 2], expected float32 [8]"),
+        ({"begin": np.ones(8, "f2")}, "begin: found float16 [8], expected float32 [8]"),
+        ({"end": np.ones(1)}, "end: found float64 [1], expected nothing"),
     ],
 )
 def test_parameters_that_do_not_fit_the_config_are_named(tmp_path, change, message):
@@ -191,7 +192,7 @@ def test_parameters_that_do_not_fit_the_config_are_named(tmp_path, change, messa
 def test_a_file_without_parameters_is_no_model(tmp_path):
     texts = dict.fromkeys(("model", "data", "training"), "{}")
     _npz(tmp_path / "m.npz", format_version=FORMAT_VERSION, **texts)
-    with pytest.raises(DataError, match=r"m\.npz: .* first of [0-9]+ .*: found shape"):
+    with pytest.raises(DataError, match=r"m\.npz: .* first of [0-9]+ .*: found nothing"):
         load_model(tmp_path / "m.npz").check_params(build_model(ModelConfig()))
 
 

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import signal
 
+import jax
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -119,6 +120,11 @@ def test_the_model_file_says_how_it_was_made(audio):
     assert file.training["config"]["seed"] == 7
     assert file.training["augmentation"] == {"mix_probability": 0.0, "gain_probability": 0.5}
     assert file.training["pool"] is None  # This model reads whole chunks.
+    assert file.training["audio"].startswith("2 files with 81,920 samples (")
+    assert file.training["num_chunks"] == 488281
+    made_with = file.training["made_with"]
+    assert made_with["wavestream"] == VERSION and made_with["devices"] == "1 x cpu"
+    assert made_with["jax"] == jax.__version__ and made_with["tensorflow"] == tf.__version__
 
 
 def test_nothing_of_an_earlier_run_is_lost(audio):

@@ -28,6 +28,7 @@ def _summary(output_dir, **fields):
         wandb_run_name="",
     )
     result = {"steps": 1, "train": {}, "valid": {}, "valid_step": -1, "signal": None, **fields}
+    result = {"initial_bits_per_sample": None, **result}
     result = Result(params={}, failure=None, wall_time_s=3.0, **result)
     return dict(summary(config, result, None, 0))
 
@@ -48,6 +49,14 @@ def test_what_could_not_be_written_is_not_named(tmp_path):
     assert rows.keys() == {"steps", "skipped files", "time"}
     (tmp_path / "tensorboard").mkdir()
     assert _summary(tmp_path)["curves"] == f"tensorboard --logdir={tmp_path}/tensorboard"
+
+
+def test_what_fine_tuning_has_brought(tmp_path):
+    names = ("bits_per_sample", "samples", "order0_bits_per_sample")
+    valid = {f"valid/{name}": 1.9 for name in names}
+    assert "initial model" not in _summary(tmp_path, valid=valid)
+    rows = _summary(tmp_path, valid=valid, initial_bits_per_sample=2.0)
+    assert rows["initial model"] == "2.0000 bits per sample of the same, -5.00% since"
 
 
 def test_a_validation_before_the_last_step_says_so(tmp_path):

@@ -16,6 +16,7 @@ from pipeline.reading.chunk_index import Chunks
 from runtime.errors import TrainingError
 from training.checkpoints.checkpoint_file import Checkpoint
 from training.config import RunConfig
+from training.initial_model import InitialModel
 
 _NOT_COMPARED = frozenset({"log_every", "eval_every", "eval_steps", "profile"})
 """Settings of training that do not affect the parameters: a resumed run may have others."""
@@ -24,13 +25,16 @@ _LONGEST_SHOWN = 60  # Characters of a list.
 _NAMES_AT_ONCE = 2**16  # Bounds the memory of their digest.
 
 
-def run_settings(config: RunConfig, model_config: Any, train: Chunks) -> dict[str, Any]:
+def run_settings(
+    config: RunConfig, model_config: Any, train: Chunks, initial: InitialModel | None = None
+) -> dict[str, Any]:
     """Returns the settings that a resumed run must share with its checkpoint, by name of flag.
 
     Args:
       config: the run.
       model_config: a dataclass, see `Model.config`.
       train: the training chunks; the setting `audio` is a fingerprint of their files.
+      initial: the model that training starts from, known by its fingerprint: its file may move.
     """
     training = dataclasses.asdict(config.training)
     return {
@@ -42,6 +46,7 @@ def run_settings(config: RunConfig, model_config: Any, train: Chunks) -> dict[st
         "valid_fraction": config.valid_fraction,
         "num_chunks": config.num_chunks,
         "audio": fingerprint(train),
+        "init_from": initial.fingerprint if initial else None,
     }
 
 
