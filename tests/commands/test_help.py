@@ -10,6 +10,7 @@ import pytest
 
 from commands import evaluate, parser, shared, train
 from commands import help as help_text
+from commands.initial_model import load_initial_model
 from evaluation.baselines.libraries import CODEC_KEYS
 from main import COMMANDS
 from runtime.flag_definitions import define
@@ -64,6 +65,7 @@ def test_an_example_is_a_command_line(monkeypatch, name, line):
     assert words[:2] == ["python", "main.py"]
     parsed, values, _ = parser.parse(words[1:], COMMANDS)
     if parsed is LOADED["train"]:
+        load_initial_model(values)
         train.run_config(values)  # Flags that do not fit together would be refused here.
     if parsed is LOADED["inspect"]:
         shared.pipeline_config(values)
