@@ -176,8 +176,8 @@ class FeaturePool:
                 f"a pool of {self._num_batches} batches needs {needed / 2**30:,.1f} GiB, and this "
                 f"machine has {available / 2**30:,.1f} GiB: expected a smaller --feature_pool"
             )
-        text = f"{needed / 2**20:,.0f} MiB; the first step waits until it is filled"
-        logger.info("%s", format_row("", text))
+        text = f"takes {needed / 2**20:,.0f} MiB; the first step waits until it is filled"
+        logger.info("%s", format_row("feature pool", text))
         self._kept = {name: np.zeros(shapes[name], types[name]) for name in inputs}
 
     def _split(self, array: np.ndarray) -> np.ndarray:  # [R, n, ...] -> [D, R / D * n, ...]
