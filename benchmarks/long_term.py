@@ -49,10 +49,8 @@ def measure(samples: np.ndarray, depth: int) -> tuple[np.ndarray, int, np.ndarra
     seconds[1] = time.process_time() - start - seconds[0]
     before = None
     for c in range(channels):
-        before = init_long_term(config, depth, combined, lags, frames, before)
-        run_long_term(
-            before, samples[c], bases[0, c], experts[c, :, BEST.num_experts :], bases[1, c]
-        )
+        before = init_long_term(BEST, depth, lags, frames, before)
+        run_long_term(before, samples[c], bases[0, c], experts[c], bases[1, c])
     seconds[2] = time.process_time() - start - seconds[:2].sum()
     return samples - bases, 8 * len(pack_lags(lags, frames, config)), seconds
 

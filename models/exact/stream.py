@@ -91,9 +91,8 @@ def init_stream(
     return Stream(
         bank=init_bank(config.predictors, config.depth, stereo=before is not None),
         long_term=init_long_term(
-            config.predictors.long_term,
+            config.predictors,
             config.depth,
-            len(config.predictors.combination.decays),
             lags,
             frames,
             None if before is None else before.long_term,
@@ -133,8 +132,7 @@ def begin_sample(
     Returns:
       base: the prediction; scale: its recent mean error; count: see `apply_mlp`.
     """
-    experts = stream.bank.bank[0].num_experts
-    base = predict_long_term(stream.long_term, bank_base, offsets[experts:])
+    base = predict_long_term(stream.long_term, bank_base, offsets)
     scale = extract_features(
         stream.features[0], stream.feature_memory, offsets, bank_base, base, stream.inputs
     )

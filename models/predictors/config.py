@@ -117,9 +117,10 @@ class CombinationConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LongTermConfig:
-    """Least squares over the bank's errors at places that an encoder has found alike.
+    """Least squares over errors at places that an encoder has found alike.
 
     Attributes:
+      reference: the expert whose errors these are, see `long_term`.
       block: frames that have the same lags.
       lags: places a block has at most.
       before, after: errors of the same channel around each place, beside that at the place itself.
@@ -132,6 +133,7 @@ class LongTermConfig:
       combination_decay: of the combination with the bank's combinations.
     """
 
+    reference: int = 0
     block: int = 2048
     lags: int = 3
     before: int = 5
@@ -146,7 +148,7 @@ class LongTermConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "block", "lags", "interval")
-        require_at_least(self, 0, "before", "after", "side", "own", "other", "warmup")
+        require_at_least(self, 0, "reference", "before", "after", "side", "own", "other", "warmup")
         if self.other > 8:
             raise ConfigError(f"other must be at most 8, got {self.other}")
         _require_decay(self)
@@ -167,6 +169,13 @@ class AdaptivePredictorsConfig:
     chains: tuple[ChainConfig, ...]
     combination: CombinationConfig = CombinationConfig()
     long_term: LongTermConfig = LongTermConfig()
+
+    def __post_init__(self) -> None:
+        if self.long_term.reference >= self.num_experts:
+            raise ConfigError(
+                f"long_term.reference must be one of {self.num_experts} experts, got "
+                f"{self.long_term.reference}"
+            )
 
     @property
     def num_experts(self) -> int:
@@ -231,6 +240,7 @@ BEST = AdaptivePredictorsConfig(
             head=HighOrderConfig(taps=1024, decay=0.9996, interval=1024, steps=32), stages=_SHORT
         ),
     ),
+    long_term=LongTermConfig(reference=7),  # The head of the third chain.
 )
 """The fewest bits."""
 

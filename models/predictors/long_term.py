@@ -1,16 +1,22 @@
-"""Long-term prediction: from the bank's errors where the segment was like this before.
+"""Long-term prediction: from errors where the segment was like this before.
 
-n samples in a segment, in B blocks; K lags a block; M combinations of the bank; D inputs, padded to
-a multiple of LANES.
+n samples in a segment, in B blocks; L lags a block; K experts of the bank, M combinations of them;
+D inputs, padded to a multiple of LANES.
 
-Music repeats itself: a loop, a sampled note, a chorus. An encoder has found for each block up to K
+Music repeats itself: a loop, a sampled note, a chorus. An encoder has found for each block up to L
 places before it that are like it, and says how far back they lie (`lag_search` finds them, `lags`
-writes them; a lag of 0 is none). What no predictor could foresee there, the bank's errors
-e = x - base, is known by now, and likely to come again. So e[t] is predicted from the errors around
-t - lag, of this channel and of the one before it. What differs between then and now has a colour,
-which the bank has not seen: so the last errors e[t - 1], e[t - 2] ... are inputs, too, and those of
-the other channel around t. The weights are found by least squares as in `least_squares`. They are
-those of these lags: where lags are new, they begin anew, from the last samples before the block.
+writes them; a lag of 0 is none). What could not be foreseen there is known by now, and likely to
+come again. Not quite so for the bank: by now it has learnt other things, and errs otherwise. More
+for one of its experts that is short and slow to change, the reference: its errors, w = sample less
+prediction, are nearly those of a fixed filter, and a fixed filter repeats itself as its input does.
+
+So the bank's error is predicted from w around t - lag, of this channel and of the one before it.
+What differs between then and now has a colour: so the last w[t - 1], w[t - 2] ... are inputs, too,
+those of the other channel around t, and how far the reference's prediction is from the bank's, by
+which the weights pass from the one to the other. They are found by least squares as in
+`least_squares`, and are those of these lags: where lags are new, they begin anew, from the last
+samples before the block. (With the bank's errors in place of w four pieces of music need 0.4 to 8%
+more: docs/explanation/experiments.md.)
 
 This prediction and the bank's combinations are combined as these were before. Where a block has no
 lags, the base is the bank's.
@@ -26,7 +32,7 @@ from models.predictors.combination import (
     update_combination,
 )
 from models.predictors.compile import jit
-from models.predictors.config import LongTermConfig
+from models.predictors.config import AdaptivePredictorsConfig
 from models.predictors.lags import check_lags
 from models.predictors.lanes import dot, padded
 from models.predictors.linear_solver import learn, solve
@@ -35,20 +41,24 @@ from models.predictors.memory import Allocator, make_records, square_matrix
 _LONG_TERM = np.dtype(
     [
         *((name, np.int64) for name in ("block", "before", "after", "side", "own", "other")),
-        *((name, np.int64) for name in ("interval", "warmup", "size", "width", "combined")),
+        *((name, np.int64) for name in ("interval", "warmup", "reference")),
+        *((name, np.int64) for name in ("size", "width", "num_experts", "combined")),
         *((name, np.int64) for name in ("time", "active", "updates")),
         *((name, np.float64) for name in ("lowest", "highest", "decay")),
-        *((name, np.float64) for name in ("spread", "prediction", "base")),
+        *((name, np.float64) for name in ("spread", "prediction", "base", "difference")),
         *((name, np.int64) for name in ("inputs", "weights", "targets", "covariance", "scratch")),
         ("experts", np.int64),
     ],
     align=True,
 )
-"""...; D, and padded; M; the next sample's frame, whether its block has lags; the bank's prediction
-of it; and where vectors and matrices lie in float64."""
+"""...; D, and padded; K; M; the next sample's frame, whether its block has lags; the bank's
+prediction of it, and the reference's less that; where vectors and matrices lie in float64."""
 
 
-_SETTINGS = ("block", "before", "after", "side", "own", "other", "interval", "warmup", "decay")
+_SETTINGS = (
+    *("block", "before", "after", "side", "own", "other", "interval", "warmup"),
+    *("reference", "decay"),
+)
 
 
 class LongTerm(NamedTuple):
@@ -57,9 +67,10 @@ class LongTerm(NamedTuple):
     Attributes:
       record: [1].
       combination: [1], of the bank's combinations and the prediction.
-      lags: int64 [B, K]; or [0, K] where no block has any.
-      errors: of the bank, up to now, float32 [n]; or [0] where no block has any lags.
-      others: those of the channel before this one, float32 [n]; or [0].
+      lags: int64 [B, L]; or [0, L] where no block has any.
+      errors: of the reference, up to now, float32 [n]; or [0] where no block has any lags.
+      differences: of its predictions from the bank's, likewise.
+      others: errors of the channel before this one, float32 [n]; or [0].
       doubles: float64.
     """
 
@@ -67,14 +78,14 @@ class LongTerm(NamedTuple):
     combination: np.ndarray
     lags: np.ndarray
     errors: np.ndarray
+    differences: np.ndarray
     others: np.ndarray
     doubles: np.ndarray
 
 
 def init_long_term(
-    config: LongTermConfig,
+    predictors: AdaptivePredictorsConfig,
     depth: int,
-    combined: int,
     lags: np.ndarray,
     frames: int,
     before: LongTerm | None = None,
@@ -82,22 +93,22 @@ def init_long_term(
     """Returns the state before the first sample of a channel of a segment.
 
     Args:
-      config: the settings.
+      predictors: the settings, of the bank, too.
       depth: bits per sample.
-      combined: M, the bank's combinations.
-      lags: frames that each block's places lie before it, integers [B, K]; 0 is none.
+      lags: frames that each block's places lie before it, integers [B, L]; 0 is none.
       frames: n, of the segment.
       before: the state of the channel before this one at its end, where there is one.
 
     Raises:
       DataError: a lag reaches beyond the segment's start, or into what is not yet known.
     """
+    config, combined = predictors.long_term, len(predictors.combination.decays)
     lags = check_lags(lags, frames, config)
     if not lags.any():
         lags, frames = lags[:0], 0
     if before is not None and before.errors.size != frames:
         raise ValueError(f"the channel before has {before.errors.size} frames, not {frames}")
-    size = config.lags * (config.before + 1 + config.after) + config.own
+    size = config.lags * (config.before + 1 + config.after) + config.own + 1
     if before is not None:
         size += config.lags * (2 * config.side + 1) + 2 * config.other + 1
     width = padded(size)
@@ -106,6 +117,7 @@ def init_long_term(
         **{name: getattr(config, name) for name in _SETTINGS},
         "size": size,
         "width": width,
+        "num_experts": predictors.num_experts,
         "combined": combined,
         "lowest": -(2.0 ** (depth - 1)),
         "highest": 2.0 ** (depth - 1) - 1,
@@ -119,6 +131,7 @@ def init_long_term(
         combination=combination,
         lags=lags,
         errors=np.zeros(frames, np.float32),
+        differences=np.zeros(frames, np.float32),
         others=np.zeros(0, np.float32) if before is None else before.errors,
         doubles=allocator.allocate().doubles,
     )
@@ -128,19 +141,19 @@ def init_long_term(
 def predict_long_term(
     state: LongTerm,
     base: float,
-    combined: np.ndarray,  # float32 [M or more]
+    offsets: np.ndarray,  # float32 [K + M or more]
 ) -> float:
     """Returns the prediction of the next sample.
 
     Args:
       state: of the channel.
       base: the bank's prediction.
-      combined: the predictions of the bank's combinations, less `base`.
+      offsets: the predictions of its experts and combinations, less `base`.
     """
     if not state.lags.size:
         return base
     record, doubles = state.record[0], state.doubles
-    record.base = base
+    record.base, record.difference = base, np.float64(offsets[record.reference])
     if record.time % record.block == 0:
         _begin_block(state)
     # The bank predicts nothing else only in silence, which is all there is to know.
@@ -148,13 +161,13 @@ def predict_long_term(
         return base
     inputs = doubles[record.inputs : record.inputs + record.width]
     weights = doubles[record.weights : record.weights + record.width]
-    _gather(state, record.time, inputs)
+    _gather(state, record.time, record.difference, inputs)
     prediction = dot(weights, inputs)
     record.prediction = prediction
 
     experts = doubles[record.experts : record.experts + padded(record.combined + 1)]
     for m in range(record.combined):
-        experts[m] = np.float64(combined[m])
+        experts[m] = np.float64(offsets[record.num_experts + m])
     experts[record.combined] = prediction
     total = base + predict_combination(state.combination[0], experts, doubles)
     # NaN becomes the least sample.
@@ -170,7 +183,8 @@ def update_long_term(state: LongTerm, sample: float) -> None:
         return
     record, doubles = state.record[0], state.doubles
     error = sample - record.base
-    state.errors[record.time] = error
+    state.errors[record.time] = error - record.difference
+    state.differences[record.time] = record.difference
     record.time += 1
     if not record.active or record.base == 0.0:
         return
@@ -188,7 +202,7 @@ def run_long_term(
     state: LongTerm,
     samples: np.ndarray,  # int32 [n]
     bank_base: np.ndarray,  # float64 [n]
-    combined: np.ndarray,  # float32 [n, M or more], less the bank's base
+    offsets: np.ndarray,  # float32 [n, K + M or more], less the bank's base
     base: np.ndarray,  # float64 [n]
 ) -> None:
     """Predicts a stretch of samples, of which the bank's predictions have been kept.
@@ -196,7 +210,7 @@ def run_long_term(
     `predict_long_term` and `update_long_term`, called for one sample after the other, do the same.
     """
     for t in range(samples.size):
-        base[t] = predict_long_term(state, bank_base[t], combined[t])
+        base[t] = predict_long_term(state, bank_base[t], offsets[t])
         update_long_term(state, np.float64(samples[t]))
 
 
@@ -220,14 +234,15 @@ def _begin_block(state: LongTerm) -> None:
     inputs = doubles[record.inputs : record.inputs + width]
     record.spread = 0.0
     for t in range(max(record.time - record.warmup, 0), record.time):
-        _gather(state, t, inputs)
-        _learn(record, doubles, 0.0, np.float64(state.errors[t]))
+        difference = np.float64(state.differences[t])
+        _gather(state, t, difference, inputs)
+        _learn(record, doubles, 0.0, np.float64(state.errors[t]) + difference)
     record.updates = 0
     _solve(record, doubles)
 
 
 @jit
-def _gather(state: LongTerm, time: int, inputs: np.ndarray) -> None:
+def _gather(state: LongTerm, time: int, difference: float, inputs: np.ndarray) -> None:
     """Writes what is known of a sample, with the lags of the current block."""
     record, lags = state.record[0], state.lags
     block = record.time // record.block
@@ -245,6 +260,8 @@ def _gather(state: LongTerm, time: int, inputs: np.ndarray) -> None:
             at += taps
     _copy(state.errors, time - record.own, inputs[at : at + record.own])
     at += record.own
+    inputs[at] = difference
+    at += 1
     if stereo:
         taps = 2 * record.other + 1
         _copy(state.others, time - record.other, inputs[at : at + taps])

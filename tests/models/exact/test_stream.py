@@ -25,7 +25,7 @@ from tests.models.predictors.test_bank import SMALL
 from tests.models.test_adaptive import make_batch
 
 WIDTH = 24
-GOLDEN = "aba247b1227ed9e89330fb827ff43d842eb41810f053698f4cd77397bf938a6d"
+GOLDEN = "3ef0f847e3472c8de904aba0d2033298fa16cb9052c6bd935c8aca0659ba5ae0"
 
 
 def config(rate=0.0, bias_rate=0.0, depth=16):
