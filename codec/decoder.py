@@ -7,7 +7,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from codec import packing
-from codec.blocks import LEAST_BLOCK, MAX_BYTES, Block, Kind, read_block
+from codec.blocks import LEAST_BLOCK, MAX_BYTES, Block, Kind, read_block, skim_blocks
 from codec.canonical import canonical_header
 from codec.header import HASH_BYTES, Format, end_payload, read_header
 from codec.model import CodecModel, find_model, require_probe
@@ -25,7 +25,7 @@ class Opened(NamedTuple):
     Attributes:
       file: behind the header.
       format: of its samples; None if there are none.
-      model: that codes them.
+      model: that codes them; None if none is needed, and it is not at hand.
     """
 
     file: BinaryIO
@@ -44,10 +44,27 @@ def open_compressed(
     format_ = read_header(file)
     if format_ is not None:
         require_plausible(file, format_)
-    model = None if format_ is None else find_model(format_.fingerprint, models, folders)
+    model = None
+    if format_ is not None:
+        try:
+            model = find_model(format_.fingerprint, models, folders)
+        except DataError:
+            if _needs_model(file, format_):
+                raise
     if format_ is not None and model is not None:
         require_probe(model, format_)
     return Opened(file, format_, model)
+
+
+def _needs_model(file: BinaryIO, format_: Format) -> bool:
+    """Whether a segment is coded by a model; where blocks are damaged, it may be."""
+    place = file.tell()
+    try:
+        return any(found.kind is Kind.FRAMES for found in skim_blocks(file, format_))
+    except DataError:
+        return True
+    finally:
+        file.seek(place)
 
 
 def require_plausible(file: BinaryIO, format_: Format) -> None:
@@ -146,7 +163,7 @@ def decode_block(opened: Opened, found: Block) -> bytes:
     try:
         if found.kind is Kind.BYTES:
             return unpack_bytes(found.payload, MAX_BYTES)
-        if format_ is None or opened.model is None:
+        if format_ is None:
             raise DataError("the header knows of no samples")
         count = format_.frames_of(found.segment)
         if found.kind is Kind.FRAMES_AS_BYTES:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
-from codec.header import HASH_BYTES
+from codec.header import HASH_BYTES, read_header
 from codec.jobs import Job
 from codec.model import CodecModel
 from codec.progress import Progress, no_progress
@@ -25,11 +25,13 @@ class Outcome(NamedTuple):
       before: its bytes.
       after: bytes of the result.
       path: of the result; empty if none is written.
+      fingerprint: of the model that has coded it; empty if none has.
     """
 
     before: int
     after: int
     path: str = ""
+    fingerprint: bytes = b""
 
 
 def compress_file(
@@ -78,7 +80,11 @@ def compress_file(
             raise DataError(f"{job.target}, read back, is not {job.source}, which is kept")
         _sync_folder(job.target)  # Else the source's end might reach the disk before the result.
         os.unlink(job.source)
-    return Outcome(status.st_size, os.stat(job.target).st_size, job.target)
+    with open(job.target, "rb") as result:
+        format_ = read_header(result)
+        after = result.seek(0, os.SEEK_END)
+    fingerprint = b"" if format_ is None else format_.fingerprint
+    return Outcome(status.st_size, after, job.target, fingerprint)
 
 
 def decompress_file(

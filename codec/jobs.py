@@ -2,6 +2,7 @@
 
 import collections
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -76,6 +77,33 @@ def find_jobs(
                 "each an --output_dir of its own"
             )
     return jobs
+
+
+def drop_present(jobs: Sequence[Job], named: Sequence[str], left_out: LeftOut) -> list[Job]:
+    """Returns the jobs whose result is not there yet, so that an interrupted command goes on.
+
+    Args:
+      jobs: the files.
+      named: the arguments: what is named itself is never left out.
+      left_out: what is left out is counted there.
+    """
+    paths = {os.path.abspath(os.path.expanduser(path)) for path in named}
+    kept = []
+    for job in jobs:
+        if os.path.abspath(job.source) not in paths and _is_result(job):
+            left_out["there already; --force overwrites"] += 1
+        else:
+            kept.append(job)
+    return kept
+
+
+def _is_result(job: Job) -> bool:
+    """Whether a result is there; it has its source's time, unless that has changed since."""
+    try:
+        source, target = os.stat(job.source), os.lstat(job.target)
+    except OSError:
+        return False
+    return source.st_mtime_ns == target.st_mtime_ns and stat.S_ISREG(target.st_mode)
 
 
 def describe_left_out(left_out: LeftOut) -> str:

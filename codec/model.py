@@ -120,9 +120,9 @@ def find_model(
         return _load_once(path, wanted)
     known = ", ".join(f"{m.fingerprint.hex()} ({os.path.basename(m.name)})" for m in models)
     raise DataError(
-        f"it was compressed with the model {wanted.hex()}, which is not at hand (there are "
-        f"{known or 'none'}; none in {', '.join(folders) or 'no folder'}): name "
-        "it with --model=FILE, or its folder with --model_dir"
+        f"it was compressed with the model {wanted.hex()}, which is not at hand (at hand: "
+        f"{known or 'none'}; it is not in {', '.join(folders) or 'any folder'} either): name it "
+        "with --model=FILE, or its folder with --model_dir"
     )
 
 
@@ -136,7 +136,9 @@ def find_paths(wanted: bytes, folders: Sequence[str]) -> list[str]:
     """Returns the model files in some folders whose fingerprint begins so."""
     found = []
     for folder in folders:
-        for path in sorted(glob.glob(f"{glob.escape(folder)}/*.npz")):
+        # And in folders in it, as of runs; their checkpoints lie deeper.
+        name = glob.escape(folder)
+        for path in sorted(glob.glob(f"{name}/*.npz") + glob.glob(f"{name}/*/*.npz")):
             with contextlib.suppress(DataError, OSError):  # It may be anything.
                 if fingerprint(load_model(path)).startswith(wanted):
                     found.append(path)

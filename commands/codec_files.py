@@ -38,8 +38,25 @@ def load_models(values: FlagValues, compiled: str) -> list[Any]:
     start_logging(None)
     announce_compilation(compiled)
     if values.model:
-        return [load_codec_model(os.path.expanduser(values.model))]
+        return [load_codec_model(_path_of(values.model))]
     return list(shipped_models())
+
+
+def _path_of(model: str) -> str:
+    """Returns the file of a model that ships by its name, or that of a path."""
+    from models.predictors.config import SETS
+    from models.shipped import shipped_path
+
+    return shipped_path(model) if model in SETS else os.path.expanduser(model)
+
+
+def with_fallback(models: Sequence[Any]) -> list[Any]:
+    """Returns models to compress with, and for deeper samples than they code one that ships."""
+    from codec.shipped import shipped_models
+
+    most = max(model.coder.depth for model in models)
+    deeper = [model for model in shipped_models() if model.coder.depth > most]
+    return [*models, *deeper[:1]]
 
 
 def folders(values: FlagValues) -> list[str]:

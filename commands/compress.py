@@ -20,7 +20,7 @@ from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
-from commands.codec_progress import compression_ratio
+from commands.codec_progress import CodecProgress, compression_ratio
 from commands.codec_runner import Wording, ends_when_interrupted, run_all, wrote
 from commands.interface import Command
 from evaluation.report.formatting import printable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Compresses; returns the exit status."""
-    from codec.jobs import LeftOut, find_jobs
+    from codec.jobs import LeftOut, drop_present, find_jobs
 
     left_out = LeftOut()
     is_stdin = codec_files.is_stdin(arguments)
@@ -41,31 +41,33 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
         folder = codec_files.output_dir(values)
         jobs = find_jobs(arguments, folder, compress=True, left_out=left_out)
+        if not values.force and not values.delete_input_file:
+            jobs = drop_present(jobs, arguments, left_out)
     models = codec_files.load_models(values, "kernel.encode_channel")
     models = codec_files.of_set(models, values)
     from codec.files import compress_file
     from runtime.logging import logger
 
-    if models[0].coder.probe:
-        logger.warning("%s: its files decode %s", models[0].name, models[0].promise)
+    given = models[0]
+    if given.coder.probe:
+        logger.warning("%s: its files decode %s", given.name, given.promise)
+    if values.model:
+        models = codec_files.with_fallback(models)
     if is_stdin:
         _compress_stdin(values, models)
         return None
     files, segments = codec_files.share_threads(values, len(jobs))
-    if values.compare:
+    if values.compare and jobs:
         # Of the sources, before one of them is deleted.
         from commands.codec_comparison import Comparison
 
         with ends_when_interrupted():
             comparison = Comparison([job.source for job in jobs])
 
-    def line(job: "Job", outcome: "Outcome") -> str:
-        removed = f"; removed {printable(job.source)}" if values.delete_input_file else ""
-        return wrote(outcome, compression_ratio) + removed
+    used: list[bytes] = []  # Fingerprints.
 
-    done = run_all(
-        jobs,
-        lambda job, progress: compress_file(
+    def work(job: "Job", progress: CodecProgress) -> "Outcome":
+        outcome = compress_file(
             job,
             models,
             segment=values.segment,
@@ -73,15 +75,42 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             force=values.force,
             delete_source=values.delete_input_file,
             progress=progress.add,
-        ),
+        )
+        used.append(outcome.fingerprint)
+        return outcome
+
+    def line(job: "Job", outcome: "Outcome") -> str:
+        removed = f"; removed {printable(job.source)}" if values.delete_input_file else ""
+        return wrote(outcome, compression_ratio) + removed
+
+    done = run_all(
+        jobs,
+        work,
         files,
         Wording(line, "source", "compressed", compression_ratio),
         left_out,
     )
-    if values.compare:
+    if values.model and models[-1] is not given:
+        _warn_of_fallback(given, models[-1], used.count(models[-1].fingerprint))
+    if values.compare and jobs:
         table = comparison.table({job.source: job.target for job in done.jobs})
         print(emphasize_marked(table, sys.stdout))
     return done.status
+
+
+def _warn_of_fallback(given: Any, fallback: Any, count: int) -> None:
+    """Says how many files another model has coded than that which was named."""
+    from runtime.logging import logger
+
+    name = os.path.splitext(os.path.basename(fallback.name))[0]
+    if count:
+        logger.warning(
+            "%s codes samples of at most %d bits: %s of more, coded by wavestream's own model %s",
+            given.name,
+            given.coder.depth,
+            "1 file is" if count == 1 else f"{count:,} files are",
+            name,
+        )
 
 
 def _compress_stdin(values: FlagValues, models: Sequence[Any]) -> None:

@@ -24,6 +24,7 @@ from commands.codec_progress import CodecProgress, decompression_ratio
 from commands.codec_runner import Wording, run_all, wrote
 from commands.interface import Command
 from runtime.errors import ConfigError, DataError
+from runtime.terminal import styled
 
 if TYPE_CHECKING:
     from codec.files import Outcome
@@ -36,20 +37,26 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     is_part = _is_part(values)
     if is_part and values.recover:
         raise ConfigError("--recover: expected without --start and --duration")
-    from codec.jobs import LeftOut, find_jobs
+    from codec.jobs import LeftOut, drop_present, find_jobs
 
     left_out = LeftOut()
     jobs = []
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
         folder = codec_files.output_dir(values)
         jobs = find_jobs(arguments, folder, compress=False, left_out=left_out)
+        if not values.force and not is_part:
+            jobs = drop_present(jobs, arguments, left_out)
     models = codec_files.load_models(values, "kernel.decode_channel")
     folders = codec_files.folders(values)
     lost: list[str] = []
     if is_stdin:
         _, threads = codec_files.share_threads(values, 1)
-        with codec_files.seekable_stdin() as file:
-            codec_files.write_stdout(_parts(file, values, models, folders, threads, lost))
+        try:
+            with codec_files.seekable_stdin() as file:
+                codec_files.write_stdout(_parts(file, values, models, folders, threads, lost))
+        except DataError as error:
+            print(styled("error:", "red", sys.stderr), f"stdin: {error}", file=sys.stderr)
+            return 1
         return 1 if lost else None
     from codec.files import decompress_file, slice_file
 

@@ -43,7 +43,17 @@ def run(table: Mapping[str, str]) -> None:
         finally:
             print(end="", flush=True)  # Here, not at exit, where an error cannot be caught.
     except BrokenPipeError:  # inspect | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
+    except OSError as error:  # The flush: a full disk.
+        _discard_stdout()
+        if isinstance(error.__context__, SystemExit):  # Whoever has met it before has said so.
+            raise error.__context__ from None
+        print(f"error: stdout: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_closed_streams() -> None:

@@ -48,7 +48,7 @@ def announce_compilation(function: str) -> None:
     global _announced
     if not _announced and not any(_FOLDER.rglob(f"{function}-*.nbi")):
         _announced = True
-        logger.info("compiling the predictors for this machine, once: about half a minute")
+        logger.info("compiling for this machine, once for each kind of work: 5 to 30 s")
 
 
 @jit

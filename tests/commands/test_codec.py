@@ -1,6 +1,7 @@
 """compress, decompress and verify, as from the command line."""
 
 import dataclasses
+import io
 import os
 import pathlib
 import re
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from codec.decoder import decompress_parts, open_compressed
+from codec.encoder import compress_parts
 from codec.files import compress_file
 from codec.jobs import LeftOut, find_jobs
 from codec.model import load_codec_model
@@ -20,7 +23,7 @@ from commands import compress, decompress, info, verify
 from commands.codec_runner import MOST_LINES, Wording, run_all
 from models.model_file import save_model
 from models.predictors import compile
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, DataError
 from runtime.flag_definitions import define
 from tests.command_line import ROOT, error_of, run_main
 from tests.fork_server import python
@@ -64,9 +67,55 @@ def test_there_and_back(tmp_path, capsys, model):
     )
     for name, content in sources.items():
         assert (tmp_path / "back" / name).read_bytes() == content
-    # A second time, nothing is overwritten.
-    assert run(decompress, folders["out"], model=model, output_dir=folders["back"]) == 1
-    assert "--force" in capsys.readouterr().err
+    # A second time, nothing is overwritten, and what is missing is done.
+    (tmp_path / "back" / "a.wav").unlink()
+    (tmp_path / "out" / "a.wav.wvst").rename(tmp_path / "a.wav.wvst")
+    assert run(compress, folders["in"], model=model, output_dir=folders["out"]) is None
+    assert "left out         there already; --force overwrites (1)\n" in capsys.readouterr().out
+    assert (tmp_path / "out" / "a.wav.wvst").read_bytes() == (tmp_path / "a.wav.wvst").read_bytes()
+    assert run(decompress, folders["out"], model=model, output_dir=folders["back"]) is None
+    assert "there already; --force overwrites (1)" in capsys.readouterr().out
+    for name, content in sources.items():
+        assert (tmp_path / "back" / name).read_bytes() == content
+
+
+def test_what_is_there_and_differs_or_is_named_is_an_error(tmp_path, capsys, model):
+    source, target = tmp_path / "in" / "a.wav", tmp_path / "in" / "a.wav.wvst"
+    source.parent.mkdir()
+    write_wav(source, stereo(800), Encoding.S16)
+    run(compress, str(source), model=model)
+    before = target.read_bytes()
+    assert run(compress, str(source), model=model) == 1
+    assert run(compress, str(source.parent), model=model, delete_input_file=True) == 1
+    write_wav(source, stereo(700), Encoding.S16)
+    assert run(compress, str(source.parent), model=model) == 1
+    assert capsys.readouterr().err.count("is there already: --force overwrites it") == 3
+    assert target.read_bytes() == before
+
+
+def test_deeper_samples_than_the_model_codes(tmp_path, capsys, model):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    deep = write_wav(folder / "a.wav", stereo(800) * 200, Encoding.S24)
+    write_wav(folder / "b.wav", stereo(800), Encoding.S16)
+    assert run(compress, str(folder), model=model, output_dir=tmp_path / "out") is None
+    said = capsys.readouterr().err
+    assert "codes samples of at most 16 bits: 1 file is of more, coded by wavestream's own" in said
+    assert run(decompress, str(tmp_path / "out"), model=model, output_dir=tmp_path / "back") is None
+    assert (tmp_path / "back" / "a.wav").read_bytes() == deep
+    assert 0.7 * len(deep) > (tmp_path / "out" / "a.wav.wvst").stat().st_size
+
+
+def test_a_file_that_needs_no_model(tmp_path, model):
+    """Floats that are not integers: no model codes them."""
+    frames = np.random.default_rng(0).normal(size=(300, 1)).astype(np.float32)
+    source = write_wav(tmp_path / "a.wav", frames, Encoding.F32)
+    packed = b"".join(compress_parts(io.BytesIO(source), len(source), [load_codec_model(model)]))
+    assert b"".join(decompress_parts(open_compressed(io.BytesIO(packed), []))) == source
+    coded = write_wav(tmp_path / "b.wav", stereo(800), Encoding.S16)
+    packed = b"".join(compress_parts(io.BytesIO(coded), len(coded), [load_codec_model(model)]))
+    with pytest.raises(DataError, match="not at hand"):
+        open_compressed(io.BytesIO(packed), [])
 
 
 def test_damage_is_the_exit_status(tmp_path, capsys, model):
@@ -271,6 +320,27 @@ def test_other_codecs(tmp_path, capsys, model):
     assert f"{size:,}" in rows["wavestream"]
     assert f"{44 + 4 * 3000:,}" in rows["WAV"] and "16.0" in rows["WAV"]
     assert "FLAC -8" in rows and "left out, since not every codec can encode them: 1" in shown
+
+
+def test_damage_from_stdin_is_the_exit_status_too(tmp_path, capsys, monkeypatch, model):
+    write_wav(tmp_path / "a.wav", stereo(800), Encoding.S16)
+    run(compress, str(tmp_path / "a.wav"), model=model)
+    data = (tmp_path / "a.wav.wvst").read_bytes()[:-40]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO()))
+    assert run(decompress, "-", model=model) == 1
+    assert "error: stdin: " in capsys.readouterr().err
+
+
+def test_a_full_disk_behind_stdout_is_one_line(tmp_path, model):
+    write_wav(tmp_path / "a.wav", stereo(800), Encoding.S16)
+    with open("/dev/full", "wb") as full, open(tmp_path / "a.wav", "rb") as source:
+        arguments = python("main.py", "compress", f"--model={model}", "-")
+        done = subprocess.run(
+            arguments, cwd=ROOT, stdin=source, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2 and done.stderr.endswith("error: No space left on device\n")
+    assert "Traceback" not in done.stderr
 
 
 def test_short_names_and_stdin(tmp_path, capsys, model):
