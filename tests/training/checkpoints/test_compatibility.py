@@ -71,7 +71,7 @@ def test_a_name_that_two_parts_have_is_told_apart():
 def test_predictors_that_differ_are_one_short_line():
     before, now = (
         {**SAVED, **model_settings(AdaptiveModelConfig(predictors=predictors))}
-        for predictors in (BEST, FEW)
+        for predictors in (dataclasses.replace(BEST, long_term=FEW.long_term), FEW)
     )
     start = UNFINISHED._replace(metadata={"run": {"settings": before}})
     with pytest.raises(TrainingError, match=r"chains was best, is 2 others \(\w{6}\)\.") as error:
