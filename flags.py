@@ -50,7 +50,7 @@ _OUTPUT_DIR = string(
     "output_dir", "./", "FOLDER", "Folder for the files of the run; local or gs://.",
     check=_is_path, expected="a folder")
 _MODEL_FILE = string(
-    "model", None, "FILE", "Model of a training run, such as runs/quickstart/audio_model.npz.",
+    "model", None, "FILE", "Model of a training run, such as runs/archive_16bit/audio_model.npz.",
     "the best that comes with wavestream")
 _SEGMENT = integer(
     "segment", None, "FRAMES",
