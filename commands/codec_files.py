@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from absl.flags import FlagValues
 
@@ -15,6 +15,9 @@ from runtime.devices import available_cores
 from runtime.errors import ConfigError
 from runtime.filesystem import make_writable_folder
 from runtime.gfile import is_remote
+
+if TYPE_CHECKING:
+    from codec.jobs import Job, LeftOut
 
 STDIN = "-"
 
@@ -80,6 +83,29 @@ def output_dir(values: FlagValues) -> str | None:
         raise ConfigError(f"--output_dir={folder}: expected a local folder")
     make_writable_folder(folder, "--output_dir")
     return folder
+
+
+def find_jobs(
+    values: FlagValues,
+    arguments: Sequence[str],
+    left_out: "LeftOut",
+    *,
+    compress: bool,
+    goes_on: bool,
+) -> list["Job"]:
+    """Returns what to do; `codec.jobs.find_jobs` has the errors.
+
+    Args:
+      values: the flags.
+      arguments: files and folders.
+      left_out: what is left out is counted there.
+      compress: or decompress.
+      goes_on: leave out what is there already, unless --force is given.
+    """
+    from codec import jobs
+
+    found = jobs.find_jobs(arguments, output_dir(values), compress=compress, left_out=left_out)
+    return jobs.drop_present(found, arguments, left_out) if goes_on and not values.force else found
 
 
 def share_threads(values: FlagValues, num_files: int) -> tuple[int, int]:

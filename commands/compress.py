@@ -33,16 +33,14 @@ if TYPE_CHECKING:
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Compresses; returns the exit status."""
-    from codec.jobs import LeftOut, drop_present, find_jobs
+    from codec.jobs import LeftOut
 
     left_out = LeftOut()
     is_stdin = codec_files.is_stdin(arguments)
     jobs = []
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
-        folder = codec_files.output_dir(values)
-        jobs = find_jobs(arguments, folder, compress=True, left_out=left_out)
-        if not values.force and not values.delete_input_file:
-            jobs = drop_present(jobs, arguments, left_out)
+        goes_on = not values.delete_input_file
+        jobs = codec_files.find_jobs(values, arguments, left_out, compress=True, goes_on=goes_on)
     models = codec_files.load_models(values, "kernel.encode_channel")
     models = codec_files.of_set(models, values)
     from codec.files import compress_file

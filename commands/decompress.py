@@ -37,15 +37,13 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     is_part = _is_part(values)
     if is_part and values.recover:
         raise ConfigError("--recover: expected without --start and --duration")
-    from codec.jobs import LeftOut, drop_present, find_jobs
+    from codec.jobs import LeftOut
 
     left_out = LeftOut()
     jobs = []
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
-        folder = codec_files.output_dir(values)
-        jobs = find_jobs(arguments, folder, compress=False, left_out=left_out)
-        if not values.force and not is_part:
-            jobs = drop_present(jobs, arguments, left_out)
+        goes_on = not is_part
+        jobs = codec_files.find_jobs(values, arguments, left_out, compress=False, goes_on=goes_on)
     models = codec_files.load_models(values, "kernel.decode_channel")
     folders = codec_files.folders(values)
     lost: list[str] = []
