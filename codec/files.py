@@ -14,7 +14,7 @@ from codec.model import CodecModel
 from codec.progress import Progress, no_progress
 from codec.recover import Report, open_damaged, recover_parts
 from codec.seek import slice_bounds, slice_parts
-from runtime.errors import DataError
+from runtime.errors import ConfigError, DataError
 from runtime.filesystem import write_atomically
 
 
@@ -155,7 +155,7 @@ def slice_file(
     with open(job.source, "rb") as file:
         opened = open_compressed(file, models, folders)
         if opened.format is None:
-            raise DataError("there are no frames in it: it was not read as a WAV")
+            raise ConfigError("there are no frames in it: it was not read as a WAV")
         rate = opened.format.sample_rate
         times = [f / rate for f in slice_bounds(opened.format, start, duration)]
         stem, suffix = os.path.splitext(job.target)

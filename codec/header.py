@@ -113,7 +113,8 @@ def read_header(file: BinaryIO) -> Format | None:
         raise DataError(f"not a .wvst file: it begins with {start[:4]!r}, expected {MAGIC!r}")
     if start[4] != VERSION:
         raise DataError(
-            f"the format has version {start[4]}, this wavestream reads version {VERSION}"
+            f"the format has version {start[4]}, this wavestream reads version {VERSION}: made by "
+            "another wavestream, or damaged"
         )
     size = start[5]
     if size > MOST_FORMAT:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from commands.codec_progress import CodecProgress, Ratio, size_of
 from evaluation.report.formatting import printable
-from runtime.errors import UserError, message_of
+from runtime.errors import DataError, UserError, message_of
 from runtime.filesystem import remove_incomplete_files
 from runtime.formatting import format_row, format_time
 from runtime.terminal import is_terminal, styled
@@ -125,6 +125,12 @@ def run_all(
 
         print(format_row("left out", describe_left_out(left_out)))
     return done
+
+
+def say_recover(done: Done) -> None:
+    """Says what helps against damage, where there is any."""
+    if any(isinstance(error, DataError) for error in done.errors):
+        print("(of damaged files decompress --recover gives back what is intact)", file=sys.stderr)
 
 
 def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: str) -> None:

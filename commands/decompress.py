@@ -21,7 +21,7 @@ from absl.flags import FlagValues
 import flags
 from commands import codec_files
 from commands.codec_progress import CodecProgress, decompression_ratio
-from commands.codec_runner import Wording, run_all, wrote
+from commands.codec_runner import Wording, run_all, say_recover, wrote
 from commands.interface import Command
 from runtime.errors import ConfigError, DataError
 from runtime.terminal import styled
@@ -78,8 +78,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     ratio = None if is_part else decompression_ratio
     wording = Wording(lambda _, x: wrote(x, ratio), "compressed", "decoded", ratio)
     done = run_all(jobs, work, files, wording, left_out)
-    if not values.recover and any(isinstance(error, DataError) for error in done.errors):
-        print("(of damaged files --recover gives back what is intact)", file=sys.stderr)
+    if not values.recover:
+        say_recover(done)
     return 1 if lost else done.status
 
 

@@ -16,7 +16,7 @@ from absl.flags import FlagValues
 import flags
 from commands import codec_files
 from commands.codec_progress import decompression_ratio
-from commands.codec_runner import Wording, run_all
+from commands.codec_runner import Wording, run_all, say_recover
 from commands.interface import Command
 from runtime.errors import ConfigError
 
@@ -34,7 +34,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     from codec.files import verify_file
 
     files, segments = codec_files.share_threads(values, len(jobs))
-    return run_all(
+    done = run_all(
         jobs,
         lambda job, progress: verify_file(
             job.source, models, folders, num_threads=segments, progress=progress.add
@@ -42,7 +42,9 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         files,
         Wording(lambda *_: "ok", "compressed", "decoded", decompression_ratio),
         left_out,
-    ).status
+    )
+    say_recover(done)
+    return done.status
 
 
 COMMAND = Command(
