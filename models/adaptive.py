@@ -122,8 +122,8 @@ class AdaptiveModel(FeatureModel):
     def segment_costs(self, params: Params, frames: np.ndarray) -> dict[str, np.ndarray]:
         announce_compilation("stream.channel_frequencies")
         cost = measure_segment(self.config, make_mlp(params), frames)
-        side = np.zeros_like(cost.bits)
-        side[0, 0] = cost.side_bits
+        # In equal parts: on one sample they would hide what context buys, by position.
+        side = np.full_like(cost.bits, cost.side_bits / cost.bits.size)
         nat = np.float32(np.log(2))
         return {"sample": cost.bits * nat, "side information": side * nat}
 

@@ -78,7 +78,8 @@ class SegmentModel(Model, Protocol):
     def segment_costs(self, params: Params, frames: np.ndarray) -> dict[str, np.ndarray]:
         """Returns what the samples of a segment cost, in nats, float32 [n, C] each, by part.
 
-        On the host and exactly: the same on every machine.
+        On the host and exactly: the same on every machine. What the segment costs as a whole, such
+        as side information, is a part of its own, in equal shares of all samples.
 
         Args:
           params: the parameters.

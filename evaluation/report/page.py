@@ -95,12 +95,7 @@ def _without_breaks(text: str, summary: Summary) -> Markup:
 def _pictures(summary: Summary) -> list[tuple[Markup, str]]:
     plots = [
         (codecs_plot(summary), "Bits per sample of the model and of codecs."),
-        (
-            position_plot(summary),
-            "The gain from context: the first samples of a chunk are coded with little of it, the "
-            "last with all samples before them. If the line still falls at the right, longer "
-            "chunks help.",
-        ),
+        (position_plot(summary), _position_caption(summary)),
         (files_plot(summary), "Each file: below the diagonal, the model needs fewer bits."),
         (
             loudness_plot(summary),
@@ -108,6 +103,21 @@ def _pictures(summary: Summary) -> list[tuple[Markup, str]]:
         ),
     ]
     return [(Markup(as_svg(plot)), caption) for plot, caption in plots if plot]
+
+
+def _position_caption(summary: Summary) -> str:
+    unit = summary.unit
+    caption = (
+        f"The gain from context: the first samples of a {unit} are coded with little of it, the "
+        f"last with all samples before them. If the line still falls at the right, longer {unit}s "
+        "help."
+    )
+    if unit == "chunk":
+        return caption
+    return (
+        f"{caption} Side information, which a segment has as a whole, is counted in equal shares "
+        "at all positions; where the line leaves the plot at the left, it is of very few samples."
+    )
 
 
 def _other_rules(summary: Summary) -> Any:

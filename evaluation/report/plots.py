@@ -23,6 +23,7 @@ _WIDTH = 7.2  # inches, of the column in the report
 _LINE: dict[str, Any] = {"color": DARK, "linewidth": 1.8, "clip_on": False}
 _MANY_FILES = 500
 _MAX_TICKS = 14
+_FEW_SAMPLES = 64  # Their mean is noise, which may be many times that of the others.
 _WIDE_RANGE = 20.0  # ratio of largest to smallest beyond which axes are logarithmic
 
 
@@ -38,7 +39,8 @@ def position_plot(summary: Summary) -> Figure | None:
     bins = summary.by_position
     # Positions from 1: a logarithmic scale has no 0.
     edges = _array(bins.edges) + 1
-    axes.stairs(_array(bins.bits_per_sample), edges, baseline=None, **_LINE)
+    values, samples = _array(bins.bits_per_sample), _array(bins.samples)
+    axes.stairs(values, edges, baseline=None, **(_LINE | {"clip_on": True}))
     _level(axes, model, "model, all positions", "--", DARK)
     # A codec of some of the files has a mean over others than the line of the model.
     if codec and codec.cost.files == summary.files:
@@ -51,9 +53,10 @@ def position_plot(summary: Summary) -> Figure | None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(edges[0], edges[-1])
     levels = np.concatenate([line.get_ydata() for line in axes.lines])
-    _limit_from_zero(axes, np.append(_array(bins.bits_per_sample), levels))
-    unit = "segment" if summary.settings.get("segment") else "chunk"
-    axes.set(xlabel=f"position in the {unit} (samples, 1 is the first)", ylabel="bits per sample")
+    _limit_from_zero(axes, np.append(values[samples >= _FEW_SAMPLES], levels))
+    axes.set(
+        xlabel=f"position in the {summary.unit} (samples, 1 is the first)", ylabel="bits per sample"
+    )
     # The name of a codec may hold a dollar sign, which begins mathtext.
     for text in axes.legend(frameon=False).get_texts():
         text.set_parse_math(False)

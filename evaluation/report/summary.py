@@ -153,6 +153,11 @@ class Summary:
         return len(self.names)
 
     @property
+    def unit(self) -> str:
+        """What the model codes alone: "segment" or "chunk"."""
+        return "segment" if self.settings.get("segment") else "chunk"
+
+    @property
     def model(self) -> Coder:
         """The model among the coders."""
         return next(coder for coder in self.coders if coder.kind == "model")

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from evaluation.report.compute_summary import summarize
-from evaluation.report.page import write_report
+from evaluation.report.page import render, write_report
 from evaluation.report.tables import format_table
 from evaluation.results import Noted
 from tests.evaluation.report.made_up import evaluation, without
@@ -319,3 +319,11 @@ def test_files_that_are_used_although_something_is_wrong_are_named(tmp_path):
     assert "skipped files: 1: /audio/notes.wav (not a WAV file" in lines
     lines = format_table(summarize(dataclasses.replace(CASES["one codec"], noted=noted)))
     assert "; and 1 more, see the report" in " ".join(lines.split())
+
+
+@pytest.mark.parametrize(("settings", "unit"), [({}, "chunk"), ({"segment": 2**21}, "segment")])
+def test_what_is_coded_alone_has_one_name(settings, unit):
+    text = " ".join(render(summarize(evaluation(2, settings=settings))).split())
+    assert f"the first samples of a {unit} are" in text and f"longer {unit}s help" in text
+    assert f"position in the {unit} (" in text
+    assert ("Side information" in text) == (unit == "segment")

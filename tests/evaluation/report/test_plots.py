@@ -43,6 +43,17 @@ def test_bits_by_position():
     assert f"FLAC -8, each chunk alone: {flac.bits.sum() / flac.samples.sum():.3f}" in legend
 
 
+def test_few_samples_do_not_set_the_axis_of_positions():
+    bins = Bins(
+        edges=np.array([0.0, 1.0, 1000.0]),
+        samples=np.array([2, 9990]),
+        bits=np.array([8000.0, 29970.0]),
+    )
+    (axes,) = position_plot(summarize(evaluation(3, codecs=(), by_position=bins))).axes
+    assert _steps(axes)[0][0] == 4000 and axes.get_ylim()[1] < 5
+    assert axes.patches[0].get_clip_on()
+
+
 def test_a_codec_of_some_files_alone_is_no_level_for_all():
     found = evaluation(3, codecs=("FLAC -8",))
     found = dataclasses.replace(found, codecs=(without(found.codecs[0], [1]),))

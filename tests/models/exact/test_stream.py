@@ -158,6 +158,16 @@ def test_within_a_thousandth_of_the_float_model(depth):
     assert bits.mean() == pytest.approx(float(nats.mean()) / np.log(2), rel=1e-3)
 
 
+def test_side_information_is_in_equal_shares_of_all_samples():
+    model, params = build_model(config()), make_params()
+    parts = model.segment_costs(params, repeated())
+    side = parts["side information"]
+    assert side.shape == parts["sample"].shape and np.ptp(side) == 0
+    cost = measure_segment(config(), make_mlp(params), repeated())
+    assert cost.side_bits > 0
+    assert side.sum(dtype=np.float64) / np.log(2) == pytest.approx(cost.side_bits, rel=1e-6)
+
+
 def test_what_was_scaled_up_costs_a_byte_more():
     network = make_mlp(make_params())
     plain = measure_segment(config(rate=0.01), network, stereo())
