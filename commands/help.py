@@ -21,8 +21,9 @@ def overview(commands: Commands) -> str:
     """Returns the list of commands."""
     lines = [f"{_heading('Usage')} python main.py [COMMAND] [FLAGS]", "", _heading("Commands")]
     lines += [f"  {name:<14}{command.doc.splitlines()[0]}" for name, command in commands.items()]
-    lines += ["", f"Without a name the command is {next(iter(commands))}. Flags of another one:"]
-    lines += ["", "    python main.py COMMAND --help"]
+    default = next(iter(commands))
+    lines += ["", f"Without a name the command is {default}. Flags and examples of each:", ""]
+    lines += [f"    python main.py {default} --help", "    python main.py COMMAND --help"]
     return "\n".join(lines)
 
 

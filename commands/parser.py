@@ -126,23 +126,17 @@ def parse(
 
 
 def _print_help(asked: set[str], name: str | None, commands: Commands) -> None:
-    """Prints the help of a command; without a name the list of commands, and the default one's."""
-    default = next(iter(commands))
-    command = commands[name or default]
+    """Prints the help of a command; without a name the list of commands."""
+    command = commands[name or next(iter(commands))]
     if "version" in asked:
         print(f"wavestream {VERSION}")
         return
     if "helpxml" in asked:
         define(command.groups).write_help_in_xml_format(sys.stdout)
         return
-    if name is None:
-        print(help_text.overview(commands), end="\n\n")
-    print(help_text.describe(name or default, command))
+    print(help_text.describe(name, command) if name else help_text.overview(commands))
     if "helpfull" in asked:
         print(ABSL_FLAGS.get_help())
-    if name is None:  # Once more, where a reader without a pager is.
-        print(f"\nOther commands: {', '.join(list(commands)[1:])}")
-        print("                python main.py COMMAND --help")
 
 
 def _check_flags(arguments: Sequence[str], name: str, commands: Commands) -> None:

@@ -31,8 +31,8 @@ def corpus_dirs(values: FlagValues) -> tuple[str, ...]:
         raise ConfigError("--demo and --audio_dir exclude each other")
     if not values.demo and not folders:
         raise ConfigError(
-            "--audio_dir is missing: a folder of WAV files (or --demo); python main.py --help "
-            "lists flags and commands"
+            "--audio_dir is missing: a folder of WAV files (or --demo); python main.py train "
+            "--help lists the flags, python main.py --help the commands"
         )
     return folders
 

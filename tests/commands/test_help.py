@@ -25,16 +25,31 @@ EXAMPLES = [
 ]
 
 
-def test_help_without_a_command_has_the_commands_and_those_of_train():
+def test_help_without_a_command_is_the_commands_alone():
     done = subprocess.run(
         [sys.executable, str(ROOT / "main.py"), "--help"], capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
-    for line in ("  evaluate  ", "\nOptimizer:\n", "  --num_chunks=CHUNKS ", "[default: 488281]"):
-        assert line in done.stdout
-    assert "--report_dir" not in done.stdout and "\x1b" not in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 100
-    assert done.stdout.splitlines()[-2].startswith("Other commands: inspect, ")
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[3:] if line.startswith("  ")] == [
+        *COMMANDS,
+        "python",
+        "python",
+    ]
+    assert lines[-2:] == ["    python main.py train --help", "    python main.py COMMAND --help"]
+    assert "\x1b" not in done.stdout and max(map(len, lines)) <= 100 and len(lines) < 24
+
+
+def test_help_of_the_default_command(capsys):
+    assert run_main("train", "--help") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Usage: python main.py train [FLAGS]")
+    for line in ("\nOptimizer:\n", "  --num_chunks=CHUNKS ", "[default: 488281]"):
+        assert line in shown
+    assert "--report_dir" not in shown and max(map(len, shown.splitlines())) <= 100
+    assert run_main("help") == run_main("--help") == 0
+    commands = capsys.readouterr().out
+    assert commands[: len(commands) // 2] * 2 == commands and "--num_chunks" not in commands
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
@@ -84,7 +99,7 @@ def test_a_flag_has_its_unit_and_its_default_once(capsys, monkeypatch):
     assert run_main("decompress", "--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "--start=SECONDS Decode a part: where it begins. [default: 0]" in shown
-    assert run_main("--help") == 0
+    assert run_main("train", "--help") == 0
     shown = capsys.readouterr().out
     assert (
         "  --bit_depth=8|16|24         Bits per sample that the model sees. [default: 8]" in shown
