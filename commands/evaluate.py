@@ -25,7 +25,7 @@ from runtime.terminal import emphasize_marked
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
-    """Evaluates, prints the table, and writes the report to --report_dir."""
+    """Evaluates, writes the report to --report_dir, and prints the table."""
     config = evaluation_config(values)
     shared.check_audio_dirs(config.audio_dirs)
     if os.path.isdir(config.model):
@@ -48,9 +48,13 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     file.check_params(model)
     summary = summarize(evaluate(config, model, file.params, file.data, training=file.training))
     table = emphasize_marked(format_table(summary), sys.stdout)
-    print(table, flush=True)  # Before the report, which may fail.
-    if config.report_dir:
-        print(f"report: {write_report(summary, config.report_dir)}")
+    # Hours of work are kept by the one where the other fails: a full disk, or a pipe to `head`.
+    try:
+        report = write_report(summary, config.report_dir) if config.report_dir else None
+    finally:
+        print(table, flush=True)
+    if report:
+        print(f"report: {report}")
 
 
 def evaluation_config(values: FlagValues) -> EvaluationConfig:
