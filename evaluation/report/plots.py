@@ -23,7 +23,7 @@ _WIDTH = 7.2  # inches, of the column in the report
 _LINE: dict[str, Any] = {"color": DARK, "linewidth": 1.8, "clip_on": False}
 _MANY_FILES = 500
 _MAX_TICKS = 14
-_FEW_SAMPLES = 64  # Their mean is noise, which may be many times that of the others.
+_FEW_SAMPLES = 16  # Their mean is noise, which may be many times that of the others.
 _WIDE_RANGE = 20.0  # ratio of largest to smallest beyond which axes are logarithmic
 
 
