@@ -1,6 +1,6 @@
 """The command line: a table of commands, and where each lives.
 
-    python main.py [COMMAND] [FLAGS]
+    python main.py [COMMAND] [FLAGS]        # after installation `wavestream` in any folder
 
 `python main.py --help` lists the commands. To add one, write a module with a `COMMAND` (see
 `commands/interface.py`) and name it here.
@@ -20,5 +20,11 @@ COMMANDS = {
     "info": "commands.info",
 }
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Runs the command that the arguments of this process name; installed as `wavestream`."""
     parser.run(COMMANDS)
+
+
+if __name__ == "__main__":
+    main()

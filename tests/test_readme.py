@@ -1,7 +1,10 @@
 """What the README and the documentation name is there."""
 
+import configparser
+import pkgutil
 import re
 
+import main
 from tests.pages import PAGES, README, ROOT
 
 
@@ -34,3 +37,12 @@ def test_the_files_that_are_named_are_there():
     for path in (README, ROOT / "CHANGELOG.md", ROOT / "setup.cfg", *texts):
         for found in re.findall(name, path.read_text()):
             assert (ROOT / found).exists(), f"{path.relative_to(ROOT)}: {found}"
+
+
+def test_the_installed_command_is_main():
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(ROOT / "setup.cfg")
+    name, _, target = setup["options.entry_points"]["console_scripts"].strip().partition(" = ")
+    assert name == "wavestream" and pkgutil.resolve_name(target) is main.main
+    assert f"`{name}`" in README.read_text()
+    assert README.read_text().split("\n")[2].rstrip(".") == setup["metadata"]["description"]
