@@ -69,7 +69,11 @@ def rules(summary: Summary) -> list[tuple[str, str]]:
     unit = f"segment of up to {segment:,} frames" if segment else chunk
     rows = [
         ("bits per sample", f"on the same samples as the model, {mixed}, in {depth} bits."),
-        ("of raw", f"compressed over raw bits, {depth} a sample: smaller is better."),
+        (
+            "of raw",
+            f"compressed over raw bits, {depth} a sample as the model sees it, whatever the file's "
+            "depth.",
+        ),
         ("order-0 entropy", "bits of a memoryless coder that knows the frequency of each value."),
     ]
     if summary.model.interval:
