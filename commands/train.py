@@ -26,6 +26,7 @@ from models.config import (
     ModelConfig,
     ResidualMixtureConfig,
     TransformerConfig,
+    default_network,
 )
 from models.predictors.config import SETS
 from pipeline.data_service.server import require_dispatcher
@@ -142,8 +143,7 @@ def make_model_config(values: FlagValues) -> ModelConfig | AdaptiveModelConfig:
 
 
 def _network(values: FlagValues) -> str:
-    is_adaptive = values.predictors == "adaptive"
-    return values.network or ("mlp" if is_adaptive else "transformer")
+    return values.network or default_network(values.predictors)
 
 
 def _check_network_flags(values: FlagValues) -> None:

@@ -252,6 +252,11 @@ PREDICTORS = tuple(_MODELS)
 NETWORKS = ("mlp", "transformer")
 
 
+def default_network(predictors: str) -> str:
+    """Returns the one of `NETWORKS` that reads the predictors where none is named."""
+    return "mlp" if predictors == "adaptive" else "transformer"
+
+
 def _of_kind(name: str, values: Mapping[str, Any], kinds: Mapping[str, Any]) -> Any:
     kind = values[name]["kind"]
     if kind not in kinds:

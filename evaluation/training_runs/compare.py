@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from evaluation.report.formatting import MINUS, NOTHING, aligned, printable
 from evaluation.training_runs.plots import comparison_figure, save_png
 from evaluation.training_runs.run_dir import FLAC, TRAIN, VALID, Run, read_run
+from models.config import default_network
 from runtime.errors import DataError
 from runtime.filesystem import make_folder
 from runtime.formatting import format_time
@@ -60,8 +61,9 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
     for problem in problems:
         logger.warning("skipped: %s", problem)
     settings = {}
-    for name in sorted({name for run in runs for name in run.settings}):
-        values = tuple(run.settings.get(name) for run in runs)
+    given = [_with_network(run.settings) for run in runs]
+    for name in sorted({name for of_run in given for name in of_run}):
+        values = tuple(of_run.get(name) for of_run in given)
         if len(set(values)) > 1 and name not in _NOT_COMPARED:
             settings[name] = values
     # With --eval_steps=0 a validation is on the whole split, whatever its chunks and batches.
@@ -69,6 +71,13 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
     deciding = _SAME_FILES if whole else _SAME_FILES + _SAME_BATCHES
     validation_settings = tuple(name for name in deciding if name in settings)
     return Comparison(runs=tuple(runs), settings=settings, validation_settings=validation_settings)
+
+
+def _with_network(settings: dict[str, str]) -> dict[str, str]:
+    """Returns settings with the network that the predictors have by default, if none is named."""
+    if "predictors" not in settings:
+        return settings
+    return {"network": default_network(settings["predictors"])} | settings
 
 
 def write_comparison(comparison: Comparison, report_dir: str | os.PathLike[str]) -> str:

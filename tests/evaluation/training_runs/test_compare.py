@@ -146,3 +146,15 @@ def test_a_run_whose_metrics_are_broken_or_not_there_yet_is_skipped(two_runs, li
     comparison = compare(two_runs)
     assert [run.name for run in comparison.runs] == [str(two_runs[1])]
     assert len(caplog.messages) == 1 and str(two_runs[0]) in caplog.text
+
+
+def test_the_same_network_is_no_difference_though_one_run_names_it(tmp_path):
+    runs = [
+        write_run(tmp_path / str(number), flags=flags)
+        for number, flags in enumerate(
+            ["--predictors=adaptive\n", "--predictors=adaptive\n--network=mlp\n"]
+        )
+    ]
+    assert not compare(runs).settings
+    runs.append(write_run(tmp_path / "2", flags="--predictors=fixed\n"))
+    assert compare(runs).settings["network"] == ("mlp", "mlp", "transformer")
