@@ -21,7 +21,7 @@ from pipeline.inspect import describe_noted
 from pipeline.reading.chunk_index import Chunks
 from runtime.errors import ConfigError
 from runtime.filesystem import make_writable_folder, stat
-from runtime.formatting import format_row
+from runtime.formatting import format_number, format_row
 from runtime.logging import logger
 from runtime.progress import progress_bar
 
@@ -57,7 +57,7 @@ def run(
     files = open_files(config, data, pipeline)
     catalogue = files.catalogue
     for label, text in [
-        ("evaluating", f"{len(catalogue)} files (split: {files.split})"),
+        ("evaluating", f"{format_number(len(catalogue), 'file')} (split: {files.split})"),
         *describe_noted(catalogue),
     ]:
         logger.info("%s", format_row(label, text))

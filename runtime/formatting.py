@@ -34,6 +34,11 @@ def format_count(value: float) -> str:
     return f"{value:.3g}G"
 
 
+def format_number(number: int, noun: str) -> str:
+    """Returns a number and its noun: 1 file, 1,200 files."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def format_row(label: str, value: str, width: int = 16) -> str:
     """Returns a line of label and value; the values of all such lines are aligned."""
     return f"{label:<{width}} {value}"

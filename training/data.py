@@ -17,7 +17,7 @@ from pipeline.reading.byte_ranges import OnUnreadable
 from runtime.distributed import broadcast_from_primary
 from runtime.errors import TrainingError
 from runtime.filesystem import exists
-from runtime.formatting import format_row
+from runtime.formatting import format_number, format_row
 from runtime.logging import logger
 from runtime.progress import progress_bar
 from training.augmentation import make_augmentation
@@ -80,8 +80,8 @@ def describe_shuffle(corpus: Corpus) -> str:
     runs = config.batch_size * window // config.chunks_per_read
     mib = window * config.batch_size * config.chunk_size * config.sample_bytes / 2**20
     return (
-        f"reads of {config.chunks_per_read} chunks, {runs:,} of them, from all over the corpus, in "
-        f"a window of {window:,} steps ({mib:,.0f} MiB)"
+        f"reads of {format_number(config.chunks_per_read, 'chunk')}, {runs:,} of them, from all "
+        f"over the corpus, in a window of {format_number(window, 'step')} ({mib:,.0f} MiB)"
     )
 
 

@@ -13,7 +13,7 @@ from pipeline.inspect import describe_chunks, describe_files
 from runtime import distributed, failure_detector
 from runtime.errors import TrainingError
 from runtime.filesystem import exists
-from runtime.formatting import format_row, format_table
+from runtime.formatting import format_number, format_row, format_table
 from runtime.logging import logger, start_logging
 from training.checkpoints.compatibility import (
     check_hosts_agree,
@@ -189,7 +189,5 @@ def _describe(
         numbered = f"{socket.gethostname()}, host 0 (JAX's process {jax.process_index()})"
         logger.info("%s", format_row("hosts", f"{hosts}; {numbered}, alone writes files"))
     devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    chunks = config.pipeline.batch_size // jax.device_count()
-    logger.info(
-        "%s", format_row("devices", f"{devices}, {chunks} chunks each; the first step compiles")
-    )
+    chunks = format_number(config.pipeline.batch_size // jax.device_count(), "chunk")
+    logger.info("%s", format_row("devices", f"{devices}, {chunks} each; the first step compiles"))

@@ -8,6 +8,7 @@ import struct
 from typing import Any, Self
 
 from pipeline.wav.riff import ByteOrder, WavError
+from runtime.formatting import format_number
 
 U8_OFFSET = 128
 """What is added to an 8-bit sample, the only unsigned ones, to store it; the byte of silence."""
@@ -158,6 +159,6 @@ def _encoding(tag: int, channels: int, block_align: int, bits: int) -> Encoding:
             "convert it, e.g. with ffmpeg -c:a pcm_s24le"
         )
     raise WavError(
-        f"the header contradicts itself: {channels} channels of {bits} bits make frames of "
-        f"{expected} bytes, but it declares {block_align}"
+        f"the header contradicts itself: {format_number(channels, 'channel')} of {bits} bits make "
+        f"frames of {format_number(expected, 'byte')}, but it declares {block_align}"
     )

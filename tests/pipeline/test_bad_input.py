@@ -234,7 +234,7 @@ SKIPPED = {
     "no rate": (wav_bytes([(b"fmt ", raw_fmt(1, 1, 0, 2, 16)), DATA]), "sample rate of 0 Hz"),
     "no block_align": (
         wav_bytes([(b"fmt ", raw_fmt(1, 1, 8000, 0, 16)), DATA]),
-        "the header contradicts itself: 1 channels of 16 bits",
+        "the header contradicts itself: 1 channel of 16 bits",
     ),
     "size 0 before fmt": (
         b"RIFF\0\0\0\0WAVE" + wav_bytes([(b"data", b""), FMT])[12:],

@@ -5,6 +5,7 @@ import pytest
 from runtime.formatting import (
     format_count,
     format_duration,
+    format_number,
     format_row,
     format_table,
     format_time,
@@ -63,3 +64,8 @@ def test_values_are_aligned():
 )
 def test_timestamp(seconds, text):
     assert format_timestamp(seconds) == text
+
+
+def test_number_and_noun():
+    shown = [format_number(number, "file") for number in (0, 1, 2, 1200)]
+    assert shown == ["0 files", "1 file", "2 files", "1,200 files"]
