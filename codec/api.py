@@ -23,8 +23,9 @@ def compress(
 
     Args:
       source: a path, the bytes of a WAV, or a file that can seek.
-      model: that codes it.
-      segment: frames that are coded alone.
+      model: that codes it: "best" (also if None), "normal" or "fast", which ship; or a
+        path, a loaded model, or several to choose from by the depth of the samples.
+      segment: frames that are coded alone, rounded down to four significant bits.
       num_threads: segments at once; None: the cores.
 
     Raises:

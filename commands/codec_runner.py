@@ -12,7 +12,7 @@ from commands.codec_progress import CodecProgress, Ratio, size_of
 from evaluation.report.formatting import printable
 from runtime.errors import DataError, UserError, message_of
 from runtime.filesystem import remove_incomplete_files
-from runtime.formatting import format_row, format_time
+from runtime.formatting import format_number, format_row, format_time
 from runtime.terminal import is_terminal, styled
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Done(NamedTuple):
 
 def wrote(outcome: "Outcome", ratio: Ratio | None) -> str:
     """Returns what was written, for `Wording.done`: its name, its bytes and a ratio."""
-    text = f"wrote {printable(outcome.path)}, {outcome.after:,} bytes"
+    text = f"wrote {printable(outcome.path)}, {format_number(outcome.after, 'byte')}"
     return f"{text}, ratio {ratio(outcome.before, outcome.after):.3f}" if ratio else text
 
 
@@ -137,7 +137,8 @@ def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: st
     failed = f", {len(done.errors):,} failed" if done.errors else ""
     rows = [("files", f"{len(done.jobs):,}{failed}")]
     if done.jobs:
-        rows += [(wording.before, f"{before:,} bytes"), (wording.after, f"{after:,} bytes")]
+        rows.append((wording.before, format_number(before, "byte")))
+        rows.append((wording.after, format_number(after, "byte")))
         if wording.ratio is not None:
             rows.append(("ratio", f"{wording.ratio(before, after):.4f}"))
         rows.append(("time", speed))
