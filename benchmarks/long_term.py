@@ -17,10 +17,10 @@ import soundfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from models.predictors.bank import init_bank, run
-from models.predictors.config import BEST
 from models.predictors.lag_search import find_lags
 from models.predictors.lags import pack_lags
 from models.predictors.long_term import init_long_term, run_long_term
+from models.predictors.sets import BEST
 
 
 def bits(errors: np.ndarray) -> float:

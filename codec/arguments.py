@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from codec.model import CodecModel, load_codec_model
 from codec.shipped import shipped_models
-from models.predictors.config import SETS
+from models.predictors.sets import SETS
 from models.shipped import FOLDER, shipped_path
 from runtime.devices import available_cores
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from codec.model import CodecModel
-from models.predictors.config import SETS
+from models.predictors.sets import SETS
 from runtime.errors import ConfigError
 
 

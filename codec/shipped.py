@@ -4,7 +4,7 @@ import functools
 import os
 
 from codec.model import CodecModel, load_codec_model
-from models.predictors.config import SETS
+from models.predictors.sets import SETS
 from models.shipped import shipped_path
 
 

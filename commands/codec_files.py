@@ -47,7 +47,7 @@ def load_models(values: FlagValues, compiled: str) -> list[Any]:
 
 def _path_of(model: str) -> str:
     """Returns the file of a model that ships by its name, or that of a path."""
-    from models.predictors.config import SETS
+    from models.predictors.sets import SETS
     from models.shipped import shipped_path
 
     return shipped_path(model) if model in SETS else os.path.expanduser(model)
@@ -145,7 +145,7 @@ def write_stdout(parts: Iterable[bytes]) -> None:
 def of_set(models: Sequence[Any], values: FlagValues) -> list[Any]:
     """Returns the models of the set that the flags name. Raises ConfigError."""
     from codec.choose import of_set as models_of_set
-    from models.predictors.config import SETS
+    from models.predictors.sets import SETS
 
     named = [name for name in SETS if values[name].value]
     if len(named) > 1:

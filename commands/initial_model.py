@@ -8,7 +8,7 @@ from absl.flags import FlagValues
 
 from commands import shared
 from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, TransformerConfig
-from models.predictors.config import SETS
+from models.predictors.sets import SETS
 from models.shipped import shipped_path
 from runtime.errors import ConfigError
 from runtime.filesystem import absolute

@@ -28,7 +28,7 @@ from models.config import (
     TransformerConfig,
     default_network,
 )
-from models.predictors.config import SETS
+from models.predictors.sets import SETS
 from pipeline.data_service.server import require_dispatcher
 from runtime import compilation_cache, devices, distributed, jax_hosts
 from runtime.cluster import DistributedConfig

@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from models.predictors.config import BEST, SETS, AdaptivePredictorsConfig
+from models.predictors.config import AdaptivePredictorsConfig
+from models.predictors.sets import BEST, SETS
 from runtime.errors import ConfigError, require_at_least
 
 DEPTHS = (8, 16, 24)

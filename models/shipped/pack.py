@@ -12,7 +12,7 @@ import sys
 
 from models.config import AdaptiveModelConfig, config_from_json
 from models.model_file import load_model, save_model
-from models.predictors.config import SETS
+from models.predictors.sets import SETS
 
 _MEASURED = ("train/samples_per_second", "train/input_wait_fraction")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from commands import train
 from commands.train import GROUPS, as_flagfile, check_devices, make_model_config, run_config
 from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, TransformerConfig
-from models.predictors.config import FAST
+from models.predictors.sets import FAST
 from runtime.errors import ConfigError
 from runtime.flag_definitions import define
 from tests.command_line import error_of, parsed

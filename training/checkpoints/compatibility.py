@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from models.predictors.config import set_of_chains
+from models.predictors.sets import set_of_chains
 from pipeline.reading.chunk_index import Chunks
 from runtime.errors import TrainingError
 from training.checkpoints.checkpoint_file import Checkpoint

@@ -9,7 +9,6 @@ import pytest
 
 from models.predictors.bank import init_bank, predict, run, update
 from models.predictors.config import (
-    BEST,
     AdaptivePredictorsConfig,
     ChainConfig,
     CombinationConfig,
@@ -18,6 +17,7 @@ from models.predictors.config import (
     NlmsConfig,
 )
 from models.predictors.least_squares import AHEAD
+from models.predictors.sets import BEST
 from tests.models.predictors.signals import noise, tones
 
 SMALL = AdaptivePredictorsConfig(

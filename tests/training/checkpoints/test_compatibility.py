@@ -7,12 +7,8 @@ import jax
 import pytest
 
 from models.config import AdaptiveModelConfig
-from models.predictors.config import (
-    BEST,
-    AdaptivePredictorsConfig,
-    ChainConfig,
-    LeastSquaresConfig,
-)
+from models.predictors.config import AdaptivePredictorsConfig, ChainConfig, LeastSquaresConfig
+from models.predictors.sets import BEST
 from runtime.errors import TrainingError
 from training.checkpoints.checkpoint_file import Checkpoint
 from training.checkpoints.compatibility import (
