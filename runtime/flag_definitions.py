@@ -13,16 +13,16 @@ from absl import flags as absl_flags
 from absl.flags import FlagValues
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Definition:
     """A flag.
 
     Attributes:
       name: without dashes.
       default: its value where it is not given.
-      text: what it means, in sentences.
       placeholder: stands for the value in --help: its unit or kind, such as SECONDS or FILE; empty
         for a switch.
+      text: what it means, in sentences.
       default_text: the default in words, where the value itself does not tell; None: the value.
       choices: the values that are allowed, if these are few.
       add: the function of absl that defines it.
@@ -32,9 +32,10 @@ class Definition:
 
     name: str
     default: Any
+    placeholder: str
     text: str
-    placeholder: str = ""
     default_text: str | None = None
+    _: dataclasses.KW_ONLY
     choices: tuple[str, ...] = ()
     add: Callable[..., object]
     check: Callable[[Any], bool] | None = None
@@ -72,7 +73,7 @@ def define(groups: Iterable[Group]) -> FlagValues:
 
 def switch(name: str, default: bool, text: str) -> Definition:
     """Returns a flag that is on or off."""
-    return Definition(name=name, default=default, text=text, add=absl_flags.DEFINE_boolean)
+    return Definition(name, default, "", text, add=absl_flags.DEFINE_boolean)
 
 
 def string(
@@ -87,11 +88,7 @@ def string(
 ) -> Definition:
     """Returns a flag whose value is a text."""
     return Definition(
-        name=name,
-        default=default,
-        text=text,
-        placeholder=placeholder,
-        default_text=default_text,
+        *(name, default, placeholder, text, default_text),
         add=absl_flags.DEFINE_string,
         check=check,
         expected=expected,
@@ -109,11 +106,7 @@ def strings(
 ) -> Definition:
     """Returns a flag whose values are texts, with commas between them, or given one by one."""
     return Definition(
-        name=name,
-        default=default,
-        text=text,
-        placeholder=placeholder,
-        default_text=default_text,
+        *(name, default, placeholder, text, default_text),
         add=absl_flags.DEFINE_multi_string if is_repeated else absl_flags.DEFINE_list,
     )
 
@@ -127,11 +120,7 @@ def choice(
 ) -> Definition:
     """Returns a flag whose value is one of a few."""
     return Definition(
-        name=name,
-        default=default,
-        text=text,
-        placeholder="|".join(choices),
-        default_text=default_text,
+        *(name, default, "|".join(choices), text, default_text),
         choices=tuple(choices),
         add=functools.partial(absl_flags.DEFINE_enum, enum_values=list(choices)),
     )
@@ -149,11 +138,7 @@ def integer(
 ) -> Definition:
     """Returns a flag whose value is a whole number within bounds, 0 or more."""
     return Definition(
-        name=name,
-        default=default,
-        text=text,
-        placeholder=placeholder,
-        default_text=default_text,
+        *(name, default, placeholder, text, default_text),
         add=functools.partial(absl_flags.DEFINE_integer, lower_bound=at_least, upper_bound=at_most),
     )
 
@@ -170,11 +155,7 @@ def number(
 ) -> Definition:
     """Returns a flag whose value is a finite number within bounds, 0 or more."""
     return Definition(
-        name=name,
-        default=default,
-        text=text,
-        placeholder=placeholder,
-        default_text=default_text,
+        *(name, default, placeholder, text, default_text),
         add=functools.partial(absl_flags.DEFINE_float, lower_bound=at_least, upper_bound=at_most),
         # NaN passes bounds, and infinity those with one side open.
         check=lambda value: value is None or math.isfinite(value),
