@@ -8,8 +8,7 @@ from typing import Any, BinaryIO
 
 from codec.model import CodecModel, load_codec_model
 from codec.shipped import shipped_models
-from models.predictors.sets import SETS
-from models.shipped import FOLDER, shipped_path
+from models.shipped import FOLDER, model_path
 from runtime.devices import available_cores
 
 Path = str | os.PathLike[str]
@@ -34,11 +33,10 @@ def load_models(model: Models) -> list[CodecModel]:
         given = shipped_models()
     elif isinstance(given, str | os.PathLike | CodecModel):
         given = [given]
-    return [one if isinstance(one, CodecModel) else _load(os.fspath(one)) for one in given]
-
-
-def _load(name: str) -> CodecModel:
-    return load_codec_model(shipped_path(name) if name in SETS else os.path.expanduser(name))
+    return [
+        one if isinstance(one, CodecModel) else load_codec_model(model_path(os.fspath(one)))
+        for one in given
+    ]
 
 
 def model_folders(model_dir: Path | Sequence[Path]) -> list[str]:

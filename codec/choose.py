@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 from codec.model import CodecModel
-from models.predictors.sets import SETS
+from models.predictors import sets
 from runtime.errors import ConfigError
 
 
 def set_of(model: CodecModel) -> str:
     """Returns the name of a model's set of predictors; "custom" if it has none of them."""
-    predictors = model.config.predictors
-    return next((name for name, config in SETS.items() if config == predictors), "custom")
+    return sets.set_of(model.config.predictors) or "custom"
 
 
 def of_set(models: Sequence[CodecModel], name: str | None) -> list[CodecModel]:
@@ -24,7 +23,7 @@ def of_set(models: Sequence[CodecModel], name: str | None) -> list[CodecModel]:
       ConfigError: no model has it.
     """
     names = [set_of(model) for model in models]
-    wanted = name or next((one for one in SETS if one in names), "custom")
+    wanted = name or next((one for one in sets.SETS if one in names), "custom")
     found = [model for model, own in zip(models, names, strict=True) if own == wanted]
     if not found:
         known = ", ".join(f"{model.name} ({own})" for model, own in zip(models, names, strict=True))

@@ -35,22 +35,15 @@ def load_models(values: FlagValues, compiled: str) -> list[Any]:
     from codec.model import load_codec_model
     from codec.shipped import shipped_models
     from models.predictors.compile import announce_compilation
+    from models.shipped import model_path
     from runtime.logging import quieten_libraries, start_logging
 
     quieten_libraries()
     start_logging(None)
     announce_compilation(compiled)
     if values.model:
-        return [load_codec_model(_path_of(values.model))]
+        return [load_codec_model(model_path(values.model))]
     return list(shipped_models())
-
-
-def _path_of(model: str) -> str:
-    """Returns the file of a model that ships by its name, or that of a path."""
-    from models.predictors.sets import SETS
-    from models.shipped import shipped_path
-
-    return shipped_path(model) if model in SETS else os.path.expanduser(model)
 
 
 def with_fallback(models: Sequence[Any]) -> list[Any]:
@@ -64,9 +57,9 @@ def with_fallback(models: Sequence[Any]) -> list[Any]:
 
 def folders(values: FlagValues) -> list[str]:
     """Returns the folders of --model_dir, and that of the models that ship."""
-    from models.shipped import FOLDER
+    from codec.arguments import model_folders
 
-    return [*(os.path.expanduser(folder) for folder in values.model_dir), FOLDER]
+    return model_folders(values.model_dir)
 
 
 def output_dir(values: FlagValues) -> str | None:

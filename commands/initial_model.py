@@ -8,8 +8,8 @@ from absl.flags import FlagValues
 
 from commands import shared
 from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, TransformerConfig
-from models.predictors.sets import SETS
-from models.shipped import shipped_path
+from models.predictors.sets import SETS, set_of
+from models.shipped import model_path
 from runtime.errors import ConfigError
 from runtime.filesystem import absolute
 from training.initial_model import InitialModel
@@ -32,7 +32,7 @@ def load_initial_model(values: FlagValues) -> InitialModel | None:
     from models.config import config_from_json
     from models.model_file import load_model
 
-    path = shipped_path(name) if name in SETS else name
+    path = model_path(name)
     if os.path.isdir(path):
         raise IsADirectoryError(f"--init_from={path} is a folder: expected the .npz file in it")
     file = load_model(path)
@@ -107,9 +107,8 @@ def _settings(
         "network": network.kind,
     }
     if isinstance(config, AdaptiveModelConfig):
-        named = (name for name, predictors in SETS.items() if predictors == config.predictors)
         settings |= {
-            "predictor_set": next(named, None),
+            "predictor_set": set_of(config.predictors),
             "mixture_components": config.distribution.num_components,
         }
     if isinstance(network, MlpConfig):

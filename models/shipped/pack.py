@@ -12,7 +12,7 @@ import sys
 
 from models.config import AdaptiveModelConfig, config_from_json
 from models.model_file import load_model, save_model
-from models.predictors.sets import SETS
+from models.predictors.sets import set_of
 
 _MEASURED = ("train/samples_per_second", "train/input_wait_fraction")
 
@@ -23,7 +23,8 @@ def pack(path: str, folder: pathlib.Path = pathlib.Path(__file__).parent) -> str
     config = config_from_json(file.config)
     if not isinstance(config, AdaptiveModelConfig):
         raise SystemExit(f"{path}: expected an adaptive model")
-    name = next(name for name, predictors in SETS.items() if predictors == config.predictors)
+    if (name := set_of(config.predictors)) is None:
+        raise SystemExit(f"{path}: expected one of the sets of predictors, found others")
     target = folder / f"{name}.npz"
     data = {**file.data, "audio_dirs": []}
     metrics = {key: x for key, x in file.training["metrics"].items() if key not in _MEASURED}
