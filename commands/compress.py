@@ -11,6 +11,8 @@ Each file becomes one with .wvst added to its name; of a folder, all WAVs below 
 gives back every byte: samples, tags and all, also of files that are no WAVs.
 """
 
+import io
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -88,20 +90,26 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         Wording(line, "source", "compressed", compression_ratio),
         left_out,
     )
-    if values.model and models[-1] is not given:
-        _warn_of_fallback(given, models[-1], used.count(models[-1].fingerprint))
+    if values.model:
+        _warn_of_fallback(models, used)
     if values.compare and jobs:
         table = comparison.table({job.source: job.target for job in done.jobs})
         print(emphasize_marked(table, sys.stdout))
     return done.status
 
 
-def _warn_of_fallback(given: Any, fallback: Any, count: int) -> None:
-    """Says how many files another model has coded than that which was named."""
+def _warn_of_fallback(models: Sequence[Any], used: Sequence[bytes]) -> None:
+    """Says how many files another model has coded than that which was named.
+
+    Args:
+      models: of `codec_files.with_fallback`.
+      used: the fingerprint of each file.
+    """
     from runtime.logging import logger
 
-    name = os.path.splitext(os.path.basename(fallback.name))[0]
-    if count:
+    given, fallback = models[0], models[-1]
+    if count := len(used) - used.count(given.fingerprint) - used.count(b""):
+        name = os.path.splitext(os.path.basename(fallback.name))[0]
         logger.warning(
             "%s codes samples of at most %d bits: %s of more, coded by wavestream's own model %s",
             given.name,
@@ -113,12 +121,16 @@ def _warn_of_fallback(given: Any, fallback: Any, count: int) -> None:
 
 def _compress_stdin(values: FlagValues, models: Sequence[Any]) -> None:
     from codec.encoder import compress_parts
+    from codec.header import read_header
 
     _, threads = codec_files.share_threads(values, 1)
     with codec_files.seekable_stdin() as source:
         size = source.seek(0, os.SEEK_END)
         parts = compress_parts(source, size, models, segment=values.segment, num_threads=threads)
-        codec_files.write_stdout(parts)
+        first = next(parts)  # The header.
+        if (format_ := read_header(io.BytesIO(first))) is not None:
+            _warn_of_fallback(models, [format_.fingerprint])
+        codec_files.write_stdout(itertools.chain([first], parts))
 
 
 COMMAND = Command(

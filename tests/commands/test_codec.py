@@ -19,6 +19,7 @@ from codec.encoder import compress_parts
 from codec.files import compress_file
 from codec.jobs import LeftOut, find_jobs
 from codec.model import load_codec_model
+from codec.shipped import shipped_models
 from commands import compress, decompress, info, verify
 from commands.codec_runner import MOST_LINES, Wording, run_all
 from models.model_file import save_model
@@ -331,6 +332,16 @@ def test_damage_from_stdin_is_the_exit_status_too(tmp_path, capsys, monkeypatch,
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO()))
     assert run(decompress, "-", model=model) == 1
     assert "error: stdin: " in capsys.readouterr().err
+
+
+def test_deeper_samples_from_stdin_are_told_too(tmp_path, capsys, monkeypatch, model):
+    source = write_wav(tmp_path / "a.wav", stereo(800) * 200, Encoding.S24)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(source)))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(packed := io.BytesIO()))
+    assert run(compress, "-", model=model) is None
+    assert "at most 16 bits: 1 file is of more" in capsys.readouterr().err
+    opened = open_compressed(io.BytesIO(packed.getvalue()), shipped_models())
+    assert b"".join(decompress_parts(opened)) == source
 
 
 def test_a_full_disk_behind_stdout_is_one_line(tmp_path, model):
