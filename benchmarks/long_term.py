@@ -43,7 +43,7 @@ def measure(samples: np.ndarray, depth: int) -> tuple[np.ndarray, int, np.ndarra
     start = time.process_time()
     for c in range(channels):
         other = samples[c - 1] if c else np.zeros(0, np.int32)
-        run(init_bank(BEST, depth, stereo=c > 0), samples[c], other, experts[c], bases[0, c])
+        run(init_bank(BEST, depth, stereo=c > 0), samples[c], other, 0, experts[c], bases[0, c])
     seconds[0] = time.process_time() - start
     lags = find_lags(samples - bases[0], config)
     seconds[1] = time.process_time() - start - seconds[0]

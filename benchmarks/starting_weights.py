@@ -49,7 +49,7 @@ def adapt(
     weights_of(bank, head.taps)[:] = start
     shown = np.empty((samples.size, 1 + len(config.combination.decays)), np.float32)
     base = np.empty(samples.size)
-    run(bank, samples, np.zeros(0, np.int32), shown, base)
+    run(bank, samples, np.zeros(0, np.int32), 0, shown, base)
     return samples - (shown[:, 0] + base), weights_of(bank, head.taps).copy()
 
 

@@ -8,11 +8,11 @@ import dataclasses
 import numpy as np
 
 from codec.fields import Fields, number
-from codec.kernel import decode_channel, encode_channel
-from codec.range_coder import CODER, SLACK, finish, init_encoder, start_decoder
+from codec.kernel import decode_channel
+from codec.range_coder import CODER, encode_shares, start_decoder
 from models.config import AdaptiveModelConfig
 from models.exact.network import ExactMlp
-from models.exact.segment import Analysis, analyse_segment, before
+from models.exact.segment import before, segment_shares
 from models.exact.stream import init_stream
 from models.interface import DEFAULT_SEGMENT
 from models.native_scale import least_depth
@@ -43,14 +43,14 @@ class ExactCoder:
     def encode(self, samples: np.ndarray) -> tuple[int, bytes]:  # int32 [C, n]
         depth = least_depth(samples)
         config = dataclasses.replace(self._config, depth=depth)
-        found = analyse_segment(config, samples.T)
-        flags = (depth // 8 - 1) << _DEPTH | (_SWAPPED if found.is_swapped else 0)
-        lags = pack_lags(found.lags, samples.shape[1], config.predictors.long_term)
+        shares = segment_shares(config, self._network, samples)
+        flags = (depth // 8 - 1) << _DEPTH | (_SWAPPED if shares.is_swapped else 0)
+        lags = pack_lags(shares.lags, samples.shape[1], config.predictors.long_term)
         head = b""
         if lags:
             flags |= _LAGS
             head = number(len(lags)) + lags
-        return flags, head + self._encode_channels(config, found)
+        return flags, head + encode_shares(shares.below, shares.frequencies, shares.total)
 
     def decode(
         self, flags: int, fields: Fields, channels: int, frames: int
@@ -58,6 +58,8 @@ class ExactCoder:
         config = dataclasses.replace(self._config, depth=self._read_depth(flags))
         packed = fields.take(fields.number()) if flags & _LAGS else b""
         lags = unpack_lags(packed, frames, config.predictors.long_term)
+        if not packed:
+            lags = lags[:0]
         coder, data = np.zeros(1, CODER), np.frombuffer(fields.rest(), np.uint8)
         start_decoder(coder[0], data)
         samples = np.zeros((channels, frames), np.int32)
@@ -72,23 +74,3 @@ class ExactCoder:
         if depth > self.depth:
             raise DataError(f"samples of {depth} bits, and the model codes {self.depth} at most")
         return depth
-
-    def _encode_channels(self, config: AdaptiveModelConfig, found: Analysis) -> bytes:
-        count = found.samples.shape[1]
-        coder = init_encoder()
-        data = np.zeros(found.samples.size * config.depth // 8 + 64, np.uint8)
-        stream = None
-        for channel, samples in enumerate(found.samples):
-            stream = init_stream(config, self._network, found.lags, count, stream)
-            offsets, bases = found.offsets[channel], found.bases[channel]
-            done = 0
-            while done < count:
-                done += encode_channel(
-                    stream, samples[done:], offsets[done:], bases[done:], coder[0], data
-                )
-                if done < count:
-                    data = np.concatenate([data, np.zeros_like(data)])
-        if coder[0]["position"] + SLACK > data.size:
-            data = np.concatenate([data, np.zeros(SLACK, np.uint8)])
-        finish(coder[0], data)
-        return data[: coder[0]["position"]].tobytes()

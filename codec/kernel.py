@@ -1,13 +1,13 @@
-"""A channel of a segment as bits, and back: one compiled loop each.
+"""From bits to a channel of a segment, in one compiled loop.
 
-n samples, K experts and combinations of the bank.
+n samples.
 """
 
 from typing import Any
 
 import numpy as np
 
-from codec.range_coder import SLACK, consume, encode, target
+from codec.range_coder import consume, target
 from models.exact.mixture import ExactMixture, cumulative_frequency, total_frequency
 from models.exact.stream import Stream, begin_sample, end_sample
 from models.predictors.bank import (
@@ -22,39 +22,6 @@ from models.predictors.compile import jit
 
 
 @jit
-def encode_channel(
-    stream: Stream,
-    samples: np.ndarray,  # int32 [n]
-    offsets: np.ndarray,  # float32 [n, K]
-    bank_base: np.ndarray,  # float64 [n]
-    coder: Any,
-    data: np.ndarray,  # uint8
-) -> int:
-    """Codes samples; returns how many, which is less than n where `data` has no more room.
-
-    Args:
-      stream: before the first sample; its bank is not used.
-      samples: of the channel.
-      offsets: what `bank.run` shows of all of them, and
-      bank_base: the bank's predictions.
-      coder: the range coder.
-      data: is written.
-    """
-    require_denormals(stream.bank)
-    total = total_frequency(stream.mixture)
-    for t in range(samples.size):
-        if coder.position + SLACK > data.size:
-            return t
-        base, scale, count = begin_sample(stream, offsets[t], bank_base[t])
-        sample = np.float64(samples[t])
-        below = cumulative_frequency(stream.mixture, sample, base)
-        above = cumulative_frequency(stream.mixture, sample + 1.0, base)
-        encode(coder, data, below, above - below, total)
-        end_sample(stream, offsets[t], bank_base[t], base, scale, count, sample)
-    return samples.size
-
-
-@jit
 def decode_channel(
     stream: Stream,
     other: np.ndarray,  # int32 [n], or [0]
@@ -62,7 +29,15 @@ def decode_channel(
     data: np.ndarray,  # uint8
     samples: np.ndarray,  # int32 [n]
 ) -> None:
-    """Writes the samples that `encode_channel` has coded."""
+    """Writes the samples that a code holds.
+
+    Args:
+      stream: before the first sample.
+      other: the channel before this one.
+      coder: the range decoder.
+      data: the code.
+      samples: is written.
+    """
     bank, mixture = stream.bank, stream.mixture
     require_denormals(bank)
     know_first(bank, other)

@@ -21,12 +21,38 @@ _EIGHT, _TOP_SHIFT = np.uint64(8), np.uint64(56)
 _LEAST_RANGE = np.uint64(2**56)
 _ALL = np.uint64(2**64 - 1)
 SLACK = 16
-"""Bytes that `encode` may write at most."""
+"""Bytes that `encode` and `finish` may write at most."""
+
+_MOST_BYTES = 6  # That `encode` writes: its range is 2^8 at least, until it is 2^56 again.
 
 
 def init_encoder() -> np.ndarray:  # [1]
     """Returns the state before the first sample."""
     return np.array([(0, 2**64 - 1, 0)], CODER)
+
+
+def encode_shares(below: np.ndarray, frequencies: np.ndarray, total: int) -> bytes:
+    """Returns the code of samples, given their shares.
+
+    Args:
+      below: int64, any shape: the sum of the frequencies of lesser samples.
+      frequencies: likewise, the sample's own; positive.
+      total: of all samples; at most 2^48.
+    """
+    coder = init_encoder()
+    # Room for the worst, of which no more becomes memory than is written.
+    data = np.empty(_MOST_BYTES * below.size + SLACK, np.uint8)
+    _encode_all(coder[0], data, below.reshape(-1), frequencies.reshape(-1), total)
+    return data[: coder[0]["position"]].tobytes()
+
+
+@jit
+def _encode_all(
+    coder: Any, data: np.ndarray, below: np.ndarray, frequencies: np.ndarray, total: int
+) -> None:
+    for t in range(below.size):
+        encode(coder, data, below[t], frequencies[t], total)
+    finish(coder, data)
 
 
 @jit

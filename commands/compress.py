@@ -43,7 +43,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
         goes_on = not values.delete_input_file
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=True, goes_on=goes_on)
-    models = codec_files.load_models(values, "kernel.encode_channel")
+    models = codec_files.load_models(values, "range_coder._encode_all")
     models = codec_files.of_set(models, values)
     from codec.files import compress_file
     from runtime.logging import logger

@@ -120,7 +120,7 @@ class AdaptiveModel(FeatureModel):
         super().__init__(config, _Perceptron(config))
 
     def segment_costs(self, params: Params, frames: np.ndarray) -> dict[str, np.ndarray]:
-        announce_compilation("stream.channel_frequencies")
+        announce_compilation("stream.stretch_shares")
         cost = measure_segment(self.config, make_mlp(params), frames)
         # In equal parts: on one sample they would hide what context buys, by position.
         side = np.full_like(cost.bits, cost.side_bits / cost.bits.size)

@@ -2,7 +2,7 @@
 
 n samples, K experts and combinations, F features.
 
-What is measured is what is coded: `frequency_of` serves evaluation and codec.
+What is measured is what is coded: `share_of` serves evaluation and codec.
 """
 
 from typing import Any, NamedTuple
@@ -167,40 +167,43 @@ def end_sample(
 
 
 @inlined
-def frequency_of(
+def share_of(
     stream: Stream,
     offsets: np.ndarray,  # float32 [K]
     bank_base: float,
     sample: float,
 ) -> Any:
-    """Returns the frequency of the next sample, and learns it."""
+    """Returns the cumulative frequencies below and up to the next sample, and learns it."""
     base, scale, count = begin_sample(stream, offsets, bank_base)
     below = cumulative_frequency(stream.mixture, sample, base)
     above = cumulative_frequency(stream.mixture, sample + 1.0, base)
     end_sample(stream, offsets, bank_base, base, scale, count, sample)
-    return above - below
+    return below, above
 
 
 @jit
-def channel_frequencies(
+def stretch_shares(
     stream: Stream,
-    samples: np.ndarray,  # int32 [n]
-    offsets: np.ndarray,  # float32 [n, K]
-    bank_base: np.ndarray,  # float64 [n]
-    frequencies: np.ndarray,  # int64 [n]
+    samples: np.ndarray,  # int32 [m]
+    offsets: np.ndarray,  # float32 [m, K]
+    bank_base: np.ndarray,  # float64 [m]
+    below: np.ndarray,  # int64 [m]
+    frequencies: np.ndarray,  # int64 [m]
 ) -> Any:
-    """Writes the frequency of each sample; returns the total of all samples' frequencies.
+    """Writes the share of each sample; returns the total of all samples' frequencies.
 
     Args:
       stream: of the channel; its bank is not used.
-      samples: of the channel.
-      offsets: what `bank.run` shows of all of them, and
+      samples: the next ones of the channel.
+      offsets: what `bank.run` shows of them, and
       bank_base: the bank's predictions.
+      below: is written: the sum of the frequencies of lesser samples.
       frequencies: is written.
     """
     require_denormals(stream.bank)
     for t in range(samples.size):
-        frequencies[t] = frequency_of(stream, offsets[t], bank_base[t], np.float64(samples[t]))
+        low, high = share_of(stream, offsets[t], bank_base[t], np.float64(samples[t]))
+        below[t], frequencies[t] = low, high - low
     return total_frequency(stream.mixture)
 
 
@@ -211,7 +214,7 @@ def fused_frequencies(
     other: np.ndarray,  # int32 [n], or [0]
     frequencies: np.ndarray,  # int64 [n]
 ) -> Any:
-    """As `channel_frequencies`, sample by sample with the bank, as a decoder must."""
+    """Writes frequencies as `stretch_shares`, sample by sample with the bank, as a decoder must."""
     require_denormals(stream.bank)
     know_first(stream.bank, other)
     for t in range(samples.size):
@@ -219,6 +222,7 @@ def fused_frequencies(
         sample = np.float64(samples[t])
         bank_base = predict(stream.bank)
         show(stream.bank, bank_base, stream.offsets)
-        frequencies[t] = frequency_of(stream, stream.offsets, bank_base, sample)
+        low, high = share_of(stream, stream.offsets, bank_base, sample)
+        frequencies[t] = high - low
         update(stream.bank, sample)
     return total_frequency(stream.mixture)

@@ -258,20 +258,24 @@ def run(
     bank: Bank,
     samples: np.ndarray,  # int32 [n]
     other: np.ndarray,  # int32 [n], or [0]
-    offsets: np.ndarray,  # float32 [n, K + M]
-    base: np.ndarray,  # float64 [n]
+    first: int,
+    offsets: np.ndarray,  # float32 [m, K + M]
+    base: np.ndarray,  # float64 [m]
 ) -> None:
-    """Predicts a stretch of samples, each from those before it; writes what `show` shows.
+    """Predicts samples [first, first + m), each from those before it; writes what `show` shows.
 
-    `predict` and `update`, called for one sample after the other, do the same.
+    `predict` and `update`, called for one sample after the other, do the same. A stretch begins
+    where the last one has ended.
 
     Raises:
       ValueError: see `require_denormals`.
     """
     require_denormals(bank)
-    know_first(bank, other)
-    for t in range(samples.size):
+    if first == 0:
+        know_first(bank, other)
+    for i in range(base.size):
+        t = first + i
         know_next(bank, other, t)
-        base[t] = predict(bank)
-        show(bank, base[t], offsets[t])
+        base[i] = predict(bank)
+        show(bank, base[i], offsets[i])
         update(bank, np.float64(samples[t]))

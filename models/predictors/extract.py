@@ -51,7 +51,7 @@ def extract(
     other = np.zeros(0, np.int32) if other is None else np.ascontiguousarray(other, np.int32)
     offsets = np.empty((count, count_experts(config)), np.float32)
     base, scale = np.empty(count), np.empty(count)
-    run(init_bank(config, depth, stereo=other.size > 0), samples, other, offsets, base)
+    run(init_bank(config, depth, stereo=other.size > 0), samples, other, 0, offsets, base)
 
     allocator = Allocator()
     record = init_features(offsets.shape[1], allocator)[0]

@@ -43,11 +43,49 @@ def find_lags(errors: np.ndarray, config: LongTermConfig) -> np.ndarray:
     Returns:
       Frames, int64 [B, K]; 0 where there is no such place.
     """
-    channels, frames = errors.shape
-    threshold = _LEAST / (channels * config.block) ** 0.5
-    lags = np.zeros((count_blocks(frames, config), config.lags), np.int64)
-    past = _Past(_relative(errors), config.block)
-    for block in range(1, lags.shape[0]):
+    search = LagSearch(config, *errors.shape)
+    search.add(errors)
+    return search.lags
+
+
+class LagSearch:
+    """Finds lags while errors become known, as `find_lags` does of all.
+
+    Attributes:
+      lags: int64 [B, K]; of blocks that have not been searched yet 0.
+      stretch: frames that are best added at a time.
+    """
+
+    def __init__(self, config: LongTermConfig, channels: int, frames: int) -> None:
+        """Args: the settings, C, and n."""
+        self.lags = np.zeros((count_blocks(frames, config), config.lags), np.int64)
+        self._config, self._frames = config, frames
+        self._threshold = _LEAST / (channels * config.block) ** 0.5
+        self._last = np.zeros((channels, 0), np.float32)  # Errors, the first SPAN of them done.
+        self._past = _Past(channels, frames, config.block)
+        self.stretch = self._past.hop
+        self._known = 0  # Frames that have been added.
+        self._searched = 1  # Blocks; nothing lies before the first.
+
+    def add(self, errors: np.ndarray) -> None:  # floats [C, m]
+        """Takes the errors of the next frames; searches for the blocks whose lags they decide.
+
+        These are all blocks up to 16 frames before the last one; and once n frames are known, all.
+        """
+        self._known += errors.shape[1]
+        done = self._past.known
+        end = self._known if self._known == self._frames else max(self._known - _SPAN, done)
+        before = min(done, _SPAN)
+        self._last = np.concatenate([self._last, errors], 1, dtype=np.float32)
+        self._past.add(_relative(self._last)[:, before : before + end - done])
+        self._last = self._last[:, before + end - done - min(end, _SPAN) :]
+        whole = len(self.lags) if end == self._frames else end // self._config.block
+        for block in range(self._searched, whole):
+            self._find(block)
+        self._searched = max(self._searched, whole)
+
+    def _find(self, block: int) -> None:
+        past, config = self._past, self._config
         start = block * config.block
         left = past.frames([start])[0]
         # What follows a place is known for the whole block.
@@ -56,11 +94,10 @@ def find_lags(errors: np.ndarray, config: LongTermConfig) -> np.ndarray:
         for k in range(config.lags if places.size else 0):
             likeness = past.likeness(matches, places, left)
             best = likeness.argmax()
-            if likeness[best] < threshold:
+            if likeness[best] < self._threshold:
                 break
-            lags[block, k] = start - places[best]
+            self.lags[block, k] = start - places[best]
             left = _without(left, matches[best])
-    return lags
 
 
 def _relative(errors: np.ndarray) -> np.ndarray:
@@ -78,30 +115,41 @@ def _relative(errors: np.ndarray) -> np.ndarray:
 
 
 class _Past:
-    """All frames of a segment, and the spectra of its pieces.
+    """All frames of a segment that are known, and the spectra of their pieces.
 
-    Args:
-      errors: float32 [C, n].
-      block: L.
+    Attributes:
+      known: how many.
+      hop: frames from one piece to the next.
     """
 
-    def __init__(self, errors: np.ndarray, block: int) -> None:
-        channels, frames = errors.shape
+    def __init__(self, channels: int, frames: int, block: int) -> None:
+        """Args: C, n, and L."""
+        self.known = 0
         self._block = block
         self._size = max(_PIECE, 4 * block)
-        self._hop = self._size - block
-        count = max(-(-frames // self._hop), 1)
-        self._errors = np.zeros((channels, count * self._hop + self._size), np.float32)
-        self._errors[:, :frames] = errors
-        starts = self._hop * np.arange(count)
-        self._spectra = np.stack(
-            [self._transform(self._errors[:, a : a + self._size]) for a in starts]
-        )
+        self.hop = self._size - block
+        count = max(-(-frames // self.hop), 1)
+        self._errors = np.zeros((channels, count * self.hop + self._size), np.float32)
+        self._spectra = np.empty((count, channels, self._size // 2 + 1), np.complex64)
+        self._whole = 0  # Pieces that are known to their end.
         # At each place, one over the root of the energy of the block that begins there.
-        squares = np.zeros(self._errors.shape[1] + 1)
-        np.cumsum(np.square(self._errors, dtype=np.float64).sum(0), out=squares[1:])
-        energy = squares[block:] - squares[:-block]
-        self._inverse = (1 / np.sqrt(np.maximum(energy, 1.0))).astype(np.float32)
+        self._inverse = np.empty(self._errors.shape[1], np.float32)
+
+    def add(self, errors: np.ndarray) -> None:  # float32 [C, m]
+        """Takes the next frames."""
+        first = max(self.known - self._block, 0)
+        end = self.known + errors.shape[1]
+        self._errors[:, self.known : end] = errors
+        self.known = end
+        squares = np.zeros(end - first + 1)
+        np.cumsum(np.square(self._errors[:, first:end], dtype=np.float64).sum(0), out=squares[1:])
+        energy = squares[self._block :] - squares[: -self._block]
+        inverse = 1 / np.sqrt(np.maximum(energy, 1.0))
+        self._inverse[first : first + energy.size] = inverse
+        for piece in range(self._whole, -(-end // self.hop)):
+            start = piece * self.hop
+            self._spectra[piece] = self._transform(self._errors[:, start : start + self._size])
+        self._whole = max(end - self._block, 0) // self.hop
 
     def frames(self, places: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the blocks that begin at some frames, float32 [places, C, L]."""
@@ -119,15 +167,15 @@ class _Past:
         if last < 0 or not wanted.any():
             return np.zeros(0, np.int64)
         spectrum = self._transform(np.pad(wanted, ((0, 0), (0, self._size - self._block)))).conj()
-        pieces = last // self._hop + 1
+        pieces = last // self.hop + 1
         places, sizes = [], []
-        for first in range(max(0, pieces - _FARTHEST // self._hop), pieces, _BATCH):
+        for first in range(max(0, pieces - _FARTHEST // self.hop), pieces, _BATCH):
             spectra = self._spectra[first : min(first + _BATCH, pieces)]
             product = spectra[:, 0] * spectrum[0]
             for channel in range(1, spectrum.shape[0]):
                 product += spectra[:, channel] * spectrum[channel]
-            begin = first * self._hop
-            found = np.fft.irfft(product, self._size)[:, : self._hop].reshape(-1)
+            begin = first * self.hop
+            found = np.fft.irfft(product, self._size)[:, : self.hop].reshape(-1)
             found = np.abs(found[: last + 1 - begin])
             found *= self._inverse[begin : begin + found.size]
             # One of each stretch, so that they are not all the same one.

@@ -67,7 +67,7 @@ class LongTerm(NamedTuple):
     Attributes:
       record: [1].
       combination: [1], of the bank's combinations and the prediction.
-      lags: int64 [B, L]; or [0, L] where no block has any.
+      lags: int64 [B, L] or [0, L], see `init_long_term`.
       errors: of the reference, up to now, float32 [n]; or [0] where no block has any lags.
       differences: of its predictions from the bank's, likewise.
       others: errors of the channel before this one, float32 [n]; or [0].
@@ -95,7 +95,8 @@ def init_long_term(
     Args:
       predictors: the settings, of the bank, too.
       depth: bits per sample.
-      lags: frames that each block's places lie before it, integers [B, L]; 0 is none.
+      lags: frames that each block's places lie before it, int64 [B, L]; 0 is none. They may be
+        written later, before their block. [0, L]: no block has any.
       frames: n, of the segment.
       before: the state of the channel before this one at its end, where there is one.
 
@@ -103,9 +104,10 @@ def init_long_term(
       DataError: a lag reaches beyond the segment's start, or into what is not yet known.
     """
     config, combined = predictors.long_term, len(predictors.combination.decays)
-    lags = check_lags(lags, frames, config)
-    if not lags.any():
-        lags, frames = lags[:0], 0
+    if lags.size:
+        lags = check_lags(lags, frames, config)
+    else:
+        frames = 0
     if before is not None and before.errors.size != frames:
         raise ValueError(f"the channel before has {before.errors.size} frames, not {frames}")
     size = config.lags * (config.before + 1 + config.after) + config.own + 1

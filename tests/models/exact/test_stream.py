@@ -91,9 +91,8 @@ def digest():
 def test_a_decoder_sees_the_same_frequencies(signal):
     settings, network, frames = config(rate=0.01), make_mlp(make_params()), signal()
     cost = measure_segment(settings, network, frames)
-    found = segment_frequencies(settings, network, cost.analysis.samples, cost.analysis.lags)
-    in_order = found[::-1] if cost.analysis.is_swapped else found
-    np.testing.assert_array_equal(in_order.T, cost.frequencies)
+    found = segment_frequencies(settings, network, cost.shares.samples, cost.shares.lags)
+    np.testing.assert_array_equal(found, cost.shares.frequencies)
 
 
 def test_the_channel_that_tells_more_comes_first():
@@ -103,13 +102,13 @@ def test_the_channel_that_tells_more_comes_first():
     settings, network = config(), make_mlp(make_params())
     cost = measure_segment(settings, network, frames)
     other = measure_segment(settings, network, frames[:, ::-1])
-    assert cost.analysis.is_swapped != other.analysis.is_swapped
-    np.testing.assert_array_equal(cost.frequencies, other.frequencies[:, ::-1])
+    assert cost.shares.is_swapped != other.shares.is_swapped
+    np.testing.assert_array_equal(cost.bits, other.bits[:, ::-1])
 
 
 def test_what_comes_again_costs_less():
     cost = measure_segment(config(), make_mlp(make_params()), repeated())
-    assert cost.analysis.lags.any() and cost.side_bits > 0
+    assert cost.shares.lags.any() and cost.side_bits > 0
     assert cost.bits[4500:].mean() < cost.bits[1500:3000].mean() - 1
 
 
@@ -172,13 +171,13 @@ def test_what_was_scaled_up_costs_a_byte_more():
     network = make_mlp(make_params())
     plain = measure_segment(config(rate=0.01), network, stereo())
     scaled = measure_segment(config(rate=0.01, depth=24), network, stereo() << 8)
-    np.testing.assert_array_equal(scaled.frequencies, plain.frequencies)
-    assert scaled.total == plain.total and scaled.side_bits == plain.side_bits + 8
+    np.testing.assert_array_equal(scaled.bits, plain.bits)
+    assert scaled.side_bits == plain.side_bits + 8
     # A decoder knows the depth.
     found = segment_frequencies(
-        config(rate=0.01, depth=24), network, scaled.analysis.samples, scaled.analysis.lags
+        config(rate=0.01, depth=24), network, scaled.shares.samples, scaled.shares.lags
     )
-    np.testing.assert_array_equal(found.T, plain.frequencies)
+    np.testing.assert_array_equal(found, plain.shares.frequencies)
 
 
 def test_the_second_channel_sees_the_first():

@@ -39,7 +39,7 @@ def predictions(samples, other=NONE, config=SMALL, depth=16, bank=None):
     bank = bank or init_bank(config, depth, stereo=other.size > 0)
     count = config.num_experts + len(config.combination.decays)
     offsets, base = np.empty((samples.size, count), np.float32), np.empty(samples.size)
-    run(bank, samples, other, offsets, base)
+    run(bank, samples, other, 0, offsets, base)
     return offsets + base[:, np.newaxis], base
 
 

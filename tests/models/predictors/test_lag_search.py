@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.predictors.config import LongTermConfig
-from models.predictors.lag_search import find_lags
+from models.predictors.lag_search import LagSearch, find_lags
 from models.predictors.lags import check_lags
 from tests.models.predictors.signals import noise
 
@@ -64,3 +64,18 @@ def test_far_back_over_many_transforms():
     lags = find_lags(errors[None], CONFIG)
     assert (lags[256:-1, 0] == 131_072 - 5_000).all()
     assert np.array_equal(lags, find_lags(errors[None], CONFIG))
+
+
+@pytest.mark.parametrize("stretch", [1000, 32_768 - 512, 70_000])
+def test_stretch_by_stretch(stretch):
+    """Lags of a block are found once they are decided, and are those of the whole."""
+    errors = np.stack([floats(100_000, 1), floats(100_000, 2)])
+    errors[:, 60_000:] += 2 * errors[:, 3_000:43_000]
+    search = LagSearch(CONFIG, *errors.shape)
+    for start in range(0, errors.shape[1], stretch):
+        known = min(start + stretch, errors.shape[1])
+        search.add(errors[:, start:known])
+        decided = (known - 16) // CONFIG.block
+        assert not search.lags[decided:].any() or known == errors.shape[1]
+        assert decided < 140 or search.lags[decided - 1].any()
+    assert np.array_equal(search.lags, find_lags(errors, CONFIG))

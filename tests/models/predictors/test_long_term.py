@@ -46,7 +46,7 @@ def with_lags(channels, lags, config=BANK):
         bank = init_bank(config, 16, stereo=other.size > 0)
         offsets = np.empty((samples.size, SMALL.num_experts + COMBINED), np.float32)
         bank_base, base = np.empty(samples.size), np.empty(samples.size)
-        run(bank, samples, other, offsets, bank_base)
+        run(bank, samples, other, 0, offsets, bank_base)
         state = init_long_term(config, 16, lags, samples.size, before)
         run_long_term(state, samples, bank_base, offsets, base)
         results.append((bank_base, base))
