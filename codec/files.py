@@ -12,7 +12,7 @@ from codec.header import HASH_BYTES, read_header
 from codec.jobs import Job
 from codec.model import CodecModel
 from codec.progress import Progress, no_progress
-from codec.recover import Report, open_damaged, recover_parts
+from codec.recover import Report, describe_damage, open_damaged, recover_parts
 from codec.seek import slice_bounds, slice_parts
 from runtime.errors import ConfigError, DataError
 from runtime.filesystem import write_atomically
@@ -176,13 +176,17 @@ def verify_file(
     """Decompresses a file to nowhere.
 
     Raises:
-      DataError: it is damaged, or its model is not at hand.
+      DataError: it is damaged, and how much of it; or its model is not at hand.
       OSError: it cannot be read.
     """
     with open(path, "rb") as file:
-        opened = open_compressed(file, models, folders)
-        parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
-        size = sum(map(len, parts))
+        try:
+            opened = open_compressed(file, models, folders)
+            parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
+            size = sum(map(len, parts))
+        except DataError as error:
+            damage = describe_damage(file, models, folders)
+            raise DataError(f"{error}; {damage}" if damage else str(error)) from error
     return Outcome(os.stat(path).st_size, size)
 
 

@@ -130,7 +130,11 @@ def run_all(
 def say_recover(done: Done) -> None:
     """Says what helps against damage, where there is any."""
     if any(isinstance(error, DataError) for error in done.errors):
-        print("(of damaged files decompress --recover gives back what is intact)", file=sys.stderr)
+        print(
+            "(decompress --recover writes what is intact of a damaged file, and silence for the "
+            "rest)",
+            file=sys.stderr,
+        )
 
 
 def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: str) -> None:
