@@ -11,8 +11,8 @@ from codec.encoder import compress_parts
 from codec.header import HASH_BYTES, read_header
 from codec.jobs import Job
 from codec.model import CodecModel
-from codec.progress import Progress, no_progress
-from codec.recover import Report, describe_damage, open_damaged, recover_parts
+from codec.progress import Progress, Report, no_progress
+from codec.recover import describe_damage, open_damaged, recover_parts
 from codec.seek import slice_bounds, slice_parts
 from runtime.errors import ConfigError, DataError
 from runtime.filesystem import write_atomically
@@ -26,12 +26,14 @@ class Outcome(NamedTuple):
       after: bytes of the result.
       path: of the result; empty if none is written.
       fingerprint: of the model that has coded it; empty if none has.
+      problem: why no model has coded it, or all of it; else empty.
     """
 
     before: int
     after: int
     path: str = ""
     fingerprint: bytes = b""
+    problem: str = ""
 
 
 def compress_file(
@@ -62,6 +64,7 @@ def compress_file(
     """
     _check_target(job, force)
     status = os.stat(job.source)
+    problems: list[str] = []
     with open(job.source, "rb") as source:
         parts = compress_parts(
             source,
@@ -70,6 +73,7 @@ def compress_file(
             segment=segment,
             num_threads=num_threads,
             progress=progress,
+            report=problems.append,
         )
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)
@@ -84,7 +88,7 @@ def compress_file(
         format_ = read_header(result)
         after = result.seek(0, os.SEEK_END)
     fingerprint = b"" if format_ is None else format_.fingerprint
-    return Outcome(status.st_size, after, job.target, fingerprint)
+    return Outcome(status.st_size, after, job.target, fingerprint, "".join(problems))
 
 
 def decompress_file(

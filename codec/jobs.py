@@ -68,9 +68,7 @@ def find_jobs(
     for _, (path, name) in sorted(found.items()):
         place = path if output_dir is None else os.path.join(output_dir, name)
         if not compress and not place.endswith(SUFFIX):
-            raise ConfigError(
-                f"{path}: expected a compressed file, whose name ends with {SUFFIX}"
-            )
+            raise ConfigError(f"{path}: expected a compressed file, whose name ends with {SUFFIX}")
         jobs.append(Job(path, place + SUFFIX if compress else place.removesuffix(SUFFIX)))
     targets = {job.target: job.source for job in jobs}
     for job in jobs:

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -14,15 +14,13 @@ from codec.canonical import wav_header
 from codec.decoder import Opened, decode_block, plain_header, require_plausible, times, where
 from codec.header import HASH_BYTES, Format, end_payload, read_end, read_header
 from codec.model import CodecModel, find_model, require_probe
+from codec.progress import Report
 from codec.search import intact_blocks
 from runtime.errors import DataError
 from runtime.threads import map_in_threads
 
 _MOST_TIMES = 5
 _TAIL = 2**16  # Bytes in which the end is looked for first.
-
-Report = Callable[[str], None]
-"""Is told of each thing that is lost."""
 
 
 @dataclasses.dataclass
@@ -97,9 +95,7 @@ def recover_parts(opened: Opened, report: Report, *, num_threads: int = 1) -> It
         report("the hash is that of another source: bytes around the samples, or blocks, differ")
 
 
-def describe_damage(
-    file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str]
-) -> str:
+def describe_damage(file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str]) -> str:
     """Returns how much of a damaged file is lost, by the checksums of its blocks: none is decoded.
 
     Empty where no checksum is wrong, or the header or the model is missing.

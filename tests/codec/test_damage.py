@@ -256,7 +256,7 @@ def test_files(tmp_path, source):
     path.chmod(0o640)
     [job] = find_jobs([str(tmp_path / "in")], str(tmp_path / "out"), compress=True)
     assert job.target == str(tmp_path / "out" / "deep" / "a.wav.wvst")
-    before, after, target, _ = compress_file(job, models, segment=SEGMENT)
+    before, after, target, *_ = compress_file(job, models, segment=SEGMENT)
     assert before == len(source) > after and target == job.target
     with pytest.raises(FileExistsError, match="--force"):
         compress_file(job, models)

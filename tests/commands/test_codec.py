@@ -177,6 +177,26 @@ def test_what_is_left_out_and_removed_is_told(tmp_path, capsys, model):
         run(compress, str(tmp_path), model=model)
 
 
+def test_files_that_no_model_codes_are_named(tmp_path, capsys, monkeypatch, model):
+    noise = np.random.default_rng(0).normal(size=(300, 1)).astype(np.float32)
+    half = np.where(np.arange(300)[:, None] < 96, 0.5, noise)
+    for name, frames in (("a.wav", noise), ("b.wav", noise), ("c.wav", half)):
+        write_wav(tmp_path / name, frames, Encoding.F32)
+    write_wav(tmp_path / "d.wav", stereo(80), Encoding.S16)
+    (tmp_path / "e.wav").write_bytes(b"no audio")
+    assert run(compress, str(tmp_path), model=model, segment=96) is None
+    why = "floats that are not integers of at most 32 bits"
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"without a model  4 files, kept by LZMA: '{tmp_path}/a.wav' and 1 more ({why}); "
+        f"'{tmp_path}/c.wav' (in part: {why}); "
+        f"'{tmp_path}/e.wav' (it is not a WAV: it begins with b'no a' in place of b'RIFF')"
+    )
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"no audio")))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO()))
+    assert run(compress, "-", model=model) is None
+    assert "stdin is kept by LZMA, without a model: it is not a WAV" in capsys.readouterr().err
+
+
 def test_many_files_have_no_line_each(tmp_path, capsys, model):
     for number in range(MOST_LINES + 1):
         write_wav(tmp_path / f"{number}.wav", stereo(2), Encoding.S16)
@@ -286,9 +306,13 @@ def test_mistakes(tmp_path, model):
         run(compress, str(tmp_path), model=model)
     (tmp_path / "notes.txt").touch()
     for module in (decompress, verify, info):
-        with pytest.raises(ConfigError, match=r"^no \.wvst file in .* \(left out: not \.wvst \(1\)"):
+        with pytest.raises(
+            ConfigError, match=r"^no \.wvst file in .* \(left out: not \.wvst \(1\)"
+        ):
             run(module, str(tmp_path))
-    with pytest.raises(ConfigError, match="expected WAV files, or folders that have some; got none"):
+    with pytest.raises(
+        ConfigError, match="expected WAV files, or folders that have some; got none"
+    ):
         run(compress, model=model)
     with pytest.raises(FileNotFoundError):
         run(compress, str(tmp_path / "none.wav"), model=model)
