@@ -113,7 +113,7 @@ def compress_parts(
             yield found.block
         if problems:
             is_all = len(problems) == format_.num_segments
-            report(problems[0] if is_all else f"in part: {problems[0]}")
+            report(problems[0] if is_all else f"some of it: {problems[0]}")
     yield block(Kind.END, 0, end_payload(digest.digest(), format_))
 
 

@@ -188,7 +188,7 @@ def test_files_that_no_model_codes_are_named(tmp_path, capsys, monkeypatch, mode
     why = "floats that are not integers of at most 32 bits"
     assert capsys.readouterr().out.splitlines()[-1] == (
         f"without a model  4 files, kept by LZMA: '{tmp_path}/a.wav' and 1 more ({why}); "
-        f"'{tmp_path}/c.wav' (in part: {why}); "
+        f"'{tmp_path}/c.wav' (some of it: {why}); "
         f"'{tmp_path}/e.wav' (it is not a WAV: it begins with b'no a' in place of b'RIFF')"
     )
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"no audio")))
