@@ -159,7 +159,7 @@ def slice_file(
     with open(job.source, "rb") as file:
         opened = open_compressed(file, models, folders)
         if opened.format is None:
-            raise ConfigError("there are no frames in it: it was not read as a WAV")
+            raise ConfigError("it is no WAV that could be read: there are no frames in it")
         rate = opened.format.sample_rate
         times = [f / rate for f in slice_bounds(opened.format, start, duration)]
         stem, suffix = os.path.splitext(job.target)
@@ -189,8 +189,9 @@ def verify_file(
             parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
             size = sum(map(len, parts))
         except DataError as error:
-            damage = describe_damage(file, models, folders)
-            raise DataError(f"{error}; {damage}" if damage else str(error)) from error
+            if damage := describe_damage(file, models, folders):
+                raise DataError(f"{error}; {damage}") from error
+            raise
     return Outcome(os.stat(path).st_size, size)
 
 

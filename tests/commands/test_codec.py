@@ -298,7 +298,8 @@ def test_a_model_is_looked_for_by_its_fingerprint(tmp_path, capsys, model):
     folder = model.rsplit("/", 1)[0]
     assert run(verify, str(tmp_path), model_dir=folder) is None
     assert run(verify, str(tmp_path)) == 1
-    assert "not at hand" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not at hand" in said and "--recover" not in said  # It is not damaged.
 
 
 def test_mistakes(tmp_path, model):
@@ -361,7 +362,9 @@ def test_info_needs_no_model(tmp_path, capsys, model):
 
 def test_sets_of_predictors(tmp_path, model):
     write_wav(tmp_path / "a.wav", stereo(80), Encoding.S16)
-    with pytest.raises(ConfigError, match=r"--fast: no model has these predictors.*small\.npz"):
+    with pytest.raises(
+        ConfigError, match=r"--fast: expected a model with these predictors, got.*small\.npz"
+    ):
         run(compress, str(tmp_path), model=model, fast="true")
     with pytest.raises(ConfigError, match="--best and --fast: expected one of them"):
         run(compress, str(tmp_path), model=model, fast="true", best="true")
@@ -378,7 +381,10 @@ def test_other_codecs(tmp_path, capsys, model):
     size = (tmp_path / "a.wav.wvst").stat().st_size
     assert f"{size:,}" in rows["wavestream"]
     assert f"{44 + 4 * 3000:,}" in rows["WAV"] and "16.0" in rows["WAV"]
-    assert "FLAC -8" in rows and "left out, since not every codec can encode them: 1" in shown
+    assert (
+        "FLAC -8" in rows
+        and "left out: 1 file that not every one of these codecs can encode" in shown
+    )
 
 
 def test_damage_from_stdin_is_the_exit_status_too(tmp_path, capsys, monkeypatch, model):
@@ -420,6 +426,4 @@ def test_short_names_and_stdin(tmp_path, capsys, model):
     assert run_main("-d", f"--model={model}", "--force", path) == 0
     capsys.readouterr()
     for arguments in (("compress", f"--model={model}", "-", path), ("info", "-"), ("-t", "-")):
-        assert "stdin" in error_of(capsys, *arguments) or "reads files" in error_of(
-            capsys, *arguments
-        )
+        assert "stdin" in error_of(capsys, *arguments)
