@@ -48,7 +48,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     models = codec_files.load_models(values, "kernel.decode_channel")
     folders = codec_files.folders(values)
     lost: list[str] = []
-    incomplete: set[str] = set()
+    damaged: set[str] = set()
     if is_stdin:
         _, threads = codec_files.share_threads(values, 1)
         try:
@@ -77,18 +77,18 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         finally:  # Together: other files are decoded side by side.
             progress.say_lost(job.source, lost_here)
             if lost_here:
-                incomplete.add(job.source)
+                damaged.add(job.source)
 
     def line(job: "Job", outcome: "Outcome") -> str:
-        return wrote(outcome, ratio) + ("; incomplete" if job.source in incomplete else "")
+        return wrote(outcome, ratio) + ("; from a damaged file" if job.source in damaged else "")
 
     ratio = None if is_part or values.recover else decompression_ratio
     done = run_all(jobs, work, files, Wording(line, "compressed", "decoded", ratio), left_out)
-    if incomplete and len(jobs) > 1:
-        print(format_row("incomplete", format_number(len(incomplete), "file")))
+    if damaged and len(jobs) > 1:
+        print(format_row("damaged", format_number(len(damaged), "file")))
     if not values.recover:
         say_recover(done)
-    return 1 if incomplete else done.status
+    return 1 if damaged else done.status
 
 
 def _parts(

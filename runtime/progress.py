@@ -42,6 +42,8 @@ def _with_fallback(size: Callable[[Any], _Size]) -> Callable[[Any], _Size]:
 class Bar(tqdm):
     """A bar on a terminal, nothing elsewhere, also where the terminal is closed meanwhile."""
 
+    dynamic_ncols: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         disable = not is_terminal(sys.stderr)
         super().__init__(*args, dynamic_ncols=True, disable=disable, **kwargs)

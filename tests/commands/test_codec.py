@@ -142,7 +142,7 @@ def test_damage_is_the_exit_status(tmp_path, capsys, model):
     assert run(decompress, str(path), model=model, recover="true") == 1
     out, err = capsys.readouterr()
     assert f"segment 6 of 9, {times[1]}: silence in its place" in err
-    assert "bytes; incomplete (" in out and (tmp_path / "a.wav").exists()
+    assert "bytes; from a damaged file (" in out and (tmp_path / "a.wav").exists()
 
 
 def test_what_is_lost_of_a_file_is_told_together(tmp_path, capsys, monkeypatch, model):
