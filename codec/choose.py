@@ -27,5 +27,5 @@ def of_set(models: Sequence[CodecModel], name: str | None) -> list[CodecModel]:
     found = [model for model, own in zip(models, names, strict=True) if own == wanted]
     if not found:
         known = ", ".join(f"{model.name} ({own})" for model, own in zip(models, names, strict=True))
-        raise ConfigError(f"--{wanted}: no model has these predictors, there is {known}")
+        raise ConfigError(f"--{wanted}: expected a model with these predictors, got {known}")
     return found

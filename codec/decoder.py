@@ -199,12 +199,19 @@ def decode_frames(opened: Opened, found: Block) -> tuple[np.ndarray, int]:
 
 def where(format_: Format | None, segment: int, last: int | None = None) -> str:
     """Returns the number of a segment, or of some, and their place in time."""
-    if format_ is None or segment >= format_.num_segments:
+    if format_ is None:
+        return "of a file that is no audio"
+    if segment >= format_.num_segments:
         return "after the last segment"
     last = segment if last is None else last
     numbers = (
         f"segment {segment + 1}" if last == segment else f"segments {segment + 1} to {last + 1}"
     )
-    frames = segment * format_.segment, last * format_.segment + format_.frames_of(last)
+    return f"{numbers} of {format_.num_segments}, {times(format_, segment, last)}"
+
+
+def times(format_: Format, first: int, last: int) -> str:
+    """Returns where some consecutive segments begin and end."""
+    frames = first * format_.segment, last * format_.segment + format_.frames_of(last)
     begin, end = (format_timestamp(frame / format_.sample_rate) for frame in frames)
-    return f"{numbers} of {format_.num_segments}, {begin} to {end}"
+    return f"{begin} to {end}"

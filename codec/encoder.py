@@ -12,8 +12,10 @@ from codec.canonical import canonical_header
 from codec.header import HASH_BYTES, MAX_SAMPLES, Format, end_payload, header, round_segment
 from codec.model import CodecModel, choose_model
 from codec.plain_bytes import pack_bytes
-from codec.progress import Progress, no_progress
+from codec.progress import Progress, Report, no_progress, no_report
 from codec.segments import encode_segment, is_verbatim
+from models.native_scale import common_zeros, least_depth
+from pipeline.wav.encoding import ADVICE
 from pipeline.wav.header import WavHeader, read_header
 from pipeline.wav.riff import WavError
 from runtime.threads import map_in_threads
@@ -27,6 +29,11 @@ class _Task(NamedTuple):
     data: bytes
 
 
+class _Coded(NamedTuple):
+    block: bytes
+    problem: str = ""  # Why no model codes these samples.
+
+
 def compress_parts(
     source: IO[bytes],
     size: int,
@@ -35,6 +42,7 @@ def compress_parts(
     segment: int | None = None,
     num_threads: int = 1,
     progress: Progress = no_progress,
+    report: Report = no_report,
 ) -> Iterator[bytes]:
     """Yields the bytes of the compressed file, one part after the other.
 
@@ -49,14 +57,16 @@ def compress_parts(
         model. Fewer where there are many channels.
       num_threads: segments at once.
       progress: is told what has been coded.
+      report: is told, at most once, why no model codes the file, or all of it.
 
     Raises:
       OSError: the source cannot be read.
     """
-    wav = _read_wav(source, size)
+    wav, problem = _read_wav(source, size)
     digest = hashlib.blake2b(digest_size=HASH_BYTES)
     format_ = None
     if wav is None:
+        report(problem)
         yield header(None)
         for task in _around(source, 0, size, 0, digest):
             coded = block(task.kind, task.segment, pack_bytes(task.data))
@@ -85,7 +95,7 @@ def compress_parts(
             begin = start
         yield header(format_)
 
-        def encode(task: _Task) -> tuple[bytes, int, float]:
+        def encode(task: _Task) -> tuple[_Coded, int, float]:
             size = len(task.data)
             is_segment = task.kind is not Kind.BYTES
             seconds = size / format_.frame_bytes / format_.sample_rate if is_segment else 0.0
@@ -96,21 +106,28 @@ def compress_parts(
             _segments(source, format_, start, digest),
             _around(source, start + wav.frames * wav.frame_bytes, size, 1, digest),
         )
-        for coded, size, seconds in map_in_threads(encode, tasks, num_threads, ahead=num_threads):
-            progress(size, len(coded), seconds)
-            yield coded
+        problems: list[str] = []
+        for found, size, seconds in map_in_threads(encode, tasks, num_threads, ahead=num_threads):
+            problems += [found.problem] if found.problem else []
+            progress(size, len(found.block), seconds)
+            yield found.block
+        if problems:
+            is_all = len(problems) == format_.num_segments
+            report(problems[0] if is_all else f"some of it: {problems[0]}")
     yield block(Kind.END, 0, end_payload(digest.digest(), format_))
 
 
-def _read_wav(source: IO[bytes], size: int) -> WavHeader | None:
+def _read_wav(source: IO[bytes], size: int) -> tuple[WavHeader | None, str]:
+    """Returns the header of a WAV; else None, and why there is none."""
+
     def read_at(offset: int, count: int) -> bytes:
         source.seek(offset)
         return source.read(count)
 
     try:
-        return read_header(read_at, size)
-    except WavError:
-        return None
+        return read_header(read_at, size), ""
+    except WavError as error:
+        return None, str(error).removesuffix(ADVICE)  # Whoever archives a file keeps it as it is.
 
 
 def _around(source: IO[bytes], start: int, end: int, place: int, digest) -> Iterator[_Task]:  # type: ignore[no-untyped-def]
@@ -135,16 +152,21 @@ def _read(source: IO[bytes], offset: int, count: int, digest) -> bytes:  # type:
     return data
 
 
-def _encode(model: CodecModel, format_: Format, task: _Task) -> bytes:
+def _encode(model: CodecModel, format_: Format, task: _Task) -> _Coded:
     """Returns a block; of a segment integers by the model, unless plain bytes are smaller."""
-    if task.kind is Kind.BYTES:
-        return block(task.kind, task.segment, pack_bytes(task.data))
-    found = packing.unpack(task.data, format_.encoding, format_.channels)
-    if found is not None:
-        frames, variant = found
-        coded = encode_segment(model.coder, frames)
-        if not is_verbatim(coded):
-            return block(
-                Kind.FRAMES, task.segment, packing.pack_variant(variant, format_.encoding) + coded
-            )
-    return block(Kind.FRAMES_AS_BYTES, task.segment, pack_bytes(task.data))
+    problem = ""
+    if task.kind is Kind.FRAMES:
+        found = packing.unpack(task.data, format_.encoding, format_.channels)
+        if found is not None:
+            frames, variant = found
+            coded = encode_segment(model.coder, frames)
+            if not is_verbatim(coded):
+                data = packing.pack_variant(variant, format_.encoding) + coded
+                return _Coded(block(Kind.FRAMES, task.segment, data))
+            depth = least_depth(frames >> common_zeros(frames))
+            if depth > model.coder.depth:
+                problem = f"samples of {depth} bits, expected at most {model.coder.depth}"
+        else:
+            problem = "floats that are not integers of at most 32 bits"
+    kind = Kind.BYTES if task.kind is Kind.BYTES else Kind.FRAMES_AS_BYTES
+    return _Coded(block(kind, task.segment, pack_bytes(task.data)), problem)

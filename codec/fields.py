@@ -3,6 +3,7 @@
 from typing import BinaryIO
 
 from runtime.errors import DataError
+from runtime.formatting import format_number
 
 _MOST_BYTES = 10  # Of a number of 64 bits.
 
@@ -38,7 +39,9 @@ def read_exactly(file: BinaryIO, count: int, what: str) -> bytes:
     while count:
         part = file.read(min(count, 2**24))
         if not part:
-            raise DataError(f"{what} is truncated: {count} bytes are missing")
+            raise DataError(
+                f"{what} is truncated: it ends {format_number(count, 'byte')} too early"
+            )
         parts.append(part)
         count -= len(part)
     return b"".join(parts)

@@ -11,8 +11,8 @@ from codec.encoder import compress_parts
 from codec.header import HASH_BYTES, read_header
 from codec.jobs import Job
 from codec.model import CodecModel
-from codec.progress import Progress, no_progress
-from codec.recover import Report, open_damaged, recover_parts
+from codec.progress import Progress, Report, no_progress
+from codec.recover import describe_damage, open_damaged, recover_parts
 from codec.seek import slice_bounds, slice_parts
 from runtime.errors import ConfigError, DataError
 from runtime.filesystem import write_atomically
@@ -26,12 +26,14 @@ class Outcome(NamedTuple):
       after: bytes of the result.
       path: of the result; empty if none is written.
       fingerprint: of the model that has coded it; empty if none has.
+      problem: why no model has coded it, or all of it; else empty.
     """
 
     before: int
     after: int
     path: str = ""
     fingerprint: bytes = b""
+    problem: str = ""
 
 
 def compress_file(
@@ -62,6 +64,7 @@ def compress_file(
     """
     _check_target(job, force)
     status = os.stat(job.source)
+    problems: list[str] = []
     with open(job.source, "rb") as source:
         parts = compress_parts(
             source,
@@ -70,6 +73,7 @@ def compress_file(
             segment=segment,
             num_threads=num_threads,
             progress=progress,
+            report=problems.append,
         )
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)
@@ -84,7 +88,7 @@ def compress_file(
         format_ = read_header(result)
         after = result.seek(0, os.SEEK_END)
     fingerprint = b"" if format_ is None else format_.fingerprint
-    return Outcome(status.st_size, after, job.target, fingerprint)
+    return Outcome(status.st_size, after, job.target, fingerprint, "".join(problems))
 
 
 def decompress_file(
@@ -155,7 +159,7 @@ def slice_file(
     with open(job.source, "rb") as file:
         opened = open_compressed(file, models, folders)
         if opened.format is None:
-            raise ConfigError("there are no frames in it: it was not read as a WAV")
+            raise ConfigError("it is no WAV that could be read: there are no frames in it")
         rate = opened.format.sample_rate
         times = [f / rate for f in slice_bounds(opened.format, start, duration)]
         stem, suffix = os.path.splitext(job.target)
@@ -176,13 +180,18 @@ def verify_file(
     """Decompresses a file to nowhere.
 
     Raises:
-      DataError: it is damaged, or its model is not at hand.
+      DataError: it is damaged, and how much of it; or its model is not at hand.
       OSError: it cannot be read.
     """
     with open(path, "rb") as file:
-        opened = open_compressed(file, models, folders)
-        parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
-        size = sum(map(len, parts))
+        try:
+            opened = open_compressed(file, models, folders)
+            parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
+            size = sum(map(len, parts))
+        except DataError as error:
+            if damage := describe_damage(file, models, folders):
+                raise DataError(f"{error}; {damage}") from error
+            raise
     return Outcome(os.stat(path).st_size, size)
 
 

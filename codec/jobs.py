@@ -57,17 +57,18 @@ def find_jobs(
         for path, name in _files_of(os.path.expanduser(root), compress, left_out)
     }
     if not found:
+        wanted = "WAV" if compress else SUFFIX
+        if not paths:
+            raise ConfigError(f"expected {wanted} files, or folders that have some; got none")
         raise ConfigError(
-            f"{', '.join(paths) or 'nothing is named'}: there is no file to "
-            f"{'compress' if compress else 'decompress'}: expected files, or folders of "
-            f"{'WAVs' if compress else f'files that end with {SUFFIX}'}"
+            f"no {wanted} file in {', '.join(paths)} or the folders below"
             + (f" (left out: {describe_left_out(left_out)})" if left_out else "")
         )
     jobs = []
     for _, (path, name) in sorted(found.items()):
         place = path if output_dir is None else os.path.join(output_dir, name)
         if not compress and not place.endswith(SUFFIX):
-            raise ConfigError(f"{path}: expected a name that ends with {SUFFIX}")
+            raise ConfigError(f"{path}: expected a compressed file, whose name ends with {SUFFIX}")
         jobs.append(Job(path, place + SUFFIX if compress else place.removesuffix(SUFFIX)))
     targets = {job.target: job.source for job in jobs}
     for job in jobs:

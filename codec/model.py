@@ -18,6 +18,10 @@ from models.model_file import ModelFile, flatten_params, load_model
 from runtime.errors import DataError
 
 
+class WrongModelError(DataError):
+    """A file needs another model than those at hand, or another machine: it may well be intact."""
+
+
 class CodecModel(NamedTuple):
     """A model that codes segments.
 
@@ -89,9 +93,9 @@ def _is_exact(config: Any) -> TypeGuard[AdaptiveModelConfig]:
 
 
 def require_probe(model: CodecModel, format_: Format) -> None:
-    """Raises DataError if a file's model computes other floats here than where it was made."""
+    """Raises WrongModelError if a model computes other floats here than where a file was made."""
     if model.coder.probe != format_.probe:
-        raise DataError(
+        raise WrongModelError(
             "it was compressed with other floating-point results than are computed here (probe "
             f"{format_.probe.hex() or 'none'}, {format_.made_with or 'exact'}; here "
             f"{model.coder.probe.hex() or 'none'}, {model.coder.made_with or 'exact'}): other "
@@ -111,7 +115,7 @@ def find_model(
       folders: where others are looked for.
 
     Raises:
-      DataError: there is none.
+      WrongModelError: there is none.
     """
     for model in models:
         if model.fingerprint.startswith(wanted):
@@ -119,7 +123,7 @@ def find_model(
     for path in find_paths(wanted, folders):
         return _load_once(path, wanted)
     known = ", ".join(f"{m.fingerprint.hex()} ({os.path.basename(m.name)})" for m in models)
-    raise DataError(
+    raise WrongModelError(
         f"it was compressed with the model {wanted.hex()}, which is not at hand (at hand: "
         f"{known or 'none'}; it is not in {', '.join(folders) or 'any folder'} either): name it "
         "with --model=FILE, or its folder with --model_dir"

@@ -8,3 +8,11 @@ Progress = Callable[[int, int, float], None]
 
 def no_progress(read: int, made: int, seconds: float) -> None:
     """A `Progress` that tells nobody."""
+
+
+Report = Callable[[str], None]
+"""Is told, in words, of what a user should know."""
+
+
+def no_report(text: str) -> None:
+    """A `Report` that tells nobody."""

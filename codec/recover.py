@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -11,17 +11,16 @@ import numpy as np
 from codec import packing
 from codec.blocks import Block, Kind, read_block
 from codec.canonical import wav_header
-from codec.decoder import Opened, decode_block, plain_header, require_plausible, where
+from codec.decoder import Opened, decode_block, plain_header, require_plausible, times, where
 from codec.header import HASH_BYTES, Format, end_payload, read_end, read_header
 from codec.model import CodecModel, find_model, require_probe
+from codec.progress import Report
 from codec.search import intact_blocks
 from runtime.errors import DataError
 from runtime.threads import map_in_threads
 
+_MOST_TIMES = 5
 _TAIL = 2**16  # Bytes in which the end is looked for first.
-
-Report = Callable[[str], None]
-"""Is told of each thing that is lost."""
 
 
 @dataclasses.dataclass
@@ -66,13 +65,13 @@ def recover_parts(opened: Opened, report: Report, *, num_threads: int = 1) -> It
     """
     format_ = opened.format
     index = _index_blocks(opened, report)
-    lost = [k for k in range(format_.num_segments if format_ else 0) if k not in index.segments]
-    for text in _ranges(format_, lost):
-        report(f"{text}: silence in its place")
-    first = plain_header(opened)
-    if format_ and not first and not index.before:
+    lost = _lost_segments(opened, index)
+    for first, last in _ranges(lost):
+        report(f"{where(format_, first, last)}: silence in its place")
+    header = plain_header(opened)
+    if format_ and not header and not index.before:
         report("the header of the WAV: a plain one in its place")
-        first = wav_header(format_, format_.encoding, format_.frames)
+        header = wav_header(format_, format_.encoding, format_.frames)
 
     def decode(found: Block) -> bytes:
         if found.kind is Kind.END:
@@ -87,13 +86,36 @@ def recover_parts(opened: Opened, report: Report, *, num_threads: int = 1) -> It
     digest = hashlib.blake2b(digest_size=HASH_BYTES)
     blocks = _blocks_in_order(opened, index)
     parts = map_in_threads(decode, blocks, num_threads, ahead=num_threads)
-    for part in itertools.chain([first], parts):
+    for part in itertools.chain([header], parts):
         digest.update(part)
         yield part
     if index.end is None:
         report("the end, with the hash of the source")
     elif end_payload(digest.digest(), format_) != index.end and not lost:
         report("the hash is that of another source: bytes around the samples, or blocks, differ")
+
+
+def describe_damage(file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str]) -> str:
+    """Returns how much of a damaged file is lost, by the checksums of its blocks: none is decoded.
+
+    Empty where no checksum is wrong, or the header or the model is missing.
+    """
+    file.seek(0)
+    problems: list[str] = []
+    try:
+        opened = open_damaged(file, models, folders, problems.append)
+    except DataError:
+        return ""
+    index = _index_blocks(opened, problems.append)
+    lost, format_ = _lost_segments(opened, index), opened.format
+    if format_ is None or not (problems or lost):
+        return ""
+    count = format_.num_segments
+    if not lost:
+        return f"all {count} segments are intact"
+    ranges = [times(format_, *found) for found in _ranges(lost)]
+    more = f" and {len(ranges) - _MOST_TIMES} more" if len(ranges) > _MOST_TIMES else ""
+    return f"{len(lost)} of {count} segments lost: {', '.join(ranges[:_MOST_TIMES])}{more}"
 
 
 def _format_from_end(file: BinaryIO, error: DataError) -> Format | None:
@@ -138,12 +160,17 @@ def _blocks_in_order(opened: Opened, index: _Index) -> Iterator[Block]:
     yield from map(read, index.behind)
 
 
-def _ranges(format_: Format | None, lost: list[int]) -> Iterator[str]:
-    """Yields the names of segments, of neighbours together."""
+def _lost_segments(opened: Opened, index: _Index) -> list[int]:
+    count = opened.format.num_segments if opened.format else 0
+    return [number for number in range(count) if number not in index.segments]
+
+
+def _ranges(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """Yields the first and the last of numbers that follow each other."""
     begin = 0
-    for k, number in enumerate(lost):
-        if k + 1 == len(lost) or lost[k + 1] > number + 1:
-            yield where(format_, lost[begin], number)
+    for k, number in enumerate(numbers):
+        if k + 1 == len(numbers) or numbers[k + 1] > number + 1:
+            yield numbers[begin], number
             begin = k + 1
 
 

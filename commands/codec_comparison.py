@@ -15,6 +15,7 @@ from pipeline.wav.header import read_header
 from pipeline.wav.riff import WavError
 from runtime.devices import available_cores
 from runtime.filesystem import open_for_reads
+from runtime.formatting import format_number
 from runtime.progress import progress_bar
 from runtime.threads import map_in_threads
 
@@ -50,7 +51,8 @@ class Comparison:
             if source in targets and found and not any(map(math.isnan, found.sizes))
         }
         left_out = len(targets) - len(compared)
-        note = f"left out, since not every codec can encode them: {left_out:,} of the files\n"
+        files = format_number(left_out, "file")
+        note = f"left out: {files} that not every one of these codecs can encode\n"
         if not compared:
             return f"\n{note}" if targets else ""
         samples = sum(found.samples for found in compared.values())
@@ -66,7 +68,9 @@ class Comparison:
         for name, size in rows:
             gain = "" if size == ours or not size else f"{100 * (ours / size - 1):+.1f}%"
             bits = 8 * size / samples
-            lines.append(f"{name:<18}{size:>15,.0f}{size / before:>9.4f}{bits:>17.3f}{gain:>13}")
+            lines.append(
+                f"{name:<18}{size:>15,.0f}{size / before:>9.4f}{bits:>17.3f}{gain:>13}".rstrip()
+            )
         rule = "-" * len(lines[0])
         text = "\n".join(["", lines[0], rule, *lines[1:], rule])
         return f"{text}\n{note}" if left_out else text

@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from evaluation.report.formatting import printable
@@ -78,11 +78,12 @@ class CodecProgress:
         text = printable(reason if reason.startswith(path) else f"{path}: {reason}")
         self.say(f"{styled('error:', 'red', sys.stderr)} {text}", sys.stderr)
 
-    def say_lost(self, path: str, text: str) -> None:
-        """Prints what is lost of a file, to stderr."""
-        self.say(
-            f"{styled('lost:', 'yellow', sys.stderr)} {printable(f'{path}: {text}')}", sys.stderr
-        )
+    def say_lost(self, path: str, texts: Sequence[str]) -> None:
+        """Prints all that is lost of a file, a line each, to stderr."""
+        label = styled("lost:", "yellow", sys.stderr)
+        if texts:
+            lines = [f"{label} {printable(f'{path}: {text}')}" for text in texts]
+            self.say("\n".join(lines), sys.stderr)
 
     def close(self) -> None:
         """Clears the bar."""

@@ -129,8 +129,15 @@ def run_all(
 
 def say_recover(done: Done) -> None:
     """Says what helps against damage, where there is any."""
-    if any(isinstance(error, DataError) for error in done.errors):
-        print("(of damaged files decompress --recover gives back what is intact)", file=sys.stderr)
+    from codec.model import WrongModelError
+
+    damage = [error for error in done.errors if isinstance(error, DataError)]
+    if not all(isinstance(error, WrongModelError) for error in damage):
+        print(
+            "(decompress --recover writes what is intact of a damaged file, and silence for the "
+            "rest)",
+            file=sys.stderr,
+        )
 
 
 def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: str) -> None:
@@ -140,7 +147,7 @@ def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: st
         rows.append((wording.before, format_number(before, "byte")))
         rows.append((wording.after, format_number(after, "byte")))
         if wording.ratio is not None:
-            rows.append(("ratio", f"{wording.ratio(before, after):.4f}"))
+            rows.append(("ratio", f"{wording.ratio(before, after):.4f} of the original size"))
         rows.append(("time", speed))
     for label, text in rows:
         print(format_row(label, text))

@@ -15,7 +15,7 @@ import io
 import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl.flags import FlagValues
@@ -26,6 +26,7 @@ from commands.codec_progress import CodecProgress, compression_ratio
 from commands.codec_runner import Wording, ends_when_interrupted, run_all, wrote
 from commands.interface import Command
 from evaluation.report.formatting import printable
+from runtime.formatting import format_number, format_row
 from runtime.terminal import emphasize_marked
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             comparison = Comparison([job.source for job in jobs])
 
     used: list[bytes] = []  # Fingerprints.
+    problems: dict[str, str] = {}
 
     def work(job: "Job", progress: CodecProgress) -> "Outcome":
         outcome = compress_file(
@@ -77,6 +79,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             progress=progress.add,
         )
         used.append(outcome.fingerprint)
+        if outcome.problem:
+            problems[job.source] = outcome.problem
         return outcome
 
     def line(job: "Job", outcome: "Outcome") -> str:
@@ -90,12 +94,23 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         Wording(line, "source", "compressed", compression_ratio),
         left_out,
     )
+    if problems:
+        print(format_row("without a model", _describe_problems(problems)))
     if values.model:
         _warn_of_fallback(models, used)
     if values.compare and jobs:
         table = comparison.table({job.source: job.target for job in done.jobs})
         print(emphasize_marked(table, sys.stdout))
     return done.status
+
+
+def _describe_problems(problems: Mapping[str, str]) -> str:
+    """Returns how many files no model codes, and the first of them with the reasons."""
+    from pipeline.catalogue.catalogue import Skipped
+    from pipeline.corpus import describe_skipped
+
+    files = [Skipped(printable(path), problems[path]) for path in sorted(problems)]
+    return f"{format_number(len(files), 'file')}, kept by LZMA: {describe_skipped(files)}"
 
 
 def _warn_of_fallback(models: Sequence[Any], used: Sequence[bytes]) -> None:
@@ -122,15 +137,26 @@ def _warn_of_fallback(models: Sequence[Any], used: Sequence[bytes]) -> None:
 def _compress_stdin(values: FlagValues, models: Sequence[Any]) -> None:
     from codec.encoder import compress_parts
     from codec.header import read_header
+    from runtime.logging import logger
 
     _, threads = codec_files.share_threads(values, 1)
     with codec_files.seekable_stdin() as source:
         size = source.seek(0, os.SEEK_END)
-        parts = compress_parts(source, size, models, segment=values.segment, num_threads=threads)
+        problems: list[str] = []
+        parts = compress_parts(
+            source,
+            size,
+            models,
+            segment=values.segment,
+            num_threads=threads,
+            report=problems.append,
+        )
         first = next(parts)  # The header.
         if (format_ := read_header(io.BytesIO(first))) is not None:
             _warn_of_fallback(models, [format_.fingerprint])
         codec_files.write_stdout(itertools.chain([first], parts))
+        for problem in problems:
+            logger.warning("stdin is kept by LZMA, without a model: %s", problem)
 
 
 COMMAND = Command(

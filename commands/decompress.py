@@ -24,6 +24,7 @@ from commands.codec_progress import CodecProgress, decompression_ratio
 from commands.codec_runner import Wording, run_all, say_recover, wrote
 from commands.interface import Command
 from runtime.errors import ConfigError, DataError
+from runtime.formatting import format_number, format_row
 from runtime.terminal import styled
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     models = codec_files.load_models(values, "kernel.decode_channel")
     folders = codec_files.folders(values)
     lost: list[str] = []
+    damaged: set[str] = set()
     if is_stdin:
         _, threads = codec_files.share_threads(values, 1)
         try:
@@ -66,21 +68,27 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         if is_part:
             return slice_file(job, models, folders, **part, **shared)
 
-        def report(text: str) -> None:
-            lost.append(text)
-            progress.say_lost(job.source, text)
+        lost_here: list[str] = []
+        recover = lost_here.append if values.recover else None
+        try:
+            return decompress_file(
+                job, models, folders, recover=recover, progress=progress.add, **shared
+            )
+        finally:  # Together: other files are decoded side by side.
+            progress.say_lost(job.source, lost_here)
+            if lost_here:
+                damaged.add(job.source)
 
-        recover = report if values.recover else None
-        return decompress_file(
-            job, models, folders, recover=recover, progress=progress.add, **shared
-        )
+    def line(job: "Job", outcome: "Outcome") -> str:
+        return wrote(outcome, ratio) + ("; from a damaged file" if job.source in damaged else "")
 
-    ratio = None if is_part else decompression_ratio
-    wording = Wording(lambda _, x: wrote(x, ratio), "compressed", "decoded", ratio)
-    done = run_all(jobs, work, files, wording, left_out)
+    ratio = None if is_part or values.recover else decompression_ratio
+    done = run_all(jobs, work, files, Wording(line, "compressed", "decoded", ratio), left_out)
+    if damaged and len(jobs) > 1:
+        print(format_row("damaged", format_number(len(damaged), "file")))
     if not values.recover:
         say_recover(done)
-    return 1 if lost else done.status
+    return 1 if damaged else done.status
 
 
 def _parts(

@@ -21,7 +21,7 @@ from runtime.errors import ConfigError, UserError, message_of
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Prints a table of each file; returns the exit status."""
     if codec_files.is_stdin(arguments):
-        raise ConfigError("info reads files: expected their names")
+        raise ConfigError("info does not read stdin: expected files")
     import sys
 
     from codec.info import describe_file

@@ -6,7 +6,9 @@ For example:
     python main.py inspect --audio_dir=~/music --bit_depth=16 --nodownmix
     python main.py inspect --flagfile=presets/speech_8bit.flags --audio_dir=~/speech
 
-Nothing is trained. Of a training run's --flagfile, flags that are not listed here are ignored.
+Nothing is trained, and nothing is written unless --output_dir, --catalogue or --demo is given: in
+OUTPUT_DIR the headers are kept for the training run that is to come there. Of a training run's
+--flagfile, flags that are not listed here are ignored.
 """
 
 import os
@@ -26,7 +28,10 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     folders, config = shared.corpus_dirs(values), shared.pipeline_config(values)
     shared.check_audio_dirs(folders)
     output_dir = os.path.expanduser(values.output_dir)
-    shared.make_output_dir(output_dir, values.model_name)
+    keeps_headers = values["output_dir"].present
+    if keeps_headers or values.demo:
+        shared.make_output_dir(output_dir, values.model_name)
+    catalogue = os.path.join(output_dir, f"{values.model_name}.catalogue")
     shared.check_memory(config)
     devices.keep_tensorflow_off_accelerators()
     from pipeline.corpus import open_corpus
@@ -45,7 +50,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
         config,
         valid_fraction=values.valid_fraction,
         num_chunks=values.num_chunks,
-        cache_path=os.path.join(output_dir, f"{values.model_name}.catalogue"),
+        cache_path=catalogue if keeps_headers else None,
         catalogue_path=shared.catalogue(values),
         progress=progress_bar("WAV headers"),
         num_threads=max(16, values.parallel_reads),

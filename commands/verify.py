@@ -24,7 +24,9 @@ from runtime.errors import ConfigError
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Verifies; returns the exit status."""
     if codec_files.is_stdin(arguments):
-        raise ConfigError("verify reads files: expected `decompress - > /dev/null` for a pipe")
+        raise ConfigError(
+            "verify does not read stdin: expected files; `decompress - > /dev/null` checks a pipe"
+        )
     from codec.jobs import LeftOut, find_jobs
 
     left_out = LeftOut()

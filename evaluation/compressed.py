@@ -17,6 +17,7 @@ from runtime.progress import Progress, no_progress
 from runtime.threads import map_in_threads
 
 NAME = "wavestream"
+_MOST_REASONS = 3
 
 
 def score_compressed(
@@ -34,8 +35,8 @@ def score_compressed(
       progress: shows the files done.
 
     Returns:
-      The score. A file that can no longer be read, and one of which the catalogue has a part, is
-      NaN there.
+      The score. A file that the model cannot code, or not all of it, is NaN there, and so is one
+      that can no longer be read, or of which the catalogue has a part.
     """
     cores = available_cores()
     files = range(len(catalogue))
@@ -52,6 +53,7 @@ def score_compressed(
     bits, container_bits, reasons = zip(*progress(outcomes, len(catalogue)), strict=True)
     encodings = [Encoding(int(number)) for number in catalogue.encodings]
     failed = sum(map(bool, reasons))
+    why = "; ".join([*dict.fromkeys(filter(None, reasons))][:_MOST_REASONS])
     return CodecScore(
         codec=NAME,
         version="",
@@ -59,7 +61,7 @@ def score_compressed(
         container_bits=np.array(container_bits),
         samples=catalogue.frames * catalogue.channels,
         depth=np.array([encoding.depth for encoding in encodings]),
-        remark=f"{failed} of {len(files)} files: {next(filter(None, reasons))}" if failed else "",
+        remark=f"{failed} of {len(files)} files: {why}" if failed else "",
     )
 
 
@@ -76,9 +78,18 @@ def _size(
         nonlocal segments
         segments += made if seconds else 0
 
+    problems: list[str] = []
     with open_binary(path) as source:
         parts = compress_parts(
-            source, stat(path)[0], [model], segment=segment, num_threads=num_threads, progress=count
+            source,
+            stat(path)[0],
+            [model],
+            segment=segment,
+            num_threads=num_threads,
+            progress=count,
+            report=problems.append,
         )
         total = sum(map(len, parts))
+    if problems:  # The figure would be LZMA's.
+        raise OSError(problems[0])
     return 8.0 * segments, 8.0 * (total - segments)

@@ -12,6 +12,7 @@ from pipeline.reading.chunk_index import Chunks
 from pipeline.split import split_catalogue
 from pipeline.subset import draw_chunks
 from runtime.errors import DataError
+from runtime.formatting import format_number
 from runtime.progress import Progress, no_progress
 
 
@@ -130,4 +131,4 @@ def describe_skipped(skipped: Sequence[Skipped], limit: int = 5) -> str:
         others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         texts.append(f"{paths[0]!r}{others} ({reason})")
     rest = len(by_reason) - limit
-    return "; ".join(texts) + (f"; and {rest} other reasons" if rest > 0 else "")
+    return "; ".join(texts) + (f"; and {format_number(rest, 'other reason')}" if rest > 0 else "")

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from runtime.formatting import format_row, format_time
 from runtime.logging import logger
-from runtime.terminal import is_terminal
+from runtime.terminal import FALLBACK_COLUMNS, is_terminal
 
 Progress = Callable[[Iterable, int], Iterable]
 """Wraps an iterable of known length, as `lambda items, total: tqdm(items, total=total)` does."""
@@ -23,12 +23,33 @@ def no_progress(items: Iterable, total: int) -> Iterable:
     return items
 
 
+_Size = tuple[int | None, int | None]
+
+
+def _with_fallback(size: Callable[[Any], _Size]) -> Callable[[Any], _Size]:
+    """Returns tqdm's function of the columns and rows of a terminal, each less 1, but for 0."""
+
+    def known_size(stream: Any) -> _Size:
+        columns, rows = size(stream)
+        return (
+            FALLBACK_COLUMNS - 1 if columns is not None and columns < 1 else columns,
+            None if rows is not None and rows < 1 else rows,
+        )
+
+    return known_size
+
+
 class Bar(tqdm):
     """A bar on a terminal, nothing elsewhere, also where the terminal is closed meanwhile."""
+
+    dynamic_ncols: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         disable = not is_terminal(sys.stderr)
         super().__init__(*args, dynamic_ncols=True, disable=disable, **kwargs)
+        if not disable and self.dynamic_ncols is not None:
+            self.dynamic_ncols = _with_fallback(self.dynamic_ncols)
+            self.ncols, self.nrows = self.dynamic_ncols(self.fp)
 
     def display(self, *args: Any, **kwargs: Any) -> None:
         with contextlib.suppress(OSError):

@@ -3,6 +3,9 @@
 import os
 from typing import Literal, TextIO
 
+FALLBACK_COLUMNS = 80
+"""The width of a terminal that says 0, as some in containers and editors do."""
+
 _CODES = {"bold": "1", "red": "1;31", "yellow": "33"}
 
 

@@ -1,6 +1,7 @@
 """What a run writes: its flag file, its metrics, its model."""
 
 import dataclasses
+import json
 import math
 import os
 import platform
@@ -13,8 +14,9 @@ from typing import Any
 import jax
 
 from models.interface import Model
-from models.model_file import save_model
+from models.model_file import load_model, save_model
 from pipeline.corpus import Corpus
+from runtime.errors import DataError
 from runtime.filesystem import absolute, make_folder, write_bytes_atomically
 from runtime.version import VERSION
 from training.checkpoints.backup import back_up
@@ -80,8 +82,12 @@ def save_result(
     result: Result,
     settings: Mapping[str, Any],
     initial: InitialModel | None = None,
+    *,
+    is_resumed: bool = False,
 ) -> None:
     """Writes the model file; if that fails, in the temporary directory: it may have taken days.
+
+    An earlier model is backed up, unless the same run has written it when it was interrupted.
 
     Args:
       config: the run.
@@ -90,6 +96,7 @@ def save_result(
       result: the result of its training.
       settings: the run's `run_settings`.
       initial: the model that training started from.
+      is_resumed: whether the run was resumed from a checkpoint.
 
     Raises:
       OSError: it cannot be written, and names the place where the model is instead.
@@ -115,12 +122,34 @@ def save_result(
     path, local = config.path(".npz"), folder.files.path(".npz")
     try:
         make_folder(config.output_dir)  # It may have been removed during the run.
-        folder.retry(lambda: back_up(path))
+        if not (is_resumed and folder.retry(lambda: _is_of_the_same_run(path, content))):
+            folder.retry(lambda: back_up(path))
         save_model(local, result.params, **content)
     except OSError as error:
         spare = os.path.join(tempfile.mkdtemp(prefix="wavestream_"), os.path.basename(path))
         save_model(spare, result.params, **content)
         raise OSError(f"{path} cannot be written ({error}): the model is in {spare}") from error
+
+
+def _is_of_the_same_run(path: str, content: Mapping[str, Any]) -> bool:
+    """Whether a model file is what the run that is saved now was at an earlier step.
+
+    A run is a function of its settings: whatever has the same ones was on the way to this model.
+    """
+    try:
+        file = load_model(path)
+    except (FileNotFoundError, DataError):
+        return False
+    earlier = {"model": file.config, "data": file.data, "training": file.training}
+    return file.training["steps"] < content["training"]["steps"] and _settings_of(
+        earlier
+    ) == _settings_of(content)
+
+
+def _settings_of(content: Mapping[str, Any]) -> str:
+    results = ("steps", "metrics", "made_with")
+    training = {name: x for name, x in content["training"].items() if name not in results}
+    return json.dumps({**content, "training": training}, sort_keys=True)
 
 
 def _made_with() -> dict[str, str]:

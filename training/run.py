@@ -153,7 +153,9 @@ def _run(
         was_finished = start is not None and start.step >= result.steps
         if folder and not (was_finished and folder.retry(lambda: exists(config.path(".npz")))):
             with failure_detector.write_lock:
-                save_result(config, folder, model, result, settings, initial)
+                save_result(
+                    config, folder, model, result, settings, initial, is_resumed=start is not None
+                )
         if folder and not exists(folder.files.path(".flags")):  # Removed during the run.
             write_flags(folder.files, flagfile)
     finally:

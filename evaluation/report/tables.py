@@ -26,7 +26,10 @@ class Table(enum.Flag):
 
 
 class Column(NamedTuple):
-    """A column: its header, the text of its cell, empty if not applicable, and its tables."""
+    """A column: its header, the text of its cell, empty if not applicable, and its tables.
+
+    In a header, {depth} stands for the bits of a sample.
+    """
 
     header: str
     cell: Callable[[Coder], str]
@@ -53,7 +56,7 @@ _NONE = Cost()
 _C, _M, _O = Table.CONSOLE, Table.MAIN, Table.OTHER_RULES
 COLUMNS = (
     Column("bits per sample", lambda x: bits(x.cost.bits_per_sample), Table.ALL),
-    Column("of raw", lambda x: _known(x.cost.ratio, ratio), _C | _M),
+    Column("of {depth} bits", lambda x: _known(x.cost.ratio, ratio), _C | _M),
     Column("95% interval", lambda x: _interval(x.interval), _C | _M),
     Column(
         "model minus codec",
@@ -69,7 +72,7 @@ COLUMNS = (
     Column("chunk alone", lambda x: _known((x.chunked or _NONE).bits_per_sample), _C | _O),
     Column("native", lambda x: _known((x.native or _NONE).bits_per_sample), _C | _O),
     Column("native file", lambda x: _known((x.native or _NONE).with_container), _C | _O),
-    Column("of raw, native", lambda x: _known((x.native or _NONE).ratio, ratio), _O),
+    Column("of native bits", lambda x: _known((x.native or _NONE).ratio, ratio), _O),
     Column("model counted", lambda x: _known(x.with_model), _C | _O),
 )
 
@@ -83,7 +86,7 @@ def make_table(
     # Without --chunked or a model file there is nothing to put in some.
     columns = [column for column in columns if any(map(column.cell, coders))]
     rows = [Row(x, marks(x, summary), [column.cell(x) for column in columns]) for x in coders]
-    return [column.header for column in columns], rows
+    return [column.header.format(depth=summary.depth) for column in columns], rows
 
 
 def marks(coder: Coder, summary: Summary) -> str:
@@ -101,7 +104,7 @@ def notes(summary: Summary) -> list[str]:
     if any(COUNTED in mark for mark in marked.values()):
         found.append(f"{COUNTED} its container cannot be separated and is counted.")
     if summary.model.remark:
-        found.append(f"compressed files: {printable(summary.model.remark)}")
+        found.append(f"native, of the model: left out {printable(summary.model.remark)}.")
     for codec in summary.codecs:
         name = printable(codec.name)
         if PARTIAL in marked[codec.name] and codec.against_model:

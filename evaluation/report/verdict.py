@@ -35,6 +35,13 @@ def verdict(summary: Summary) -> str:
     return text
 
 
+def _shares_of(depth: int) -> str:
+    """Returns what files of fewer bits, which are scaled up, have of these without any coding."""
+    fewer = [own for own in (8, 16) if own < depth]
+    shares = " and ".join(f"{ratio(own / depth)} of a file of {own} bits" for own in fewer)
+    return f": without compression, {shares}" if fewer else ""
+
+
 def _against(summary: Summary, codec: Coder, comparison: Comparison) -> str:
     name = printable(codec.name)
     text = ": "
@@ -70,9 +77,9 @@ def rules(summary: Summary) -> list[tuple[str, str]]:
     rows = [
         ("bits per sample", f"on the same samples as the model, {mixed}, in {depth} bits."),
         (
-            "of raw",
-            f"compressed over raw bits, {depth} a sample as the model sees it, whatever the file's "
-            "depth.",
+            f"of {depth} bits",
+            f"compressed over raw bits, {depth} a sample, which is what the model reads of every "
+            f"file{_shares_of(depth)}.",
         ),
         ("order-0 entropy", "bits of a memoryless coder that knows the frequency of each value."),
     ]
@@ -95,7 +102,7 @@ def rules(summary: Summary) -> list[tuple[str, str]]:
             (
                 "native",
                 "the files' own channels and depth (all floats as 32-bit integers, A-law and "
-                "mu-law as 16-bit), per native sample: not comparable.",
+                "mu-law as 16-bit), per native sample: to be compared with each other only.",
             )
         )
         own = "; of the model, what `compress` makes of the files" if summary.model.native else ""

@@ -46,7 +46,8 @@ _UNSUPPORTED_TAGS = {
     0x2001: "DTS",
     0xF1AC: "FLAC",
 }
-_ADVICE = "; convert it to PCM, e.g. with ffmpeg -c:a pcm_s16le"
+ADVICE = "; convert it to PCM, e.g. with ffmpeg -c:a pcm_s16le"
+"""How some reasons end for which a file is skipped."""
 
 
 class Encoding(enum.IntEnum):
@@ -126,10 +127,10 @@ def parse_fmt(fmt: bytes, byte_order: ByteOrder = "<") -> tuple[Encoding, int, i
             )
         tag, *tail = struct.unpack(f"{byte_order}IHH8s", fmt[24:40])
         if tuple(tail) not in _GUID_TAILS or tag > 0xFFFF:
-            raise WavError(f"the subformat {fmt[24:40].hex()} is not supported{_ADVICE}")
+            raise WavError(f"the subformat {fmt[24:40].hex()} is not supported{ADVICE}")
     if tag not in (_TAG_PCM, _TAG_FLOAT, _TAG_ALAW, _TAG_MULAW):
         name = _UNSUPPORTED_TAGS.get(tag, "this encoding")
-        raise WavError(f"{name} (format tag 0x{tag:04X}) is not supported{_ADVICE}")
+        raise WavError(f"{name} (format tag 0x{tag:04X}) is not supported{ADVICE}")
     if channels == 0:
         raise WavError("the header declares 0 channels")
     if channels > _MAX_CHANNELS:
@@ -149,7 +150,7 @@ def _encoding(tag: int, channels: int, block_align: int, bits: int) -> Encoding:
     encoding = _ENCODINGS.get((tag, (bits + 7) // 8)) if is_whole else None
     if encoding is None:
         kind = {_TAG_PCM: "integer", _TAG_FLOAT: "float"}.get(tag, "G.711")
-        raise WavError(f"{bits}-bit {kind} samples are not supported{_ADVICE}")
+        raise WavError(f"{bits}-bit {kind} samples are not supported{ADVICE}")
     expected = channels * encoding.bytes_per_sample
     if block_align == expected:
         return encoding

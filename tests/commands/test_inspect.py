@@ -92,6 +92,16 @@ def test_folders_with_commas_and_within_each_other(capsys, tmp_path, monkeypatch
     assert shown["files"].startswith("2 ")
 
 
+def test_it_writes_only_where_it_is_told_to(capsys, tmp_path, monkeypatch):
+    _wav(tmp_path / "audio" / "1.wav")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run_main("inspect", "--audio_dir=../audio", "--chunk_size=1000") == 0
+    assert not any((tmp_path / "here").iterdir())
+    _inspect(capsys, tmp_path / "run", "--audio_dir=../audio")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["audio_model.catalogue"]
+
+
 def test_a_pipe_that_closes(tmp_path):
     _wav(tmp_path / "1.wav")
     main_py = shlex.join([sys.executable, str(ROOT / "main.py")])

@@ -30,6 +30,14 @@ def test_it_is_what_compress_writes(folder):
     assert score.remark == ""
 
 
+def test_files_that_the_model_does_not_code_have_no_size(folder):
+    """It would be that of LZMA, which `compress` falls back to only where no model codes them."""
+    write_wav(folder / "d.wav", stereo(900) * 300, Encoding.S24)
+    score = score_compressed(build_catalogue([str(folder)]), small_model(), 400)
+    assert np.isnan(score.bits).tolist() == [False, False, False, True]
+    assert score.remark == "1 of 4 files: samples of 24 bits, expected at most 16"
+
+
 def test_what_cannot_be_compressed_is_left_out(folder):
     catalogue = build_catalogue([str(folder)])
     (folder / "a.wav").unlink()

@@ -1,6 +1,8 @@
 """Colour on terminals, and plain text elsewhere."""
 
 import io
+import pty
+import select
 
 import pytest
 
@@ -40,6 +42,18 @@ def test_the_environment_may_ask_for_plain_text(monkeypatch, name, value, is_dum
     with Bar(total=2) as bar:
         bar.update()
     assert (terminal.getvalue() == "") is is_dumb  # Without colour there are bars.
+
+
+def test_a_terminal_that_says_its_width_is_0_has_bars_of_80_columns(monkeypatch):
+    primary, secondary = pty.openpty()  # Its size is 0 by 0 until it is set.
+    with open(primary, "rb", buffering=0) as screen, open(secondary, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        with Bar(total=4, desc="WAV headers", leave=False, file=terminal) as bar:
+            bar.update(1)
+            bar.refresh()
+            assert select.select([screen], [], [], 10)[0], "nothing is shown"
+            shown = screen.read(4096).decode().split("\r")[-1]
+    assert shown.startswith("WAV headers:  25%|") and len(shown) == 79
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), None])

@@ -137,7 +137,7 @@ def test_nothing_of_an_earlier_run_is_lost(audio):
     assert (out / "audio_model_metrics.1.jsonl").read_text() == "earlier"
     assert (out / "audio_model_curves.1.png").read_text() == "earlier"
     assert (out / "audio_model.npz").read_bytes() != before
-    kept = f"{out}/audio_model.npz of an earlier run is renamed to {out}/audio_model.1.npz"
+    kept = f"the earlier {out}/audio_model.npz is kept as {out}/audio_model.1.npz"
     assert kept in _log(out, "INFO")
     assert (out / "audio_model_training.log").read_text().count("3 of 3") == 2
 
@@ -297,6 +297,9 @@ def test_an_interrupted_run_without_validation(audio, capsys):
     assert "1 of 3, interrupted; the same command resumes it\n" in table
     assert "validation" not in table and "order-0" not in table
     assert load_model(out / "audio_model.npz").training["steps"] == 1
+    _run(audio, "--valid_fraction=0")
+    assert load_model(out / "audio_model.npz").training["steps"] == 3
+    assert not (out / "audio_model.1.npz").exists()  # Of the same run nothing is kept.
 
 
 @pytest.mark.slow

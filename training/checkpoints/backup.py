@@ -21,4 +21,4 @@ def back_up(path: str) -> None:
     while (kept := f"{stem}.{number}{extension}") in names:
         number += 1
     rename(path, os.path.join(folder, kept))
-    logger.info("%s of an earlier run is renamed to %s", path, os.path.join(folder, kept))
+    logger.info("the earlier %s is kept as %s", path, os.path.join(folder, kept))

@@ -145,13 +145,14 @@ def _part(part, name):
 
 CELLS = {
     "bits per sample": _part("cost", "bits_per_sample"),
-    "of raw": _part("cost", "ratio"),
+    "of 8 bits": _part("cost", "ratio"),
+    "of 16 bits": _part("cost", "ratio"),
     "model minus codec": _part("against_model", "difference"),
     "with container": _part("cost", "with_container"),
     "chunk alone": _part("chunked", "bits_per_sample"),
     "native": _part("native", "bits_per_sample"),
     "native file": _part("native", "with_container"),
-    "of raw, native": _part("native", "ratio"),
+    "of native bits": _part("native", "ratio"),
     "model counted": lambda coder: coder["with_model"],
 }
 INTERVALS = {
@@ -221,7 +222,7 @@ def test_the_parts_a_reader_looks_for(written):
         assert re.search(f"<h2>.*{part}", text)
     model = next(coder["cost"] for coder in content["coders"] if coder["kind"] == "model")
     assert page.terms["files"] == "13" and page.terms["samples"] == f"{model['samples']:,}"
-    assert page.terms["of the raw bits"] == f"{model['ratio']:.1%}"
+    assert page.terms["of the 8 bits of a raw sample"] == f"{model['ratio']:.1%}"
     assert page.terms["bits per sample, mean over files"] == f"{model['mean_over_files']:.3f}"
     skipped = content["skipped"][0]
     assert page.tables["Skipped files"][1:] == [[skipped["path"], skipped["reason"]]]
@@ -239,9 +240,9 @@ def test_the_parts_of_a_cost_are_shown_by_name(written):
     found = CASES["one file"]
     page, content, _ = written("one file")
     upper = found.cost_parts["upper byte"].sum() / found.samples.sum()
-    assert page.terms["of them in the upper byte"] == f"{upper:.3f}"
+    assert page.terms["of it, upper byte"] == f"{upper:.3f}"
     lower = content["cost_parts"]["lower byte"]["bits_per_sample"]
-    assert _agrees(page.terms["in the lower byte"], lower)
+    assert _agrees(page.terms["of it, lower byte"], lower)
 
 
 def test_names_from_outside_are_escaped(tmp_path):
@@ -260,7 +261,7 @@ def test_names_from_outside_are_escaped(tmp_path):
     assert "Evaluation of " + ODD_SHOWN in page.texts
     assert page.tables["Skipped files"][1] == [ODD_SHOWN, ODD_SHOWN]
     assert page.terms["folders"] == page.terms["codec " + ODD_SHOWN] == ODD_SHOWN
-    assert f"of them in the {ODD_SHOWN}" in page.terms
+    assert f"of it, {ODD_SHOWN}" in page.terms
     files = page.tables["Files, from the model's best to its worst"]
     assert ODD_SHOWN in [row[0] for row in files] and files[0][3] == ODD_SHOWN
     assert page.tables["Model and codecs"][2][0] == ODD_SHOWN

@@ -153,7 +153,7 @@ def test_within_a_thousandth_of_the_float_model(depth):
     )
     model, params = build_model(config(depth=depth)), make_params()
     nats = -model.log_likelihood(params, model.prepare(make_batch(samples)))
-    bits = model.segment_costs(params, samples[:, None])["sample"] / np.log(2)
+    bits = model.segment_costs(params, samples[:, None])["coded samples"] / np.log(2)
     assert bits.mean() == pytest.approx(float(nats.mean()) / np.log(2), rel=1e-3)
 
 
@@ -161,7 +161,7 @@ def test_side_information_is_in_equal_shares_of_all_samples():
     model, params = build_model(config()), make_params()
     parts = model.segment_costs(params, repeated())
     side = parts["side information"]
-    assert side.shape == parts["sample"].shape and np.ptp(side) == 0
+    assert side.shape == parts["coded samples"].shape and np.ptp(side) == 0
     cost = measure_segment(config(), make_mlp(params), repeated())
     assert cost.side_bits > 0
     assert side.sum(dtype=np.float64) / np.log(2) == pytest.approx(cost.side_bits, rel=1e-6)
