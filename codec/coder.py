@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from codec.fields import Fields
+from models.interface import Advance, no_advance
 
 FLAGS = 8 | 16 | 64 | 128
 """Flags of a segment that are a coder's."""
@@ -32,11 +33,30 @@ class Coder(Protocol):
     def made_with(self) -> str:
         """What these floats depend on; empty where the model is exact."""
 
-    def encode(self, samples: np.ndarray) -> tuple[int, bytes]:  # int32 [C, n]
-        """Returns flags, of FLAGS, and bytes; no sample has more than `depth` bits."""
+    def encode(
+        self,
+        samples: np.ndarray,  # int32 [C, n]
+        *,
+        num_threads: int = 1,
+        advance: Advance = no_advance,
+    ) -> tuple[int, bytes]:
+        """Returns flags, of FLAGS, and bytes.
+
+        Args:
+          samples: none has more than `depth` bits.
+          num_threads: that may share the work.
+          advance: is told what has been coded.
+        """
 
     def decode(
-        self, flags: int, fields: Fields, channels: int, frames: int
+        self,
+        flags: int,
+        fields: Fields,
+        channels: int,
+        frames: int,
+        *,
+        num_threads: int = 1,
+        advance: Advance = no_advance,
     ) -> np.ndarray:  # int32 [C, n]
         """Returns the channels that `encode` was given.
 
@@ -45,6 +65,8 @@ class Coder(Protocol):
           fields: at the beginning of its bytes; nothing follows them.
           channels: C.
           frames: n.
+          num_threads: as above.
+          advance: is told what has been decoded.
 
         Raises:
           DataError: the bytes are not what `encode` writes.

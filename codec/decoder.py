@@ -12,11 +12,11 @@ from codec.canonical import canonical_header
 from codec.header import HASH_BYTES, Format, end_payload, read_header
 from codec.model import CodecModel, find_model, require_probe
 from codec.plain_bytes import unpack_bytes
-from codec.progress import Progress, no_progress
+from codec.progress import BlockProgress, Progress, no_progress
 from codec.segments import decode_segment
 from runtime.errors import DataError
 from runtime.formatting import format_timestamp
-from runtime.threads import map_in_threads
+from runtime.threads import map_in_threads, threads_each
 
 
 class Opened(NamedTuple):
@@ -86,7 +86,7 @@ def decompress_parts(
 
     Args:
       opened: the file.
-      num_threads: segments at once.
+      num_threads: for segments at once, and their channels.
       progress: is told what has been decoded.
 
     Raises:
@@ -98,23 +98,20 @@ def decompress_parts(
         digest.update(first)
         yield first
 
-    def decode(found: Block) -> bytes:
-        return found.payload if found.kind is Kind.END else decode_block(opened, found)
+    each = threads_each(num_threads, opened.format.num_segments if opened.format else 1)
 
-    format_ = opened.format
-    byte_rate = format_.frame_bytes * format_.sample_rate if format_ else 0
+    def decode(found: Block) -> tuple[Kind, bytes]:
+        if found.kind is Kind.END:
+            return found.kind, found.payload
+        return found.kind, decode_block(opened, found, num_threads=each, progress=progress)
 
     stated = b""
     blocks = checked_blocks(opened)
-    for part, found in map_in_threads(
-        lambda found: (decode(found), found), blocks, num_threads, ahead=num_threads
-    ):
-        if found.kind is Kind.END:
+    for kind, part in map_in_threads(decode, blocks, num_threads, ahead=num_threads):
+        if kind is Kind.END:
             stated = part
         else:
             digest.update(part)
-            seconds = 0.0 if found.kind is Kind.BYTES else len(part) / byte_rate
-            progress(len(found.payload), len(part), seconds)
             yield part
     if end_payload(digest.digest(), opened.format) != stated:
         raise DataError("all blocks are intact, but they are not those of one file: spliced")
@@ -157,22 +154,37 @@ def checked_blocks(opened: Opened) -> Iterator[Block]:
         raise DataError("there are bytes after the end")
 
 
-def decode_block(opened: Opened, found: Block) -> bytes:
-    """Returns the bytes of the source that a block holds. Raises DataError."""
-    format_ = opened.format
+def decode_block(
+    opened: Opened, found: Block, *, num_threads: int = 1, progress: Progress = no_progress
+) -> bytes:
+    """Returns the bytes of the source that a block holds.
+
+    Args:
+      opened: the file.
+      found: the block.
+      num_threads: that its channels share.
+      progress: is told what has been decoded.
+
+    Raises:
+      DataError: they are damaged.
+    """
+    format_, told = opened.format, BlockProgress(progress)
     try:
         if found.kind is Kind.BYTES:
-            return unpack_bytes(found.payload, MAX_BYTES)
+            data = unpack_bytes(found.payload, MAX_BYTES)
+            told.end(len(found.payload), len(data), 0.0)
+            return data
         if format_ is None:
             raise DataError("the header knows of no samples")
         count = format_.frames_of(found.segment)
         if found.kind is Kind.FRAMES_AS_BYTES:
             data = unpack_bytes(found.payload, count * format_.frame_bytes)
         else:
-            frames, variant = decode_frames(opened, found)
+            frames, variant = _decode_frames(opened, found, num_threads, told)
             data = packing.pack(frames, format_.encoding, variant)
         if len(data) != count * format_.frame_bytes:
             raise DataError(f"{len(data)} bytes, expected {count * format_.frame_bytes}")
+        told.end(len(found.payload), len(data), count / format_.sample_rate)
         return data
     except DataError as error:
         is_segment = found.kind is not Kind.BYTES
@@ -180,15 +192,24 @@ def decode_block(opened: Opened, found: Block) -> bytes:
         raise DataError(f"{error} ({place})") from error
 
 
-def decode_frames(opened: Opened, found: Block) -> tuple[np.ndarray, int]:
+def _decode_frames(
+    opened: Opened, found: Block, num_threads: int, told: BlockProgress
+) -> tuple[np.ndarray, int]:
     """Returns the integers of a segment, int32 [n, C], and their variant, see `packing`."""
     format_, model = opened.format, opened.model
     if format_ is None or model is None or not found.payload:
         raise DataError("the header knows of no samples")
+
+    def advance(samples: int, bits: float) -> None:
+        size = samples * format_.encoding.bytes_per_sample
+        told.add(round(bits / 8), size, samples / format_.channels / format_.sample_rate)
+
     count = format_.frames_of(found.segment)
     size = len(packing.pack_variant(0, format_.encoding))
     variant, data = sum(found.payload[:size]), found.payload[size:]
-    frames = decode_segment(model.coder, data, count, format_.channels)
+    frames = decode_segment(
+        model.coder, data, count, format_.channels, num_threads=num_threads, advance=advance
+    )
     if variant >= packing.NUM_VARIANTS:
         raise DataError(f"samples are packed by the unknown way {variant}")
     half = 2 ** (packing.depth_of(format_.encoding) - 1)

@@ -12,13 +12,13 @@ from codec.canonical import canonical_header
 from codec.header import HASH_BYTES, MAX_SAMPLES, Format, end_payload, header, round_segment
 from codec.model import CodecModel, choose_model
 from codec.plain_bytes import pack_bytes
-from codec.progress import Progress, Report, no_progress, no_report
+from codec.progress import BlockProgress, Progress, Report, no_progress, no_report
 from codec.segments import encode_segment, is_verbatim
 from models.native_scale import common_zeros, least_depth
 from pipeline.wav.encoding import ADVICE
 from pipeline.wav.header import WavHeader, read_header
 from pipeline.wav.riff import WavError
-from runtime.threads import map_in_threads
+from runtime.threads import map_in_threads, threads_each
 
 _MOST_CHANNELS = 4  # With more, segments are shorter, so that memory is that of so many.
 
@@ -55,7 +55,7 @@ def compress_parts(
       models: those at hand; one of them is used for all of the file.
       segment: frames of a segment, rounded down by `header.round_segment`; None: what suits the
         model. Fewer where there are many channels.
-      num_threads: segments at once.
+      num_threads: for segments at once, and their channels.
       progress: is told what has been coded.
       report: is told, at most once, why no model codes the file, or all of it.
 
@@ -95,11 +95,10 @@ def compress_parts(
             begin = start
         yield header(format_)
 
-        def encode(task: _Task) -> tuple[_Coded, int, float]:
-            size = len(task.data)
-            is_segment = task.kind is not Kind.BYTES
-            seconds = size / format_.frame_bytes / format_.sample_rate if is_segment else 0.0
-            return _encode(model, format_, task), size, seconds
+        each = threads_each(num_threads, format_.num_segments)
+
+        def encode(task: _Task) -> _Coded:
+            return _encode(model, format_, task, each, progress)
 
         tasks = itertools.chain(
             _around(source, begin, start, 0, digest),
@@ -107,9 +106,8 @@ def compress_parts(
             _around(source, start + wav.frames * wav.frame_bytes, size, 1, digest),
         )
         problems: list[str] = []
-        for found, size, seconds in map_in_threads(encode, tasks, num_threads, ahead=num_threads):
+        for found in map_in_threads(encode, tasks, num_threads, ahead=num_threads):
             problems += [found.problem] if found.problem else []
-            progress(size, len(found.block), seconds)
             yield found.block
         if problems:
             is_all = len(problems) == format_.num_segments
@@ -152,21 +150,37 @@ def _read(source: IO[bytes], offset: int, count: int, digest) -> bytes:  # type:
     return data
 
 
-def _encode(model: CodecModel, format_: Format, task: _Task) -> _Coded:
+def _encode(
+    model: CodecModel, format_: Format, task: _Task, num_threads: int, progress: Progress
+) -> _Coded:
     """Returns a block; of a segment integers by the model, unless plain bytes are smaller."""
+    told = BlockProgress(progress)
+    sample_bytes = format_.encoding.bytes_per_sample
+
+    def advance(samples: int, bits: float) -> None:
+        seconds = samples / format_.channels / format_.sample_rate
+        told.add(samples * sample_bytes, round(bits / 8), seconds)
+
+    coded = None
     problem = ""
     if task.kind is Kind.FRAMES:
         found = packing.unpack(task.data, format_.encoding, format_.channels)
-        if found is not None:
-            frames, variant = found
-            coded = encode_segment(model.coder, frames)
-            if not is_verbatim(coded):
-                data = packing.pack_variant(variant, format_.encoding) + coded
-                return _Coded(block(Kind.FRAMES, task.segment, data))
-            depth = least_depth(frames >> common_zeros(frames))
-            if depth > model.coder.depth:
-                problem = f"samples of {depth} bits, expected at most {model.coder.depth}"
-        else:
+        if found is None:
             problem = "floats that are not integers of at most 32 bits"
-    kind = Kind.BYTES if task.kind is Kind.BYTES else Kind.FRAMES_AS_BYTES
-    return _Coded(block(kind, task.segment, pack_bytes(task.data)), problem)
+        else:
+            frames, variant = found
+            segment = encode_segment(model.coder, frames, num_threads=num_threads, advance=advance)
+            depth = least_depth(frames >> common_zeros(frames))
+            if not is_verbatim(segment):
+                data = packing.pack_variant(variant, format_.encoding) + segment
+                coded = block(Kind.FRAMES, task.segment, data)
+            elif depth > model.coder.depth:
+                problem = f"samples of {depth} bits, expected at most {model.coder.depth}"
+    if coded is None:
+        kind = Kind.BYTES if task.kind is Kind.BYTES else Kind.FRAMES_AS_BYTES
+        coded = block(kind, task.segment, pack_bytes(task.data))
+    size = len(task.data)
+    is_segment = task.kind is not Kind.BYTES
+    seconds = size / format_.frame_bytes / format_.sample_rate if is_segment else 0.0
+    told.end(size, len(coded), seconds)
+    return _Coded(coded, problem)

@@ -13,7 +13,7 @@ from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 
 MAGIC = b"wvst"
-VERSION = 3
+VERSION = 4
 FINGERPRINT_BYTES = 8
 PROBE_BYTES = 8
 HASH_BYTES = 16

@@ -1,6 +1,6 @@
-"""From bits to a channel of a segment, in one compiled loop.
+"""From bits to samples of a channel, in one compiled loop.
 
-n samples.
+n frames of a segment, m of a stretch.
 """
 
 from typing import Any
@@ -22,28 +22,31 @@ from models.predictors.compile import jit
 
 
 @jit
-def decode_channel(
+def decode_stretch(
     stream: Stream,
     other: np.ndarray,  # int32 [n], or [0]
+    first: int,
     coder: Any,
     data: np.ndarray,  # uint8
-    samples: np.ndarray,  # int32 [n]
+    samples: np.ndarray,  # int32 [m]
 ) -> None:
-    """Writes the samples that a code holds.
+    """Writes the next samples of a channel.
 
     Args:
-      stream: before the first sample.
-      other: the channel before this one.
+      stream: before frame `first`, where the last stretch has ended.
+      other: the channel before this one, of which 8 frames more are known by now.
+      first: frame of the first sample.
       coder: the range decoder.
       data: the code.
       samples: is written.
     """
     bank, mixture = stream.bank, stream.mixture
     require_denormals(bank)
-    know_first(bank, other)
+    if first == 0:
+        know_first(bank, other)
     total = total_frequency(mixture)
-    for t in range(samples.size):
-        know_next(bank, other, t)
+    for i in range(samples.size):
+        know_next(bank, other, first + i)
         bank_base = predict(bank)
         show(bank, bank_base, stream.offsets)
         base, scale, count = begin_sample(stream, stream.offsets, bank_base)
@@ -52,7 +55,7 @@ def decode_channel(
         below = cumulative_frequency(mixture, sample, base)
         above = cumulative_frequency(mixture, sample + 1.0, base)
         consume(coder, data, below, above - below, total)
-        samples[t] = np.int32(sample)
+        samples[i] = np.int32(sample)
         end_sample(stream, stream.offsets, bank_base, base, scale, count, sample)
         update(bank, sample)
 

@@ -10,7 +10,7 @@ from codec.decoder import Opened, decode_block, where
 from codec.header import Format
 from codec.values import little_endian
 from runtime.errors import ConfigError, DataError
-from runtime.threads import map_in_threads
+from runtime.threads import map_in_threads, threads_each
 
 _FRAMES = (Kind.FRAMES, Kind.FRAMES_AS_BYTES)
 _MOST_WAV_BYTES = 2**32 - 2**10
@@ -40,7 +40,7 @@ class SeekableFile:
         Args:
           first: frame to begin with.
           count: of frames; all of them are there.
-          num_threads: segments that are decoded at once.
+          num_threads: for segments at once, and their channels.
 
         Raises:
           DataError: a segment is damaged.
@@ -48,8 +48,9 @@ class SeekableFile:
         segment, size = self.format.segment, self.format.frame_bytes
         end = first + count
         numbers = range(first // segment, -(-end // segment)) if count else range(0)
+        each = threads_each(num_threads, len(numbers))
         decoded = map_in_threads(
-            lambda block: decode_block(self._opened, block),
+            lambda block: decode_block(self._opened, block, num_threads=each),
             map(self._block, numbers),
             num_threads,
             ahead=num_threads,

@@ -25,6 +25,7 @@ from codec.redundancy import (
     sparse_values,
     unpack_values,
 )
+from models.interface import Advance, no_advance
 from models.native_scale import common_zeros, least_depth
 from runtime.errors import DataError
 
@@ -35,9 +36,12 @@ _MOST_PER_BYTE = 2**14  # Samples that are coded by a byte.
 def encode_segment(
     coder: Coder,
     frames: np.ndarray,  # int32 [n, C]
+    *,
+    num_threads: int = 1,
+    advance: Advance = no_advance,
 ) -> bytes:
-    """Returns a segment as bytes."""
-    verbatim = _verbatim(frames)
+    """Returns a segment as bytes; for threads and `advance` see `Coder.encode`."""
+    all_frames = frames
     flags, head = 0, b""
     shift = common_zeros(frames)
     if shift:
@@ -54,14 +58,17 @@ def encode_segment(
         flags |= _CHANNELS
         head += b"".join(kind or number(0) for kind in kinds)
     if least_depth(frames[:, coded]) > coder.depth:
-        return verbatim
+        return _verbatim(all_frames)
     code = b""
     if coded:
-        own, code = coder.encode(np.ascontiguousarray(frames.T[coded]))
+        channels = np.ascontiguousarray(frames.T[coded])
+        own, code = coder.encode(channels, num_threads=num_threads, advance=advance)
         flags |= own
     # Zeros that the code leaves out: a file's length bounds what decoding it takes.
     data = bytes([flags]) + head + code.ljust(frames[:, coded].size // _MOST_PER_BYTE, b"\0")
-    return data if len(data) < len(verbatim) else verbatim
+    if len(data) < _verbatim_size(all_frames):
+        return data
+    return _verbatim(all_frames)
 
 
 def decode_segment(
@@ -69,6 +76,9 @@ def decode_segment(
     data: bytes,
     frames: int,
     channels: int,
+    *,
+    num_threads: int = 1,
+    advance: Advance = no_advance,
 ) -> np.ndarray:  # int32 [n, C]
     """Returns the frames that `encode_segment` was given.
 
@@ -77,6 +87,8 @@ def decode_segment(
       data: the bytes.
       frames: n.
       channels: C.
+      num_threads: see `Coder.decode`, and
+      advance: there.
 
     Raises:
       DataError: the bytes are not what `encode_segment` writes.
@@ -97,7 +109,9 @@ def decode_segment(
     if coded:
         if fields.left < len(coded) * frames // _MOST_PER_BYTE:
             raise DataError(f"{fields.left} bytes of code are too few for {frames} frames")
-        samples[coded] = coder.decode(flags, fields, len(coded), frames)
+        samples[coded] = coder.decode(
+            flags, fields, len(coded), frames, num_threads=num_threads, advance=advance
+        )
     for channel, source in copies:
         samples[channel] = samples[source]
     if values is not None:
@@ -110,9 +124,17 @@ def decode_segment(
     return samples.T
 
 
-def _verbatim(frames: np.ndarray) -> bytes:
+def _sample_bytes(frames: np.ndarray) -> int:
     low, high = int(frames.min(initial=0)), int(frames.max(initial=0))
-    size = next(k for k in (1, 2, 3, 4) if -(2 ** (8 * k - 1)) <= low and high < 2 ** (8 * k - 1))
+    return next(k for k in (1, 2, 3, 4) if -(2 ** (8 * k - 1)) <= low and high < 2 ** (8 * k - 1))
+
+
+def _verbatim_size(frames: np.ndarray) -> int:
+    return 2 + _sample_bytes(frames) * frames.size
+
+
+def _verbatim(frames: np.ndarray) -> bytes:
+    size = _sample_bytes(frames)
     little = np.ascontiguousarray(frames, "<i4").view(np.uint8).reshape(-1, 4)
     return bytes([_VERBATIM, size]) + little[:, :size].tobytes()
 

@@ -45,7 +45,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
         goes_on = not is_part
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=False, goes_on=goes_on)
-    models = codec_files.load_models(values, "kernel.decode_channel")
+    models = codec_files.load_models(values, "kernel.decode_stretch")
     folders = codec_files.folders(values)
     lost: list[str] = []
     damaged: set[str] = set()

@@ -31,7 +31,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
     left_out = LeftOut()
     jobs = find_jobs(arguments, None, compress=False, left_out=left_out)
-    models = codec_files.load_models(values, "kernel.decode_channel")
+    models = codec_files.load_models(values, "kernel.decode_stretch")
     folders = codec_files.folders(values)
     from codec.files import verify_file
 

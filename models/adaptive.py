@@ -17,8 +17,8 @@ from flax import linen as nn
 
 from models.config import AdaptiveModelConfig, MlpConfig
 from models.distributions.residual_mixture import Residual, ResidualMixture, residual_log_prob
+from models.exact.analysis import measure_segment
 from models.exact.network import make_mlp
-from models.exact.segment import measure_segment
 from models.interface import Batch, Inputs, Params
 from models.native_scale import SHIFT_BITS, common_zeros, least_depth
 from models.networks.mlp import Mlp

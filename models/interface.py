@@ -7,7 +7,7 @@ stays behind this interface.
 B chunks in a batch (on the host, any leading axes), L samples in a chunk.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -64,11 +64,18 @@ class Model(Protocol):
         """
 
 
-DEFAULT_SEGMENT = 2**21
-"""Frames of a segment where nobody says otherwise, 48 s of 44.1 kHz.
+DEFAULT_SEGMENT = 2**22
+"""Frames of a segment where nobody says otherwise, 95 s of 44.1 kHz.
 
 In longer ones music comes back to what it was more often (docs/explanation/experiments.md); they
-take more memory."""
+take more memory, and a part of a file is decoded from the beginning of its segment."""
+
+Advance = Callable[[int, float], None]
+"""Is told of work that goes on: (samples, of any channels, that are done; bits that they take)."""
+
+
+def no_advance(samples: int, bits: float) -> None:
+    """An `Advance` that tells nobody."""
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from codec.neural.frequencies import decode_rows, encode_rows, make_mixture, roo
 from codec.neural.rows import Layout, find_groups
 from codec.neural.step import CompiledStep
 from codec.range_coder import CODER, SLACK, finish, init_encoder, start_decoder
-from models.interface import DEFAULT_SEGMENT, Params, StepModel
+from models.interface import DEFAULT_SEGMENT, Advance, Params, StepModel, no_advance
 
 _ROWS = {"cpu": 16}  # At once, for the sake of speed, and
 _MOST_ROWS = 256  # on accelerators; but no more than have their caches in
@@ -67,8 +67,14 @@ class NeuralCoder:
                 self._ready = step, step.probe()
             return self._ready
 
-    def encode(self, samples: np.ndarray) -> tuple[int, bytes]:  # int32 [C, n]
-        """Returns 0, no flags, and the code of all channels."""
+    def encode(
+        self,
+        samples: np.ndarray,  # int32 [C, n]
+        *,
+        num_threads: int = 1,
+        advance: Advance = no_advance,
+    ) -> tuple[int, bytes]:
+        """Returns 0, no flags, and the code of all channels. JAX has threads of its own."""
         coder, data = init_encoder(), _Growing()
 
         def code(outputs: np.ndarray, bases: np.ndarray, count: np.ndarray, row: Any) -> None:
@@ -81,7 +87,16 @@ class NeuralCoder:
         finish(coder[0], data.array)
         return 0, data.array[: coder[0]["position"]].tobytes()
 
-    def decode(self, flags: int, fields: Fields, channels: int, frames: int) -> np.ndarray:
+    def decode(
+        self,
+        flags: int,
+        fields: Fields,
+        channels: int,
+        frames: int,
+        *,
+        num_threads: int = 1,
+        advance: Advance = no_advance,
+    ) -> np.ndarray:
         """Returns the channels, int32 [C, n]."""
         coder, data = np.zeros(1, CODER), np.frombuffer(fields.rest(), np.uint8)
         start_decoder(coder[0], data)

@@ -53,7 +53,6 @@ class LagSearch:
 
     Attributes:
       lags: int64 [B, K]; of blocks that have not been searched yet 0.
-      stretch: frames that are best added at a time.
     """
 
     def __init__(self, config: LongTermConfig, channels: int, frames: int) -> None:
@@ -63,7 +62,6 @@ class LagSearch:
         self._threshold = _LEAST / (channels * config.block) ** 0.5
         self._last = np.zeros((channels, 0), np.float32)  # Errors, the first SPAN of them done.
         self._past = _Past(channels, frames, config.block)
-        self.stretch = self._past.hop
         self._known = 0  # Frames that have been added.
         self._searched = 1  # Blocks; nothing lies before the first.
 
@@ -119,7 +117,6 @@ class _Past:
 
     Attributes:
       known: how many.
-      hop: frames from one piece to the next.
     """
 
     def __init__(self, channels: int, frames: int, block: int) -> None:
@@ -127,9 +124,9 @@ class _Past:
         self.known = 0
         self._block = block
         self._size = max(_PIECE, 4 * block)
-        self.hop = self._size - block
-        count = max(-(-frames // self.hop), 1)
-        self._errors = np.zeros((channels, count * self.hop + self._size), np.float32)
+        self._hop = self._size - block
+        count = max(-(-frames // self._hop), 1)
+        self._errors = np.zeros((channels, count * self._hop + self._size), np.float32)
         self._spectra = np.empty((count, channels, self._size // 2 + 1), np.complex64)
         self._whole = 0  # Pieces that are known to their end.
         # At each place, one over the root of the energy of the block that begins there.
@@ -146,10 +143,10 @@ class _Past:
         energy = squares[self._block :] - squares[: -self._block]
         inverse = 1 / np.sqrt(np.maximum(energy, 1.0))
         self._inverse[first : first + energy.size] = inverse
-        for piece in range(self._whole, -(-end // self.hop)):
-            start = piece * self.hop
+        for piece in range(self._whole, -(-end // self._hop)):
+            start = piece * self._hop
             self._spectra[piece] = self._transform(self._errors[:, start : start + self._size])
-        self._whole = max(end - self._block, 0) // self.hop
+        self._whole = max(end - self._block, 0) // self._hop
 
     def frames(self, places: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the blocks that begin at some frames, float32 [places, C, L]."""
@@ -167,15 +164,15 @@ class _Past:
         if last < 0 or not wanted.any():
             return np.zeros(0, np.int64)
         spectrum = self._transform(np.pad(wanted, ((0, 0), (0, self._size - self._block)))).conj()
-        pieces = last // self.hop + 1
+        pieces = last // self._hop + 1
         places, sizes = [], []
-        for first in range(max(0, pieces - _FARTHEST // self.hop), pieces, _BATCH):
+        for first in range(max(0, pieces - _FARTHEST // self._hop), pieces, _BATCH):
             spectra = self._spectra[first : min(first + _BATCH, pieces)]
             product = spectra[:, 0] * spectrum[0]
             for channel in range(1, spectrum.shape[0]):
                 product += spectra[:, channel] * spectrum[channel]
-            begin = first * self.hop
-            found = np.fft.irfft(product, self._size)[:, : self.hop].reshape(-1)
+            begin = first * self._hop
+            found = np.fft.irfft(product, self._size)[:, : self._hop].reshape(-1)
             found = np.abs(found[: last + 1 - begin])
             found *= self._inverse[begin : begin + found.size]
             # One of each stretch, so that they are not all the same one.

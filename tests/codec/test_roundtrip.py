@@ -13,8 +13,8 @@ from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.header import MAX_SAMPLES, Format, end_payload, header, read_header, round_segment
 from codec.segments import decode_segment, encode_segment, is_verbatim
+from models.exact.analysis import measure_segment
 from models.exact.network import make_mlp
-from models.exact.segment import measure_segment
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 from tests.codec.models import small_model

@@ -223,11 +223,11 @@ _STUCK = """
 import os, time
 import codec.encoder
 encode_segment = codec.encoder.encode_segment
-def stuck(coder, frames):
+def stuck(coder, frames, **options):
     if len(frames) == 300:
         open(os.environ["STUCK"], "w").close()
         time.sleep(100)
-    return encode_segment(coder, frames)
+    return encode_segment(coder, frames, **options)
 codec.encoder.encode_segment = stuck
 from commands import parser
 from main import COMMANDS

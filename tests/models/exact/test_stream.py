@@ -14,8 +14,9 @@ from models.config import (
     MlpConfig,
     ResidualMixtureConfig,
 )
+from models.exact.analysis import measure_segment
 from models.exact.network import apply_mlp, make_mlp
-from models.exact.segment import measure_segment, segment_frequencies
+from models.exact.segment import segment_frequencies
 from models.predictors.config import LongTermConfig
 from models.predictors.extract import count_features
 from models.predictors.lanes import add_rows
