@@ -55,7 +55,7 @@ _MODEL_FILE = string(
 _SEGMENT = integer(
     "segment", None, "FRAMES",
     "Most frames of a segment, which is coded without what comes before it. Shorter segments cost "
-    "bits, and let --start decode less.", "2097152, 48 s at 44.1 kHz", at_least=1)
+    "bits, and let --start decode less.", "4194304, 95 s at 44.1 kHz", at_least=1)
 _MODEL_DIR = strings(
     "model_dir", [], "FOLDERS", "Folders, comma-separated, that may have the model of a file.")
 _JOBS = integer(

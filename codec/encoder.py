@@ -161,20 +161,18 @@ def _encode(
         seconds = samples / format_.channels / format_.sample_rate
         told.add(samples * sample_bytes, round(bits / 8), seconds)
 
-    coded = None
-    problem = ""
+    coded, problem = None, ""
     if task.kind is Kind.FRAMES:
         found = packing.unpack(task.data, format_.encoding, format_.channels)
         if found is None:
             problem = "floats that are not integers of at most 32 bits"
         else:
             frames, variant = found
-            segment = encode_segment(model.coder, frames, num_threads=num_threads, advance=advance)
-            depth = least_depth(frames >> common_zeros(frames))
-            if not is_verbatim(segment):
-                data = packing.pack_variant(variant, format_.encoding) + segment
+            data = encode_segment(model.coder, frames, num_threads=num_threads, advance=advance)
+            if not is_verbatim(data):
+                data = packing.pack_variant(variant, format_.encoding) + data
                 coded = block(Kind.FRAMES, task.segment, data)
-            elif depth > model.coder.depth:
+            elif (depth := least_depth(frames >> common_zeros(frames))) > model.coder.depth:
                 problem = f"samples of {depth} bits, expected at most {model.coder.depth}"
     if coded is None:
         kind = Kind.BYTES if task.kind is Kind.BYTES else Kind.FRAMES_AS_BYTES

@@ -90,7 +90,8 @@ def segment_shares(
     """Predicts a segment as a decoder will, and searches for lags.
 
     It goes stretch by stretch, so that of the predictions of some 30 predictors few are in memory.
-    Memory: 40 bytes a sample, of 2^22 stereo frames 340 MB.
+    Memory, with all that an encoder has of a segment: 60 bytes a sample, of 2^22 stereo frames half
+    a GB.
 
     Args:
       config: the model's.
