@@ -88,7 +88,8 @@ class ExactCoder:
         codes = [np.frombuffer(fields.take(size), np.uint8) for size in sizes]
         codes.append(np.frombuffer(fields.rest(), np.uint8))
         streams = init_streams(config, self._network, lags, channels, frames)
-        decoding = _Decoding(streams, codes, frames)
+        parts = stretches(config.predictors.long_term, frames)
+        decoding = _Decoding(streams, codes, parts, frames)
         for _ in run_in_turns(decoding.turns(), num_threads):
             advance(*decoding.take_done())
         samples = decoding.samples
@@ -108,11 +109,17 @@ class _Decoding:
       samples: int32 [C, n].
     """
 
-    def __init__(self, streams: Sequence[Stream], codes: Sequence[np.ndarray], frames: int) -> None:
-        """Begins."""
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        codes: Sequence[np.ndarray],
+        parts: Sequence[slice],
+        frames: int,
+    ) -> None:
+        """Begins; `parts` are the stretches."""
         self.samples = np.zeros((len(streams), frames), np.int32)
         self._streams, self._codes = streams, codes
-        self._stretches = stretches(frames)
+        self._stretches = parts
         self._coders = np.zeros(len(streams), CODER)
         for coder, code in zip(self._coders, codes, strict=True):
             start_decoder(coder, code)

@@ -132,7 +132,7 @@ class _Analysis:
         self.total = 1
         self._samples = samples
         self._streams = init_streams(config, network, self.search.lags, channels, frames)
-        self._stretches = stretches(frames)
+        self._stretches = stretches(config.predictors.long_term, frames)
         self._predicted: dict[tuple[int, int], _Predicted] = {}
         self._done: list[tuple[int, slice]] = []
 

@@ -11,13 +11,18 @@ from models.config import AdaptiveModelConfig
 from models.exact.network import ExactMlp
 from models.exact.stream import Stream, fused_frequencies, init_stream
 from models.native_scale import least_depth
+from models.predictors.config import LongTermConfig
 
-STRETCH = 8192  # Frames: long for a call, short beside a segment.
+STRETCH = 8192  # Frames, about: long for a call, short beside a segment.
 
 
-def stretches(frames: int) -> list[slice]:
-    """Returns the stretches of a segment, which channels go through in turns."""
-    return [slice(a, min(a + STRETCH, frames)) for a in range(0, frames, STRETCH)]
+def stretches(config: LongTermConfig, frames: int) -> list[slice]:
+    """Returns the stretches of a segment of n frames, which channels go through in turns.
+
+    They are whole blocks of long-term prediction: lags are those of blocks.
+    """
+    size = -(-STRETCH // config.block) * config.block
+    return [slice(a, min(a + size, frames)) for a in range(0, frames, size)]
 
 
 def init_streams(

@@ -54,6 +54,42 @@ SIGNALS = {
 }
 
 
+@pytest.mark.parametrize("stretch", [1000, 1500])  # Of blocks of 1000.
+@pytest.mark.parametrize("num_threads", [1, 5])
+def test_how_a_segment_is_gone_through_does_not_matter(stretch, num_threads, monkeypatch):
+    left = repeated()[:, 0]
+    frames = np.stack([left, np.roll(left, 5) // 2, noise(left.size, 3)], 1)
+    coder, told = small_model().coder, [[], []]
+    expected = encode_segment(coder, frames)
+    monkeypatch.setattr("models.exact.segment.STRETCH", stretch)
+    data = encode_segment(
+        coder, frames, num_threads=num_threads, advance=lambda *done: told[0].append(done)
+    )
+    assert data == expected
+    found = decode_segment(
+        coder,
+        data,
+        *frames.shape,
+        num_threads=num_threads,
+        advance=lambda *done: told[1].append(done),
+    )
+    np.testing.assert_array_equal(found, frames)
+    for parts in told:
+        samples, bits = np.sum(parts, 0)
+        assert samples == frames.size and abs(bits - 8 * len(data)) < 0.01 * 8 * len(data)
+        assert len(parts) >= left.size // 2000
+
+
+def test_progress_adds_up():
+    data, told = wav_bytes(stereo(3000)), [[], []]
+    packed = compress(data, segment=1024, progress=lambda *part: told[0].append(part))
+    decompress(packed, progress=lambda *part: told[1].append(part))
+    read, made, seconds = np.sum(told[0], 0)
+    assert read == 4 * 3000 and 0 < len(packed) - made < 100
+    assert seconds == pytest.approx(3000 / 44100)
+    assert np.sum(told[1], 0)[1:] == pytest.approx([read, seconds])
+
+
 @pytest.mark.parametrize("name", SIGNALS)
 def test_segments(name):
     model, frames = small_model(), SIGNALS[name].astype(np.int32)
