@@ -28,9 +28,10 @@ def open_source(source: Path | bytes | BinaryIO) -> contextlib.AbstractContextMa
         return open(os.path.expanduser(source), "rb")
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source)
-    if isinstance(source, io.TextIOBase) or not hasattr(source, "seek"):
+    given: Any = source
+    if isinstance(given, io.TextIOBase) or not hasattr(given, "seek"):
         raise TypeError(
-            f"got a {type(source).__name__}, expected a path, bytes, or a binary file that can "
+            f"got {type(given).__name__}, expected a path, bytes, or a binary file that can "
             "seek (codec.write compresses arrays)"
         )
     return contextlib.nullcontext(source)  # Whoever has opened it closes it.

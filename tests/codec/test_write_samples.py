@@ -59,8 +59,8 @@ def test_no_frames(tmp_path, shape, subtype):
     ("error", "message", "given"),
     [
         (ValueError, "n.flac: expected a name that ends with .wvst", {"file": "n.flac"}),
-        (TypeError, "got a int, expected a path that ends with .wvst", {"file": 1}),
-        (TypeError, "got a StringIO, expected", {"file": io.StringIO()}),
+        (TypeError, "got int, expected a path that ends with .wvst", {"file": 1}),
+        (TypeError, "got StringIO, expected", {"file": io.StringIO()}),
         (ValueError, "subtype PCM_17: expected one of", {"subtype": "PCM_17"}),
         (ValueError, "PCM_16 cannot hold: expected finite", {"data": np.array([0, np.nan])}),
         (ValueError, "PCM_16 cannot hold: expected finite", {"data": iter([[0.0], [np.inf]])}),
