@@ -82,7 +82,7 @@ class SoundFile:
         """Goes to a frame, counted as by `soundfile`; returns its number.
 
         Raises:
-          soundfile.SoundFileRuntimeError: it is not within the file, or that is closed.
+          RuntimeError: it is not within the file, or that is closed (SoundFileRuntimeError).
         """
         self._require_open()
         origins = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.frames}
@@ -107,7 +107,7 @@ class SoundFile:
 
         Raises:
           ValueError, DataError: as in `read`.
-          soundfile.SoundFileRuntimeError: the file is closed.
+          RuntimeError: the file is closed (SoundFileRuntimeError).
         """
         self._require_open()
         if dtype not in DTYPES:
@@ -142,7 +142,7 @@ class SoundFile:
 
         Raises:
           ValueError: `overlap` is not less than `blocksize`, or negative; or as in `read`.
-          soundfile.SoundFileRuntimeError: the file is closed.
+          RuntimeError: the file is closed (SoundFileRuntimeError).
         """
         if not 0 <= overlap < blocksize:
             raise ValueError(

@@ -83,8 +83,7 @@ def _require_target(file: Any) -> None:
             )
     elif not hasattr(file, "writelines") or isinstance(file, io.TextIOBase):
         raise TypeError(
-            f"got {type(file).__name__}, expected a path that ends with {SUFFIX}, or a binary "
-            "file"
+            f"got {type(file).__name__}, expected a path that ends with {SUFFIX}, or a binary file"
         )
 
 
