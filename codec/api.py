@@ -4,10 +4,13 @@ import io
 from collections.abc import Sequence
 from typing import BinaryIO
 
+import numpy as np
+
 from codec.arguments import Models, Path, load_models, model_folders, open_source, thread_count
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
-from codec.sound_file import SoundFile, read, write
+from codec.sound_file import SoundFile
+from codec.write_samples import write
 
 __all__ = ["SoundFile", "compress", "decompress", "read", "write"]
 
@@ -61,3 +64,44 @@ def decompress(
     with open_source(source) as file:
         opened = open_compressed(file, load_models(model), model_folders(model_dir))
         return b"".join(decompress_parts(opened, num_threads=thread_count(num_threads)))
+
+
+def read(
+    file: Path | bytes | BinaryIO,
+    frames: int = -1,
+    start: int = 0,
+    stop: int | None = None,
+    dtype: str = "float64",
+    always_2d: bool = False,
+    *,
+    model: Models = None,
+    model_dir: Path | Sequence[Path] = (),
+) -> tuple[np.ndarray, int]:
+    """Reads frames of a compressed file, as `soundfile.read` does: only these are decoded.
+
+    Args:
+      file: a path, what `compress` has returned, or a file that can seek.
+      frames: to read, fewer at the end; -1: to `stop`.
+      start: first of them; negative: counted from the end.
+      stop: the one after the last, in place of `frames`; negative: counted from the end; None: to
+        the end.
+      dtype: float64 or float32, of full scale 1; int32 or int16, of full scale 2^31 and 2^15.
+      always_2d: return [frames, 1], not [frames], of one channel.
+      model: as in `decompress`.
+      model_dir: as in `decompress`.
+
+    Returns:
+      The samples, [frames, channels] or [frames], and the sample rate in Hz.
+
+    Raises:
+      TypeError: both `frames` and `stop` are given.
+      ValueError: an unknown dtype, or integers of a file of floats.
+      DataError, FileNotFoundError, ConfigError, OSError: as in `decompress`.
+    """
+    if frames >= 0 and stop is not None:
+        raise TypeError(f"frames={frames} and stop={stop}: only one of them may be given")
+    with SoundFile(file, model=model, model_dir=model_dir) as opened:
+        first, end, _ = slice(start, stop).indices(opened.frames)
+        opened.seek(first)
+        count = max(0, end - first) if frames < 0 else frames
+        return opened.read(count, dtype, always_2d), opened.samplerate

@@ -18,11 +18,22 @@ which "best", "normal" and "fast" name one."""
 
 
 def open_source(source: Path | bytes | BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:
-    """Opens a path or bytes; a file that is open stays so behind the context."""
+    """Opens a path or bytes; a file that is open stays so behind the context.
+
+    Raises:
+      TypeError: it is none of these.
+      OSError: a path cannot be opened.
+    """
     if isinstance(source, str | os.PathLike):
         return open(os.path.expanduser(source), "rb")
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source)
+    given: Any = source
+    if isinstance(given, io.TextIOBase) or not hasattr(given, "seek"):
+        raise TypeError(
+            f"got {type(given).__name__}, expected a path, bytes, or a binary file that can "
+            "seek (codec.write compresses arrays)"
+        )
     return contextlib.nullcontext(source)  # Whoever has opened it closes it.
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -196,8 +197,15 @@ def verify_file(
 
 
 def _check_target(job: Job, force: bool) -> None:
-    if os.path.lexists(job.target) and not force:
-        raise FileExistsError(f"{job.target} is there already: --force overwrites it")
+    if os.path.lexists(job.target):
+        if not force:
+            raise FileExistsError(f"{job.target} is there already: --force overwrites it")
+        # Where a link leads there may be a source, or the only copy of another result.
+        if not stat.S_ISREG(os.lstat(job.target).st_mode):
+            raise FileExistsError(
+                f"{job.target} is a link, device, FIFO or folder, expected a file, which --force "
+                "overwrites: remove it"
+            )
     os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
 
 

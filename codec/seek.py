@@ -9,6 +9,8 @@ from codec.canonical import wav_header
 from codec.decoder import Opened, decode_block, where
 from codec.header import Format
 from codec.values import little_endian
+from pipeline.wav.header import read_header
+from pipeline.wav.riff import WavError
 from runtime.errors import ConfigError, DataError
 from runtime.threads import map_in_threads, threads_each
 
@@ -26,12 +28,10 @@ class SeekableFile:
           opened: a file that can seek, behind its header.
 
         Raises:
-          DataError: it has no frames, or its blocks are damaged.
+          DataError: it is no WAV, or its blocks are damaged.
         """
-        if opened.format is None:
-            raise DataError("it is no WAV that could be read: there are no frames in it")
         self._opened = opened
-        self.format: Format = opened.format
+        self.format: Format = opened.format or _format_without_frames(opened)
         self._offsets = _segment_offsets(opened)
 
     def payload(self, first: int, count: int, *, num_threads: int = 1) -> Iterator[bytes]:
@@ -110,6 +110,26 @@ def slice_bounds(format_: Format, start: float, duration: float | None) -> tuple
         given = f"--start={start:g}" + (f" --duration={duration:g}" if duration is not None else "")
         raise ConfigError(f"{given}: no frames there, the file is {length:.3f} s long")
     return first, end
+
+
+def _format_without_frames(opened: Opened) -> Format:
+    """Returns the format of a WAV of 0 frames, which is coded as any bytes. Raises DataError."""
+    found = read_block(opened.file)
+    data = decode_block(opened, found) if found.kind is Kind.BYTES else b""
+    try:
+        wav = read_header(lambda at, count: data[at : at + count], len(data), allow_empty=True)
+        if wav.frames:
+            raise WavError("it is too damaged for the encoder")
+    except WavError as error:
+        raise DataError("it is no WAV that could be read: there are no frames in it") from error
+    return Format(
+        fingerprint=b"",
+        encoding=wav.encoding,
+        channels=wav.channels,
+        sample_rate=wav.sample_rate,
+        frames=0,
+        segment=1,
+    )
 
 
 def _segment_offsets(opened: Opened) -> np.ndarray:  # int64 [segments]

@@ -1,74 +1,47 @@
-"""Frames of compressed files, read and written in the words of `soundfile`."""
+"""Frames of compressed files, read as `soundfile` reads those of others."""
 
 import contextlib
-import io
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, BinaryIO, Self
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Literal, Self
 
 import numpy as np
-import soundfile
+from soundfile import SoundFileRuntimeError
 
-from codec import values
 from codec.arguments import Models, Path, load_models, model_folders, open_source, thread_count
 from codec.decoder import open_compressed
-from codec.encoder import compress_parts
 from codec.seek import SeekableFile
-from runtime.filesystem import write_atomically
-
-_DTYPES = ("float64", "float32", "int32", "int16")
-
-
-def read(
-    file: Path | bytes | BinaryIO,
-    frames: int = -1,
-    start: int = 0,
-    stop: int | None = None,
-    dtype: str = "float64",
-    always_2d: bool = False,
-    *,
-    model: Models = None,
-    model_dir: Path | Sequence[Path] = (),
-) -> tuple[np.ndarray, int]:
-    """Reads frames of a compressed file, as `soundfile.read` does: only these are decoded.
-
-    Args:
-      file: a path, what `compress` has returned, or a file that can seek.
-      frames: to read; -1: to the end, or to `stop`.
-      start: first of them.
-      stop: the one after the last, in place of `frames`.
-      dtype: float64 or float32, of full scale 1; int32 or int16, of full scale 2^31 and 2^15.
-      always_2d: return [frames, 1], not [frames], of one channel.
-      model: as in `decompress`.
-      model_dir: as in `decompress`.
-
-    Returns:
-      The samples, [frames, channels] or [frames], and the sample rate in Hz.
-
-    Raises:
-      ValueError: a dtype that cannot hold the samples.
-      DataError, FileNotFoundError, ConfigError, OSError: as in `decompress`.
-    """
-    with SoundFile(file, model, model_dir=model_dir) as opened:
-        opened.seek(start)
-        if stop is not None:
-            frames = max(0, min(stop, opened.frames) - start)
-        return opened.read(frames, dtype, always_2d), opened.samplerate
+from codec.values import DTYPES, SUBTYPES, as_dtype
+from pipeline.wav.encoding import Encoding
 
 
 class SoundFile:
-    """A compressed file that is read in pieces, as `soundfile.SoundFile` reads others."""
+    """A compressed file that is read in pieces, as `soundfile.SoundFile` reads others.
+
+    Attributes:
+      mode: "r".
+      closed: whether it is closed.
+      format: "WVST".
+    """
+
+    mode = "r"
+    format = "WVST"
 
     def __init__(
         self,
         file: Path | bytes | BinaryIO,
-        model: Models = None,
+        mode: Literal["r"] = "r",
         *,
+        model: Models = None,
         model_dir: Path | Sequence[Path] = (),
         num_threads: int | None = None,
     ) -> None:
-        """Opens it. Arguments and errors are those of `decompress`."""
+        """Opens it. Arguments and errors are those of `decompress`; ValueError: another mode."""
+        if mode != "r":
+            raise ValueError(
+                f"mode={mode!r}: expected 'r' (codec.write writes; a model is given as model=...)"
+            )
+        self.closed = False
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(open_source(file))
             opened = open_compressed(source, load_models(model), model_folders(model_dir))
@@ -93,28 +66,56 @@ class SoundFile:
         """In the whole file."""
         return self._seekable.format.frames
 
+    @property
+    def subtype(self) -> str:
+        """Of the samples, such as PCM_16."""
+        return SUBTYPES[Encoding[self._seekable.format.encoding.name.removesuffix("_BE")]]
+
     def __len__(self) -> int:
         return self.frames
 
-    def seek(self, frame: int) -> int:
-        """Goes to a frame, counted from the beginning; returns it. Raises ValueError."""
-        if not 0 <= frame <= self.frames:
-            raise ValueError(f"frame {frame} of {self.frames}: expected 0 to {self.frames}")
-        self._position = frame
-        return frame
+    def seekable(self) -> bool:
+        """Returns True."""
+        return True
+
+    def seek(self, frames: int, whence: int = os.SEEK_SET) -> int:
+        """Goes to a frame, counted as by `soundfile`; returns its number.
+
+        Raises:
+          RuntimeError: it is not within the file, or that is closed (SoundFileRuntimeError).
+        """
+        self._require_open()
+        origins = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.frames}
+        position = origins[whence] + frames if whence in origins else -1
+        if not 0 <= position <= self.frames:
+            raise SoundFileRuntimeError(
+                f"seek({frames}, {whence}) from frame {self._position} of {self.frames}: expected "
+                f"a frame from 0 to {self.frames}, and SEEK_SET, SEEK_CUR or SEEK_END"
+            )
+        self._position = position
+        return position
 
     def tell(self) -> int:
         """Returns the frame that is read next."""
+        self._require_open()
         return self._position
 
     def read(
         self, frames: int = -1, dtype: str = "float64", always_2d: bool = False
     ) -> np.ndarray:  # [n, C], or [n]
-        """Returns the next frames, fewer at the end. Arguments and errors as in `read`."""
+        """Returns the next frames, fewer at the end. Arguments as in `read`.
+
+        Raises:
+          ValueError, DataError: as in `read`.
+          RuntimeError: the file is closed (SoundFileRuntimeError).
+        """
+        self._require_open()
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype={dtype!r}: expected one of {', '.join(DTYPES)}")
         format_ = self._seekable.format
         left = self.frames - self._position
         count = left if frames < 0 else min(frames, left)
-        samples = _as_dtype(self._bytes(count), format_.encoding, dtype)
+        samples = as_dtype(self._bytes(count), format_.encoding, dtype)
         self._position += count
         return (
             samples
@@ -123,11 +124,40 @@ class SoundFile:
         )
 
     def blocks(
-        self, blocksize: int, dtype: str = "float64", always_2d: bool = False
+        self,
+        blocksize: int,
+        overlap: int = 0,
+        frames: int = -1,
+        dtype: str = "float64",
+        always_2d: bool = False,
     ) -> Iterator[np.ndarray]:
-        """Yields the rest of the file, `blocksize` frames at a time."""
-        while self._position < self.frames:
-            yield self.read(blocksize, dtype, always_2d)
+        """Yields the next frames, `blocksize` at a time, fewer at the end.
+
+        Args:
+          blocksize: frames of a block.
+          overlap: frames of a block that are the last of the block before, too.
+          frames: to read; -1: to the end.
+          dtype: as in `read`.
+          always_2d: as in `read`.
+
+        Raises:
+          ValueError: `overlap` is not less than `blocksize`, or negative; or as in `read`.
+          RuntimeError: the file is closed (SoundFileRuntimeError).
+        """
+        if not 0 <= overlap < blocksize:
+            raise ValueError(
+                f"blocksize={blocksize} and overlap={overlap}: expected an overlap from 0 to less "
+                "than the blocksize"
+            )
+        left = self.frames - self.tell()
+        left = left if frames < 0 else min(frames, left)
+        tail = self.read(0, dtype, always_2d)
+        while left > 0:
+            count = min(blocksize - len(tail), left)
+            block = np.concatenate([tail, self.read(count, dtype, always_2d)])
+            tail = block[len(block) - overlap :].copy()  # The block is the caller's.
+            left -= count
+            yield block
 
     def _bytes(self, count: int) -> bytes:
         """Returns the next frames' bytes; keeps the segment that they end in."""
@@ -149,62 +179,15 @@ class SoundFile:
 
     def close(self) -> None:
         """Closes the file."""
+        self.closed = True
         self._stack.close()
+
+    def _require_open(self) -> None:
+        if self.closed:
+            raise SoundFileRuntimeError("I/O operation on closed file")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def write(
-    path: Path,
-    data: np.ndarray | Iterable[np.ndarray],
-    samplerate: int,
-    subtype: str = "PCM_16",
-    *,
-    model: Models = None,
-    segment: int | None = None,
-    num_threads: int | None = None,
-) -> None:
-    """Writes samples as a compressed WAV, as `soundfile.write` does; atomically.
-
-    Args:
-      path: of the file, such as "song.wav.wvst".
-      data: samples [n, C] or [n], floats of full scale 1 or integers; or an iterable of such
-        blocks, none of which is kept in memory.
-      samplerate: in Hz.
-      subtype: PCM_16, PCM_24, PCM_U8, FLOAT, ... of `soundfile.available_subtypes("WAV")`.
-      model: as in `compress`.
-      segment: as in `compress`.
-      num_threads: as in `compress`.
-
-    Raises:
-      ValueError: samples that `soundfile` refuses.
-      FileNotFoundError, ConfigError, DataError, OSError: as in `compress`.
-    """
-    blocks = iter([data] if isinstance(data, np.ndarray) else data)
-    models = load_models(model)
-    first = next(blocks)
-    channels = 1 if first.ndim == 1 else first.shape[1]
-    with tempfile.TemporaryFile() as wav:
-        options = {"format": "WAV", "subtype": subtype}
-        with soundfile.SoundFile(wav, "w", samplerate, channels, **options) as file:
-            file.write(first)
-            for block in blocks:
-                file.write(block)
-        size = wav.seek(0, io.SEEK_END)
-        parts = compress_parts(
-            wav, size, models, segment=segment, num_threads=thread_count(num_threads)
-        )
-        write_atomically(os.fspath(path), parts)
-
-
-def _as_dtype(payload: bytes, encoding: Any, dtype: str) -> np.ndarray:
-    if dtype not in _DTYPES:
-        raise ValueError(f"dtype={dtype!r}: expected one of {', '.join(_DTYPES)}")
-    if dtype.startswith("float"):
-        return values.floats(payload, encoding).astype(dtype)
-    wide = values.integers(payload, encoding) << 32 - encoding.depth
-    return wide if dtype == "int32" else (wide >> 16).astype(np.int16)

@@ -9,6 +9,19 @@ from codec import packing
 from pipeline.wav.encoding import Encoding
 from pipeline.wav.g711 import ALAW, MULAW
 
+DTYPES = ("float64", "float32", "int32", "int16")
+"""In which `soundfile` reads samples."""
+SUBTYPES = {
+    Encoding.U8: "PCM_U8",
+    Encoding.S16: "PCM_16",
+    Encoding.S24: "PCM_24",
+    Encoding.S32: "PCM_32",
+    Encoding.F32: "FLOAT",
+    Encoding.F64: "DOUBLE",
+    Encoding.ALAW: "ALAW",
+    Encoding.MULAW: "ULAW",
+}
+"""What `soundfile` calls encodings; of the big-endian ones those of the same name."""
 _TABLES = {Encoding.ALAW: ALAW, Encoding.MULAW: MULAW}
 
 
@@ -29,6 +42,17 @@ def floats(payload: bytes, encoding: Encoding) -> np.ndarray:  # float64 [N], of
         order = ">" if encoding.is_big_endian else "<"
         return np.frombuffer(payload, f"{order}f{encoding.bytes_per_sample}").astype(np.float64)
     return integers(payload, encoding) / 2.0 ** (encoding.depth - 1)
+
+
+def as_dtype(payload: bytes, encoding: Encoding, dtype: str) -> np.ndarray:  # [N]
+    """Returns samples as `soundfile` does, of one of DTYPES; integers are of the type's full scale.
+
+    Raises ValueError for integers of floats.
+    """
+    if dtype.startswith("float"):
+        return floats(payload, encoding).astype(dtype)
+    wide = integers(payload, encoding) << 32 - encoding.depth
+    return wide if dtype == "int32" else (wide >> 16).astype(np.int16)
 
 
 def little_endian(payload: bytes, encoding: Encoding) -> tuple[bytes, Encoding]:

@@ -6,9 +6,11 @@ only.
 """
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from stat import S_ISREG
 from typing import IO
 
 from runtime.gfile import (
@@ -201,24 +203,37 @@ def make_writable_folder(folder: str, flag: str) -> None:
 
 
 def write_bytes_atomically(path: str, content: bytes) -> None:
-    """Replaces a file: readers see the old or the new content, never a part. Raises OSError."""
+    """Replaces a file: readers see the old or the new content, never a part.
+
+    Of a link the file that it leads to is replaced.
+
+    Raises:
+      FileExistsError: there is a device, FIFO, socket or folder.
+      OSError: the file cannot be written.
+    """
     write_atomically(path, [content])
 
 
 def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
     """Like `write_bytes_atomically`, with the content in parts. Raises OSError."""
-    temporary = _temporary(os.path.dirname(path))
     if is_remote(path):
         make_folder(os.path.dirname(path))
-        write_remote(path, temporary, parts)
+        write_remote(path, _temporary(os.path.dirname(path)), parts)
         return
+    with contextlib.suppress(FileNotFoundError):
+        if not S_ISREG(os.stat(path).st_mode):
+            raise FileExistsError(
+                errno.EEXIST, "it is a device, FIFO, socket or folder, expected a file", path
+            )
+    target = os.path.realpath(path)
+    temporary = _temporary(os.path.dirname(target))
     _incomplete.add(temporary)
     try:
         with open(temporary, "wb") as file:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)

@@ -14,5 +14,17 @@ def shipped_path(name: str) -> str:
 
 
 def model_path(name: str) -> str:
-    """Returns the file of a model: one that ships by its name, another by its path."""
-    return shipped_path(name) if name in SETS else os.path.expanduser(name)
+    """Returns the file of a model: one that ships by its name, another by its path.
+
+    Raises:
+      FileNotFoundError: it is a name without a folder, and neither.
+    """
+    if name in SETS:
+        return shipped_path(name)
+    path = os.path.expanduser(name)
+    if not os.path.dirname(path) and not os.path.exists(path):
+        raise FileNotFoundError(
+            f"{name}: no such model file, and no model of that name ships: expected a path, or one "
+            f"of {', '.join(SETS)}"
+        )
+    return path

@@ -39,17 +39,18 @@ class WavHeader:
         return self.channels * self.encoding.bytes_per_sample
 
 
-def read_header(read_at: ReadAt, file_size: int) -> WavHeader:
+def read_header(read_at: ReadAt, file_size: int, *, allow_empty: bool = False) -> WavHeader:
     """Returns where the samples of a WAV file lie, and how they are stored.
 
     Args:
       read_at: reads bytes of the file; called once for most files, twice where RIFF chunks lie
         behind the samples.
       file_size: bytes in the file.
+      allow_empty: whether it may hold no frames.
 
     Raises:
-      WavError: the file is not a WAV (RIFF, RIFX, RF64 or BW64), is damaged, or holds an encoding
-        that is not supported.
+      WavError: the file is not a WAV (RIFF, RIFX, RF64 or BW64), is damaged, holds no frames, or an
+        encoding that is not supported.
     """
     read_file = buffered(read_at, file_size)
     begin = _id3_bytes(read_file)
@@ -67,7 +68,7 @@ def read_header(read_at: ReadAt, file_size: int) -> WavHeader:
         raise WavError("there is no 'data' chunk: the file is truncated or holds no samples")
     data_bytes, guessed = measure_data(read, riff, size)
     frames = data_bytes // (channels * encoding.bytes_per_sample)
-    if frames == 0:
+    if frames == 0 and not allow_empty:
         raise WavError("it holds no audio (0 frames)")
     return WavHeader(
         encoding=encoding,

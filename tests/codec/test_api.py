@@ -37,15 +37,35 @@ def test_there_and_back(folder):
         codec.decompress(folder / "b.wav.wvst", small_model())
 
 
+PARTS = [
+    *({}, {"start": 700}, {"start": 3, "stop": 900}, {"start": 1250, "frames": 500}),
+    *({"start": -7}, {"start": -9999, "stop": -1290}, {"start": 2000}, {"start": 9, "stop": 5}),
+    *({"frames": 0, "start": 5}, {"stop": 9999, "start": 1299}),
+]
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "int16"])
-@pytest.mark.parametrize(
-    "part", [{}, {"start": 700}, {"start": 3, "stop": 900}, {"start": 1250, "frames": 500}]
-)
+@pytest.mark.parametrize("part", PARTS)
 def test_read_is_as_soundfile_s(folder, dtype, part):
     expected, rate = soundfile.read(folder / "a.wav", dtype=dtype, **part)
     found, found_rate = codec.read(folder / "a.wav.wvst", dtype=dtype, model=small_model(), **part)
     assert (found.dtype, found_rate) == (expected.dtype, rate)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("error", "given"),
+    [
+        (TypeError, {"frames": 10, "stop": 20}),
+        (TypeError, {"frames": 0, "stop": -1}),
+        (ValueError, {"dtype": "int8"}),
+    ],
+)
+def test_read_refuses_what_soundfile_does(folder, error, given):
+    with pytest.raises(error):
+        soundfile.read(folder / "a.wav", **given)
+    with pytest.raises(error):
+        codec.read(folder / "a.wav.wvst", model=small_model(), **given)
 
 
 @pytest.mark.parametrize("encoding", [Encoding.U8, Encoding.S24_BE, Encoding.MULAW, Encoding.F32])
@@ -66,30 +86,89 @@ def test_read_of_other_encodings(tmp_path, encoding):
             codec.read(packed, dtype="int16", model=small_model())
 
 
-def test_blocks(folder):
-    expected, _ = soundfile.read(folder / "a.wav")
-    with codec.SoundFile(folder / "a.wav.wvst", small_model()) as file:
-        assert (file.samplerate, file.channels, file.frames, len(file)) == (8000, 2, 1300, 1300)
-        np.testing.assert_array_equal(np.concatenate(list(file.blocks(170))), expected)
-        assert len(file.read(10)) == 0
-        file.seek(640)
-        np.testing.assert_array_equal(file.read(60), expected[640:700])
-        assert file.tell() == 700
-        np.testing.assert_array_equal(file.read(), expected[700:])
-        with pytest.raises(ValueError, match="frame 1301 of 1300"):
-            file.seek(1301)
+@pytest.fixture
+def files(folder):
+    """The WAV as `soundfile` opens it, and the compressed file."""
+    with (
+        soundfile.SoundFile(folder / "a.wav") as wav,
+        codec.SoundFile(folder / "a.wav.wvst", model=small_model()) as packed,
+    ):
+        yield wav, packed
 
 
-def test_write(tmp_path, folder):
-    samples, rate = soundfile.read(folder / "a.wav")
-    for data in (samples, iter(np.array_split(samples, 3))):
-        codec.write(tmp_path / "b.wav.wvst", data, rate, model=small_model())
-        found, found_rate = codec.read(tmp_path / "b.wav.wvst", model=small_model())
-        assert found_rate == rate
-        np.testing.assert_array_equal(found, samples)
-    with pytest.raises(ValueError, match="subtype"):
-        codec.write(tmp_path / "c.wav.wvst", samples, rate, "PCM_17", model=small_model())
-    assert not (tmp_path / "c.wav.wvst").exists()
+def test_a_file_is_as_soundfile_s(files):
+    def properties(file):
+        return file.samplerate, file.channels, file.frames, len(file), file.subtype, file.mode
+
+    wav, packed = files
+    assert properties(packed) == properties(wav) == (8000, 2, 1300, 1300, "PCM_16", "r")
+    assert packed.seekable() and packed.format == "WVST"
+    for place in [(640,), (-30, io.SEEK_CUR), (-1, io.SEEK_END), (0, io.SEEK_END), (0, 1), (1300,)]:
+        assert packed.seek(*place) == wav.seek(*place)
+        assert packed.tell() == wav.tell()
+        np.testing.assert_array_equal(packed.read(60), wav.read(60))
+        assert packed.tell() == wav.tell()
+    for place in [(1301,), (-1,), (1, io.SEEK_END), (-1301, io.SEEK_CUR), (0, 7)]:
+        for file in files:
+            with pytest.raises(soundfile.SoundFileRuntimeError):
+                file.seek(*place)
+        assert packed.tell() == wav.tell()
+    for file in files:
+        assert not file.closed
+        file.close()
+        file.close()
+        assert file.closed and file.frames == 1300
+        for use in (file.read, file.tell, lambda file=file: next(file.blocks(5))):
+            with pytest.raises(soundfile.SoundFileRuntimeError, match="closed file"):
+                use()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *((170,), (130,), (5000,), (1, 0, 3), (400, 100), (400, 399, 410), (100, 30, 100)),
+        *((2000, 10), (100, 5, 0), (300, 20, -1, "int16", True)),
+    ],
+)
+def test_blocks_are_as_soundfile_s(files, given):
+    blocks = []
+    for file in files:
+        file.seek(100)
+        blocks.append([*file.blocks(*given)])
+    assert [block.shape for block in blocks[0]] == [block.shape for block in blocks[1]]
+    for expected, found in zip(*blocks, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert files[0].tell() == files[1].tell()
+
+
+def test_blocks_that_would_never_end(files):
+    for given in [(0,), (-1,), (5, 5), (5, 9), (5, -1)]:
+        with pytest.raises(ValueError, match=r"blocksize=.* expected an overlap"):
+            next(files[1].blocks(*given))
+    # Whoever changes a block does not change the next one.
+    for block in files[1].blocks(400, 100):
+        assert block[:100].any()
+        block[:] = 0
+
+
+def test_arguments_of_another_kind(folder):
+    for call in (codec.compress, codec.decompress, codec.read, codec.SoundFile):
+        with pytest.raises(TypeError, match=r"got ndarray, expected a path, .*codec\.write"):
+            call(np.zeros(5), model=small_model())
+    with (
+        open(folder / "a.wav", encoding="latin1") as file,
+        pytest.raises(TypeError, match="got TextIOWrapper, expected"),
+    ):
+        codec.compress(file, small_model())
+    with pytest.raises(FileNotFoundError, match=r"fsat: no such model file.*best, normal, fast"):
+        codec.compress(b"", "fsat")
+    for mode in ("w", small_model()):
+        with pytest.raises(ValueError, match=r"expected 'r' \(codec\.write writes"):
+            codec.SoundFile(folder / "a.wav.wvst", mode)
+
+
+def test_names_are_listed_before_they_are_used():
+    assert set(codec.__all__) <= set(dir(codec)) - set(vars(codec))
 
 
 def test_models_that_ship(folder):

@@ -95,6 +95,25 @@ def test_what_is_there_and_differs_or_is_named_is_an_error(tmp_path, capsys, mod
     assert target.read_bytes() == before
 
 
+def test_force_overwrites_files_only(tmp_path, capsys, model):
+    """Neither what a link leads to, which may be the source itself, nor a FIFO or a device."""
+    source, target = tmp_path / "a.wav", tmp_path / "a.wav.wvst"
+    content = write_wav(source, stereo(300), Encoding.S16)
+    os.mkfifo(tmp_path / "fifo")
+    for place in ("a.wav", "fifo", "nowhere"):
+        target.symlink_to(place)
+        assert run(compress, str(source), model=model, force=True, delete_input_file=True) == 1
+        assert "a.wav.wvst is a link, device, FIFO or folder, expected" in capsys.readouterr().err
+        assert os.readlink(target) == place and source.read_bytes() == content
+        target.unlink()
+    assert run(compress, str(source), model=model) is None
+    source.unlink()
+    os.mkfifo(source)
+    assert run(decompress, str(target), model=model, force=True) == 1
+    assert f"{source} is a link, device, FIFO" in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path)) == ["a.wav", "a.wav.wvst", "fifo"]
+
+
 def test_deeper_samples_than_the_model_codes(tmp_path, capsys, model):
     folder = tmp_path / "in"
     folder.mkdir()

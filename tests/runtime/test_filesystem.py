@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import sys
 import types
 
@@ -80,6 +81,38 @@ def test_two_that_write_one_file_at_once_leave_one_of_theirs(tmp_path):
     filesystem.write_atomically(path, parts())
     assert filesystem.read_bytes(path) == b"first, but written last"
     assert os.listdir(tmp_path) == ["shared.catalogue"]
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "model.npz").write_bytes(b"old")
+    for name, target in [("link", "disk/model.npz"), ("chain", "link"), ("dangling", "disk/new")]:
+        (tmp_path / name).symlink_to(target)
+        filesystem.write_bytes_atomically(str(tmp_path / name), name.encode())
+        assert os.readlink(tmp_path / name) == target
+    assert (tmp_path / "disk" / "model.npz").read_bytes() == b"chain"
+    assert (tmp_path / "disk" / "new").read_bytes() == b"dangling"
+    assert sorted(os.listdir(tmp_path / "disk")) == ["model.npz", "new"]
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="loop"):
+        filesystem.write_bytes_atomically(str(tmp_path / "loop"), b"new")
+    assert os.path.islink(tmp_path / "loop")
+
+
+def test_only_files_are_replaced(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("fifo")
+    (tmp_path / "folder").mkdir()
+
+    def parts():
+        raise AssertionError("nothing is computed in vain")
+        yield
+
+    for name in ("fifo", "link", "folder"):
+        with pytest.raises(FileExistsError, match=rf"it is a device, FIFO, .*{name}"):
+            filesystem.write_atomically(str(tmp_path / name), parts())
+    assert stat.S_ISFIFO(os.lstat(tmp_path / "fifo").st_mode)
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "folder", "link"]
 
 
 @contextlib.contextmanager
