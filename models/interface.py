@@ -71,7 +71,7 @@ In longer ones music comes back to what it was more often (docs/explanation/expe
 take more memory, and a part of a file is decoded from the beginning of its segment."""
 
 Advance = Callable[[int, float], None]
-"""Is told of work that goes on: (samples, of any channels, that are done; bits that they take)."""
+"""Is told of samples, of any channels, that are done, and of the bits that they take."""
 
 
 def no_advance(samples: int, bits: float) -> None:
