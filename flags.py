@@ -50,8 +50,9 @@ _OUTPUT_DIR = string(
     "output_dir", "./", "FOLDER", "Folder for the files of the run; local or gs://.",
     check=_is_path, expected="a folder")
 _MODEL_FILE = string(
-    "model", None, "FILE", "Model of a training run, such as runs/archive_16bit/audio_model.npz.",
-    "the best that comes with wavestream")
+    "model", None, "MODEL",
+    "Model of a training run, such as runs/archive_16bit/audio_model.npz; or best, normal or fast, "
+    "which come with wavestream.", "best")
 _SEGMENT = integer(
     "segment", None, "FRAMES",
     "Most frames of a segment, which is coded without what comes before it. Shorter segments cost "

@@ -19,7 +19,7 @@ import flags
 from commands import shared
 from commands.interface import Command
 from evaluation.config import EvaluationConfig
-from models.shipped import shipped_path
+from models.shipped import model_path
 from runtime import compilation_cache, devices
 from runtime.terminal import emphasize_marked
 
@@ -60,7 +60,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
 def evaluation_config(values: FlagValues) -> EvaluationConfig:
     """Returns the evaluation that the flags describe. Raises ConfigError."""
     return EvaluationConfig(
-        model=os.path.expanduser(values.model or shipped_path("best")),
+        model=model_path(values.model or "best"),
         audio_dirs=shared.audio_dirs(values),
         catalogue=shared.catalogue(values),
         **shared.select(values, "split", "eval_files", "batch_size", "segment", "chunked"),

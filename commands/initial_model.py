@@ -52,7 +52,7 @@ def load_initial_model(values: FlagValues) -> InitialModel | None:
 
 def absolute_model(name: str) -> str:
     """Returns the name of a model that ships as it is, a path as one that is valid anywhere."""
-    return name if name in SETS else absolute(name)
+    return name if name in SETS else absolute(model_path(name))
 
 
 def take_over(values: FlagValues, settings: dict[str, Any], name: str) -> list[str]:

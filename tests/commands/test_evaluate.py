@@ -16,7 +16,7 @@ from tests.evaluation.report.made_up import evaluation
 def test_each_flag_reaches_its_field():
     values = parsed(
         "evaluate",
-        "--model=m.npz",
+        "--model=/m.npz",
         "--audio_dir=a,b",
         "--catalogue=/c",
         "--split=train",
@@ -30,7 +30,7 @@ def test_each_flag_reaches_its_field():
         "--report_dir=r",
     )
     assert evaluation_config(values) == EvaluationConfig(
-        model="m.npz",
+        model="/m.npz",
         audio_dirs=("a", "b"),
         catalogue="/c",
         split="train",
@@ -47,7 +47,7 @@ def test_each_flag_reaches_its_field():
 
 @pytest.mark.parametrize(("args", "codecs"), [((), None), (("--codecs=",), ())])
 def test_no_codecs_are_not_all_codecs(args, codecs):
-    assert evaluation_config(parsed("evaluate", "--model=m", *args)).codecs == codecs
+    assert evaluation_config(parsed("evaluate", "--model=/m", *args)).codecs == codecs
 
 
 @pytest.mark.parametrize(
