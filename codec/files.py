@@ -12,8 +12,8 @@ from codec.encoder import compress_parts
 from codec.header import HASH_BYTES, read_header
 from codec.jobs import Job
 from codec.model import CodecModel
-from codec.progress import Progress, Report, no_progress
-from codec.recover import describe_damage, open_damaged, recover_parts
+from codec.progress import Progress, no_progress
+from codec.recover import Findings, describe_damage, open_damaged, recover_parts
 from codec.seek import slice_bounds, slice_parts
 from runtime.errors import ConfigError, DataError
 from runtime.filesystem import write_atomically
@@ -99,7 +99,7 @@ def decompress_file(
     *,
     num_threads: int = 1,
     force: bool = False,
-    recover: Report | None = None,
+    recover: Findings | None = None,
     progress: Progress = no_progress,
 ) -> Outcome:
     """Decompresses a file.
@@ -110,7 +110,7 @@ def decompress_file(
       folders: where other models are looked for.
       num_threads: segments at once.
       force: overwrite a file that is there.
-      recover: write what is intact, and tell it what is not; None: write all or nothing.
+      recover: write what is intact, and add to it what is not; None: write all or nothing.
       progress: is told what has been decoded.
 
     Raises:

@@ -24,6 +24,26 @@ _TAIL = 2**16  # Bytes in which the end is looked for first.
 
 
 @dataclasses.dataclass
+class Findings:
+    """What is found out about a damaged file.
+
+    Attributes:
+      damage: what is wrong with it, a line each; empty if it is intact.
+      verdict: whether anything of the source is lost, in words; empty until all is read.
+      is_whole: whether the result has the hash of the source.
+    """
+
+    damage: list[str] = dataclasses.field(default_factory=list)
+    verdict: str = ""
+    is_whole: bool = False
+
+    def lines(self) -> list[str]:
+        """Returns the damage and the verdict; nothing of a file that is intact."""
+        is_damaged = self.damage or not self.is_whole
+        return [*self.damage, self.verdict] if is_damaged and self.verdict else self.damage
+
+
+@dataclasses.dataclass
 class _Index:
     """Where the intact blocks of a file begin, and its END."""
 
@@ -32,9 +52,14 @@ class _Index:
     behind: list[int] = dataclasses.field(default_factory=list)
     end: bytes | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no block holds anything of the source."""
+        return not (self.before or self.segments or self.behind)
+
 
 def open_damaged(
-    file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str], report: Report
+    file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str], findings: Findings
 ) -> Opened:
     """Reads the header or, where that is damaged, what the end says of it; and finds the model.
 
@@ -45,7 +70,7 @@ def open_damaged(
         format_ = read_header(file)
     except DataError as error:
         format_ = _format_from_end(file, error)
-        report(f"{error}: what the end repeats of it is used")
+        findings.damage.append(f"{error}: what the end repeats of it is used")
         file.seek(0)
     if format_ is None:
         return Opened(file, None, None)
@@ -55,20 +80,26 @@ def open_damaged(
     return Opened(file, dataclasses.replace(format_, fingerprint=model.fingerprint), model)
 
 
-def recover_parts(opened: Opened, report: Report, *, num_threads: int = 1) -> Iterator[bytes]:
+def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -> Iterator[bytes]:
     """Yields what is intact, and silence for the segments that are not.
 
     Args:
       opened: the file, from `open_damaged`.
-      report: is called with each thing that is lost.
+      findings: all that is wrong is added to it, and in the end the verdict.
       num_threads: segments at once.
+
+    Raises:
+      DataError: no block is intact.
     """
     format_ = opened.format
+    report = findings.damage.append
     index = _index_blocks(opened, report)
-    lost = _lost_segments(opened, index)
-    for first, last in _ranges(lost):
+    lost = {*_lost_segments(opened, index)}
+    for first, last in _ranges(sorted(lost)):
         report(f"{where(format_, first, last)}: silence in its place")
     header = plain_header(opened)
+    if index.is_empty and (format_ is None or lost) and not _is_of(index.end, header, format_):
+        raise DataError("no block is intact: nothing could be recovered")
     if format_ and not header and not index.before:
         report("the header of the WAV: a plain one in its place")
         header = wav_header(format_, format_.encoding, format_.frames)
@@ -79,9 +110,11 @@ def recover_parts(opened: Opened, report: Report, *, num_threads: int = 1) -> It
         try:
             return decode_block(opened, found)
         except DataError as error:
-            lost.append(found.segment)
             report(str(error))
-            return b"" if found.kind is Kind.BYTES else _silence(format_, found.segment)
+            if found.kind is Kind.BYTES:
+                return b""
+            lost.add(found.segment)
+            return _silence(format_, found.segment)
 
     digest = hashlib.blake2b(digest_size=HASH_BYTES)
     blocks = _blocks_in_order(opened, index)
@@ -90,9 +123,34 @@ def recover_parts(opened: Opened, report: Report, *, num_threads: int = 1) -> It
         digest.update(part)
         yield part
     if index.end is None:
-        report("the end, with the hash of the source")
-    elif end_payload(digest.digest(), format_) != index.end and not lost:
-        report("the hash is that of another source: bytes around the samples, or blocks, differ")
+        report("the end, with the hash of the source: not found")
+    state = None if index.end is None else end_payload(digest.digest(), format_) == index.end
+    findings.verdict, findings.is_whole = _verdict(format_, len(lost), state), bool(state)
+
+
+def _verdict(format_: Format | None, lost: int, matches: bool | None) -> str:
+    """Returns whether anything is lost.
+
+    Args:
+      format_: of the file.
+      lost: segments of it.
+      matches: whether the result has the hash of the source; None: that is not known.
+    """
+    if matches:
+        return "nothing is lost: the hash of the source matches"
+    count = format_.num_segments if format_ else 0
+    if lost:
+        return f"{lost} of {count} segments lost"
+    intact = f"all {count} segments are intact; around them " if count else ""
+    if matches is None:
+        return f"{intact}whether bytes are lost is not known: the hash of the source is damaged"
+    return f"{intact}bytes are lost or wrong: the hash of the source differs"
+
+
+def _is_of(end: bytes | None, source: bytes, format_: Format | None) -> bool:
+    """Whether an END has the hash of a source."""
+    digest = hashlib.blake2b(source, digest_size=HASH_BYTES).digest()
+    return end_payload(digest, format_) == end
 
 
 def describe_damage(file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str]) -> str:
@@ -101,14 +159,14 @@ def describe_damage(file: BinaryIO, models: Sequence[CodecModel], folders: Seque
     Empty where no checksum is wrong, or the header or the model is missing.
     """
     file.seek(0)
-    problems: list[str] = []
+    findings = Findings()
     try:
-        opened = open_damaged(file, models, folders, problems.append)
+        opened = open_damaged(file, models, folders, findings)
     except DataError:
         return ""
-    index = _index_blocks(opened, problems.append)
+    index = _index_blocks(opened, findings.damage.append)
     lost, format_ = _lost_segments(opened, index), opened.format
-    if format_ is None or not (problems or lost):
+    if format_ is None or not (findings.damage or lost):
         return ""
     count = format_.num_segments
     if not lost:
@@ -124,7 +182,9 @@ def _format_from_end(file: BinaryIO, error: DataError) -> Format | None:
         ends = intact_blocks(file, start, None, lambda *_: None, frozenset([Kind.END]))
         for found in reversed(list(ends)):
             return read_end(found.payload)[1]
-    raise DataError(f"{error}; the end, which repeats it, is damaged, too") from error
+    raise DataError(
+        f"{error}; the end, which repeats it, is damaged, too: nothing can be recovered"
+    ) from error
 
 
 def _index_blocks(opened: Opened, report: Report) -> _Index:
@@ -137,12 +197,17 @@ def _index_blocks(opened: Opened, report: Report) -> _Index:
         for found in blocks:
             if found.kind is Kind.END:
                 index.end = found.payload
-            elif found.kind is Kind.BYTES:
+                break  # What follows is not of this file, though it may look so.
+            if found.kind is Kind.BYTES:
                 (index.behind if found.segment else index.before).append(found.offset)
             else:
                 index.segments.setdefault(found.segment, found.offset)
     except DataError as error:
         report(str(error))
+    if index.end is not None:
+        end, size = opened.file.tell(), opened.file.seek(0, 2)
+        if size > end:
+            report(f"bytes {end:,} to {size:,} of the file, after its end: ignored")
     return index
 
 

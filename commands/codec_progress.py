@@ -78,12 +78,10 @@ class CodecProgress:
         text = printable(reason if reason.startswith(path) else f"{path}: {reason}")
         self.say(f"{styled('error:', 'red', sys.stderr)} {text}", sys.stderr)
 
-    def say_lost(self, path: str, texts: Sequence[str]) -> None:
-        """Prints all that is lost of a file, a line each, to stderr."""
-        label = styled("lost:", "yellow", sys.stderr)
+    def say_damage(self, path: str, texts: Sequence[str]) -> None:
+        """Prints all that is wrong with a file, a line each, to stderr."""
         if texts:
-            lines = [f"{label} {printable(f'{path}: {text}')}" for text in texts]
-            self.say("\n".join(lines), sys.stderr)
+            self.say(damage_lines(path, texts), sys.stderr)
 
     def close(self) -> None:
         """Clears the bar."""
@@ -119,6 +117,12 @@ class CodecProgress:
         if done:
             parts.append(f"{format_time(spent / done * (1 - done))} left")
         return ", ".join(parts)
+
+
+def damage_lines(path: str, texts: Sequence[str]) -> str:
+    """Returns what is wrong with a file, a line each, for stderr."""
+    label = styled("damaged:", "yellow", sys.stderr)
+    return "\n".join(f"{label} {printable(f'{path}: {text}')}" for text in texts)
 
 
 def compression_ratio(before: int, after: int) -> float:

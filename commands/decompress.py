@@ -11,7 +11,6 @@ A damaged file is named, with the segment and the seconds of it, and without --r
 written for it. `python main.py -d` is the same as `decompress`.
 """
 
-import functools
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -20,7 +19,7 @@ from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
-from commands.codec_progress import CodecProgress, decompression_ratio
+from commands.codec_progress import CodecProgress, damage_lines, decompression_ratio
 from commands.codec_runner import Wording, run_all, say_recover, wrote
 from commands.interface import Command
 from runtime.errors import ConfigError, DataError
@@ -30,6 +29,7 @@ from runtime.terminal import styled
 if TYPE_CHECKING:
     from codec.files import Outcome
     from codec.jobs import Job
+    from codec.recover import Findings
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
@@ -47,19 +47,12 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=False, goes_on=goes_on)
     models = codec_files.load_models(values, "kernel.decode_stretch")
     folders = codec_files.folders(values)
-    lost: list[str] = []
-    damaged: set[str] = set()
     if is_stdin:
-        _, threads = codec_files.share_threads(values, 1)
-        try:
-            with codec_files.seekable_stdin() as file:
-                codec_files.write_stdout(_parts(file, values, models, folders, threads, lost))
-        except DataError as error:
-            print(styled("error:", "red", sys.stderr), f"stdin: {error}", file=sys.stderr)
-            return 1
-        return 1 if lost else None
+        return _decompress_stdin(values, models, folders)
     from codec.files import decompress_file, slice_file
+    from codec.recover import Findings
 
+    damaged: dict[str, Findings] = {}
     files, segments = codec_files.share_threads(values, len(jobs))
     shared: dict[str, Any] = {"num_threads": segments, "force": values.force}
     part = {"start": values.start, "duration": values.duration}
@@ -68,27 +61,50 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         if is_part:
             return slice_file(job, models, folders, **part, **shared)
 
-        lost_here: list[str] = []
-        recover = lost_here.append if values.recover else None
+        found = Findings()
+        recover = found if values.recover else None
         try:
             return decompress_file(
                 job, models, folders, recover=recover, progress=progress.add, **shared
             )
         finally:  # Together: other files are decoded side by side.
-            progress.say_lost(job.source, lost_here)
-            if lost_here:
-                damaged.add(job.source)
+            progress.say_damage(job.source, found.lines())
+            if found.lines():
+                damaged[job.source] = found
 
     def line(job: "Job", outcome: "Outcome") -> str:
-        return wrote(outcome, ratio) + ("; from a damaged file" if job.source in damaged else "")
+        found = damaged.get(job.source)
+        nothing = ", nothing is lost" if found and found.is_whole else ""
+        return wrote(outcome, ratio) + (f"; from a damaged file{nothing}" if found else "")
 
     ratio = None if is_part or values.recover else decompression_ratio
     done = run_all(jobs, work, files, Wording(line, "compressed", "decoded", ratio), left_out)
     if damaged and len(jobs) > 1:
-        print(format_row("damaged", format_number(len(damaged), "file")))
+        whole = sum(found.is_whole for found in damaged.values())
+        files = format_number(len(damaged), "file")
+        print(format_row("damaged", files + (f", of {whole:,} nothing is lost" if whole else "")))
     if not values.recover:
         say_recover(done)
     return 1 if damaged else done.status
+
+
+def _decompress_stdin(
+    values: FlagValues, models: Sequence[Any], folders: Sequence[str]
+) -> int | None:
+    """Decompresses stdin to stdout; returns the exit status."""
+    from codec.recover import Findings
+
+    found = Findings()
+    try:
+        with codec_files.seekable_stdin() as file:
+            codec_files.write_stdout(_parts(file, values, models, folders, found))
+    except DataError as error:
+        print(styled("error:", "red", sys.stderr), f"stdin: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if found.lines():
+            print(damage_lines("stdin", found.lines()), file=sys.stderr)
+    return 1 if found.lines() else None
 
 
 def _parts(
@@ -96,17 +112,16 @@ def _parts(
     values: FlagValues,
     models: Sequence[Any],
     folders: Sequence[str],
-    num_threads: int,
-    lost: list[str],
+    findings: "Findings",
 ) -> Iterator[bytes]:
     from codec.decoder import decompress_parts, open_compressed
     from codec.recover import open_damaged, recover_parts
     from codec.seek import slice_parts
 
+    _, num_threads = codec_files.share_threads(values, 1)
     if values.recover:
-        report = functools.partial(_report, lost, "stdin")
-        opened = open_damaged(file, models, folders, report)
-        return recover_parts(opened, report, num_threads=num_threads)
+        opened = open_damaged(file, models, folders, findings)
+        return recover_parts(opened, findings, num_threads=num_threads)
     opened = open_compressed(file, models, folders)
     if _is_part(values):
         return slice_parts(opened, values.start, values.duration, num_threads=num_threads)
@@ -115,11 +130,6 @@ def _parts(
 
 def _is_part(values: FlagValues) -> bool:
     return values.start != 0 or values.duration is not None
-
-
-def _report(lost: list[str], name: str, text: str) -> None:
-    lost.append(text)
-    print(f"lost: {name}: {text}", file=sys.stderr)
 
 
 COMMAND = Command(

@@ -14,7 +14,7 @@ from codec.encoder import compress_parts
 from codec.files import compress_file, decompress_file, verify_file
 from codec.header import read_header
 from codec.jobs import Job, LeftOut, find_jobs
-from codec.recover import open_damaged, recover_parts
+from codec.recover import Findings, open_damaged, recover_parts
 from runtime.errors import ConfigError, DataError
 from tests.codec.models import small_model
 from tests.models.exact.test_stream import stereo
@@ -49,9 +49,9 @@ def decompress(data: bytes) -> bytes:
 
 
 def recover(data: bytes) -> tuple[bytes, list[str]]:
-    lost: list[str] = []
-    opened = open_damaged(io.BytesIO(data), [small_model()], (), lost.append)
-    return b"".join(recover_parts(opened, lost.append)), lost
+    found = Findings()
+    opened = open_damaged(io.BytesIO(data), [small_model()], (), found)
+    return b"".join(recover_parts(opened, found)), found.lines()
 
 
 def blocks_of(data: bytes) -> list[bytes]:
@@ -187,7 +187,8 @@ def test_recovery_tells_of_blocks_of_another_file(source, packed):
     found, lost = recover(packed[:start] + b"".join(spliced))
     assert found == other
     assert lost == [
-        "the hash is that of another source: bytes around the samples, or blocks, differ"
+        "all 5 segments are intact; around them bytes are lost or wrong: the hash of the source "
+        "differs"
     ]
 
 
@@ -205,7 +206,7 @@ def test_recovery_ends_soon(source, packed):
     second, third = (packed.index(part) for part in blocks_of(packed)[2:4])
     noise = np.random.default_rng(0).bytes(2**19)
     found, lost = recover(packed[:second] + noise + packed[second + 30 :])
-    assert len(lost) == 2
+    assert len(lost) == 3
     assert lost[0].startswith(f"bytes {second} to ") and "segment 2 of 5" in lost[1]
     assert found[BEFORE + 2 * SEGMENT * FRAME :] == source[BEFORE + 2 * SEGMENT * FRAME :]
     liar = block(Kind.BYTES, 0, bytes(2**16))[:8] + b"\1"

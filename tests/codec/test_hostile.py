@@ -16,7 +16,7 @@ from codec.encoder import compress_parts
 from codec.fields import number, signed
 from codec.header import Format, end_payload, header
 from codec.plain_bytes import pack_bytes
-from codec.recover import open_damaged, recover_parts
+from codec.recover import Findings, open_damaged, recover_parts
 from codec.segments import decode_segment, encode_segment
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
@@ -40,8 +40,9 @@ def decompress(data: bytes) -> bytes:
 
 
 def recover(data: bytes) -> bytes:
-    opened = open_damaged(io.BytesIO(data), [small_model()], (), lambda text: None)
-    return b"".join(recover_parts(opened, lambda text: None))
+    found = Findings()
+    opened = open_damaged(io.BytesIO(data), [small_model()], (), found)
+    return b"".join(recover_parts(opened, found))
 
 
 def made_of(*blocks: bytes, **changes) -> bytes:

@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["codec", "pipeline.wav", "models.predic
     from codec.encoder import compress_parts
     from codec.header import Format, end_payload, header
     from codec.model import load_codec_model
-    from codec.recover import open_damaged, recover_parts
+    from codec.recover import Findings, open_damaged, recover_parts
     from codec.seek import SeekableFile
 
 from pipeline.wav.encoding import Encoding
@@ -57,8 +57,9 @@ def decompress(data: bytes) -> bytes:
 
 def recover(data: bytes) -> int:
     """The bytes of what is intact."""
-    opened = open_damaged(io.BytesIO(data), MODELS, (), lambda text: None)
-    return sum(map(len, recover_parts(opened, lambda text: None)))
+    found = Findings()
+    opened = open_damaged(io.BytesIO(data), MODELS, (), found)
+    return sum(map(len, recover_parts(opened, found)))
 
 
 def seek(data: bytes) -> int:
