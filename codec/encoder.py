@@ -43,6 +43,7 @@ def compress_parts(
     num_threads: int = 1,
     progress: Progress = no_progress,
     report: Report = no_report,
+    warn: Report = no_report,
 ) -> Iterator[bytes]:
     """Yields the bytes of the compressed file, one part after the other.
 
@@ -58,6 +59,7 @@ def compress_parts(
       num_threads: for segments at once, and their channels.
       progress: is told what has been coded.
       report: is told, at most once, why no model codes the file, or all of it.
+      warn: is told, at most once, that the source is truncated; it is kept as it is.
 
     Raises:
       OSError: the source cannot be read.
@@ -73,6 +75,8 @@ def compress_parts(
             progress(len(task.data), len(coded), 0.0)
             yield coded
     else:
+        if wav.truncation:
+            warn(wav.truncation)
         model = choose_model(models, packing.depth_of(wav.encoding))
         segment = segment or model.coder.segment
         most = min(MAX_SAMPLES, _MOST_CHANNELS * segment) // wav.channels

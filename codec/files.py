@@ -12,6 +12,7 @@ from codec.encoder import compress_parts
 from codec.header import HASH_BYTES, read_header
 from codec.jobs import Job
 from codec.model import CodecModel
+from codec.present import describe_present
 from codec.progress import Progress, no_progress
 from codec.recover import Findings, describe_damage, open_damaged, recover_parts
 from codec.seek import slice_bounds, slice_parts
@@ -28,6 +29,7 @@ class Outcome(NamedTuple):
       path: of the result; empty if none is written.
       fingerprint: of the model that has coded it; empty if none has.
       problem: why no model has coded it, or all of it; else empty.
+      warning: what is wrong with the source, which is kept as it is; else empty.
     """
 
     before: int
@@ -35,6 +37,7 @@ class Outcome(NamedTuple):
     path: str = ""
     fingerprint: bytes = b""
     problem: str = ""
+    warning: str = ""
 
 
 def compress_file(
@@ -63,9 +66,10 @@ def compress_file(
       DataError: the result, read back, is not the source.
       OSError: a file cannot be read or written.
     """
-    _check_target(job, force)
+    _check_target(job, force, compress=True)
     status = os.stat(job.source)
     problems: list[str] = []
+    warnings: list[str] = []
     with open(job.source, "rb") as source:
         parts = compress_parts(
             source,
@@ -75,6 +79,7 @@ def compress_file(
             num_threads=num_threads,
             progress=progress,
             report=problems.append,
+            warn=warnings.append,
         )
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)
@@ -89,7 +94,8 @@ def compress_file(
         format_ = read_header(result)
         after = result.seek(0, os.SEEK_END)
     fingerprint = b"" if format_ is None else format_.fingerprint
-    return Outcome(status.st_size, after, job.target, fingerprint, "".join(problems))
+    texts = "".join(problems), "".join(warnings)
+    return Outcome(status.st_size, after, job.target, fingerprint, *texts)
 
 
 def decompress_file(
@@ -118,7 +124,7 @@ def decompress_file(
       DataError: the file is damaged, or its model is not at hand.
       OSError: a file cannot be read or written.
     """
-    _check_target(job, force)
+    _check_target(job, force, compress=False)
     with open(job.source, "rb") as file:
         if recover is None:
             opened = open_compressed(file, models, folders)
@@ -196,10 +202,13 @@ def verify_file(
     return Outcome(os.stat(path).st_size, size)
 
 
-def _check_target(job: Job, force: bool) -> None:
+def _check_target(job: Job, force: bool, *, compress: bool | None = None) -> None:
+    """Makes the folder of a result. Raises FileExistsError where one is there and may not be."""
     if os.path.lexists(job.target):
         if not force:
-            raise FileExistsError(f"{job.target} is there already: --force overwrites it")
+            problem = "" if compress is None else describe_present(job, compress=compress)
+            there = f"{job.target} is there already" + (f", {problem}" if problem else "")
+            raise FileExistsError(f"{there}: --force overwrites it")
         # Where a link leads there may be a source, or the only copy of another result.
         if not stat.S_ISREG(os.lstat(job.target).st_mode):
             raise FileExistsError(

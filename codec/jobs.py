@@ -1,16 +1,19 @@
 """Which files are compressed or decompressed, and to where."""
 
-import collections
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from codec.left_out import LeftOut
+from pipeline.catalogue.catalogue import Skipped
 from pipeline.wav.riff import WAV_SUFFIXES
 from runtime.errors import ConfigError
 from runtime.gfile import is_remote
 
 SUFFIX = ".wvst"
+_DANGLING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class Job(NamedTuple):
@@ -23,10 +26,6 @@ class Job(NamedTuple):
 
     source: str
     target: str
-
-
-LeftOut = collections.Counter[str]
-"""Files below the folders that are left out, by the reason."""
 
 
 def find_jobs(
@@ -42,14 +41,14 @@ def find_jobs(
       paths: of files of any kind, and of folders: of these the WAVs, or the compressed files.
       output_dir: keeps the folders' trees; None: each result goes beside its source.
       compress: whether SUFFIX is added to the names, or taken away.
-      left_out: what is left out is counted there.
+      left_out: what is left out is added to it, folders that cannot be listed among it.
 
     Raises:
       FileNotFoundError: there is no such file.
-      OSError: a folder cannot be listed.
+      OSError: one of the folders that are named cannot be listed.
       ConfigError: there is nothing to do, or two results have one name.
     """
-    left_out = collections.Counter() if left_out is None else left_out
+    left_out = LeftOut() if left_out is None else left_out
     # By their paths: of a file that is named twice there is one result.
     found = {
         os.path.abspath(path): (path, name)
@@ -60,9 +59,10 @@ def find_jobs(
         wanted = "WAV" if compress else SUFFIX
         if not paths:
             raise ConfigError(f"expected {wanted} files, or folders that have some; got none")
+        found_else = left_out.describe(with_failed=True)
         raise ConfigError(
             f"no {wanted} file in {', '.join(paths)} or the folders below"
-            + (f" (left out: {describe_left_out(left_out)})" if left_out else "")
+            + (f" (left out: {found_else})" if found_else else "")
         )
     jobs = []
     for _, (path, name) in sorted(found.items()):
@@ -80,38 +80,6 @@ def find_jobs(
     return jobs
 
 
-def drop_present(jobs: Sequence[Job], named: Sequence[str], left_out: LeftOut) -> list[Job]:
-    """Returns the jobs whose result is not there yet, so that an interrupted command goes on.
-
-    Args:
-      jobs: the files.
-      named: the arguments: what is named itself is never left out.
-      left_out: what is left out is counted there.
-    """
-    paths = {os.path.abspath(os.path.expanduser(path)) for path in named}
-    kept = []
-    for job in jobs:
-        if os.path.abspath(job.source) not in paths and _is_result(job):
-            left_out["there already; --force overwrites"] += 1
-        else:
-            kept.append(job)
-    return kept
-
-
-def _is_result(job: Job) -> bool:
-    """Whether a result is there; it has its source's time, unless that has changed since."""
-    try:
-        source, target = os.stat(job.source), os.lstat(job.target)
-    except OSError:
-        return False
-    return source.st_mtime_ns == target.st_mtime_ns and stat.S_ISREG(target.st_mode)
-
-
-def describe_left_out(left_out: LeftOut) -> str:
-    """Returns the number of files that are left out, with the reasons."""
-    return ", ".join(f"{reason} ({count:,})" for reason, count in left_out.most_common())
-
-
 def _files_of(root: str, compress: bool, left_out: LeftOut) -> Iterator[tuple[str, str]]:
     """Yields the path of a file, or of those below a folder, and their names below it.
 
@@ -126,28 +94,48 @@ def _files_of(root: str, compress: bool, left_out: LeftOut) -> Iterator[tuple[st
     if not os.path.isdir(root):
         raise FileNotFoundError(f"there is no folder or file {root!r}")
 
-    def stop(error: OSError) -> None:
-        raise error
+    def skip(error: OSError) -> None:
+        if error.filename == root:
+            raise error
+        left_out.failed.append(Skipped(str(error.filename), error.strerror or str(error)))
 
-    for folder, folders, names in os.walk(root, onerror=stop):
-        left_out.update(
-            "links to folders" for name in folders if os.path.islink(os.path.join(folder, name))
-        )
+    for folder, folders, names in os.walk(root, onerror=skip):
+        links = (os.path.join(folder, name) for name in folders)
+        left_out.named += [
+            Skipped(path, "a link to a folder: not followed")
+            for path in links
+            if os.path.islink(path)
+        ]
         for name in names:
             path = os.path.join(folder, name)
-            if reason := _why_left_out(path, compress):
-                left_out[reason] += 1
-            else:
+            if _is_taken(path, compress, left_out):
                 yield path.removeprefix("./"), os.path.relpath(path, root)
 
 
-def _why_left_out(path: str, compress: bool) -> str:
-    """Returns why a file below a folder is left out; empty if it is not."""
+def _is_taken(path: str, compress: bool, left_out: LeftOut) -> bool:
+    """Whether a file below a folder is taken; if not, that is added to what is left out."""
     name = path.lower()
+    is_wanted = name.endswith(WAV_SUFFIXES if compress else SUFFIX)
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _DANGLING:
+            reason = f"a link that leads nowhere: {reason}"
+        # Its name says whether it is lost; to what a link without a suffix led, nobody knows.
+        if is_wanted:
+            left_out.failed.append(Skipped(path, reason))
+        elif not os.path.splitext(path)[1]:
+            left_out.named.append(Skipped(path, reason))
+        else:
+            left_out.counts["not WAV" if compress else f"not {SUFFIX}"] += 1
+        return False
     if compress and name.endswith(SUFFIX):
-        return "compressed already"
-    if not name.endswith(WAV_SUFFIXES if compress else SUFFIX):
-        return "not WAV" if compress else f"not {SUFFIX}"
-    if not os.path.exists(path):
-        return "links that lead nowhere"
-    return "" if os.path.isfile(path) else "not files"
+        left_out.counts["compressed already"] += 1
+    elif not is_wanted:
+        left_out.counts["not WAV" if compress else f"not {SUFFIX}"] += 1
+    elif not stat.S_ISREG(mode):
+        left_out.named.append(Skipped(path, "not a file"))
+    else:
+        return True
+    return False

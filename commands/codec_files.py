@@ -17,7 +17,8 @@ from runtime.filesystem import make_writable_folder
 from runtime.gfile import is_remote
 
 if TYPE_CHECKING:
-    from codec.jobs import Job, LeftOut
+    from codec.jobs import Job
+    from codec.left_out import LeftOut
 
 STDIN = "-"
 
@@ -91,14 +92,17 @@ def find_jobs(
     Args:
       values: the flags.
       arguments: files and folders.
-      left_out: what is left out is counted there.
+      left_out: what is left out is added to it.
       compress: or decompress.
       goes_on: leave out what is there already, unless --force is given.
     """
     from codec import jobs
+    from codec.present import drop_present
 
     found = jobs.find_jobs(arguments, output_dir(values), compress=compress, left_out=left_out)
-    return jobs.drop_present(found, arguments, left_out) if goes_on and not values.force else found
+    if not goes_on or values.force:
+        return found
+    return drop_present(found, arguments, left_out, compress=compress)
 
 
 def share_threads(values: FlagValues, num_files: int) -> tuple[int, int]:

@@ -17,7 +17,8 @@ from runtime.terminal import is_terminal, styled
 
 if TYPE_CHECKING:
     from codec.files import Outcome
-    from codec.jobs import Job, LeftOut
+    from codec.jobs import Job
+    from codec.left_out import LeftOut
 
 MOST_LINES = 20
 """Files of which each has a line; of more there are only the sums, and what failed."""
@@ -79,11 +80,12 @@ def run_all(
       work: what is done with one.
       num_threads: files at once.
       wording: what is said.
-      left_out: files that are not among them.
+      left_out: what is not among them; what of it cannot be read has failed, too.
     """
     from runtime.threads import map_in_threads
 
     begin = time.perf_counter()
+    done = Done([], say_failed(left_out))
     progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs), wording.ratio)
 
     def attempt(job: "Job") -> "tuple[Job, Outcome | Exception]":
@@ -94,7 +96,6 @@ def run_all(
         finally:
             progress.end_file()
 
-    done = Done([], [])
     before = after = 0
 
     def interrupted() -> str:
@@ -115,16 +116,24 @@ def run_all(
                 if len(jobs) == 1:
                     text += f" ({_speed(time.perf_counter() - begin, progress.audio_seconds)})"
                 progress.say(text, sys.stdout)
-    if len(jobs) > 1:
+    if len(jobs) + len(left_out.failed) > 1:
         speed = _speed(time.perf_counter() - begin, progress.audio_seconds)
         if progress.audio_seconds:
             speed += f", {format_time(progress.audio_seconds)} of audio"
         _print_sums(done, before, after, wording, speed)
-    if left_out:
-        from codec.jobs import describe_left_out
-
-        print(format_row("left out", describe_left_out(left_out)))
+    if text := left_out.describe():
+        print(format_row("left out", text))
     return done
+
+
+def say_failed(left_out: "LeftOut") -> list[Exception]:
+    """Prints what below the folders cannot be read, the first of it; returns the errors."""
+    label = styled("error:", "red", sys.stderr)
+    for path, reason in left_out.failed[:MOST_LINES]:
+        print(label, printable(f"{path}: {reason}"), file=sys.stderr)
+    if (rest := len(left_out.failed) - MOST_LINES) > 0:
+        print(label, f"and {rest:,} more that cannot be read", file=sys.stderr)
+    return [OSError(f"{path}: {reason}") for path, reason in left_out.failed]
 
 
 def say_recover(done: Done) -> None:
@@ -141,8 +150,9 @@ def say_recover(done: Done) -> None:
 
 
 def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: str) -> None:
-    failed = f", {len(done.errors):,} failed" if done.errors else ""
-    rows = [("files", f"{len(done.jobs):,}{failed}")]
+    files, failed = len(done.jobs), len(done.errors)
+    text = f"{files:,} of {files + failed:,}, {failed:,} failed" if failed else f"{files:,}"
+    rows = [("files", text)]
     if done.jobs:
         rows.append((wording.before, format_number(before, "byte")))
         rows.append((wording.after, format_number(after, "byte")))

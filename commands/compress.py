@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Compresses; returns the exit status."""
-    from codec.jobs import LeftOut
+    from codec.left_out import LeftOut
+    from codec.present import count_other_models
 
     left_out = LeftOut()
     is_stdin = codec_files.is_stdin(arguments)
@@ -54,6 +55,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         logger.warning("%s: its files decode %s", given.name, given.promise)
     if values.model:
         models = codec_files.with_fallback(models)
+    count_other_models(left_out, [model.fingerprint for model in models])
     if is_stdin:
         _compress_stdin(values, models)
         return None
@@ -67,6 +69,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
     used: list[bytes] = []  # Fingerprints.
     problems: dict[str, str] = {}
+    warnings: dict[str, str] = {}
 
     def work(job: "Job", progress: CodecProgress) -> "Outcome":
         outcome = compress_file(
@@ -81,6 +84,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         used.append(outcome.fingerprint)
         if outcome.problem:
             problems[job.source] = outcome.problem
+        if outcome.warning:
+            warnings[job.source] = outcome.warning
         return outcome
 
     def line(job: "Job", outcome: "Outcome") -> str:
@@ -95,7 +100,9 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         left_out,
     )
     if problems:
-        print(format_row("without a model", _describe_problems(problems)))
+        print(format_row("without a model", _describe(problems, "kept by LZMA")))
+    if warnings:
+        print(format_row("warnings", _describe(warnings, "kept as they are")))
     if values.model:
         _warn_of_fallback(models, used)
     if values.compare and jobs:
@@ -104,13 +111,13 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     return done.status
 
 
-def _describe_problems(problems: Mapping[str, str]) -> str:
-    """Returns how many files no model codes, and the first of them with the reasons."""
+def _describe(problems: Mapping[str, str], kept: str) -> str:
+    """Returns how many files there is something to say of, and the first of them with it."""
     from pipeline.catalogue.catalogue import Skipped
     from pipeline.corpus import describe_skipped
 
     files = [Skipped(printable(path), problems[path]) for path in sorted(problems)]
-    return f"{format_number(len(files), 'file')}, kept by LZMA: {describe_skipped(files)}"
+    return f"{format_number(len(files), 'file')}, {kept}: {describe_skipped(files)}"
 
 
 def _warn_of_fallback(models: Sequence[Any], used: Sequence[bytes]) -> None:
@@ -143,6 +150,7 @@ def _compress_stdin(values: FlagValues, models: Sequence[Any]) -> None:
     with codec_files.seekable_stdin() as source:
         size = source.seek(0, os.SEEK_END)
         problems: list[str] = []
+        warnings: list[str] = []
         parts = compress_parts(
             source,
             size,
@@ -150,11 +158,14 @@ def _compress_stdin(values: FlagValues, models: Sequence[Any]) -> None:
             segment=values.segment,
             num_threads=threads,
             report=problems.append,
+            warn=warnings.append,
         )
         first = next(parts)  # The header.
         if (format_ := read_header(io.BytesIO(first))) is not None:
             _warn_of_fallback(models, [format_.fingerprint])
         codec_files.write_stdout(itertools.chain([first], parts))
+        for warning in warnings:
+            logger.warning("stdin is kept as it is: %s", warning)
         for problem in problems:
             logger.warning("stdin is kept by LZMA, without a model: %s", problem)
 

@@ -38,7 +38,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     is_part = _is_part(values)
     if is_part and values.recover:
         raise ConfigError("--recover: expected without --start and --duration")
-    from codec.jobs import LeftOut
+    from codec.left_out import LeftOut
 
     left_out = LeftOut()
     jobs = []

@@ -14,6 +14,7 @@ from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
+from commands.codec_runner import say_failed
 from commands.interface import Command
 from runtime.errors import ConfigError, UserError, message_of
 
@@ -25,13 +26,14 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     import sys
 
     from codec.info import describe_file
-    from codec.jobs import LeftOut, describe_left_out, find_jobs
+    from codec.jobs import find_jobs
+    from codec.left_out import LeftOut
     from runtime.formatting import format_row
     from runtime.terminal import styled
 
-    status = None
     left_out = LeftOut()
     jobs = find_jobs(arguments, None, compress=False, left_out=left_out)
+    status = 1 if say_failed(left_out) else None
     for number, job in enumerate(jobs):
         try:
             rows = describe_file(job.source, codec_files.folders(values))
@@ -44,8 +46,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             print()
         for label, text in rows:
             print(format_row(label, text))
-    if left_out:
-        print(f"\n{format_row('left out', describe_left_out(left_out))}")
+    if text := left_out.describe():
+        print(f"\n{format_row('left out', text)}")
     return status
 
 

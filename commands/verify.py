@@ -27,7 +27,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         raise ConfigError(
             "verify does not read stdin: expected files; `decompress - > /dev/null` checks a pipe"
         )
-    from codec.jobs import LeftOut, find_jobs
+    from codec.jobs import find_jobs
+    from codec.left_out import LeftOut
 
     left_out = LeftOut()
     jobs = find_jobs(arguments, None, compress=False, left_out=left_out)

@@ -38,6 +38,11 @@ class WavHeader:
         """Bytes of one frame."""
         return self.channels * self.encoding.bytes_per_sample
 
+    @property
+    def truncation(self) -> str:
+        """The part of the note that says how many of the samples are there; empty for all."""
+        return next((x for x in self.note.split("; ") if x.startswith("truncated: ")), "")
+
 
 def read_header(read_at: ReadAt, file_size: int, *, allow_empty: bool = False) -> WavHeader:
     """Returns where the samples of a WAV file lie, and how they are stored.

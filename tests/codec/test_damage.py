@@ -13,7 +13,8 @@ from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.files import compress_file, decompress_file, verify_file
 from codec.header import read_header
-from codec.jobs import Job, LeftOut, find_jobs
+from codec.jobs import Job, find_jobs
+from codec.left_out import LeftOut
 from codec.recover import Findings, open_damaged, recover_parts
 from runtime.errors import ConfigError, DataError
 from tests.codec.models import small_model
@@ -293,8 +294,10 @@ def test_an_archive_has_hidden_files_and_all_links(tmp_path, source):
     paths = [str(tmp_path), str(tmp_path / "a.wav")]
     jobs = find_jobs(paths, None, compress=True, left_out=left_out)
     assert [job.source for job in jobs] == [str(tmp_path / name) for name in names]
-    reasons = ("not WAV", "links that lead nowhere", "links to folders", "compressed already")
-    assert left_out == dict.fromkeys(reasons, 1)
+    assert left_out.counts == {"not WAV": 1, "compressed already": 1}
+    assert [path for path, _ in left_out.named] == [f"{tmp_path}/loop"]
+    [(path, reason)] = left_out.failed
+    assert path == f"{tmp_path}/dangling.wav" and reason.startswith("a link that leads nowhere")
 
 
 def test_times_and_attributes_are_kept(tmp_path, source):

@@ -1,6 +1,7 @@
 """compress, decompress and verify, as from the command line."""
 
 import dataclasses
+import errno
 import io
 import os
 import pathlib
@@ -18,7 +19,8 @@ import soundfile
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.files import compress_file
-from codec.jobs import LeftOut, find_jobs
+from codec.jobs import find_jobs
+from codec.left_out import LeftOut
 from codec.model import load_codec_model
 from codec.shipped import shipped_models
 from commands import compress, decompress, info, verify
@@ -73,7 +75,8 @@ def test_there_and_back(tmp_path, capsys, model):
     (tmp_path / "back" / "a.wav").unlink()
     (tmp_path / "out" / "a.wav.wvst").rename(tmp_path / "a.wav.wvst")
     assert run(compress, folders["in"], model=model, output_dir=folders["out"]) is None
-    assert "left out         there already; --force overwrites (1)\n" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "left out         there already; --force overwrites (1)\n" in said.out and not said.err
     assert (tmp_path / "out" / "a.wav.wvst").read_bytes() == (tmp_path / "a.wav.wvst").read_bytes()
     assert run(decompress, folders["out"], model=model, output_dir=folders["back"]) is None
     assert "there already; --force overwrites (1)" in capsys.readouterr().out
@@ -164,13 +167,41 @@ def test_damage_is_the_exit_status(tmp_path, capsys, model):
     assert "bytes; from a damaged file (" in out and (tmp_path / "a.wav").exists()
 
 
+def test_recover_says_whether_anything_is_lost(tmp_path, capsys, model):
+    write_wav(tmp_path / "a.wav", stereo(800), Encoding.S16, sample_rate=1000)
+    (tmp_path / "notes.txt").write_text("no audio " * 100)
+    run(compress, str(tmp_path / "a.wav"), str(tmp_path / "notes.txt"), model=model, segment=100)
+    data, text = ((tmp_path / name).read_bytes() for name in ("a.wav.wvst", "notes.txt.wvst"))
+    (tmp_path / "in").mkdir()
+    capsys.readouterr()
+    path = tmp_path / "in" / "a.wav.wvst"
+    for damaged, verdict, is_same in (
+        (data[:8] + b"!" + data[9:], "nothing is lost: the hash of the source matches", True),
+        (data + data, "nothing is lost: the hash of the source matches", True),
+        (data[:-1], "whether bytes are lost is not known: the hash of the source is damaged", True),
+        (data[:400] + b"!" + data[401:], "1 of 9 segments lost", False),
+    ):
+        path.write_bytes(damaged)
+        assert run(decompress, str(path), model=model, recover="true", force="true") == 1
+        out, err = capsys.readouterr()
+        assert err.endswith(f"{verdict}\n") and err.startswith(f"damaged: {path}: ")
+        assert ("; from a damaged file, nothing is lost (" in out) == ("nothing" in verdict)
+        same = (tmp_path / "in" / "a.wav").read_bytes() == (tmp_path / "a.wav").read_bytes()
+        assert same == is_same
+    lost = tmp_path / "in" / "notes.txt.wvst"
+    lost.write_bytes(text[:40] + b"!" + text[41:])
+    assert run(decompress, str(lost), model=model, recover="true") == 1
+    assert "no block is intact: nothing could be recovered\n" in capsys.readouterr().err
+    assert not (tmp_path / "in" / "notes.txt").exists()
+
+
 def test_what_is_lost_of_a_file_is_told_together(tmp_path, capsys, monkeypatch, model):
     barrier = threading.Barrier(2)
 
     def recover_side_by_side(job, *_, recover, **__):
         for text in ("first", "second"):
             barrier.wait(10)
-            recover(text)
+            recover.damage.append(text)
         raise DataError("the rest is damaged, too")
 
     monkeypatch.setattr("codec.files.decompress_file", recover_side_by_side)
@@ -178,8 +209,8 @@ def test_what_is_lost_of_a_file_is_told_together(tmp_path, capsys, monkeypatch, 
     for path in paths:
         path.touch()
     assert run(decompress, *map(str, paths), model=model, recover="true", jobs=2) == 1
-    lost = [x for x in capsys.readouterr().err.splitlines() if x.startswith("lost: ")]
-    expected = [f"lost: {path}: {text}" for path in paths for text in ("first", "second")]
+    lost = [x for x in capsys.readouterr().err.splitlines() if x.startswith("damaged: ")]
+    expected = [f"damaged: {path}: {text}" for path in paths for text in ("first", "second")]
     assert lost in (expected, expected[2:] + expected[:2])
 
 
@@ -187,13 +218,81 @@ def test_what_is_left_out_and_removed_is_told(tmp_path, capsys, model):
     write_wav(tmp_path / "a.wav", stereo(80), Encoding.S16)
     (tmp_path / "notes.txt").write_text("no audio")
     (tmp_path / "cover.jpg").write_text("no audio")
-    (tmp_path / "x.wav").symlink_to("nowhere")
+    for name, target in (("x.jpg", "nowhere"), ("disk", "nowhere"), ("loop", ".")):
+        (tmp_path / name).symlink_to(target)
     assert run(compress, str(tmp_path), model=model, delete_input_file="true") is None
     said = capsys.readouterr().out
     assert f"; removed {tmp_path}/a.wav (" in said and not (tmp_path / "a.wav").exists()
-    assert said.endswith("left out         not WAV (2), links that lead nowhere (1)\n")
-    with pytest.raises(ConfigError, match=r"no WAV file in .*left out: not WAV \(2\), "):
+    assert said.splitlines()[-1] == (
+        f"left out         not WAV (3); '{tmp_path}/loop' (a link to a folder: not followed); "
+        f"'{tmp_path}/disk' (a link that leads nowhere: No such file or directory)"
+    )
+    with pytest.raises(ConfigError, match=r"no WAV file in .*left out: not WAV \(3\), compr.*loop"):
         run(compress, str(tmp_path), model=model)
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_done(tmp_path, capsys, monkeypatch, model):
+    """A folder of another user, and audio that was not fetched."""
+    scandir = os.scandir
+    (tmp_path / "locked").mkdir()
+    write_wav(tmp_path / "locked" / "z.wav", stereo(80), Encoding.S16)
+    write_wav(tmp_path / "a.wav", stereo(80), Encoding.S16)
+    (tmp_path / "x.wav").symlink_to("nowhere")
+
+    def refuse(path):
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert run(compress, str(tmp_path), model=model) == 1
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        f"error: {tmp_path}/x.wav: a link that leads nowhere: No such file or directory",
+        f"error: {tmp_path}/locked: Permission denied",
+    ]
+    assert "files            1 of 3, 2 failed\n" in out and (tmp_path / "a.wav.wvst").exists()
+    for module, status in ((verify, 1), (info, 1)):
+        assert run(module, str(tmp_path), model_dir=os.path.dirname(model)) == status
+        assert capsys.readouterr().err == f"error: {tmp_path}/locked: Permission denied\n"
+    with pytest.raises(PermissionError):
+        run(compress, str(tmp_path / "locked"), model=model)
+
+
+def test_a_result_that_is_there_is_whole_or_named(tmp_path, capsys, model):
+    folders = [tmp_path / name for name in ("in", "out", "back")]
+    folders[0].mkdir()
+    chunks = [(b"LIST", b"INFOINAM\5\0\0\0song\0\0")]
+    write_wav(folders[0] / "a.wav", stereo(300), Encoding.S16, extra_chunks_after=chunks)
+    (folders[0] / "b.wav").write_bytes(np.random.default_rng(0).bytes(2**20 + 9))
+    write_wav(folders[0] / "c.wav", stereo(90), Encoding.S16)
+    steps = [(compress, *folders[:2], ".wav.wvst"), (decompress, *folders[1:], ".wav")]
+    for module, source, target, suffix in steps:
+        for _ in range(2):
+            assert run(module, str(source), model=model, output_dir=target) is None
+        assert "there already; --force overwrites (3)" in capsys.readouterr().out
+        for name in "abc":
+            path = target / f"{name}{suffix}"
+            whole, times = path.read_bytes(), path.stat()
+            path.write_bytes(whole[: len(whole) - 5])
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+            assert run(module, str(source), model=model, output_dir=target) == 1
+            assert f"{path} is there already, but " in capsys.readouterr().err
+            path.write_bytes(whole)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert run(compress, str(folders[0]), fast="true", output_dir=folders[1]) is None
+    said = capsys.readouterr().out
+    assert "by another model; --force overwrites (2), there already; --force overwrites (1)" in said
+
+
+def test_a_truncated_source_is_kept_and_told(tmp_path, capsys, model):
+    data = write_wav(tmp_path / "a.wav", stereo(800), Encoding.S16)
+    (tmp_path / "a.wav").write_bytes(data[:-1000])
+    assert run(compress, str(tmp_path), model=model) is None
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"warnings         1 file, kept as they are: '{tmp_path}/a.wav' (truncated: 2200 of 3200 "
+        "bytes of samples are there)"
+    )
 
 
 def test_files_that_no_model_codes_are_named(tmp_path, capsys, monkeypatch, model):
@@ -308,7 +407,7 @@ def test_a_file_that_vanishes_is_named_and_the_others_are_done(tmp_path, capsys,
     out, err = capsys.readouterr()
     assert (done.status, [job.source for job in done.jobs]) == (1, [f"{tmp_path}/b.wav"])
     assert err == f"error: {tmp_path}/a.wav: No such file or directory\n"
-    assert "files            1, 1 failed\n" in out
+    assert "files            1 of 2, 1 failed\n" in out
 
 
 def test_a_model_is_looked_for_by_its_fingerprint(tmp_path, capsys, model):
