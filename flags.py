@@ -11,7 +11,7 @@ from evaluation.config import SPLITS
 from models.config import DTYPES, NETWORKS, PREDICTOR_SETS, PREDICTORS
 from pipeline.config import DEPTHS
 from pipeline.data_service.server import ROLES, host_and_port
-from runtime.flag_definitions import Group, choice, integer, number, string, strings, switch
+from runtime.flag_definitions import Group, choice, integer, number, string, strings, switch, time
 from training.config import ON_NAN, ON_SAVE_ERROR, SCHEDULES
 
 
@@ -278,8 +278,8 @@ COMPRESSED_FILES = Group(
 DECODED_FILES = Group(
     "Decoded files",
     *_RESULTS,
-    number("start", 0.0, "SECONDS", "Decode a part: where it begins."),
-    number("duration", None, "SECONDS", "Decode a part: how long it is.", "to the end"),
+    time("start", 0.0, "Decode a part: where it begins, in seconds or as [H:]MM:SS."),
+    time("duration", None, "Decode a part: how long it is, in the same words.", "to the end"),
     switch("recover", False, "Write what is intact of a damaged file, and silence for the rest."))
 
 DECODING = Group(

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from codec.fields import Fields, number, read_exactly, read_number
+from codec.fields import Fields, number, read_exactly, read_number, truncated
 from codec.header import HASH_BYTES, MAX_SAMPLES, MOST_FORMAT, Format
 from runtime.errors import DataError
 
@@ -75,7 +75,7 @@ def read_block(file: BinaryIO, format_: Format | None = None) -> Block:
     """
     offset = file.tell()
     head = _read_bounded_head(file, format_)
-    check = read_exactly(file, 4, "a block")
+    check = read_exactly(file, 4, "a block", behind=head.size)
     payload = read_exactly(file, head.size, "a block")
     if struct.pack("<I", zlib.crc32(payload, head.crc)) != check:
         raise DataError(f"the block at byte {offset} is damaged")
@@ -87,7 +87,9 @@ def skim_blocks(file: BinaryIO, format_: Format | None = None) -> Iterator[Block
 
     After each, `file` is behind it. Raises DataError as `read_block`.
     """
-    kind = None
+    kind, place = None, file.tell()
+    end = file.seek(0, 2)
+    file.seek(place)
     while kind is not Kind.END:
         offset = file.tell()
         head = _read_bounded_head(file, format_)
@@ -96,7 +98,8 @@ def skim_blocks(file: BinaryIO, format_: Format | None = None) -> Iterator[Block
             file.seek(offset)
             yield read_block(file, format_)
         else:
-            file.seek(4 + head.size, 1)
+            if (missing := file.seek(4 + head.size, 1) - end) > 0:
+                raise truncated("a block", missing)
             yield Block(kind, head.segment, b"", offset)
 
 

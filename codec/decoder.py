@@ -222,6 +222,8 @@ def where(format_: Format | None, segment: int, last: int | None = None) -> str:
     """Returns the number of a segment, or of some, and their place in time."""
     if format_ is None:
         return "of a file that is no audio"
+    if not format_.num_segments:
+        return "of a file without samples"
     if segment >= format_.num_segments:
         return "after the last segment"
     last = segment if last is None else last

@@ -32,19 +32,35 @@ def read_number(file: BinaryIO) -> bytes:
     return raw
 
 
-def read_exactly(file: BinaryIO, count: int, what: str) -> bytes:
-    """Returns the next bytes of a file, all of them. Raises DataError, which says of what."""
+def read_exactly(file: BinaryIO, count: int, what: str, *, behind: int = 0) -> bytes:
+    """Returns the next bytes of a file, all of them.
+
+    Args:
+      file: the file.
+      count: of bytes.
+      what: they are of, for the error.
+      behind: bytes of the same that follow them.
+
+    Raises:
+      DataError: it ends before.
+    """
     # In pieces: a damaged length must not ask for memory that the file cannot fill.
     parts = []
     while count:
         part = file.read(min(count, 2**24))
         if not part:
-            raise DataError(
-                f"{what} is truncated: it ends {format_number(count, 'byte')} too early"
-            )
+            raise truncated(what, count + behind)
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
+
+
+def truncated(what: str, missing: int) -> DataError:
+    """Returns the error of what ends too early; what should follow it is missing, too."""
+    verb = "is" if missing == 1 else "are"
+    return DataError(
+        f"{what} is truncated: at least {format_number(missing, 'byte')} {verb} missing"
+    )
 
 
 class Fields:

@@ -108,6 +108,10 @@ def read_end(payload: bytes) -> tuple[bytes, Format | None]:
 
 def read_header(file: BinaryIO) -> Format | None:
     """Reads the beginning of a file. Raises DataError where it is damaged or of another kind."""
+    place = file.tell()
+    if not file.read(1):
+        raise DataError("the file is empty")
+    file.seek(place)
     start = read_exactly(file, len(MAGIC) + 2, "the header")
     if not start.startswith(MAGIC):
         raise DataError(f"not a .wvst file: it begins with {start[:4]!r}, expected {MAGIC!r}")

@@ -5,7 +5,6 @@ import functools
 import glob
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeGuard
 
@@ -20,6 +19,26 @@ from runtime.errors import DataError
 
 class WrongModelError(DataError):
     """A file needs another model than those at hand, or another machine: it may well be intact."""
+
+
+class MissingModelError(WrongModelError):
+    """A file needs a model that is not at hand.
+
+    Attributes:
+      fingerprint: of the model, or its beginning.
+    """
+
+    def __init__(self, fingerprint: bytes) -> None:
+        super().__init__(f"it was compressed with {not_at_hand(fingerprint)}")
+        self.fingerprint = fingerprint
+
+
+def not_at_hand(fingerprint: bytes) -> str:
+    """Returns the end of a sentence on a model that is missing."""
+    return (
+        f"the model {fingerprint.hex()}, which is not at hand: name it with --model=FILE, or its "
+        "folder with --model_dir"
+    )
 
 
 class CodecModel(NamedTuple):
@@ -115,19 +134,14 @@ def find_model(
       folders: where others are looked for.
 
     Raises:
-      WrongModelError: there is none.
+      MissingModelError: there is none.
     """
     for model in models:
         if model.fingerprint.startswith(wanted):
             return model
     for path in find_paths(wanted, folders):
         return _load_once(path, wanted)
-    known = ", ".join(f"{m.fingerprint.hex()} ({os.path.basename(m.name)})" for m in models)
-    raise WrongModelError(
-        f"it was compressed with the model {wanted.hex()}, which is not at hand (at hand: "
-        f"{known or 'none'}; it is not in {', '.join(folders) or 'any folder'} either): name it "
-        "with --model=FILE, or its folder with --model_dir"
-    )
+    raise MissingModelError(wanted)
 
 
 @functools.lru_cache(maxsize=4)

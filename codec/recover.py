@@ -141,10 +141,13 @@ def _verdict(format_: Format | None, lost: int, matches: bool | None) -> str:
     count = format_.num_segments if format_ else 0
     if lost:
         return f"{lost} of {count} segments lost"
-    intact = f"all {count} segments are intact; around them " if count else ""
+    intact = f"all {count} segments are intact; " if count else ""
+    around = " around them" if count else ""
     if matches is None:
-        return f"{intact}whether bytes are lost is not known: the hash of the source is damaged"
-    return f"{intact}bytes are lost or wrong: the hash of the source differs"
+        unknown = "is not known: the hash of the source is damaged"
+        return f"{intact}whether bytes{around} are lost {unknown}"
+    differs = "the hash of the source differs"
+    return f"{intact}{differs}: bytes{around} are lost, or blocks are of another file"
 
 
 def _is_of(end: bytes | None, source: bytes, format_: Format | None) -> bool:
@@ -178,6 +181,8 @@ def describe_damage(file: BinaryIO, models: Sequence[CodecModel], folders: Seque
 
 def _format_from_end(file: BinaryIO, error: DataError) -> Format | None:
     size = file.seek(0, 2)
+    if not size:
+        raise error
     for start in dict.fromkeys((max(0, size - _TAIL), 0)):
         ends = intact_blocks(file, start, None, lambda *_: None, frozenset([Kind.END]))
         for found in reversed(list(ends)):

@@ -13,7 +13,7 @@ from absl.flags import FlagValues
 from commands.codec_runner import ends_when_interrupted
 from runtime.devices import available_cores
 from runtime.errors import ConfigError
-from runtime.filesystem import make_writable_folder
+from runtime.filesystem import make_writable_folder, remove_leftovers
 from runtime.gfile import is_remote
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from codec.left_out import LeftOut
 
 STDIN = "-"
+_OF_FILES = ("output_dir", "delete_input_file", "compare")
 
 
 def load_models(values: FlagValues, compiled: str) -> list[Any]:
@@ -57,9 +58,12 @@ def with_fallback(models: Sequence[Any]) -> list[Any]:
 
 
 def folders(values: FlagValues) -> list[str]:
-    """Returns the folders of --model_dir, and that of the models that ship."""
+    """Returns the folders of --model_dir, and that of the models that ship. Raises ConfigError."""
     from codec.arguments import model_folders
 
+    for folder in values.model_dir:
+        if not os.path.isdir(os.path.expanduser(folder)):
+            raise ConfigError(f"--model_dir={folder}: there is no such folder")
     return model_folders(values.model_dir)
 
 
@@ -100,6 +104,8 @@ def find_jobs(
     from codec.present import drop_present
 
     found = jobs.find_jobs(arguments, output_dir(values), compress=compress, left_out=left_out)
+    for folder in dict.fromkeys(os.path.dirname(job.target) for job in found):
+        remove_leftovers(folder or ".")
     if not goes_on or values.force:
         return found
     return drop_present(found, arguments, left_out, compress=compress)
@@ -112,11 +118,23 @@ def share_threads(values: FlagValues, num_files: int) -> tuple[int, int]:
     return files, max(1, jobs // files)
 
 
-def is_stdin(arguments: Sequence[str]) -> bool:
-    """Whether stdin is meant. Raises ConfigError for stdin among files."""
+def is_stdin(arguments: Sequence[str], values: FlagValues | None = None) -> bool:
+    """Whether stdin is meant.
+
+    Args:
+      arguments: of the command.
+      values: its flags; None: no flag is of files only.
+
+    Raises:
+      ConfigError: it is among files, or there is a flag that is of files only.
+    """
     if STDIN in arguments and len(arguments) > 1:
         raise ConfigError(f"{STDIN} is stdin: expected no other file beside it")
-    return STDIN in arguments
+    is_stdin = STDIN in arguments
+    for name in _OF_FILES if is_stdin and values is not None else ():
+        if name in values and values[name].present:
+            raise ConfigError(f"--{name}: expected files, got stdin, which goes to stdout")
+    return is_stdin
 
 
 @contextlib.contextmanager
@@ -139,12 +157,12 @@ def write_stdout(parts: Iterable[bytes]) -> None:
         sys.stdout.buffer.flush()
 
 
-def of_set(models: Sequence[Any], values: FlagValues) -> list[Any]:
-    """Returns the models of the set that the flags name. Raises ConfigError."""
-    from codec.choose import of_set as models_of_set
+def named_set(values: FlagValues) -> str | None:
+    """Returns the set of predictors that the flags name. Raises ConfigError for two models."""
     from models.predictors.sets import SETS
 
     named = [name for name in SETS if values[name].value]
-    if len(named) > 1:
-        raise ConfigError(f"{' and '.join(f'--{name}' for name in named)}: expected one of them")
-    return models_of_set(models, named[0] if named else None)
+    given = [f"--{name}" for name in named] + ([f"--model={values.model}"] * bool(values.model))
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)}: expected one of them, each names a model")
+    return named[0] if named else None

@@ -1,11 +1,12 @@
 """Many files at once: a line of each, what failed, and the sums."""
 
+import collections
 import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.codec_progress import CodecProgress, Ratio, size_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from codec.jobs import Job
     from codec.left_out import LeftOut
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_LINES = 20
 """Files of which each has a line; of more there are only the sums, and what failed."""
 
@@ -82,6 +84,7 @@ def run_all(
       wording: what is said.
       left_out: what is not among them; what of it cannot be read has failed, too.
     """
+    from codec.model import MissingModelError
     from runtime.threads import map_in_threads
 
     begin = time.perf_counter()
@@ -97,6 +100,7 @@ def run_all(
             progress.end_file()
 
     before = after = 0
+    missing: dict[bytes, list[str]] = collections.defaultdict(list)  # Files by their models.
 
     def interrupted() -> str:
         progress.close()
@@ -107,6 +111,9 @@ def run_all(
         for job, outcome in map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads):
             if isinstance(outcome, Exception):
                 done.errors.append(outcome)
+                if isinstance(outcome, MissingModelError):
+                    missing[outcome.fingerprint].append(job.source)
+                    continue
                 progress.say_error(job.source, message_of(outcome))
                 continue
             done.jobs.append(job)
@@ -116,6 +123,7 @@ def run_all(
                 if len(jobs) == 1:
                     text += f" ({_speed(time.perf_counter() - begin, progress.audio_seconds)})"
                 progress.say(text, sys.stdout)
+    _say_missing_models(missing)
     if len(jobs) + len(left_out.failed) > 1:
         speed = _speed(time.perf_counter() - begin, progress.audio_seconds)
         if progress.audio_seconds:
@@ -124,6 +132,18 @@ def run_all(
     if text := left_out.describe():
         print(format_row("left out", text))
     return done
+
+
+def _say_missing_models(missing: Mapping[bytes, Sequence[str]]) -> None:
+    """Says once of each model which files need it: it is more likely missing than they damaged."""
+    from codec.model import not_at_hand
+
+    for fingerprint, paths in missing.items():
+        text = f"{printable(paths[0])}: it was compressed with {not_at_hand(fingerprint)}"
+        if len(paths) > 1:
+            others = f" and {len(paths) - 1:,} more"
+            text = f"{printable(paths[0])}{others}: compressed with {not_at_hand(fingerprint)}"
+        print(styled("error:", "red", sys.stderr), text, file=sys.stderr)
 
 
 def say_failed(left_out: "LeftOut") -> list[Exception]:
@@ -167,18 +187,20 @@ def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: st
 def ends_when_interrupted(describe: Callable[[], str] = lambda: "interrupted") -> Iterator[None]:
     """Within, Ctrl-C ends the process at once: status 130, a line, and no incomplete file.
 
+    So do SIGTERM, with status 143, and SIGHUP, with 129.
+
     No exception does, since whoever handles it on the way would wait for the threads: what is
     compiled cannot be interrupted, and a segment takes a minute.
 
     Args:
       describe: returns the line.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:  # Ignored, after `nohup` or `&` in scripts.
-        yield
-        return
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    for number, handler in [*before.items()]:  # Ignored, after `nohup` or `&` in scripts.
+        if handler not in (signal.SIG_DFL, signal.default_int_handler):
+            del before[number]
 
-    def end(*_: object) -> None:
+    def end(number: int, _: object) -> None:
         remove_incomplete_files()
         with contextlib.suppress(RuntimeError, OSError):  # In the middle of another line.
             message = describe()
@@ -186,13 +208,15 @@ def ends_when_interrupted(describe: Callable[[], str] = lambda: "interrupted") -
             if is_terminal(sys.stderr):
                 print(end="\r\x1b[K", file=sys.stderr)  # Of another bar.
             print(styled("error:", "red", sys.stderr), message, file=sys.stderr, flush=True)
-        os._exit(130)
+        os._exit(128 + number)
 
-    signal.signal(signal.SIGINT, end)
+    for number in before:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _speed(seconds: float, audio_seconds: float) -> str:

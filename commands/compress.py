@@ -39,14 +39,15 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     from codec.left_out import LeftOut
     from codec.present import count_other_models
 
-    left_out = LeftOut()
-    is_stdin = codec_files.is_stdin(arguments)
+    left_out, named_set = LeftOut(), codec_files.named_set(values)
+    is_stdin = codec_files.is_stdin(arguments, values)
     jobs = []
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
         goes_on = not values.delete_input_file
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=True, goes_on=goes_on)
-    models = codec_files.load_models(values, "range_coder._encode_all")
-    models = codec_files.of_set(models, values)
+    from codec.choose import of_set
+
+    models = of_set(codec_files.load_models(values, "range_coder._encode_all"), named_set)
     from codec.files import compress_file
     from runtime.logging import logger
 
@@ -102,7 +103,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if problems:
         print(format_row("without a model", _describe(problems, "kept by LZMA")))
     if warnings:
-        print(format_row("warnings", _describe(warnings, "kept as they are")))
+        print(format_row("warnings", _describe(warnings, "kept byte for byte")))
     if values.model:
         _warn_of_fallback(models, used)
     if values.compare and jobs:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Decompresses; returns the exit status."""
-    is_stdin = codec_files.is_stdin(arguments)
+    is_stdin = codec_files.is_stdin(arguments, values)
+    folders = codec_files.folders(values)
     is_part = _is_part(values)
     if is_part and values.recover:
         raise ConfigError("--recover: expected without --start and --duration")
@@ -46,7 +47,6 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         goes_on = not is_part
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=False, goes_on=goes_on)
     models = codec_files.load_models(values, "kernel.decode_stretch")
-    folders = codec_files.folders(values)
     if is_stdin:
         return _decompress_stdin(values, models, folders)
     from codec.files import decompress_file, slice_file

@@ -6,6 +6,7 @@ import textwrap
 
 from commands.interface import Command, Commands
 from runtime.flag_definitions import Definition, Group
+from runtime.program import IN_A_CLONE, program
 from runtime.terminal import styled
 
 _COLUMN = 30  # Where the descriptions of flags begin.
@@ -19,18 +20,18 @@ _EVERYWHERE = (
 
 def overview(commands: Commands) -> str:
     """Returns the list of commands."""
-    lines = [f"{_heading('Usage')} python main.py [COMMAND] [FLAGS]", "", _heading("Commands")]
+    lines = [f"{_heading('Usage')} {program()} [COMMAND] [FLAGS]", "", _heading("Commands")]
     lines += [f"  {name:<14}{command.doc.splitlines()[0]}" for name, command in commands.items()]
     default = next(iter(commands))
     lines += ["", f"Without a name the command is {default}. Flags and examples of each:", ""]
-    lines += [f"    python main.py {default} --help", "    python main.py COMMAND --help"]
+    lines += [f"    {program()} {default} --help", f"    {program()} COMMAND --help"]
     return "\n".join(lines)
 
 
 def describe(name: str, command: Command) -> str:
     """Returns the description of a command, and its flags by group, each with its default."""
-    usage = " ".join(filter(None, ("python main.py", name, "[FLAGS]", command.arguments)))
-    lines = [f"{_heading('Usage')} {usage}", "", command.doc.strip()]
+    usage = " ".join(filter(None, (program(), name, "[FLAGS]", command.arguments)))
+    lines = [f"{_heading('Usage')} {usage}", "", command.doc.strip().replace(IN_A_CLONE, program())]
     width = max(60, min(100, shutil.get_terminal_size().columns))
     for group in command.groups:
         lines += ["", _heading(group.heading)]

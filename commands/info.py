@@ -31,12 +31,13 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     from runtime.formatting import format_row
     from runtime.terminal import styled
 
+    folders = codec_files.folders(values)
     left_out = LeftOut()
     jobs = find_jobs(arguments, None, compress=False, left_out=left_out)
     status = 1 if say_failed(left_out) else None
     for number, job in enumerate(jobs):
         try:
-            rows = describe_file(job.source, codec_files.folders(values))
+            rows = describe_file(job.source, folders)
         except (UserError, OSError) as error:
             label = styled("error:", "red", sys.stderr)
             print(f"{label} {job.source}: {message_of(error)}", file=sys.stderr)

@@ -11,6 +11,7 @@ from absl.flags import Error, UnrecognizedFlagError
 from commands.interface import Commands
 from runtime.flag_definitions import define
 from runtime.flag_file import expand_flag_files
+from runtime.program import program
 
 _LEAST_SIMILARITY = 0.6
 _LEAST_OF_OTHERS = 0.75  # Of flags that other commands have.
@@ -28,9 +29,9 @@ def describe_error(error: Error | ValueError, arguments: Sequence[str], commands
     """
     name = next((argument for argument in arguments if argument in commands), next(iter(commands)))
     if not isinstance(error, UnrecognizedFlagError):
-        return f"{_plain(str(error))} (python main.py {name} --help)"
+        return f"{_plain(str(error))} ({program()} {name} --help)"
     flag = error.flagname
-    meant = _meant(flag, name, commands) or f"python main.py {name} --help lists the flags"
+    meant = _meant(flag, name, commands) or f"{program()} {name} --help lists the flags"
     return f"{_place(flag, arguments)}unknown flag --{flag}: {meant}"
 
 
@@ -47,7 +48,7 @@ def unknown_command(name: str, commands: Commands) -> str:
         return text + question
     if os.path.isfile(name):
         verb = "decompress" if name.endswith(".wvst") else "compress"
-        return f"{text}: it is a file, did you mean: python main.py {verb} {name}"
+        return f"{text}: it is a file, did you mean: {program()} {verb} {name}"
     return (
         f"{text}: expected one of {', '.join(commands)}; a folder is given as --audio_dir=FOLDER, "
         "a switch as --downmix or --nodownmix"

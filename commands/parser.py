@@ -19,6 +19,7 @@ from commands.interface import Command, Commands
 from runtime.errors import ConfigError
 from runtime.flag_definitions import define
 from runtime.flag_file import expand_flag_files
+from runtime.program import program
 from runtime.version import VERSION
 
 _SHORT_COMMANDS = {"-d": "decompress", "-t": "verify"}  # As of gzip and flac.
@@ -153,5 +154,5 @@ def _check_flags(arguments: Sequence[str], name: str, commands: Commands) -> Non
             if owners and argument.startswith("-"):
                 raise ConfigError(
                     f"--{given} is not a flag of {name}, but of {' and '.join(owners)} "
-                    f"(python main.py {owners[0]} --help)"
+                    f"({program()} {owners[0]} --help)"
                 )

@@ -11,6 +11,7 @@ from runtime.devices import available_memory
 from runtime.errors import ConfigError, ResourceError
 from runtime.filesystem import absolute, make_writable_folder
 from runtime.gfile import is_remote
+from runtime.program import program
 
 _LONGEST_SUFFIX = len("_checkpoints.1000.jsonl")  # Of the names of files, with room to spare.
 
@@ -31,8 +32,8 @@ def corpus_dirs(values: FlagValues) -> tuple[str, ...]:
         raise ConfigError("--demo and --audio_dir exclude each other")
     if not values.demo and not folders:
         raise ConfigError(
-            "--audio_dir is missing: a folder of WAV files (or --demo); python main.py train "
-            "--help lists the flags, python main.py --help the commands"
+            f"--audio_dir is missing: a folder of WAV files (or --demo); {program()} train --help "
+            f"lists the flags, {program()} --help the commands"
         )
     return folders
 

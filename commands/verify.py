@@ -30,10 +30,10 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     from codec.jobs import find_jobs
     from codec.left_out import LeftOut
 
+    folders = codec_files.folders(values)
     left_out = LeftOut()
     jobs = find_jobs(arguments, None, compress=False, left_out=left_out)
     models = codec_files.load_models(values, "kernel.decode_stretch")
-    folders = codec_files.folders(values)
     from codec.files import verify_file
 
     files, segments = codec_files.share_threads(values, len(jobs))

@@ -7,7 +7,9 @@ only.
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from stat import S_ISREG
@@ -27,6 +29,7 @@ ReadAt = Callable[[int, int], bytes]
 
 TEMPORARY_SUFFIX = ".tmp"
 """End of the name of a file that is not complete, or that a killed process has left."""
+_TEMPORARY_NAME = re.compile(r"\.[0-9a-f]{16}\.tmp")  # See `_temporary`.
 
 _incomplete: set[str] = set()
 
@@ -229,11 +232,11 @@ def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
     temporary = _temporary(os.path.dirname(target))
     _incomplete.add(temporary)
     try:
-        with open(temporary, "wb") as file:
+        with _open_locked(temporary) as file:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+            os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -249,6 +252,32 @@ def remove_incomplete_files() -> None:
     for path in [*_incomplete]:
         with contextlib.suppress(OSError):
             os.unlink(path)
+
+
+def remove_leftovers(folder: str) -> None:
+    """Removes what killed processes have left in a local folder of `write_atomically`.
+
+    Not what another process is writing, which holds a lock on it; nothing where there are no locks.
+    """
+    for name in list_names(folder):
+        if _TEMPORARY_NAME.fullmatch(name):
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+
+
+@contextlib.contextmanager
+def _open_locked(path: str) -> Iterator[IO[bytes]]:
+    """Opens a file to be written, with a lock as long as it is open, where there are locks."""
+    with contextlib.ExitStack() as stack:
+        while True:
+            file = stack.enter_context(open(path, "wb"))
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if os.path.exists(path):  # Else `remove_leftovers` was there before the lock.
+                break
+        yield file
 
 
 def _temporary(folder: str) -> str:

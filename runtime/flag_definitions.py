@@ -6,6 +6,7 @@ Nothing is registered in absl's global FLAGS: `define` returns a `FlagValues` of
 import dataclasses
 import functools
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -141,6 +142,35 @@ def integer(
         *(name, default, placeholder, text, default_text),
         add=functools.partial(absl_flags.DEFINE_integer, lower_bound=at_least, upper_bound=at_most),
     )
+
+
+class _TimeParser(absl_flags.ArgumentParser):
+    """Reads seconds, also as they are written where damage is told: 0:01:05.250."""
+
+    syntactic_help = "a time"
+    _WRITTEN = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+\.?\d*|\.\d+)", re.ASCII)
+
+    def parse(self, argument: Any) -> float:
+        found = self._WRITTEN.fullmatch(str(argument).strip())
+        hours, minutes, seconds = found.groups() if found else (None, None, "60")
+        if found is None or (minutes and float(seconds) >= 60) or (hours and int(minutes) >= 60):
+            raise ValueError("expected seconds, or [H:]MM:SS, such as 90, 1:30 or 0:01:30.250")
+        return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(seconds)
+
+    def flag_type(self) -> str:
+        return "time"
+
+
+def _define_time(name: str, default: float | None, help: str, flag_values: FlagValues) -> None:
+    serializer = absl_flags.ArgumentSerializer()
+    absl_flags.DEFINE(_TimeParser(), name, default, help, flag_values, serializer)
+
+
+def time(
+    name: str, default: float | None, text: str, default_text: str | None = None
+) -> Definition:
+    """Returns a flag whose value is a time in seconds, 0 or more."""
+    return Definition(*(name, default, "TIME", text, default_text), add=_define_time)
 
 
 def number(

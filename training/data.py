@@ -19,6 +19,7 @@ from runtime.errors import TrainingError
 from runtime.filesystem import exists
 from runtime.formatting import format_number, format_row
 from runtime.logging import logger
+from runtime.program import program
 from runtime.progress import progress_bar
 from training.augmentation import make_augmentation
 from training.config import RunConfig
@@ -46,7 +47,7 @@ def find_corpus(config: RunConfig, cache_path: str | None) -> Corpus:
     if jax.process_count() > 1 and config.catalogue and not exists(config.catalogue):
         raise TrainingError(
             f"--catalogue={config.catalogue} is missing: expected a path that all hosts can read; "
-            "python main.py inspect, with the same flag and folders, creates it"
+            f"{program()} inspect, with the same flag and folders, creates it"
         )
     return open_corpus(
         audio_dirs,

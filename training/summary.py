@@ -5,6 +5,7 @@ import shlex
 
 from runtime.filesystem import exists, is_folder
 from runtime.formatting import format_time
+from runtime.program import program
 from training.config import RunConfig
 from training.flac_baseline import CODEC
 from training.result import Result
@@ -76,10 +77,10 @@ def _files(config: RunConfig) -> list[tuple[str, str]]:
     curves = {picture: picture, events: f"tensorboard --logdir={shlex.quote(events)}"}
     rows = [
         ("model", {model: model}),
-        ("this run again", {flagfile: f"python main.py --flagfile={shlex.quote(flagfile)}"}),
+        ("this run again", {flagfile: f"{program()} --flagfile={shlex.quote(flagfile)}"}),
         ("log", {log: log}),
         ("curves", curves),
-        ("next", {model: f"python main.py evaluate --model={shlex.quote(model)}"}),
+        ("next", {model: f"{program()} evaluate --model={shlex.quote(model)}"}),
     ]
     found = [
         (label, ", or ".join(text for path, text in texts.items() if is_there(path)))

@@ -14,6 +14,7 @@ import time
 from runtime.errors import ConfigError
 from runtime.logging import log_once, logger
 from runtime.private_apis import worker_port
+from runtime.program import program
 from runtime.proxies import bypass_proxies
 
 ROLES = ("dispatcher", "worker")
@@ -88,7 +89,7 @@ def require_dispatcher(flag: str, address: str, seconds: float = 15.0) -> str:
             if time.monotonic() + 0.5 > deadline:
                 raise ConnectionError(
                     f"{flag}={address}: nothing answers there ({error}); expected a dispatcher: "
-                    f"python main.py serve_input --role=dispatcher --port={port}"
+                    f"{program()} serve_input --role=dispatcher --port={port}"
                 ) from error
         time.sleep(0.5)
 

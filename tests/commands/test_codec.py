@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -178,7 +179,11 @@ def test_recover_says_whether_anything_is_lost(tmp_path, capsys, model):
     for damaged, verdict, is_same in (
         (data[:8] + b"!" + data[9:], "nothing is lost: the hash of the source matches", True),
         (data + data, "nothing is lost: the hash of the source matches", True),
-        (data[:-1], "whether bytes are lost is not known: the hash of the source is damaged", True),
+        (
+            data[:-1],
+            "are lost is not known: the hash of the source is damaged",
+            True,
+        ),
         (data[:400] + b"!" + data[401:], "1 of 9 segments lost", False),
     ):
         path.write_bytes(damaged)
@@ -290,7 +295,7 @@ def test_a_truncated_source_is_kept_and_told(tmp_path, capsys, model):
     (tmp_path / "a.wav").write_bytes(data[:-1000])
     assert run(compress, str(tmp_path), model=model) is None
     assert capsys.readouterr().out.splitlines()[-1] == (
-        f"warnings         1 file, kept as they are: '{tmp_path}/a.wav' (truncated: 2200 of 3200 "
+        f"warnings         1 file, kept byte for byte: '{tmp_path}/a.wav' (truncated: 2200 of 3200 "
         "bytes of samples are there)"
     )
 
@@ -353,7 +358,8 @@ parser.run(COMMANDS)
 """
 
 
-def test_ctrl_c_ends_it_at_once_and_keeps_what_is_finished(tmp_path, model):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_ends_it_at_once_and_keeps_what_is_finished(tmp_path, model, number, status):
     folder, stuck = tmp_path / "in", tmp_path / "stuck"
     folder.mkdir()
     write_wav(folder / "a.wav", stereo(80), Encoding.S16)
@@ -372,11 +378,11 @@ def test_ctrl_c_ends_it_at_once_and_keeps_what_is_finished(tmp_path, model):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
         assert len([*folder.glob(".*.tmp")]) == 1
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=50)  # Not as long as it is stuck.
     finally:
         process.kill()
-    assert process.returncode == 130
+    assert process.returncode == status
     assert re.search(r"^error: interrupted: [01] of 2 files are finished$", err, re.MULTILINE)
     assert {path.name for path in folder.iterdir()} == {"a.wav", "a.wav.wvst", "b.wav"}
 
@@ -418,6 +424,13 @@ def test_a_model_is_looked_for_by_its_fingerprint(tmp_path, capsys, model):
     assert run(verify, str(tmp_path)) == 1
     said = capsys.readouterr().err
     assert "not at hand" in said and "--recover" not in said  # It is not damaged.
+    shutil.copy(tmp_path / "a.wav.wvst", tmp_path / "b.wav.wvst")
+    assert run(verify, str(tmp_path)) == 1
+    assert re.fullmatch(
+        rf"error: {tmp_path}/a\.wav\.wvst and 1 more: compressed with the model [0-9a-f]{{16}}, "
+        "which is not at hand: name it with --model=FILE, or its folder with --model_dir\n",
+        capsys.readouterr().err,
+    )
 
 
 def test_mistakes(tmp_path, model):
@@ -433,6 +446,16 @@ def test_mistakes(tmp_path, model):
         ConfigError, match="expected WAV files, or folders that have some; got none"
     ):
         run(compress, model=model)
+    for module in (decompress, verify, info):
+        with pytest.raises(ConfigError, match=r"^--model_dir=.*none: there is no such folder$"):
+            run(module, str(tmp_path), model_dir=tmp_path / "none")
+    for module, flag in (
+        (compress, "output_dir"),
+        (compress, "compare"),
+        (decompress, "output_dir"),
+    ):
+        with pytest.raises(ConfigError, match=f"^--{flag}: expected files, got stdin"):
+            run(module, "-", **{flag: "true"})
     with pytest.raises(FileNotFoundError):
         run(compress, str(tmp_path / "none.wav"), model=model)
 
@@ -450,6 +473,9 @@ def test_a_part(tmp_path, capsys, model):
     assert "a_0.25s-0.75s.wav, 2,044 bytes (" in said and "ratio" not in said
     assert run(decompress, path, model=model, start=1) == 1
     assert "no frames there, the file is 0.800 s long" in capsys.readouterr().err
+    (tmp_path / "a_0.25s-0.75s.wav").unlink()
+    assert run(decompress, path, model=model, start="0:00:00.250", duration="00:0.5") is None
+    assert (tmp_path / "a_0.25s-0.75s.wav").exists()
     with pytest.raises(ConfigError, match="--recover: expected without --start"):
         run(decompress, path, model=model, start=1, recover="true")
 
@@ -481,11 +507,11 @@ def test_info_needs_no_model(tmp_path, capsys, model):
 def test_sets_of_predictors(tmp_path, model):
     write_wav(tmp_path / "a.wav", stereo(80), Encoding.S16)
     with pytest.raises(
-        ConfigError, match=r"--fast: expected a model with these predictors, got.*small\.npz"
+        ConfigError, match=r"^--fast and --model=.*small\.npz: expected one of them"
     ):
         run(compress, str(tmp_path), model=model, fast="true")
-    with pytest.raises(ConfigError, match="--best and --fast: expected one of them"):
-        run(compress, str(tmp_path), model=model, fast="true", best="true")
+    with pytest.raises(ConfigError, match=r"^--best and --fast: expected one of them"):
+        run(compress, str(tmp_path), fast="true", best="true")
 
 
 def test_other_codecs(tmp_path, capsys, model):

@@ -40,6 +40,15 @@ def test_help_without_a_command_is_the_commands_alone():
     assert "\x1b" not in done.stdout and max(map(len, lines)) <= 100 and len(lines) < 24
 
 
+def test_it_is_called_as_it_was(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/wavestream"])
+    assert run_main("compress", "--help") == run_main("help") == 0
+    assert "main.py" not in (shown := capsys.readouterr().out)
+    assert (
+        shown.startswith("Usage: wavestream compress") and "  wavestream compress --fast" in shown
+    )
+
+
 def test_help_of_the_default_command(capsys):
     assert run_main("train", "--help") == 0
     shown = capsys.readouterr().out

@@ -55,6 +55,22 @@ def test_absolute_paths(monkeypatch, tmp_path):
     assert filesystem.absolute("gs://bucket/a") == "gs://bucket/a"
 
 
+def test_leftovers_are_removed_but_for_what_is_being_written(tmp_path):
+    path = str(tmp_path / "a")
+    for name in (".0123456789abcdef.tmp", ".mine.tmp"):
+        (tmp_path / name).touch()
+
+    def parts():
+        yield b"a"
+        filesystem.remove_leftovers(str(tmp_path))
+        yield b"b"
+
+    filesystem.write_atomically(path, parts())
+    assert filesystem.read_bytes(path) == b"ab"
+    assert {*os.listdir(tmp_path)} == {"a", ".mine.tmp"}
+    filesystem.remove_leftovers(str(tmp_path / "none"))
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "cache.catalogue"
     filesystem.write_bytes_atomically(str(path), b"old")
