@@ -55,8 +55,9 @@ _MODEL_FILE = string(
     "which come with wavestream.", "best")
 _SEGMENT = integer(
     "segment", None, "FRAMES",
-    "Most frames of a segment, which is coded without what comes before it. Shorter segments cost "
-    "bits, and let --start decode less.", "4194304, 95 s at 44.1 kHz", at_least=1)
+    "Most frames of a segment, which is coded without what comes before it; rounded down to four "
+    "significant bits (40000: 36864). Shorter segments cost bits, let --start decode less, and "
+    "lose less where a file is damaged.", "4194304, 95 s at 44.1 kHz", at_least=1)
 _MODEL_DIR = strings(
     "model_dir", [], "FOLDERS", "Folders, comma-separated, that may have the model of a file.")
 _JOBS = integer(
@@ -279,7 +280,7 @@ DECODED_FILES = Group(
     "Decoded files",
     *_RESULTS,
     time("start", 0.0, "Decode a part: where it begins, in seconds or as [H:]MM:SS."),
-    time("duration", None, "Decode a part: how long it is, in the same words.", "to the end"),
+    time("duration", None, "Decode a part: how long it is, likewise.", "to the end"),
     switch("recover", False, "Write what is intact of a damaged file, and silence for the rest."))
 
 DECODING = Group(

@@ -73,7 +73,7 @@ def describe_present(job: Job, *, compress: bool) -> str:
             expected = _skim(file).source_bytes
         size = os.stat(plain).st_size
     except (DataError, OSError) as error:
-        return f"but {'' if compress else f'{packed} is '}damaged ({error})"
+        return f"but {'' if compress else f'{packed} '}cannot be used ({error})"
     if size == expected:
         return ""
     if compress:

@@ -107,7 +107,10 @@ def test_a_flag_has_its_unit_and_its_default_once(capsys, monkeypatch):
     assert "keep their trees. [default: beside each file]" in shown and "./" not in shown
     assert run_main("decompress", "--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "--start=SECONDS Decode a part: where it begins. [default: 0]" in shown
+    assert (
+        "--start=TIME Decode a part: where it begins, in seconds or as [H:]MM:SS. [default: 0]"
+        in shown
+    )
     assert run_main("train", "--help") == 0
     shown = capsys.readouterr().out
     assert (
