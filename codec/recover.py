@@ -20,7 +20,6 @@ from runtime.errors import DataError
 from runtime.threads import map_in_threads
 
 _MOST_TIMES = 5
-_TAIL = 2**16  # Bytes in which the end is looked for first.
 
 
 @dataclasses.dataclass
@@ -180,13 +179,11 @@ def describe_damage(file: BinaryIO, models: Sequence[CodecModel], folders: Seque
 
 
 def _format_from_end(file: BinaryIO, error: DataError) -> Format | None:
-    size = file.seek(0, 2)
-    if not size:
+    if not file.seek(0, 2):
         raise error
-    for start in dict.fromkeys((max(0, size - _TAIL), 0)):
-        ends = intact_blocks(file, start, None, lambda *_: None, frozenset([Kind.END]))
-        for found in reversed(list(ends)):
-            return read_end(found.payload)[1]
+    # The first one: another file may follow.
+    for found in intact_blocks(file, 0, None, lambda *_: None, frozenset([Kind.END])):
+        return read_end(found.payload)[1]
     raise DataError(
         f"{error}; the end, which repeats it, is damaged, too: nothing can be recovered"
     ) from error
