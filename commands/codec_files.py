@@ -131,9 +131,10 @@ def is_stdin(arguments: Sequence[str], values: FlagValues | None = None) -> bool
     if STDIN in arguments and len(arguments) > 1:
         raise ConfigError(f"{STDIN} is stdin: expected no other file beside it")
     is_stdin = STDIN in arguments
-    for name in _OF_FILES if is_stdin and values is not None else ():
-        if name in values and values[name].present:
-            raise ConfigError(f"--{name}: expected files, got stdin, which goes to stdout")
+    if is_stdin and values is not None:
+        for name in _OF_FILES:
+            if name in values and values[name].present:
+                raise ConfigError(f"--{name}: expected files, got stdin, which goes to stdout")
     return is_stdin
 
 

@@ -81,8 +81,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     done = run_all(jobs, work, files, Wording(line, "compressed", "decoded", ratio), left_out)
     if damaged and len(jobs) > 1:
         whole = sum(found.is_whole for found in damaged.values())
-        files = format_number(len(damaged), "file")
-        print(format_row("damaged", files + (f", of {whole:,} nothing is lost" if whole else "")))
+        text = format_number(len(damaged), "file")
+        print(format_row("damaged", text + (f", of {whole:,} nothing is lost" if whole else "")))
     if not values.recover:
         say_recover(done)
     return 1 if damaged else done.status

@@ -152,17 +152,20 @@ class _TimeParser(absl_flags.ArgumentParser):
 
     def parse(self, argument: Any) -> float:
         found = self._WRITTEN.fullmatch(str(argument).strip())
-        hours, minutes, seconds = found.groups() if found else (None, None, "60")
-        if found is None or (minutes and float(seconds) >= 60) or (hours and int(minutes) >= 60):
-            raise ValueError("expected seconds, or [H:]MM:SS, such as 90, 1:30 or 0:01:30.250")
-        return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(seconds)
+        expected = "expected seconds, or [H:]MM:SS, such as 90, 1:30 or 0:01:30.250"
+        if found is None:
+            raise ValueError(expected)
+        hours, minutes, seconds = (float(text or 0) for text in found.groups())
+        if (found[2] and seconds >= 60) or (found[1] and minutes >= 60):
+            raise ValueError(expected)
+        return 3600 * hours + 60 * minutes + seconds
 
     def flag_type(self) -> str:
         return "time"
 
 
 def _define_time(name: str, default: float | None, help: str, flag_values: FlagValues) -> None:
-    serializer = absl_flags.ArgumentSerializer()
+    serializer: absl_flags.ArgumentSerializer[float] = absl_flags.ArgumentSerializer()
     absl_flags.DEFINE(_TimeParser(), name, default, help, flag_values, serializer)
 
 
