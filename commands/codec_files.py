@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from absl.flags import FlagValues
 
-from commands.codec_runner import ends_when_interrupted
+from commands.codec_interruption import ends_when_interrupted
 from runtime.devices import available_cores
 from runtime.errors import ConfigError
 from runtime.filesystem import make_writable_folder, remove_leftovers

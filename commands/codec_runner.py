@@ -2,26 +2,23 @@
 
 import collections
 import contextlib
-import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from commands.codec_interruption import ends_when_interrupted
 from commands.codec_progress import CodecProgress, Ratio, size_of
 from evaluation.report.formatting import printable
 from runtime.errors import DataError, UserError, message_of
-from runtime.filesystem import remove_incomplete_files
 from runtime.formatting import format_number, format_row, format_time
-from runtime.terminal import is_terminal, styled
+from runtime.terminal import styled
 
 if TYPE_CHECKING:
     from codec.files import Outcome
     from codec.jobs import Job
     from codec.left_out import LeftOut
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_LINES = 20
 """Files of which each has a line; of more there are only the sums, and what failed."""
 
@@ -75,7 +72,7 @@ def run_all(
 ) -> Done:
     """Does the work of each file, says what has become of it, and prints the sums.
 
-    Ctrl-C ends the process with status 130; files that are finished stay.
+    Ctrl-C ends the process, see `ends_when_interrupted`; files that are finished stay.
 
     Args:
       jobs: the files.
@@ -113,8 +110,8 @@ def run_all(
                 done.errors.append(outcome)
                 if isinstance(outcome, MissingModelError):
                     missing[outcome.fingerprint].append(job.source)
-                    continue
-                progress.say_error(job.source, message_of(outcome))
+                else:
+                    progress.say_error(job.source, message_of(outcome))
                 continue
             done.jobs.append(job)
             before, after = before + outcome.before, after + outcome.after
@@ -181,42 +178,6 @@ def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: st
         rows.append(("time", speed))
     for label, text in rows:
         print(format_row(label, text))
-
-
-@contextlib.contextmanager
-def ends_when_interrupted(describe: Callable[[], str] = lambda: "interrupted") -> Iterator[None]:
-    """Within, Ctrl-C ends the process at once: status 130, a line, and no incomplete file.
-
-    So do SIGTERM, with status 143, and SIGHUP, with 129.
-
-    No exception does, since whoever handles it on the way would wait for the threads: what is
-    compiled cannot be interrupted, and a segment takes a minute.
-
-    Args:
-      describe: returns the line.
-    """
-    before = {number: signal.getsignal(number) for number in _ENDING}
-    for number, handler in [*before.items()]:  # Ignored, after `nohup` or `&` in scripts.
-        if handler not in (signal.SIG_DFL, signal.default_int_handler):
-            del before[number]
-
-    def end(number: int, _: object) -> None:
-        remove_incomplete_files()
-        with contextlib.suppress(RuntimeError, OSError):  # In the middle of another line.
-            message = describe()
-            sys.stdout.flush()
-            if is_terminal(sys.stderr):
-                print(end="\r\x1b[K", file=sys.stderr)  # Of another bar.
-            print(styled("error:", "red", sys.stderr), message, file=sys.stderr, flush=True)
-        os._exit(128 + number)
-
-    for number in before:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _speed(seconds: float, audio_seconds: float) -> str:

@@ -22,8 +22,9 @@ from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
+from commands.codec_interruption import ends_when_interrupted
 from commands.codec_progress import CodecProgress, compression_ratio
-from commands.codec_runner import Wording, ends_when_interrupted, run_all, wrote
+from commands.codec_runner import Wording, run_all, wrote
 from commands.interface import Command
 from evaluation.report.formatting import printable
 from runtime.formatting import format_number, format_row

@@ -162,12 +162,22 @@ def test_recovery_gives_back_every_undamaged_segment(source, packed):
     assert recovered > 120
 
 
+def test_recovery_ignores_a_file_behind_the_end(source, packed):
+    other = compress(source[:-40])
+    for damaged in (packed, b"x" + packed[1:]):
+        found, lost = recover(damaged + other)
+        assert found == source
+        assert lost[-2].endswith("of the file, after its end: ignored")
+        assert lost[-1] == "nothing is lost: the hash of the source matches"
+
+
 def test_recovery_without_a_header(source, packed):
     size = packed.index(blocks_of(packed)[0])
     for damaged in (bytes(size) + packed[size:], packed[size - 1 :], b"\x77" * 400 + packed[9:]):
         found, lost = recover(damaged)
         assert found == source
         assert "what the end repeats of it is used" in lost[0]
+        assert lost[-1] == "nothing is lost: the hash of the source matches"
     end = blocks_of(packed)[-1]
     with pytest.raises(DataError, match="damaged, too"):
         recover(bytes(30) + packed[30 : -len(end)])
