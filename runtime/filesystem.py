@@ -259,12 +259,13 @@ def remove_leftovers(folder: str) -> None:
 
     Not what another process is writing, which holds a lock on it; nothing where there are no locks.
     """
-    for name in list_names(folder):
-        if _TEMPORARY_NAME.fullmatch(name):
-            path = os.path.join(folder, name)
-            with contextlib.suppress(OSError), open(path, "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(path)
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names = list_names(folder)
+    for path in (os.path.join(folder, name) for name in names if _TEMPORARY_NAME.fullmatch(name)):
+        with contextlib.suppress(OSError), open(path, "r+b") as file:  # NFS locks no other.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
 
 
 @contextlib.contextmanager
