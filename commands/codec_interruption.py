@@ -31,12 +31,18 @@ def ends_when_interrupted(describe: Callable[[], str] = lambda: "interrupted") -
 
     def end(number: int, _: object) -> None:
         remove_incomplete_files()
-        with contextlib.suppress(RuntimeError, OSError):  # In the middle of another line.
-            message = describe()
-            sys.stdout.flush()
-            if is_terminal(sys.stderr):
-                print(end="\r\x1b[K", file=sys.stderr)  # Of another bar.
-            print(styled("error:", "red", sys.stderr), message, file=sys.stderr, flush=True)
+        try:
+            text = describe()
+        except RuntimeError:  # The bar is being drawn.
+            text = "interrupted"
+        message = f"{styled('error:', 'red', sys.stderr)} {text}\n"
+        if is_terminal(sys.stderr):
+            message = "\r\x1b[K" + message  # Of another bar.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(RuntimeError, OSError):  # It is in the middle of a line.
+                stream.flush()
+        with contextlib.suppress(OSError):  # Not by `print`, which would fail there, too.
+            os.write(2, message.encode(errors="replace"))
         os._exit(128 + number)
 
     for number in before:

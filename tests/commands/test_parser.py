@@ -119,7 +119,7 @@ MISTAKES = [
     (("--audio_dir=/no/such",), "--audio_dir=/no/such: there is no such folder or file"),
     (("--audio_dir=/tmp,/no/such",), "--audio_dir=/no/such: there is no such folder or file"),
     (("inspect", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no such folder"),
-    (("evaluate", "--model=x", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no"),
+    (("evaluate", "--model=/x", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no"),
     (("evaluate", "--model=/tmp"), "--model=/tmp is a folder: expected the .npz file in it"),
     (("evaluate", "x.npz"), "unexpected 'x.npz': evaluate takes flags alone"),
     (("serve_input",), "--role is missing: one of dispatcher, worker"),
