@@ -40,7 +40,7 @@ def summary(
                 f"{bits:.4f} bits per sample, on {result.valid['valid/samples']:,.0f} samples that"
                 f" the model has not seen{earlier}",
             ),
-            ("", f"{bits / depth:.1%} of the {depth} bits of a raw sample"),
+            ("", f"{bits / depth:.1%} of raw, which is {depth} bits a sample here (--bit_depth)"),
             *_initial(result, bits),
             (
                 "order-0 entropy",

@@ -95,7 +95,7 @@ def test_what_a_run_leaves(audio, capsys):
         ("loss", f"{result.train['train/loss']:.4f} nats per sample\n"),
         ("train", f"{result.train['train/bits_per_sample']:.4f} bits per sample\n"),
         ("validation", f"{valid_bits:.4f} bits per sample, on 40,960 samples"),
-        ("", f"{valid_bits / 8:.1%} of the 8 bits of a raw sample\n"),
+        ("", f"{valid_bits / 8:.1%} of raw, which is 8 bits a sample here (--bit_depth)\n"),
         ("order-0 entropy", f"{result.valid['valid/order0_bits_per_sample']:.4f} bits per sample"),
         ("FLAC -8", "8.0"),  # Noise.
         ("skipped files", "0\n"),
