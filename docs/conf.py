@@ -8,11 +8,10 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+sys.path.insert(0, str(ROOT))
 
 from docutils import nodes  # noqa: E402
 
-import flag_tables  # noqa: E402  It is beside this file.
 from runtime.logging import quieten_libraries  # noqa: E402
 from runtime.version import VERSION  # noqa: E402
 
@@ -79,6 +78,5 @@ def _put_dashes(app, doctree, docname):
 
 def setup(app):
     """Changes what pages say."""
-    app.connect("source-read", flag_tables.insert)  # The tables of flags, of their definitions.
     app.connect("source-read", _link_readme)
     app.connect("doctree-resolved", _put_dashes)

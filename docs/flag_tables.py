@@ -1,21 +1,27 @@
-"""The flags of each command as Markdown, from their definitions."""
+"""The flags of each command as Markdown, from their definitions.
+
+`python -m docs.flag_tables` writes them into `docs/reference/flags.md`.
+"""
 
 import collections
+import pathlib
 import re
-from typing import Any
 
 from commands import parser
 from commands.help import default_of, flags_of, usage_of
 from commands.interface import Command, Commands, Group
 from main import COMMANDS
 
-MARK = "<!-- flags -->"
+PAGE = pathlib.Path(__file__).parent / "reference" / "flags.md"
+MARK = "<!-- Made by `python -m docs.flag_tables`: what follows is not to be edited here. -->\n"
 
 
-def insert(app: Any, docname: str, source: list[str]) -> None:
-    """Puts the tables where a page has the mark: for Sphinx's event `source-read`."""
-    if MARK in source[0]:
-        source[0] = source[0].replace(MARK, markdown(parser.load(COMMANDS)))
+def updated(page: str) -> str:
+    """Returns the text of the page with the tables, in place of all that followed its mark."""
+    introduction, mark, _ = page.partition(MARK)
+    if not mark:
+        raise ValueError(f"{PAGE}: expected the line {MARK.strip()}")
+    return f"{introduction}{MARK}\n{markdown(parser.load(COMMANDS))}\n"
 
 
 def markdown(commands: Commands) -> str:
@@ -66,3 +72,7 @@ def _escaped(text: str) -> str:
 def _anchor(heading: str) -> str:
     """Returns the anchor of a heading, as GitHub and MyST make it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(updated(PAGE.read_text()))

@@ -67,6 +67,11 @@ def test_all_commands_are_valid_bash():
     assert checked > 30
 
 
+def test_the_page_of_flags_is_current():
+    page = flag_tables.PAGE.read_text()
+    assert page == flag_tables.updated(page), "python -m docs.flag_tables writes it anew"
+
+
 def test_the_tables_have_every_flag_once():
     commands = parser.load(COMMANDS)
     text = flag_tables.markdown(commands)
