@@ -5,7 +5,8 @@ For example:
     python main.py compare runs/quickstart runs/speech_8bit
     python main.py compare --report_dir=report runs/*
 
-A run is a folder that training wrote, or FOLDER/MODEL_NAME if it holds several.
+A run is a folder that training wrote, or FOLDER/MODEL_NAME if it holds several. The plot is
+compare.png, in the current folder or in --report_dir.
 """
 
 import os
@@ -31,7 +32,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     start_logging(None)
     comparison = compare(arguments)
     print(emphasize_marked(format_comparison(comparison), sys.stdout))
-    print(write_comparison(comparison, os.path.expanduser(values.report_dir or ".")))
+    plot = write_comparison(comparison, os.path.expanduser(values.report_dir or "."))
+    print(f"plot: {plot}")
 
 
 COMMAND = Command(doc=__doc__, groups=(flags.PLOT,), run=run, arguments="RUN_DIR ...")
