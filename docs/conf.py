@@ -5,6 +5,7 @@ repository that is not there is a warning, and so an error.
 """
 
 import pathlib
+import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -64,6 +65,13 @@ nitpick_ignore_regex = [
 ]
 
 
+def _put_docstrings(app, docname, source):
+    """Makes the directives of autodoc in comments `docstrings` real: elsewhere nobody sees them."""
+    source[0] = re.sub(
+        r"<!-- docstrings\n(.*?)-->", r"```{eval-rst}\n\1```", source[0], flags=re.DOTALL
+    )
+
+
 def _link_readme(app, docname, source):
     """Leads links to the README to the page that includes it."""
     source[0] = source[0].replace("](../../README.md", "](../index.md")
@@ -78,5 +86,6 @@ def _put_dashes(app, doctree, docname):
 
 def setup(app):
     """Changes what pages say."""
+    app.connect("source-read", _put_docstrings)
     app.connect("source-read", _link_readme)
     app.connect("doctree-resolved", _put_dashes)

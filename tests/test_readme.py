@@ -1,11 +1,12 @@
 """What the README and the documentation name is there."""
 
 import configparser
+import inspect
 import pkgutil
 import re
 
 import main
-from tests.pages import PAGES, README, ROOT
+from tests.pages import DOCS, PAGES, README, ROOT
 
 
 def test_every_preset_is_listed_and_names_its_command_and_result():
@@ -46,3 +47,19 @@ def test_the_installed_command_is_main():
     assert name == "wavestream" and pkgutil.resolve_name(target) is main.main
     assert f"`{name}`" in README.read_text()
     assert README.read_text().split("\n")[2].rstrip(".") == setup["metadata"]["description"]
+
+
+def test_the_page_of_python_has_the_signatures():
+    page = (DOCS / "reference" / "python.md").read_text()
+    named = re.findall(r"(?m)^\| `([\w.]+)(\(.*?\))?` \|", page)
+    assert len(named) > 20
+    for name, written in named:
+        there = pkgutil.resolve_name(name)
+        if written:
+            says = inspect.signature(eval(f"lambda {written[1:-1]}: None")).parameters
+            has = inspect.signature(there).parameters
+            assert [(x.name, x.kind) for x in says.values()] == [
+                (x.name, x.kind) for x in has.values()
+            ], name
+            for one in says.values():  # `...` stands for what is too long for a table.
+                assert one.default in (..., has[one.name].default), (name, one.name)
