@@ -6,8 +6,8 @@
 Each variant is trained anew on the training files of each folder, on the same batches as the
 others and from the same initial values of the parameters that they share, and is evaluated on the
 first batches of the files held out. Prints a table in Markdown, a row as soon as it is complete;
-`docs/explanation/experiments.md` has what came of it. The variants exist here only: the library has
-no flag for any of them.
+`docs/explanation/experiments_network.md` has what came of it. The variants exist here only: the
+library has no flag for any of them.
 
 B batch, L samples in a chunk, E embedding, H heads, K head width, P predictors, G group sizes.
 """

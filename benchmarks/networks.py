@@ -7,8 +7,8 @@ The features of a fixed set of chunks, of training files and of files held out, 
 kept in --features; then every variant is trained on the same number of them and evaluated, in
 floats, on the same that were held out. A perceptron draws single samples at random; what looks back
 in time draws as many in rows of consecutive ones, and begins anew at each row. Prints a table in
-Markdown, a row as soon as it is complete; `docs/explanation/experiments.md` has what came of it.
-The variants exist here only: the library has no flag for most of them.
+Markdown, a row as soon as it is complete; `docs/explanation/experiments_network.md` has what came
+of it. The variants exist here only: the library has no flag for most of them.
 
 B rows, L samples in a row, F features, H width.
 """

@@ -67,8 +67,9 @@ class Model(Protocol):
 DEFAULT_SEGMENT = 2**22
 """Frames of a segment where nobody says otherwise, 95 s of 44.1 kHz.
 
-In longer ones music comes back to what it was more often (docs/explanation/experiments.md); they
-take more memory, and a part of a file is decoded from the beginning of its segment."""
+In longer ones music comes back to what it was more often
+(docs/explanation/experiments_long_term.md); they take more memory, and a part of a file is decoded
+from the beginning of its segment."""
 
 Advance = Callable[[int, float], None]
 """Is told of samples, of any channels, that are done, and of the bits that they take."""

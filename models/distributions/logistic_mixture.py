@@ -1,6 +1,6 @@
 """A mixture of discretized logistics over integer samples, exactly normalised.
 
-B batch, L samples in a chunk, E embedding, P predictors. `docs/explanation/experiments.md`
+B batch, L samples in a chunk, E embedding, P predictors. `docs/explanation/experiments_network.md`
 has what other distributions cost.
 """
 

@@ -1,6 +1,6 @@
 """A decoder-only transformer: embeddings in, hidden states out.
 
-`docs/explanation/experiments.md` lists what was tried and how it changed bits per sample.
+`docs/explanation/experiments_network.md` lists what was tried and how it changed bits per sample.
 
 B batch, L samples in a chunk, E embedding, H heads, K head width.
 """

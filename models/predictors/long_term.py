@@ -16,7 +16,7 @@ those of the other channel around t, and how far the reference's prediction is f
 which the weights pass from the one to the other. They are found by least squares as in
 `least_squares`, and are those of these lags: where lags are new, they begin anew, from the last
 samples before the block. (With the bank's errors in place of w four pieces of music need 0.4 to 8%
-more: docs/explanation/experiments.md.)
+more: docs/explanation/experiments_long_term.md.)
 
 This prediction and the bank's combinations are combined as these were before. Where a block has no
 lags, the base is the bank's.
