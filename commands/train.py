@@ -2,7 +2,7 @@
 
 For example:
 
-    python main.py --flagfile=presets/quickstart.flags        # a demo corpus, in a minute
+    python main.py --flagfile=presets/quickstart.flags        # a demo corpus, half a minute
     python main.py --flagfile=presets/archive_16bit.flags --audio_dir=~/music
     python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech --training_steps=4000
     python main.py --flagfile=presets/finetune.flags --audio_dir=~/music
