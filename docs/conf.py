@@ -84,8 +84,16 @@ def _put_dashes(app, doctree, docname):
             text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
 
 
+def _mark_words(app, doctree, docname):
+    """Marks code whose words fit into a line of a phone, for `static/site.css`."""
+    for code in doctree.findall(nodes.literal):
+        if max(map(len, code.astext().split()), default=0) <= 30:
+            code["classes"].append("words")
+
+
 def setup(app):
     """Changes what pages say."""
     app.connect("source-read", _put_docstrings)
     app.connect("source-read", _link_readme)
     app.connect("doctree-resolved", _put_dashes)
+    app.connect("doctree-resolved", _mark_words)

@@ -58,15 +58,16 @@ def _table(group: Group) -> str:
     rows = [f"### {group.heading}", "", "| flag | default | meaning |", "|---|---|---|"]
     for flag in flags_of(group):
         default = default_of(flag)
-        if default and " " not in default:  # Words are no value.
-            default = f"`{default}`"
+        # Words are no value.
+        default = f"`{default}`" if default and " " not in default else _escaped(default)
         usage = usage_of(flag).replace("|", r"\|")
         rows.append(f"| `{usage}` | {default} | {_escaped(flag.text)} |")
     return "\n".join(rows)
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([|<>*`])", r"\\\1", text)
+    text = re.sub(r"([|<>*`])", r"\\\1", text)
+    return re.sub(r"(?<![\w-])--\w[\w=]*", r"`\g<0>`", text)
 
 
 def _anchor(heading: str) -> str:
