@@ -125,7 +125,7 @@ class AdaptiveModel(FeatureModel):
         # In equal parts: on one sample they would hide what context buys, by position.
         side = np.full_like(cost.bits, cost.side_bits / cost.bits.size)
         nat = np.float32(np.log(2))
-        return {"coded samples": cost.bits * nat, "side information": side * nat}
+        return {"coded samples": cost.bits * nat, "hints to the decoder": side * nat}
 
 
 class _Perceptron(nn.Module):

@@ -161,7 +161,7 @@ def test_within_a_thousandth_of_the_float_model(depth):
 def test_side_information_is_in_equal_shares_of_all_samples():
     model, params = build_model(config()), make_params()
     parts = model.segment_costs(params, repeated())
-    side = parts["side information"]
+    side = parts["hints to the decoder"]
     assert side.shape == parts["coded samples"].shape and np.ptp(side) == 0
     cost = measure_segment(config(), make_mlp(params), repeated())
     assert cost.side_bits > 0
