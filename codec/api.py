@@ -58,7 +58,7 @@ def decompress(
       num_threads: segments at once; None: the cores.
 
     Raises:
-      DataError: it is damaged, or its model is not at hand.
+      DataError: it is damaged, or its model was not found.
       FileNotFoundError, ConfigError, OSError: a file cannot be used.
     """
     with open_source(source) as file:

@@ -121,7 +121,7 @@ def decompress_file(
 
     Raises:
       FileExistsError: the result is there.
-      DataError: the file is damaged, or its model is not at hand.
+      DataError: the file is damaged, or its model was not found.
       OSError: a file cannot be read or written.
     """
     _check_target(job, force, compress=False)
@@ -187,7 +187,7 @@ def verify_file(
     """Decompresses a file to nowhere.
 
     Raises:
-      DataError: it is damaged, and how much of it; or its model is not at hand.
+      DataError: it is damaged, and how much of it; or its model was not found.
       OSError: it cannot be read.
     """
     with open(path, "rb") as file:

@@ -18,25 +18,25 @@ from runtime.errors import DataError
 
 
 class WrongModelError(DataError):
-    """A file needs another model than those at hand, or another machine: it may well be intact."""
+    """A file needs a model that was not found, or another machine: it may well be intact."""
 
 
 class MissingModelError(WrongModelError):
-    """A file needs a model that is not at hand.
+    """A file needs a model that was not found.
 
     Attributes:
       fingerprint: of the model, or its beginning.
     """
 
     def __init__(self, fingerprint: bytes) -> None:
-        super().__init__(f"it was compressed with {not_at_hand(fingerprint)}")
+        super().__init__(f"it was compressed with {not_found(fingerprint)}")
         self.fingerprint = fingerprint
 
 
-def not_at_hand(fingerprint: bytes) -> str:
+def not_found(fingerprint: bytes) -> str:
     """Returns the end of a sentence on a model that is missing."""
     return (
-        f"the model {fingerprint.hex()}, which is not at hand: name it with --model=FILE, or its "
+        f"the model {fingerprint.hex()}, which was not found: name it with --model=FILE, or its "
         "folder with --model_dir"
     )
 

@@ -133,13 +133,13 @@ def run_all(
 
 def _say_missing_models(missing: Mapping[bytes, Sequence[str]]) -> None:
     """Says once of each model which files need it: it is more likely missing than they damaged."""
-    from codec.model import not_at_hand
+    from codec.model import not_found
 
     for fingerprint, paths in missing.items():
-        text = f"{printable(paths[0])}: it was compressed with {not_at_hand(fingerprint)}"
+        text = f"{printable(paths[0])}: it was compressed with {not_found(fingerprint)}"
         if len(paths) > 1:
             others = f" and {len(paths) - 1:,} more"
-            text = f"{printable(paths[0])}{others}: compressed with {not_at_hand(fingerprint)}"
+            text = f"{printable(paths[0])}{others}: compressed with {not_found(fingerprint)}"
         print(styled("error:", "red", sys.stderr), text, file=sys.stderr)
 
 

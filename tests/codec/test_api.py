@@ -31,7 +31,7 @@ def test_there_and_back(folder):
         assert packed == (folder / "a.wav.wvst").read_bytes()
     for source in (folder / "a.wav.wvst", packed, io.BytesIO(packed)):
         assert codec.decompress(source, [small_model()]) == content
-    with pytest.raises(DataError, match="not at hand"):
+    with pytest.raises(DataError, match="was not found"):
         codec.decompress(packed)
     with pytest.raises(FileNotFoundError):
         codec.decompress(folder / "b.wav.wvst", small_model())

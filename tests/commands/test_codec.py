@@ -139,7 +139,7 @@ def test_a_file_that_needs_no_model(tmp_path, model):
     assert b"".join(decompress_parts(open_compressed(io.BytesIO(packed), []))) == source
     coded = write_wav(tmp_path / "b.wav", stereo(800), Encoding.S16)
     packed = b"".join(compress_parts(io.BytesIO(coded), len(coded), [load_codec_model(model)]))
-    with pytest.raises(DataError, match="not at hand"):
+    with pytest.raises(DataError, match="was not found"):
         open_compressed(io.BytesIO(packed), [])
 
 
@@ -423,12 +423,12 @@ def test_a_model_is_looked_for_by_its_fingerprint(tmp_path, capsys, model):
     assert run(verify, str(tmp_path), model_dir=folder) is None
     assert run(verify, str(tmp_path)) == 1
     said = capsys.readouterr().err
-    assert "not at hand" in said and "--recover" not in said  # It is not damaged.
+    assert "was not found" in said and "--recover" not in said  # It is not damaged.
     shutil.copy(tmp_path / "a.wav.wvst", tmp_path / "b.wav.wvst")
     assert run(verify, str(tmp_path)) == 1
     assert re.fullmatch(
         rf"error: {tmp_path}/a\.wav\.wvst and 1 more: compressed with the model [0-9a-f]{{16}}, "
-        "which is not at hand: name it with --model=FILE, or its folder with --model_dir\n",
+        "which was not found: name it with --model=FILE, or its folder with --model_dir\n",
         capsys.readouterr().err,
     )
 
