@@ -590,7 +590,8 @@ def test_the_samples_are_found_among_any_other_chunks(container, before, between
 def test_the_page_quotes_what_is_said():
     page = (ROOT / "docs" / "how_to" / "bad_input.md").read_text()
     assert len([line for line in page.splitlines() if line.startswith("| ")]) > 30
-    said = "".join(path.read_text() for path in (ROOT / "pipeline").rglob("*.py"))
+    sources = [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "runtime").rglob("*.py")]
+    said = "".join(path.read_text() for path in sources)
     said = re.sub(r'"\s+f?"', "", said)  # Strings over several lines.
     quotes = re.findall(r'"([^"\n]{6,})"', page)
     assert len(quotes) > 20
