@@ -24,9 +24,11 @@ def learn(
     """Lets both sides decay, and adds a sample and the inputs that predict it.
 
     matrix <- decay matrix + weight inputs inputs', target <- decay target + weight sample inputs.
+    Of the matrix, which is symmetric, only what `solve` reads: the diagonal and right of it.
     """
     for i in range(size):
-        scale_and_add(matrix[i], decay, weight * inputs[i], inputs)
+        start = i // LANES * LANES  # As in `solve`.
+        scale_and_add(matrix[i, start:], decay, weight * inputs[i], inputs[start:])
     scale_and_add(target, decay, weight * sample, inputs)
 
 
@@ -49,7 +51,7 @@ def sufficient_ridge(
 
 @jit
 def solve(
-    matrix: np.ndarray,  # float64 [D, D], symmetric
+    matrix: np.ndarray,  # float64 [D, D], of which the diagonal is read, and what is right of it
     ridge: float,
     target: np.ndarray,  # float64 [D]
     size: int,
@@ -62,7 +64,8 @@ def solve(
       Whether the matrix was positive definite; if not, the solution is zero.
     """
     for i in range(size):
-        copy(scratch[i], matrix[i])
+        start = i // LANES * LANES  # What lies left of the diagonal is never read.
+        copy(scratch[i, start:], matrix[i, start:])
         scratch[i, i] += ridge
         solution[i] = target[i]
     for k in range(size):
@@ -74,7 +77,6 @@ def solve(
         inverse = 1.0 / row[k]
         for i in range(k + 1, size):
             factor = row[i] * inverse
-            # What lies left of the diagonal is never read: whole vectors are quicker.
             start = i // LANES * LANES
             add_scaled(scratch[i, start:], -factor, row[start:])
             solution[i] -= factor * solution[k]
