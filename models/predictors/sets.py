@@ -49,7 +49,8 @@ BEST = AdaptivePredictorsConfig(
             head=HighOrderConfig(taps=1024, decay=0.9996, interval=1024, steps=32), stages=_SHORT
         ),
     ),
-    long_term=LongTermConfig(reference=7),  # The head of the third chain.
+    # The reference is the head of the third chain.
+    long_term=LongTermConfig(reference=7, lags=6, before=8, after=4, interval=16),
 )
 """The fewest bits."""
 
@@ -71,6 +72,7 @@ NORMAL = AdaptivePredictorsConfig(
         ),
     ),
     combination=CombinationConfig(decays=(0.99, 0.9985)),
+    long_term=LongTermConfig(lags=6, interval=16),
 )
 """A third of the time, and 1% more bits."""
 
@@ -85,6 +87,7 @@ FAST = AdaptivePredictorsConfig(
         ),
     ),
     combination=CombinationConfig(decays=(0.998,), interval=8),
+    long_term=LongTermConfig(lags=4, interval=32),
 )
 """A tenth of the time, and 4% more bits."""
 
