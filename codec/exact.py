@@ -5,7 +5,7 @@ n frames, C channels.
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from codec.range_coder import CODER, encode_shares, start_decoder
 from models.config import AdaptiveModelConfig
 from models.exact.analysis import segment_shares
 from models.exact.network import ExactMlp
-from models.exact.segment import before, init_streams, stretches
-from models.exact.stream import Stream
+from models.exact.segment import before, stretches
+from models.exact.stream import Stream, init_stream
 from models.interface import DEFAULT_SEGMENT, Advance, no_advance
 from models.native_scale import least_depth
 from models.predictors.lags import pack_lags, unpack_lags
@@ -87,9 +87,8 @@ class ExactCoder:
         sizes = [fields.number() for _ in range(channels - 1)]
         codes = [np.frombuffer(fields.take(size), np.uint8) for size in sizes]
         codes.append(np.frombuffer(fields.rest(), np.uint8))
-        streams = init_streams(config, self._network, lags, channels, frames)
-        parts = stretches(config.predictors.long_term, frames)
-        decoding = _Decoding(streams, codes, parts, frames)
+        begin = functools.partial(init_stream, config, self._network, lags, frames)
+        decoding = _Decoding(begin, codes, stretches(config.predictors.long_term, frames), frames)
         for _ in run_in_turns(decoding.turns(), num_threads):
             advance(*decoding.take_done())
         samples = decoding.samples
@@ -111,16 +110,24 @@ class _Decoding:
 
     def __init__(
         self,
-        streams: Sequence[Stream],
+        begin: Callable[[Stream | None], Stream],
         codes: Sequence[np.ndarray],
         parts: Sequence[slice],
         frames: int,
     ) -> None:
-        """Begins; `parts` are the stretches."""
-        self.samples = np.zeros((len(streams), frames), np.int32)
-        self._streams, self._codes = streams, codes
-        self._stretches = parts
-        self._coders = np.zeros(len(streams), CODER)
+        """Begins.
+
+        Args:
+          begin: from the channel before it, if there is one, to a channel before its first sample.
+          codes: of the channels.
+          parts: the stretches.
+          frames: n.
+        """
+        self.samples = np.zeros((len(codes), frames), np.int32)
+        self._begin, self._codes, self._stretches = begin, codes, parts
+        # Only those that are needed: each takes a megabyte, and there may be 1,024 channels.
+        self._streams: dict[int, Stream] = {}
+        self._coders = np.zeros(len(codes), CODER)
         for coder, code in zip(self._coders, codes, strict=True):
             start_decoder(coder, code)
         self._done: list[int] = []  # Samples of stretches.
@@ -128,7 +135,7 @@ class _Decoding:
 
     def turns(self) -> Iterator[Sequence[Call]]:
         """Yields calls, see `run_in_turns`."""
-        count, channels = len(self._stretches), range(len(self._streams))
+        count, channels = len(self._stretches), range(len(self._codes))
         # Two stretches behind: a channel looks ahead in the one before it.
         for turn in range(count + 2 * (len(channels) - 1)):
             numbers = [(channel, turn - 2 * channel) for channel in channels]
@@ -145,6 +152,8 @@ class _Decoding:
         return count, 8.0 * (self._told - told)
 
     def _decode(self, channel: int, stretch: slice) -> None:
+        if stretch.start == 0:
+            self._streams[channel] = self._begin(self._streams.get(channel - 1))
         decode_stretch(
             self._streams[channel],
             before(self.samples, channel),
@@ -154,3 +163,5 @@ class _Decoding:
             self.samples[channel, stretch],
         )
         self._done.append(stretch.stop - stretch.start)
+        if stretch == self._stretches[-1]:
+            self._streams.pop(channel - 1, None)

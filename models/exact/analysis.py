@@ -11,8 +11,8 @@ import numpy as np
 
 from models.config import AdaptiveModelConfig
 from models.exact.network import ExactMlp
-from models.exact.segment import before, init_streams, of_least_depth, stretches
-from models.exact.stream import stretch_shares
+from models.exact.segment import before, of_least_depth, stretches
+from models.exact.stream import Stream, init_stream, stretch_shares
 from models.interface import Advance, no_advance
 from models.native_scale import SHIFT_BITS, common_zeros
 from models.predictors.bank import init_bank, run
@@ -131,7 +131,10 @@ class _Analysis:
         self.below, self.frequencies = np.empty((2, channels, frames), np.int64)
         self.total = 1
         self._samples = samples
-        self._streams = init_streams(config, network, self.search.lags, channels, frames)
+        self._streams: list[Stream] = []
+        for channel in range(channels):
+            last = self._streams[-1] if channel else None
+            self._streams.append(init_stream(config, network, self.search.lags, frames, last))
         self._stretches = stretches(config.predictors.long_term, frames)
         self._predicted: dict[tuple[int, int], _Predicted] = {}
         self._done: list[tuple[int, slice]] = []

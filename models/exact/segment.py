@@ -9,7 +9,7 @@ import numpy as np
 
 from models.config import AdaptiveModelConfig
 from models.exact.network import ExactMlp
-from models.exact.stream import Stream, fused_frequencies, init_stream
+from models.exact.stream import fused_frequencies, init_stream
 from models.native_scale import least_depth
 from models.predictors.config import LongTermConfig
 
@@ -23,17 +23,6 @@ def stretches(config: LongTermConfig, frames: int) -> list[slice]:
     """
     size = -(-STRETCH // config.block) * config.block
     return [slice(a, min(a + size, frames)) for a in range(0, frames, size)]
-
-
-def init_streams(
-    config: AdaptiveModelConfig, network: ExactMlp, lags: np.ndarray, channels: int, frames: int
-) -> list[Stream]:
-    """Returns the channels of a segment before their first samples, see `init_stream`."""
-    streams: list[Stream] = []
-    for _ in range(channels):
-        last = streams[-1] if streams else None
-        streams.append(init_stream(config, network, lags, frames, last))
-    return streams
 
 
 def segment_frequencies(

@@ -167,6 +167,16 @@ def test_many_channels_take_the_memory_of_four():
     assert decompress(data) == source
 
 
+def test_a_decoder_holds_few_channels_at_once():
+    """A channel's predictors take a hundred times as much as 30 of its samples."""
+    samples = np.random.default_rng(0).integers(-(2**12), 2**12, (30, 300)).astype(np.int16)
+    chunks = [(b"fmt ", fmt_chunk(Encoding.S16, 300)), (b"data", samples.tobytes())]
+    source = wav_bytes(chunks)
+    data = b"".join(compress_parts(io.BytesIO(source), len(source), [small_model()]))
+    assert decompress(data) == source  # Compiles.
+    assert peak(decompress, data) < 8 * MIB
+
+
 def test_segments_are_no_longer_than_a_decoder_allows():
     source = wav_bytes([(b"fmt ", fmt_chunk(Encoding.S16, 2)), (b"data", bytes(400))])
     data = b"".join(compress_parts(io.BytesIO(source), 444, [small_model()], segment=2**40))
