@@ -88,9 +88,13 @@ def run_all(
     done = Done([], say_failed(left_out))
     progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs), wording.ratio)
 
+    finished: list[Job] = []  # Those in `done` come in order: one that is slow holds them up.
+
     def attempt(job: "Job") -> "tuple[Job, Outcome | Exception]":
         try:
-            return job, work(job, progress)
+            outcome = work(job, progress)
+            finished.append(job)
+            return job, outcome
         except (UserError, OSError) as error:
             return job, error
         finally:
@@ -101,8 +105,8 @@ def run_all(
 
     def interrupted() -> str:
         progress.close()
-        finished = f": {len(done.jobs):,} of {len(jobs):,} files are finished"
-        return "interrupted" + (finished if len(jobs) > 1 else "")
+        count = f": {len(finished):,} of {len(jobs):,} files are finished"
+        return "interrupted" + (count if len(jobs) > 1 else "")
 
     with ends_when_interrupted(interrupted), contextlib.closing(progress):
         for job, outcome in map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads):

@@ -348,7 +348,8 @@ import codec.encoder
 encode_segment = codec.encoder.encode_segment
 def stuck(coder, frames, **options):
     if len(frames) == 300:
-        open(os.environ["STUCK"], "w").close()
+        with open(os.environ["STUCK"], "a") as file:
+            file.write("!")
         time.sleep(100)
     return encode_segment(coder, frames, **options)
 codec.encoder.encode_segment = stuck
@@ -360,12 +361,13 @@ parser.run(COMMANDS)
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_ends_it_at_once_and_keeps_what_is_finished(tmp_path, model, number, status):
+    """Also behind one that is not."""
     folder, stuck = tmp_path / "in", tmp_path / "stuck"
     folder.mkdir()
-    write_wav(folder / "a.wav", stereo(80), Encoding.S16)
-    write_wav(folder / "b.wav", stereo(300), Encoding.S16)
+    for name, frames in (("a", 300), ("b", 80), ("c", 300)):
+        write_wav(folder / f"{name}.wav", stereo(frames), Encoding.S16)
     process = subprocess.Popen(
-        python("-c", _STUCK, "compress", f"--model={model}", "--jobs=1", folder),
+        python("-c", _STUCK, "compress", f"--model={model}", "--jobs=2", folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -374,17 +376,17 @@ def test_ctrl_c_ends_it_at_once_and_keeps_what_is_finished(tmp_path, model, numb
     )
     try:
         deadline = time.monotonic() + 100
-        while not stuck.exists():
+        while not stuck.exists() or stuck.read_text() != "!!":
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
-        assert len([*folder.glob(".*.tmp")]) == 1
+        assert len([*folder.glob(".*.tmp")]) == 2
         process.send_signal(number)
         _, err = process.communicate(timeout=50)  # Not as long as it is stuck.
     finally:
         process.kill()
     assert process.returncode == status
-    assert re.search(r"^error: interrupted: [01] of 2 files are finished$", err, re.MULTILINE)
-    assert {path.name for path in folder.iterdir()} == {"a.wav", "a.wav.wvst", "b.wav"}
+    assert re.search(r"^error: interrupted: 1 of 3 files are finished$", err, re.MULTILINE)
+    assert {path.name for path in folder.iterdir()} == {"a.wav", "b.wav", "b.wav.wvst", "c.wav"}
 
 
 def test_what_compiles_is_announced(tmp_path, monkeypatch, model):
