@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -150,12 +151,19 @@ def seekable_stdin() -> Iterator[BinaryIO]:
 
 
 def write_stdout(parts: Iterable[bytes]) -> None:
-    """Writes bytes to stdout. Raises ConfigError if that is a terminal."""
+    """Writes bytes to stdout. Raises ConfigError if that is a terminal.
+
+    Where its reader is gone, the process ends at once, quietly, as one that SIGPIPE ends: what
+    came out is not whole, and an exception would wait for the segments that are coded.
+    """
     if sys.stdout.isatty():
         raise ConfigError("stdout is a terminal: expected a file or a pipe behind it")
     with ends_when_interrupted():
-        sys.stdout.buffer.writelines(parts)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.writelines(parts)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            os._exit(128 + signal.SIGPIPE)
 
 
 def named_set(values: FlagValues) -> str | None:

@@ -564,6 +564,21 @@ def test_a_full_disk_behind_stdout_is_one_line(tmp_path, model):
     assert "Traceback" not in done.stderr
 
 
+def test_a_reader_that_is_gone_is_the_exit_status_quietly(tmp_path, model):
+    source = write_wav(tmp_path / "a.wav", stereo(800), Encoding.S16)
+    packed = b"".join(compress_parts(io.BytesIO(source), len(source), [load_codec_model(model)]))
+    (tmp_path / "b").write_bytes(packed)
+    for command, name in (("compress", "a.wav"), ("decompress", "b")):
+        read, write = os.pipe()
+        os.close(read)
+        with open(write, "wb") as pipe, open(tmp_path / name, "rb") as file:
+            arguments = python("main.py", command, f"--model={model}", "-")
+            done = subprocess.run(
+                arguments, cwd=ROOT, stdin=file, stdout=pipe, stderr=subprocess.PIPE, text=True
+            )
+        assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_short_names_and_stdin(tmp_path, capsys, model):
     write_wav(tmp_path / "a.wav", stereo(80), Encoding.S16)
     path = tmp_path / "a.wav.wvst"
