@@ -65,18 +65,34 @@ def open_damaged(
     Raises:
       DataError: header and end are damaged, or the model is not at hand.
     """
+    format_ = _read_format(file, findings)
+    if format_ is None:
+        return Opened(file, None, None)
+    model = find_model(format_.fingerprint, models, folders)
+    require_probe(model, format_)
+    return Opened(file, dataclasses.replace(format_, fingerprint=model.fingerprint), model)
+
+
+def _read_format(file: BinaryIO, findings: Findings) -> Format | None:
     try:
         format_ = read_header(file)
     except DataError as error:
         format_ = _format_from_end(file, error)
         findings.damage.append(f"{error}: what the end repeats of it is used")
         file.seek(0)
-    if format_ is None:
-        return Opened(file, None, None)
-    require_plausible(file, format_)
-    model = find_model(format_.fingerprint, models, folders)
-    require_probe(model, format_)
-    return Opened(file, dataclasses.replace(format_, fingerprint=model.fingerprint), model)
+    if format_ is not None:
+        require_plausible(file, format_)
+    return format_
+
+
+def is_recoverable(path: str) -> bool:
+    """Whether `recover_parts` gives back anything of a file, by the checksums of its blocks."""
+    try:
+        with open(path, "rb") as file:
+            opened = Opened(file, _read_format(file, Findings()), None)
+            return not _is_all_lost(opened, _index_blocks(opened, lambda _: None))
+    except (DataError, OSError):
+        return False
 
 
 def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -> Iterator[bytes]:
@@ -88,17 +104,18 @@ def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -
       num_threads: segments at once.
 
     Raises:
-      DataError: no block is intact.
+      DataError: no block is intact; `findings` are empty then.
     """
     format_ = opened.format
     report = findings.damage.append
     index = _index_blocks(opened, report)
+    if _is_all_lost(opened, index):
+        findings.damage.clear()
+        raise DataError("no block is intact: nothing could be recovered")
     lost = {*_lost_segments(opened, index)}
     for first, last in _ranges(sorted(lost)):
         report(f"{where(format_, first, last)}: silence in its place")
     header = plain_header(opened)
-    if index.is_empty and (format_ is None or lost) and not _is_of(index.end, header, format_):
-        raise DataError("no block is intact: nothing could be recovered")
     if format_ and not header and not index.before:
         report("the header of the WAV: a plain one in its place")
         header = wav_header(format_, format_.encoding, format_.frames)
@@ -147,6 +164,13 @@ def _verdict(format_: Format | None, lost: int, matches: bool | None) -> str:
         return f"{intact}whether bytes{around} are lost {unknown}"
     differs = "the hash of the source differs"
     return f"{intact}{differs}: bytes{around} are lost, or blocks are of another file"
+
+
+def _is_all_lost(opened: Opened, index: _Index) -> bool:
+    """Whether nothing of the source is there, which would not be empty."""
+    if not index.is_empty or (opened.format and not _lost_segments(opened, index)):
+        return False
+    return not _is_of(index.end, plain_header(opened), opened.format)
 
 
 def _is_of(end: bytes | None, source: bytes, format_: Format | None) -> bool:

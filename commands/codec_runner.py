@@ -46,10 +46,12 @@ class Done(NamedTuple):
     Attributes:
       jobs: of those that went well.
       errors: of the others.
+      damaged: the sources of those whose data is wrong.
     """
 
     jobs: list["Job"]
     errors: list[Exception]
+    damaged: list[str]
 
     @property
     def status(self) -> int | None:
@@ -81,11 +83,11 @@ def run_all(
       wording: what is said.
       left_out: what is not among them; what of it cannot be read has failed, too.
     """
-    from codec.model import MissingModelError
+    from codec.model import MissingModelError, WrongModelError
     from runtime.threads import map_in_threads
 
     begin = time.perf_counter()
-    done = Done([], say_failed(left_out))
+    done = Done([], say_failed(left_out), [])
     progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs), wording.ratio)
 
     finished: list[Job] = []  # Those in `done` come in order: one that is slow holds them up.
@@ -112,6 +114,8 @@ def run_all(
         for job, outcome in map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads):
             if isinstance(outcome, Exception):
                 done.errors.append(outcome)
+                if isinstance(outcome, DataError) and not isinstance(outcome, WrongModelError):
+                    done.damaged.append(job.source)
                 if isinstance(outcome, MissingModelError):
                     missing[outcome.fingerprint].append(job.source)
                 else:
@@ -158,11 +162,10 @@ def say_failed(left_out: "LeftOut") -> list[Exception]:
 
 
 def say_recover(done: Done) -> None:
-    """Says what helps against damage, where there is any."""
-    from codec.model import WrongModelError
+    """Says what helps against damage, where some of a damaged file is intact."""
+    from codec.recover import is_recoverable
 
-    damage = [error for error in done.errors if isinstance(error, DataError)]
-    if not all(isinstance(error, WrongModelError) for error in damage):
+    if any(map(is_recoverable, done.damaged)):
         print(
             "(decompress --recover writes what is intact of a damaged file, and silence for the "
             "rest)",

@@ -200,6 +200,22 @@ def test_recover_says_whether_anything_is_lost(tmp_path, capsys, model):
     assert not (tmp_path / "in" / "notes.txt").exists()
 
 
+def test_where_nothing_can_be_recovered_nothing_else_is_said(tmp_path, capsys, model):
+    write_wav(tmp_path / "a.wav", stereo(800), Encoding.S16)
+    run(compress, str(tmp_path / "a.wav"), model=model)
+    path = tmp_path / "a.wav.wvst"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1  # In the only segment.
+    capsys.readouterr()
+    for damaged in (data, b""):
+        path.write_bytes(damaged)
+        assert run(verify, str(path), model=model) == 1
+        assert "--recover" not in capsys.readouterr().err
+        assert run(decompress, str(path), model=model, recover="true", force="true") == 1
+        err = capsys.readouterr().err
+        assert err.startswith(f"error: {path}: ") and err.count("\n") == 1
+
+
 def test_what_is_lost_of_a_file_is_told_together(tmp_path, capsys, monkeypatch, model):
     barrier = threading.Barrier(2)
 
