@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from codec.blocks import Block, Kind, read_block, skim_blocks
 from codec.canonical import wav_header
 from codec.decoder import Opened, decode_block, where
 from codec.header import Format
+from codec.search import intact_blocks
 from codec.values import little_endian
 from pipeline.wav.header import read_header
 from pipeline.wav.riff import WavError
@@ -22,13 +21,13 @@ class SeekableFile:
     """A compressed file whose segments can be decoded one by one."""
 
     def __init__(self, opened: Opened) -> None:
-        """Looks for the segments, by the heads of the blocks alone.
+        """Looks for the segments, by the heads of the blocks alone where these are intact.
 
         Args:
           opened: a file that can seek, behind its header.
 
         Raises:
-          DataError: it is no WAV, or its blocks are damaged.
+          DataError: it is no WAV, or its blocks are not in order: spliced.
         """
         self._opened = opened
         self.format: Format = opened.format or _format_without_frames(opened)
@@ -43,7 +42,7 @@ class SeekableFile:
           num_threads: for segments at once, and their channels.
 
         Raises:
-          DataError: a segment is damaged.
+          DataError: one of their segments is damaged or missing.
         """
         segment, size = self.format.segment, self.format.frame_bytes
         end = first + count
@@ -61,6 +60,8 @@ class SeekableFile:
 
     def _block(self, number: int) -> Block:
         file = self._opened.file
+        if number not in self._offsets:
+            raise DataError(f"no intact block holds {where(self.format, number)}")
         file.seek(self._offsets[number])
         try:
             return read_block(file, self.format)
@@ -132,13 +133,30 @@ def _format_without_frames(opened: Opened) -> Format:
     )
 
 
-def _segment_offsets(opened: Opened) -> np.ndarray:  # int64 [segments]
-    offsets: list[int] = []
-    for found in skim_blocks(opened.file, opened.format):
+def _segment_offsets(opened: Opened) -> dict[int, int]:
+    """Returns where the block of each segment begins, of those that are there."""
+    start = opened.file.tell()
+    try:
+        offsets = _offsets_of(opened, skim_blocks(opened.file, opened.format))
+        if opened.format is None or len(offsets) == opened.format.num_segments:
+            return offsets
+    except DataError:
+        if opened.format is None:
+            raise
+    # A head is damaged, or the end is missing: what is intact is found by its checksums.
+    blocks = intact_blocks(opened.file, start, opened.format, lambda *_: None)
+    return _offsets_of(opened, blocks)
+
+
+def _offsets_of(opened: Opened, blocks: Iterator[Block]) -> dict[int, int]:
+    offsets: dict[int, int] = {}
+    last = -1
+    for found in blocks:
+        if found.kind is Kind.END:
+            break  # What follows is not of this file, though it may look so.
         if found.kind in _FRAMES:
-            if found.segment != len(offsets):
-                raise DataError(f"{where(opened.format, len(offsets))} is not where it should be")
-            offsets.append(found.offset)
-    if opened.format and len(offsets) != opened.format.num_segments:
-        raise DataError(f"{opened.format.num_segments - len(offsets)} segments are missing")
-    return np.array(offsets, np.int64)
+            if found.segment <= last:
+                raise DataError(f"{where(opened.format, found.segment)} is not where it should be")
+            last = found.segment
+            offsets[last] = found.offset
+    return offsets

@@ -54,6 +54,26 @@ def test_only_what_is_needed_is_decoded(source):
         slice_of(damaged, 400, 200)
 
 
+@pytest.mark.parametrize("is_truncated", [False, True])
+def test_heads_that_are_damaged_elsewhere_do_not_matter(source, is_truncated):
+    file = opened(source)
+    data = bytearray(file.file.getvalue())
+    third = SeekableFile(file)._offsets[2]
+    if is_truncated:
+        del data[third + 20 :]
+    else:
+        data[third] ^= 4  # In the length.
+    damaged = open_compressed(io.BytesIO(bytes(data)), [small_model()])
+    read, _ = soundfile.read(io.BytesIO(slice_of(damaged, 100, 860)), dtype="int16")
+    np.testing.assert_array_equal(read, source[100:960])
+    damaged = open_compressed(io.BytesIO(bytes(data)), [small_model()])
+    with pytest.raises(DataError, match="no intact block holds segment 3 of 4, 0:00"):
+        slice_of(damaged, 1000, 100)
+    if not is_truncated:
+        damaged = open_compressed(io.BytesIO(bytes(data)), [small_model()])
+        assert len(slice_of(damaged, 1500, 200)) == 44 + 800
+
+
 @pytest.mark.parametrize("encoding", Encoding)
 def test_a_part_is_a_wav_of_the_same_samples(encoding):
     frames = stereo(90)
