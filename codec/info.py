@@ -3,16 +3,29 @@
 import collections
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from codec.blocks import Kind, skim_blocks
 from codec.header import FINGERPRINT_BYTES, HASH_BYTES, Format, read_header
 from codec.model import find_paths, promise
 from models.model_file import load_model
-from runtime.formatting import format_timestamp
+from runtime.formatting import format_number, format_timestamp
 
 
-def describe_file(path: str, folders: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Returns rows of label and text.
+class Description(NamedTuple):
+    """What a compressed file says of itself.
+
+    Attributes:
+      rows: label and text.
+      problem: what is wrong with it; empty if nothing is.
+    """
+
+    rows: list[tuple[str, str]]
+    problem: str
+
+
+def describe_file(path: str, folders: Sequence[str] = ()) -> Description:
+    """Returns what a file says of itself, by the heads of its blocks.
 
     Args:
       path: of a compressed file.
@@ -22,7 +35,7 @@ def describe_file(path: str, folders: Sequence[str] = ()) -> list[tuple[str, str
       DataError: the header, or the head of a block, is damaged.
       OSError: it cannot be read.
     """
-    size = os.stat(path).st_size
+    file_size = os.stat(path).st_size
     with open(path, "rb") as file:
         format_ = read_header(file)
         counts: collections.Counter[Kind] = collections.Counter()
@@ -34,6 +47,8 @@ def describe_file(path: str, folders: Sequence[str] = ()) -> list[tuple[str, str
             sizes[found.kind] += file.tell() - position
             position = file.tell()
             digest = found.payload[:HASH_BYTES]  # The END's, in the end.
+    size = position  # What follows the end is not of this file.
+    problem = f"{format_number(file_size - size, 'byte')} after the end" if file_size > size else ""
     rows = [("file", path)]
     if format_ is None:
         rows.append(("format", "no WAV that could be read: its bytes are kept by LZMA"))
@@ -50,7 +65,7 @@ def describe_file(path: str, folders: Sequence[str] = ()) -> list[tuple[str, str
         (
             "size",
             f"{size:,} bytes: segments {samples:,}, other bytes {around:,}, "
-            f"header and end {start + sizes[Kind.END]:,}",
+            f"header and end {start + sizes[Kind.END]:,}" + (f"; {problem}" if problem else ""),
         )
     )
     if format_ is not None:
@@ -59,7 +74,7 @@ def describe_file(path: str, folders: Sequence[str] = ()) -> list[tuple[str, str
         rows.append(("ratio", f"{ratio:.4f} of the {raw:,} bytes of the source's samples"))
         rows.append(("bits per sample", f"{per_sample:.3f}, of {format_.encoding.depth} bits"))
     rows.append(("source hash", f"{digest.hex()} (BLAKE2b, {8 * len(digest)} bits)"))
-    return rows
+    return Description(rows, problem)
 
 
 def _describe_format(format_: Format, folders: Sequence[str]) -> list[tuple[str, str]]:

@@ -37,16 +37,18 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     status = 1 if say_failed(left_out) else None
     for number, job in enumerate(jobs):
         try:
-            rows = describe_file(job.source, folders)
+            rows, problem = describe_file(job.source, folders)
         except (UserError, OSError) as error:
-            label = styled("error:", "red", sys.stderr)
-            print(f"{label} {job.source}: {message_of(error)}", file=sys.stderr)
-            status = 1
-            continue
-        if number:
+            rows, problem = [], message_of(error)
+        if number and rows:
             print()
         for label, text in rows:
             print(format_row(label, text))
+        if problem:
+            sys.stdout.flush()  # On a terminal and in a file of both, it stands behind its table.
+            label = styled("error:", "red", sys.stderr)
+            print(f"{label} {job.source}: {problem}", file=sys.stderr)
+            status = 1
     if text := left_out.describe():
         print(f"\n{format_row('left out', text)}")
     return status

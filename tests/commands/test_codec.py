@@ -517,6 +517,13 @@ def test_info_needs_no_model(tmp_path, capsys, model):
     assert f"bits per sample  {8 * size / 1600:.3f}, of 16 bits" in shown
     assert run(info, str(tmp_path), model_dir=model.rsplit("/", 1)[0]) is None
     assert "small.npz" in capsys.readouterr().out
+    with open(tmp_path / "a.wav.wvst", "ab") as file:
+        file.write(b"x" * 700)
+    assert run(info, str(tmp_path / "a.wav.wvst")) == 1
+    out, err = capsys.readouterr()
+    assert err == f"error: {tmp_path}/a.wav.wvst: 700 bytes after the end\n"
+    assert f"size             {size:,} bytes: segments " in out and "; 700 bytes after the" in out
+    assert f"ratio            {size / 3200:.4f} of the 3,200 bytes" in out
     (tmp_path / "a.wav.wvst").write_bytes(b"wvst")
     assert run(info, str(tmp_path)) == 1
     assert "the header is truncated" in capsys.readouterr().err
