@@ -13,6 +13,8 @@ from runtime.errors import ConfigError
 from runtime.gfile import is_remote
 
 SUFFIX = ".wvst"
+_COMPRESSED_ALREADY = "compressed already"
+_ANEW = "; to compress anew, decompress first"
 _DANGLING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -38,7 +40,8 @@ def find_jobs(
     """Returns what to do with files, and with those below folders, in the order of their names.
 
     Args:
-      paths: of files of any kind, and of folders: of these the WAVs, or the compressed files.
+      paths: of files of any kind (but a compressed one is not compressed again), and of folders: of
+        these the WAVs, or the compressed files.
       output_dir: keeps the folders' trees; None: each result goes beside its source.
       compress: whether SUFFIX is added to the names, or taken away.
       left_out: what is left out is added to it, folders that cannot be listed among it.
@@ -63,6 +66,7 @@ def find_jobs(
         raise ConfigError(
             f"no {wanted} file in {', '.join(paths)} or the folders below"
             + (f" (left out: {found_else})" if found_else else "")
+            + (_ANEW if left_out.counts[_COMPRESSED_ALREADY] else "")
         )
     jobs = []
     for _, (path, name) in sorted(found.items()):
@@ -89,7 +93,10 @@ def _files_of(root: str, compress: bool, left_out: LeftOut) -> Iterator[tuple[st
     if is_remote(root):
         raise ConfigError(f"{root}: expected local files and folders")
     if os.path.isfile(root):
-        yield root, os.path.basename(root)
+        if compress and root.lower().endswith(SUFFIX):  # As `compress folder/*` names it.
+            left_out.counts[_COMPRESSED_ALREADY] += 1
+        else:
+            yield root, os.path.basename(root)
         return
     if not os.path.isdir(root):
         raise FileNotFoundError(f"there is no folder or file {root!r}")
@@ -131,7 +138,7 @@ def _is_taken(path: str, compress: bool, left_out: LeftOut) -> bool:
             left_out.counts["not WAV" if compress else f"not {SUFFIX}"] += 1
         return False
     if compress and name.endswith(SUFFIX):
-        left_out.counts["compressed already"] += 1
+        left_out.counts[_COMPRESSED_ALREADY] += 1
     elif not is_wanted:
         left_out.counts["not WAV" if compress else f"not {SUFFIX}"] += 1
     elif not stat.S_ISREG(mode):

@@ -451,6 +451,19 @@ def test_a_model_is_looked_for_by_its_fingerprint(tmp_path, capsys, model):
     )
 
 
+def test_compressed_files_that_are_named_are_left_out(tmp_path, capsys, model):
+    source = tmp_path / "a.wav"
+    write_wav(source, stereo(80), Encoding.S16)
+    (tmp_path / "B.WVST").touch()
+    names = [str(source), str(tmp_path / "B.WVST")]
+    assert run(compress, *names, model=model) is None
+    assert "\nleft out         compressed already (1)\n" in capsys.readouterr().out
+    anew = r"\(left out: compressed already \(1\)\); to compress anew, decompress first$"
+    with pytest.raises(ConfigError, match=rf"^no WAV file in .*a\.wav\.wvst.* {anew}"):
+        run(compress, f"{source}.wvst", model=model)
+    assert sorted(os.listdir(tmp_path)) == ["B.WVST", "a.wav", "a.wav.wvst"]
+
+
 def test_mistakes(tmp_path, model):
     with pytest.raises(ConfigError, match=f"^no WAV file in {tmp_path} or the folders below$"):
         run(compress, str(tmp_path), model=model)
