@@ -59,14 +59,14 @@ def count_other_models(left_out: LeftOut, fingerprints: Sequence[bytes]) -> None
 
 
 def describe_present(job: Job, *, compress: bool) -> str:
-    """Returns what is wrong with a result of the source's time; empty if nothing, or another time.
+    """Returns what is wrong with a result; empty if nothing is.
 
     Args:
       job: whose result is there.
       compress: see `drop_present`.
     """
     if not _has_time(job):
-        return ""
+        return _describe_time(job, compress=compress)
     packed, plain = (job.target, job.source) if compress else (job.source, job.target)
     try:
         with open(packed, "rb") as file:
@@ -79,6 +79,20 @@ def describe_present(job: Job, *, compress: bool) -> str:
     if compress:
         return f"but of a source of {expected:,} bytes, not of {size:,}"
     return f"but has {size:,} bytes, expected {expected:,}"
+
+
+def _describe_time(job: Job, *, compress: bool) -> str:
+    """Returns how a result differs in time from its source; empty where one is no file."""
+    try:
+        source, target = os.stat(job.source), os.lstat(job.target)
+    except OSError:
+        return ""
+    if not stat.S_ISREG(target.st_mode):
+        return ""
+    # A compressed file has the time of the WAV that it was made of.
+    if target.st_mtime_ns < source.st_mtime_ns:
+        return "older than its source" if compress else "older than what was compressed"
+    return "newer than its source" if compress else "modified later than what was compressed"
 
 
 def _has_time(job: Job) -> bool:

@@ -94,8 +94,19 @@ def test_what_is_there_and_differs_or_is_named_is_an_error(tmp_path, capsys, mod
     assert run(compress, str(source), model=model) == 1
     assert run(compress, str(source.parent), model=model, delete_input_file=True) == 1
     write_wav(source, stereo(700), Encoding.S16)
-    assert run(compress, str(source.parent), model=model) == 1
-    assert capsys.readouterr().err.count("is there already: --force overwrites it") == 3
+    assert capsys.readouterr().err.count("is there already: --force overwrites it") == 2
+    later = target.stat().st_mtime + 10
+    for time_of_source, compressed, decompressed in (
+        (later, "older than its source", "modified later than what was compressed"),
+        (later - 20, "newer than its source", "older than what was compressed"),
+    ):
+        os.utime(source, (time_of_source, time_of_source))
+        assert run(compress, str(source.parent), model=model) == 1
+        said = f"{target} is there already, {compressed}: --force overwrites it"
+        assert said in capsys.readouterr().err
+        assert run(decompress, str(target), model=model) == 1
+        said = f"{source} is there already, {decompressed}: --force overwrites it"
+        assert said in capsys.readouterr().err
     assert target.read_bytes() == before
 
 
