@@ -33,15 +33,14 @@ def drop_present(
 
     Args:
       jobs: the files.
-      named: the arguments: what is named itself is never left out.
+      named: the arguments: a file that alone is named is never left out.
       left_out: what is left out is counted there.
       compress: whether the results are compressed files, or the sources are.
     """
-    paths = {os.path.abspath(os.path.expanduser(path)) for path in named}
+    is_one_file = len(named) == 1 and os.path.isfile(os.path.expanduser(named[0]))
     kept = []
     for job in jobs:
-        is_named = os.path.abspath(job.source) in paths
-        if is_named or not _has_time(job) or describe_present(job, compress=compress):
+        if is_one_file or not _has_time(job) or describe_present(job, compress=compress):
             kept.append(job)
             continue
         left_out.counts[_PRESENT] += 1

@@ -72,6 +72,17 @@ def test_there_and_back(tmp_path, capsys, model):
     )
     for name, content in sources.items():
         assert (tmp_path / "back" / name).read_bytes() == content
+    # Also of files that are named, as `in/*.wav` does.
+    names = [f"{folders['in']}/{name}" for name in sources]
+    assert run(compress, *names, model=model) is None
+    (tmp_path / "in" / "a.wav.wvst").unlink()
+    capsys.readouterr()
+    for count in (1, 2):
+        assert run(compress, *names, model=model) is None
+        said = capsys.readouterr()
+        assert f"there already; --force overwrites ({count})\n" in said.out and not said.err
+    for name in names:
+        os.unlink(f"{name}.wvst")
     # A second time, nothing is overwritten, and what is missing is done.
     (tmp_path / "back" / "a.wav").unlink()
     (tmp_path / "out" / "a.wav.wvst").rename(tmp_path / "a.wav.wvst")
