@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Collection, Sequence
 
 from absl.flags import FLAGS as ABSL_FLAGS
@@ -31,6 +32,9 @@ def describe_error(error: Error | ValueError, arguments: Sequence[str], commands
     if not isinstance(error, UnrecognizedFlagError):
         return f"{_plain(str(error))} ({program()} {name} --help)"
     flag = error.flagname
+    if path := _file_of(flag, arguments):
+        written = shlex.quote(os.path.join(".", path))
+        return f"unknown flag --{flag}: to name the file, write {written}, or -- before it"
     meant = _meant(flag, name, commands) or f"{program()} {name} --help lists the flags"
     return f"{_place(flag, arguments)}unknown flag --{flag}: {meant}"
 
@@ -73,6 +77,12 @@ def _spellings(name: str, commands: Commands) -> set[str]:
     """Returns the flags of a command, those of switches also with "no"."""
     values = define(commands[name].groups)
     return {*values} | {f"no{flag}" for flag in values if values[flag].boolean}
+
+
+def _file_of(flag: str, arguments: Sequence[str]) -> str:
+    """Returns the argument that looks like a flag and is the name of a file; empty if none."""
+    given = (arg for arg in arguments if re.match(rf"--?{re.escape(flag)}(=|$)", arg))
+    return next(filter(os.path.lexists, given), "")
 
 
 def _place(flag: str, arguments: Sequence[str]) -> str:

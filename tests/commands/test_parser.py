@@ -146,6 +146,13 @@ def test_mistake(capsys, args, message):
     assert message in error_of(capsys, *args)
 
 
+def test_a_file_whose_name_begins_with_a_dash(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-a b=c.wav").touch()
+    expected = "unknown flag --a b: to name the file, write './-a b=c.wav', or -- before it"
+    assert error_of(capsys, "compress", "-a b=c.wav") == expected
+
+
 def test_mistakes_are_answered_before_anything_slow_is_imported():
     script = """
 import json, sys
