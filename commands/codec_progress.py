@@ -1,5 +1,6 @@
 """How far compressing and the like are: a bar on a terminal, lines in the log elsewhere."""
 
+import math
 import os
 import sys
 import threading
@@ -15,6 +16,9 @@ from runtime.terminal import is_terminal, styled
 
 _SECONDS_BETWEEN_LINES = 60.0
 _SECONDS_BETWEEN_TICKS = 1.0
+_LAYOUT = "{percentage:3.0f}% |{bar}| {desc}"
+_AROUND_BAR = len("100% || ")
+_LEAST_BAR = 10  # Columns; what matters least of the text makes room.
 
 Ratio = Callable[[int, int], float]
 """(bytes that were read, bytes that have become of them) -> compressed over original size."""
@@ -47,8 +51,7 @@ class CodecProgress:
         self.audio_seconds = 0.0
         self._bar: Bar | None = None
         if is_terminal(sys.stderr):
-            layout = "{percentage:3.0f}% |{bar}| {desc}"
-            self._bar = Bar(total=self._total, leave=False, bar_format=layout)
+            self._bar = Bar(total=self._total, leave=False, bar_format=_LAYOUT)
         # A segment may take more than a minute, in which nothing is added.
         self._closed = threading.Event()
         threading.Thread(target=self._tick, daemon=True).start()
@@ -99,24 +102,30 @@ class CodecProgress:
     def _show(self) -> None:
         if self._bar is not None:
             self._bar.n = min(self._read, self._total)
-            self._bar.set_description_str(self._text(), refresh=False)
+            room = self._bar.columns() - _AROUND_BAR - _LEAST_BAR
+            self._bar.set_description_str(self._text(room), refresh=False)
             self._bar.update(0)
         elif (now := self._clock()) - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             logger.info("%s", format_row("progress", self._text()))
 
-    def _text(self) -> str:
+    def _text(self, most: float = math.inf) -> str:
+        """Returns how far it is, in so many characters if at all possible."""
         spent = max(self._clock() - self._begin, 1e-9)
         done = min(self._read / self._total, 1.0)
-        parts = [f"{self._files:,} of {self._num_files:,} files"]
+        parts = {"files": f"{self._files:,} of {self._num_files:,} files"}
         if self.audio_seconds:
-            parts.append(f"{self.audio_seconds / spent:.1f}x realtime")
+            parts["speed"] = f"{self.audio_seconds / spent:.1f}x realtime"
         if self._read and self._made and self._ratio is not None:
-            parts.append(f"ratio {self._ratio(self._read, self._made):.3f}")
-        parts.append(f"{format_time(spent)} so far")
+            parts["ratio"] = f"ratio {self._ratio(self._read, self._made):.3f}"
+        parts["spent"] = f"{format_time(spent)} so far"
         if done:
-            parts.append(f"{format_time(spent / done * (1 - done))} left")
-        return ", ".join(parts)
+            parts["left"] = f"{format_time(spent / done * (1 - done))} left"
+        for least in ("spent", "ratio", "speed", "files"):
+            if len(", ".join(parts.values())) <= most or len(parts) == 1:
+                break
+            parts.pop(least, None)
+        return ", ".join(parts.values())
 
 
 def damage_lines(path: str, texts: Sequence[str]) -> str:

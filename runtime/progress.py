@@ -51,6 +51,11 @@ class Bar(tqdm):
             self.dynamic_ncols = _with_fallback(self.dynamic_ncols)
             self.ncols, self.nrows = self.dynamic_ncols(self.fp)
 
+    def columns(self) -> int:
+        """Returns the width that it has on the terminal at this moment."""
+        size = self.dynamic_ncols(self.fp)[0] if self.dynamic_ncols else self.ncols
+        return FALLBACK_COLUMNS - 1 if size is None else size
+
     def display(self, *args: Any, **kwargs: Any) -> None:
         with contextlib.suppress(OSError):
             super().display(*args, **kwargs)
