@@ -57,7 +57,7 @@ _SEGMENT = integer(
     "segment", None, "FRAMES",
     "Most frames of a segment, which is coded without what comes before it; rounded down to four "
     "significant bits (40000: 36864). Shorter segments cost bits, let --start decode less, and "
-    "lose less where a file is damaged.", "4194304, 95 s at 44.1 kHz", at_least=1)
+    "lose less where a file is damaged.", "4194304, 95 s at 44.1 kHz", at_least=1024)
 _MODEL_DIR = strings(
     "model_dir", [], "FOLDERS", "Folders, comma-separated, that may have the model of a file.")
 _JOBS = integer(

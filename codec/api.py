@@ -6,7 +6,15 @@ from typing import BinaryIO
 
 import numpy as np
 
-from codec.arguments import Models, Path, load_models, model_folders, open_source, thread_count
+from codec.arguments import (
+    Models,
+    Path,
+    check_segment,
+    load_models,
+    model_folders,
+    open_source,
+    thread_count,
+)
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.sound_file import SoundFile
@@ -32,13 +40,14 @@ def compress(
       num_threads: segments at once; None: the cores.
 
     Raises:
+      ValueError: `segment` or `num_threads` is less than 1.
       FileNotFoundError, ConfigError, DataError, OSError: a file cannot be used.
     """
+    check_segment(segment)
+    threads = thread_count(num_threads)
     with open_source(source) as file:
         size = file.seek(0, io.SEEK_END)
-        parts = compress_parts(
-            file, size, load_models(model), segment=segment, num_threads=thread_count(num_threads)
-        )
+        parts = compress_parts(file, size, load_models(model), segment=segment, num_threads=threads)
         return b"".join(parts)
 
 
@@ -58,12 +67,14 @@ def decompress(
       num_threads: segments at once; None: the cores.
 
     Raises:
+      ValueError: `num_threads` is less than 1.
       DataError: it is damaged, or its model was not found.
       FileNotFoundError, ConfigError, OSError: a file cannot be used.
     """
+    threads = thread_count(num_threads)
     with open_source(source) as file:
         opened = open_compressed(file, load_models(model), model_folders(model_dir))
-        return b"".join(decompress_parts(opened, num_threads=thread_count(num_threads)))
+        return b"".join(decompress_parts(opened, num_threads=threads))
 
 
 def read(

@@ -57,5 +57,13 @@ def model_folders(model_dir: Path | Sequence[Path]) -> list[str]:
 
 
 def thread_count(num_threads: int | None) -> int:
-    """Returns how many segments are coded at once."""
-    return num_threads or available_cores()
+    """Returns how many segments are coded at once. Raises ValueError for fewer than one."""
+    if num_threads is not None and num_threads < 1:
+        raise ValueError(f"num_threads={num_threads}: expected at least 1, or None for all cores")
+    return available_cores() if num_threads is None else num_threads
+
+
+def check_segment(segment: int | None) -> None:
+    """Raises ValueError for segments of no frames."""
+    if segment is not None and segment < 1:
+        raise ValueError(f"segment={segment}: expected at least 1 frame, or None for the model's")

@@ -42,12 +42,12 @@ class SoundFile:
                 f"mode={mode!r}: expected 'r' (codec.write writes; a model is given as model=...)"
             )
         self.closed = False
+        self._threads = thread_count(num_threads)
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(open_source(file))
             opened = open_compressed(source, load_models(model), model_folders(model_dir))
             self._seekable = SeekableFile(opened)
             self._stack = stack.pop_all()
-        self._threads = thread_count(num_threads)
         self._position = 0
         self._held: tuple[int, bytes] = (0, b"")  # First frame, and bytes from it on.
 

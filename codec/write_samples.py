@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import ArrayLike
 
-from codec.arguments import Models, Path, load_models, thread_count
+from codec.arguments import Models, Path, check_segment, load_models, thread_count
 from codec.encoder import compress_parts
 from codec.jobs import SUFFIX
 from codec.values import SUBTYPES
@@ -42,13 +42,15 @@ def write(
       num_threads: as in `compress`.
 
     Raises:
-      ValueError: another name or subtype, samples that `soundfile` refuses, or that the subtype
-        cannot hold: NaN and infinity, for A-law and mu-law all beyond 1.
+      ValueError: as in `compress`; another name or subtype, samples that `soundfile` refuses, or
+        that the subtype cannot hold: NaN and infinity, for A-law and mu-law all beyond 1.
       TypeError: `file` is neither a path nor a file.
       FileExistsError: the path is of a device, FIFO or folder.
       FileNotFoundError, ConfigError, DataError, OSError: as in `compress`.
     """
     _require_target(file)
+    check_segment(segment)
+    threads = thread_count(num_threads)
     subtype = str(subtype).upper()
     if subtype not in SUBTYPES.values():
         raise ValueError(f"subtype {subtype}: expected one of {', '.join(SUBTYPES.values())}")
@@ -65,9 +67,7 @@ def write(
             for block in itertools.chain([first], blocks):
                 sound_file.write(block)
         size = wav.seek(0, io.SEEK_END)
-        parts = compress_parts(
-            wav, size, models, segment=segment, num_threads=thread_count(num_threads)
-        )
+        parts = compress_parts(wav, size, models, segment=segment, num_threads=threads)
         if isinstance(file, str | os.PathLike):
             write_atomically(os.path.expanduser(os.fspath(file)), parts)
         else:

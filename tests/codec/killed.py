@@ -102,8 +102,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         print(
-            kill_again_and_again(folder, plain, "compress", "--segment=500"),
-            kill_again_and_again(folder, plain, "compress", "--segment=500", "--delete_input_file"),
+            kill_again_and_again(folder, plain, "compress", "--segment=1024"),
+            kill_again_and_again(
+                folder, plain, "compress", "--segment=1024", "--delete_input_file"
+            ),
             kill_again_and_again(folder, packed, "decompress"),
         )
 

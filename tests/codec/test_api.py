@@ -162,6 +162,11 @@ def test_arguments_of_another_kind(folder):
         codec.compress(file, small_model())
     with pytest.raises(FileNotFoundError, match=r"fsat: no such model file.*best, normal, fast"):
         codec.compress(b"", "fsat")
+    for given in ({"segment": 0}, {"segment": -1}, {"num_threads": 0}, {"num_threads": -1}):
+        with pytest.raises(ValueError, match=r"=(0|-1): expected at least 1"):
+            codec.compress(b"", small_model(), **given)
+    with pytest.raises(ValueError, match="num_threads=0: expected"):
+        codec.decompress(folder / "a.wav.wvst", num_threads=0)
     for mode in ("w", small_model()):
         with pytest.raises(ValueError, match=r"expected 'r' \(codec\.write writes"):
             codec.SoundFile(folder / "a.wav.wvst", mode)

@@ -45,10 +45,12 @@ def model(tmp_path_factory):
     return path
 
 
-def run(module, *arguments, **given):
-    """The exit status of a command."""
+def run(module, *arguments, segment=None, **given):
+    """The exit status of a command, also with shorter segments than its flag takes."""
     values = define(module.COMMAND.groups)
     values(["main.py", *(f"--{name}={value}" for name, value in given.items())])
+    if segment is not None:
+        values["segment"].value = segment
     return module.run(values, arguments)
 
 

@@ -126,6 +126,7 @@ MISTAKES = [
     (("serve_input", "--role=worker"), "--dispatcher is missing: the dispatcher's grpc://host"),
     (("serve_input", "--role=dispatcher", "--dispatcher=grpc://h:1"), "--dispatcher is for"),
     (("serve_input", "--role=dispatcher", "--port=65536"), "integer in the range [0, 65535]"),
+    (("compress", "--segment=1023", "x"), "1023 is not an integer in the range [1024,"),
     (("compare",), "expected the folders of runs"),
     (
         ("--audio_dir=/tmp", "--output_dir=/dev/null/x"),
