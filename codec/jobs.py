@@ -15,6 +15,7 @@ from runtime.gfile import is_remote
 SUFFIX = ".wvst"
 _COMPRESSED_ALREADY = "compressed already"
 _ANEW = "; to compress anew, decompress first"
+_MOST_NAMES = 5  # In an error.
 _DANGLING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -62,9 +63,10 @@ def find_jobs(
         wanted = "WAV" if compress else SUFFIX
         if not paths:
             raise ConfigError(f"expected {wanted} files, or folders that have some; got none")
+        more = f" and {len(paths) - _MOST_NAMES:,} more" if len(paths) > _MOST_NAMES else ""
         found_else = left_out.describe(with_failed=True)
         raise ConfigError(
-            f"no {wanted} file in {', '.join(paths)} or the folders below"
+            f"no {wanted} file in {', '.join(paths[:_MOST_NAMES])}{more} or the folders below"
             + (f" (left out: {found_else})" if found_else else "")
             + (_ANEW if left_out.counts[_COMPRESSED_ALREADY] else "")
         )
