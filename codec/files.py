@@ -7,6 +7,7 @@ import stat
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from codec.damage import Findings, describe_damage, open_damaged
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.header import HASH_BYTES, read_header
@@ -14,7 +15,7 @@ from codec.jobs import Job
 from codec.model import CodecModel
 from codec.present import describe_present
 from codec.progress import Progress, no_progress
-from codec.recover import Findings, describe_damage, open_damaged, recover_parts
+from codec.recover import recover_parts
 from codec.seek import slice_bounds, slice_parts
 from runtime.errors import ConfigError, DataError
 from runtime.filesystem import write_atomically

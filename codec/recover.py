@@ -1,98 +1,19 @@
 """From a damaged file what is intact."""
 
-import dataclasses
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Iterator
 
 import numpy as np
 
 from codec import packing
 from codec.blocks import Block, Kind, read_block
 from codec.canonical import wav_header
-from codec.decoder import Opened, decode_block, plain_header, require_plausible, times, where
-from codec.header import HASH_BYTES, Format, end_payload, read_end, read_header
-from codec.model import CodecModel, find_model, require_probe
-from codec.progress import Report
-from codec.search import intact_blocks
+from codec.damage import Findings, Index, index_blocks, is_all_lost, lost_segments, ranges
+from codec.decoder import Opened, decode_block, plain_header, where
+from codec.header import HASH_BYTES, Format, end_payload
 from runtime.errors import DataError
 from runtime.threads import map_in_threads
-
-_MOST_TIMES = 5
-
-
-@dataclasses.dataclass
-class Findings:
-    """What is found out about a damaged file.
-
-    Attributes:
-      damage: what is wrong with it, a line each; empty if it is intact.
-      verdict: whether anything of the source is lost, in words; empty until all is read.
-      is_whole: whether the result has the hash of the source.
-    """
-
-    damage: list[str] = dataclasses.field(default_factory=list)
-    verdict: str = ""
-    is_whole: bool = False
-
-    def lines(self) -> list[str]:
-        """Returns the damage and the verdict; nothing of a file that is intact."""
-        is_damaged = self.damage or not self.is_whole
-        return [*self.damage, self.verdict] if is_damaged and self.verdict else self.damage
-
-
-@dataclasses.dataclass
-class _Index:
-    """Where the intact blocks of a file begin, and its END."""
-
-    before: list[int] = dataclasses.field(default_factory=list)
-    segments: dict[int, int] = dataclasses.field(default_factory=dict)
-    behind: list[int] = dataclasses.field(default_factory=list)
-    end: bytes | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no block holds anything of the source."""
-        return not (self.before or self.segments or self.behind)
-
-
-def open_damaged(
-    file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str], findings: Findings
-) -> Opened:
-    """Reads the header or, where that is damaged, what the end says of it; and finds the model.
-
-    Raises:
-      DataError: header and end are damaged, or the model is not at hand.
-    """
-    format_ = _read_format(file, findings)
-    if format_ is None:
-        return Opened(file, None, None)
-    model = find_model(format_.fingerprint, models, folders)
-    require_probe(model, format_)
-    return Opened(file, dataclasses.replace(format_, fingerprint=model.fingerprint), model)
-
-
-def _read_format(file: BinaryIO, findings: Findings) -> Format | None:
-    try:
-        format_ = read_header(file)
-    except DataError as error:
-        format_ = _format_from_end(file, error)
-        findings.damage.append(f"{error}: what the end repeats of it is used")
-        file.seek(0)
-    if format_ is not None:
-        require_plausible(file, format_)
-    return format_
-
-
-def is_recoverable(path: str) -> bool:
-    """Whether `recover_parts` gives back anything of a file, by the checksums of its blocks."""
-    try:
-        with open(path, "rb") as file:
-            opened = Opened(file, _read_format(file, Findings()), None)
-            return not _is_all_lost(opened, _index_blocks(opened, lambda _: None))
-    except (DataError, OSError):
-        return False
 
 
 def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -> Iterator[bytes]:
@@ -108,12 +29,12 @@ def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -
     """
     format_ = opened.format
     report = findings.damage.append
-    index = _index_blocks(opened, report)
-    if _is_all_lost(opened, index):
+    index = index_blocks(opened, report)
+    if is_all_lost(opened, index):
         findings.damage.clear()
         raise DataError("no block is intact: nothing could be recovered")
-    lost = {*_lost_segments(opened, index)}
-    for first, last in _ranges(sorted(lost)):
+    lost = {*lost_segments(opened, index)}
+    for first, last in ranges(sorted(lost)):
         report(f"{where(format_, first, last)}: silence in its place")
     header = plain_header(opened)
     if format_ and not header and not index.before:
@@ -166,78 +87,7 @@ def _verdict(format_: Format | None, lost: int, matches: bool | None) -> str:
     return f"{intact}{differs}: bytes{around} are lost, or blocks are of another file"
 
 
-def _is_all_lost(opened: Opened, index: _Index) -> bool:
-    """Whether nothing of the source is there, which would not be empty."""
-    if not index.is_empty or (opened.format and not _lost_segments(opened, index)):
-        return False
-    return not _is_of(index.end, plain_header(opened), opened.format)
-
-
-def _is_of(end: bytes | None, source: bytes, format_: Format | None) -> bool:
-    """Whether an END has the hash of a source."""
-    digest = hashlib.blake2b(source, digest_size=HASH_BYTES).digest()
-    return end_payload(digest, format_) == end
-
-
-def describe_damage(file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str]) -> str:
-    """Returns how much of a damaged file is lost, by the checksums of its blocks: none is decoded.
-
-    Empty where no checksum is wrong, or the header or the model is missing.
-    """
-    file.seek(0)
-    findings = Findings()
-    try:
-        opened = open_damaged(file, models, folders, findings)
-    except DataError:
-        return ""
-    index = _index_blocks(opened, findings.damage.append)
-    lost, format_ = _lost_segments(opened, index), opened.format
-    if format_ is None or not (findings.damage or lost):
-        return ""
-    count = format_.num_segments
-    if not lost:
-        return f"all {count} segments are intact"
-    ranges = [times(format_, *found) for found in _ranges(lost)]
-    more = f" and {len(ranges) - _MOST_TIMES} more" if len(ranges) > _MOST_TIMES else ""
-    return f"{len(lost)} of {count} segments lost: {', '.join(ranges[:_MOST_TIMES])}{more}"
-
-
-def _format_from_end(file: BinaryIO, error: DataError) -> Format | None:
-    if not file.seek(0, 2):
-        raise error
-    # The first one: another file may follow.
-    for found in intact_blocks(file, 0, None, lambda *_: None, frozenset([Kind.END])):
-        return read_end(found.payload)[1]
-    raise DataError(
-        f"{error}; the end, which repeats it, is damaged, too: nothing can be recovered"
-    ) from error
-
-
-def _index_blocks(opened: Opened, report: Report) -> _Index:
-    def on_damage(start: int, end: int) -> None:
-        report(f"bytes {start:,} to {end:,} of the file: no intact block")
-
-    index = _Index()
-    blocks = intact_blocks(opened.file, opened.file.tell(), opened.format, on_damage)
-    try:
-        for found in blocks:
-            if found.kind is Kind.END:
-                index.end = found.payload
-                break  # What follows is not of this file, though it may look so.
-            if found.kind is Kind.BYTES:
-                (index.behind if found.segment else index.before).append(found.offset)
-            else:
-                index.segments.setdefault(found.segment, found.offset)
-    except DataError as error:
-        report(str(error))
-    if index.end is not None:
-        end, size = opened.file.tell(), opened.file.seek(0, 2)
-        if size > end:
-            report(f"bytes {end:,} to {size:,} of the file, after its end: ignored")
-    return index
-
-
-def _blocks_in_order(opened: Opened, index: _Index) -> Iterator[Block]:
+def _blocks_in_order(opened: Opened, index: Index) -> Iterator[Block]:
     """Yields blocks as in an undamaged file, an empty END for each segment that is lost."""
 
     def read(offset: int) -> Block:
@@ -249,20 +99,6 @@ def _blocks_in_order(opened: Opened, index: _Index) -> Iterator[Block]:
         offset = index.segments.get(number)
         yield Block(Kind.END, number, b"", 0) if offset is None else read(offset)
     yield from map(read, index.behind)
-
-
-def _lost_segments(opened: Opened, index: _Index) -> list[int]:
-    count = opened.format.num_segments if opened.format else 0
-    return [number for number in range(count) if number not in index.segments]
-
-
-def _ranges(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """Yields the first and the last of numbers that follow each other."""
-    begin = 0
-    for k, number in enumerate(numbers):
-        if k + 1 == len(numbers) or numbers[k + 1] > number + 1:
-            yield numbers[begin], number
-            begin = k + 1
 
 
 def _silence(format_: Format | None, segment: int) -> bytes:

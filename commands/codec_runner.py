@@ -163,7 +163,7 @@ def say_failed(left_out: "LeftOut") -> list[Exception]:
 
 def say_recover(done: Done) -> None:
     """Says what helps against damage, where some of a damaged file is intact."""
-    from codec.recover import is_recoverable
+    from codec.damage import is_recoverable
 
     if any(map(is_recoverable, done.damaged)):
         print(

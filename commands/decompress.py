@@ -27,9 +27,9 @@ from runtime.formatting import format_number, format_row
 from runtime.terminal import styled
 
 if TYPE_CHECKING:
+    from codec.damage import Findings
     from codec.files import Outcome
     from codec.jobs import Job
-    from codec.recover import Findings
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
@@ -49,8 +49,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     models = codec_files.load_models(values, "kernel.decode_stretch")
     if is_stdin:
         return _decompress_stdin(values, models, folders)
+    from codec.damage import Findings
     from codec.files import decompress_file, slice_file
-    from codec.recover import Findings
 
     damaged: dict[str, Findings] = {}
     files, segments = codec_files.share_threads(values, len(jobs))
@@ -92,7 +92,7 @@ def _decompress_stdin(
     values: FlagValues, models: Sequence[Any], folders: Sequence[str]
 ) -> int | None:
     """Decompresses stdin to stdout; returns the exit status."""
-    from codec.recover import Findings
+    from codec.damage import Findings
 
     found = Findings()
     try:
@@ -114,8 +114,9 @@ def _parts(
     folders: Sequence[str],
     findings: "Findings",
 ) -> Iterator[bytes]:
+    from codec.damage import open_damaged
     from codec.decoder import decompress_parts, open_compressed
-    from codec.recover import open_damaged, recover_parts
+    from codec.recover import recover_parts
     from codec.seek import slice_parts
 
     _, num_threads = codec_files.share_threads(values, 1)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from codec.blocks import Kind, block, read_block
+from codec.damage import Findings, open_damaged
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.files import compress_file, decompress_file, verify_file
 from codec.header import read_header
 from codec.jobs import Job, find_jobs
 from codec.left_out import LeftOut
-from codec.recover import Findings, open_damaged, recover_parts
+from codec.recover import recover_parts
 from runtime.errors import ConfigError, DataError
 from tests.codec.models import small_model
 from tests.models.exact.test_stream import stereo

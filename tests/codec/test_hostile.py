@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from codec.blocks import Kind, block, read_block
+from codec.damage import Findings, open_damaged
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.fields import number, signed
 from codec.header import Format, end_payload, header
 from codec.plain_bytes import pack_bytes
-from codec.recover import Findings, open_damaged, recover_parts
+from codec.recover import recover_parts
 from codec.segments import decode_segment, encode_segment
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError

@@ -15,11 +15,12 @@ import codec.kernel  # noqa: F401 - What is compiled bears no instruments, and i
 
 with atheris.instrument_imports(include=["codec", "pipeline.wav", "models.predictors.lags"]):
     from codec.blocks import Kind, block
+    from codec.damage import Findings, open_damaged
     from codec.decoder import decompress_parts, open_compressed
     from codec.encoder import compress_parts
     from codec.header import Format, end_payload, header
     from codec.model import load_codec_model
-    from codec.recover import Findings, open_damaged, recover_parts
+    from codec.recover import recover_parts
     from codec.seek import SeekableFile
 
 from pipeline.wav.encoding import Encoding
