@@ -34,14 +34,16 @@ def summary(
     if result.valid:
         bits, depth = result.valid["valid/bits_per_sample"], config.pipeline.depth
         earlier = "" if result.valid_step == result.steps else f", at step {result.valid_step:,}"
+        samples = f"{result.valid['valid/samples']:,.0f} samples"
+        unseen = (
+            f"{samples} held out of this run (the initial model may have been trained on them)"
+            if config.init_from
+            else f"{samples} that the model has not seen"
+        )
         rows += [
-            (
-                "validation",
-                f"{bits:.4f} bits per sample, on {result.valid['valid/samples']:,.0f} samples that"
-                f" the model has not seen{earlier}",
-            ),
+            ("validation", f"{bits:.4f} bits per sample, on {unseen}{earlier}"),
             ("", f"{bits / depth:.1%} of raw, which is {depth} bits a sample here (--bit_depth)"),
-            *_initial(result, bits),
+            *_initial(config, result, bits),
             (
                 "order-0 entropy",
                 f"{result.valid['valid/order0_bits_per_sample']:.4f} bits per sample,"
@@ -54,13 +56,22 @@ def summary(
     return rows + _files(config)
 
 
-def _initial(result: Result, bits: float) -> list[tuple[str, str]]:
-    """Returns a row on the model that training started from, where it was another's."""
+def _initial(config: RunConfig, result: Result, bits: float) -> list[tuple[str, str]]:
+    """Returns rows on the model that training started from, where it was another's."""
     before = result.initial_bits_per_sample
     if before is None:
         return []
     change = f", {bits / before - 1:+.2%} since" if before else ""
-    return [("initial model", f"{before:.4f} bits per sample of the same{change}")]
+    rows = [("initial model", f"{before:.4f} bits per sample of the same{change}")]
+    if bits > before:
+        rows.append(
+            (
+                "warning",
+                "worse than the initial model: train longer, or with a lower --learning_rate; the"
+                f" initial model is {config.init_from}",
+            )
+        )
+    return rows
 
 
 def _files(config: RunConfig) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from training.result import Result
 from training.summary import summary
 
 
-def _summary(output_dir, **fields):
+def _summary(output_dir, init_from=None, **fields):
     config = RunConfig(
         audio_dirs=(),
         demo=True,
@@ -26,6 +26,7 @@ def _summary(output_dir, **fields):
         model_name="m",
         wandb_project=None,
         wandb_run_name="",
+        init_from=init_from,
     )
     result = {"steps": 1, "train": {}, "valid": {}, "valid_step": -1, "signal": None, **fields}
     result = {"initial_bits_per_sample": None, **result}
@@ -54,9 +55,21 @@ def test_what_could_not_be_written_is_not_named(tmp_path):
 def test_what_fine_tuning_has_brought(tmp_path):
     names = ("bits_per_sample", "samples", "order0_bits_per_sample")
     valid = {f"valid/{name}": 1.9 for name in names}
-    assert "initial model" not in _summary(tmp_path, valid=valid)
-    rows = _summary(tmp_path, valid=valid, initial_bits_per_sample=2.0)
+    before = _summary(tmp_path, valid=valid)
+    assert "initial model" not in before and " the model has not seen" in before["validation"]
+    rows = _summary(tmp_path, "best", valid=valid, initial_bits_per_sample=2.0)
     assert rows["initial model"] == "2.0000 bits per sample of the same, -5.00% since"
+    assert "(the initial model may have been trained on them)" in rows["validation"]
+    assert "warning" not in rows
+
+
+def test_fine_tuning_that_makes_it_worse_is_a_warning(tmp_path):
+    names = ("bits_per_sample", "samples", "order0_bits_per_sample")
+    valid = {f"valid/{name}": 2.1 for name in names}
+    rows = _summary(tmp_path, "/runs/a.npz", valid=valid, initial_bits_per_sample=2.0)
+    assert rows["initial model"] == "2.0000 bits per sample of the same, +5.00% since"
+    assert rows["warning"].startswith("worse than the initial model: train longer, or with a lower")
+    assert rows["warning"].endswith("the initial model is /runs/a.npz")
 
 
 def test_a_validation_before_the_last_step_says_so(tmp_path):
