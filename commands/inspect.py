@@ -66,4 +66,5 @@ COMMAND = Command(
     doc=__doc__,
     groups=(flags.AUDIO, flags.SAMPLES, flags.SPLIT, flags.READING, flags.OUTPUT),
     run=run,
+    exclusive=(("demo", "audio_dir"),),
 )

@@ -22,12 +22,14 @@ class Command:
       run: the function to call. It imports TensorFlow, JAX and NumPy itself: importing the module
         must stay fast, because every command line, --help included, imports all commands.
       arguments: usage of the arguments besides flags, such as "RUN_DIR ..."; empty: none allowed.
+      exclusive: pairs of flags of which one at most may be given.
     """
 
     doc: str
     groups: tuple[Group, ...]
     run: Run
     arguments: str = ""
+    exclusive: tuple[tuple[str, str], ...] = ()
 
 
 Commands = Mapping[str, Command]

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Collection, Sequence
 
 from absl.flags import FLAGS as ABSL_FLAGS
-from absl.flags import Error, UnrecognizedFlagError
+from absl.flags import Error, FlagValues, UnrecognizedFlagError
 
 from commands.interface import Commands
 from runtime.flag_definitions import define
@@ -57,6 +57,23 @@ def unknown_command(name: str, commands: Commands) -> str:
         f"{text}: expected one of {', '.join(commands)}; a folder is given as --audio_dir=FOLDER, "
         "a switch as --downmix or --nodownmix"
     )
+
+
+def describe_exclusive(flags: Sequence[str], values: FlagValues, arguments: Sequence[str]) -> str:
+    """Returns that flags exclude each other; of those in a flag file where, and what takes it back.
+
+    Args:
+      flags: their names.
+      values: all flags.
+      arguments: the command line, in which flag files are named.
+    """
+    text = " and ".join(f"--{flag}" for flag in flags) + " exclude each other"
+    for flag in flags:
+        if place := _place(flag, arguments):
+            text += f"; --{flag} comes from {place.removesuffix(': ')}"
+            if values[flag].boolean:
+                text += f": expected --no{flag} behind it"
+    return text
 
 
 def _meant(flag: str, name: str, commands: Commands) -> str:

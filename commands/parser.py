@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import app
 from absl.flags import FLAGS as ABSL_FLAGS
@@ -126,7 +127,14 @@ def parse(
     for flag in define(commands[name].groups):
         values[flag] = known[flag]
     values.mark_as_parsed()
+    for pair in commands[name].exclusive:
+        if all(map(_is_given, (values[flag].value for flag in pair))):
+            raise ConfigError(mistakes.describe_exclusive(pair, values, argv[1:]))
     return commands[name], values, rest[1:]
+
+
+def _is_given(value: Any) -> bool:
+    return any(value) if isinstance(value, list) else bool(value)  # --audio_dir= is [""].
 
 
 def _print_help(asked: set[str], name: str | None, commands: Commands) -> None:

@@ -28,8 +28,6 @@ def audio_dirs(values: FlagValues) -> tuple[str, ...]:
 def corpus_dirs(values: FlagValues) -> tuple[str, ...]:
     """Returns the folders to train on; none for --demo. Raises ConfigError."""
     folders = audio_dirs(values)
-    if values.demo and folders:
-        raise ConfigError("--demo and --audio_dir exclude each other")
     if not values.demo and not folders:
         raise ConfigError(
             f"--audio_dir is missing: a folder of WAV files (or --demo); {program()} train --help "

@@ -236,4 +236,4 @@ def as_flagfile(values: FlagValues) -> str:
     return format_flag_file(lines)
 
 
-COMMAND = Command(doc=__doc__, groups=GROUPS, run=run)
+COMMAND = Command(doc=__doc__, groups=GROUPS, run=run, exclusive=(("demo", "audio_dir"),))

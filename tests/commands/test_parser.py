@@ -90,6 +90,11 @@ MISTAKES = [
     (("--audio_dir=",), "--audio_dir is missing"),
     (("--audio_dir=,",), "--audio_dir is missing"),
     (("--demo", "--audio_dir=/tmp"), "--demo and --audio_dir exclude each other"),
+    (
+        ("--flagfile=presets/quickstart.flags", "--audio_dir=/tmp"),
+        "--demo and --audio_dir exclude each other; --demo comes from "
+        "--flagfile=presets/quickstart.flags: expected --nodemo behind it",
+    ),
     (("inspect",), "--audio_dir is missing"),
     (("trian", "--demo"), "unknown command 'trian', did you mean train?"),
     (("train", "now"), "unexpected 'now': train takes flags alone"),
