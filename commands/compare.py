@@ -21,8 +21,8 @@ from runtime.errors import ConfigError
 from runtime.terminal import emphasize_marked
 
 
-def run(values: FlagValues, arguments: Sequence[str]) -> None:
-    """Prints the comparison and writes the plot."""
+def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
+    """Prints the comparison and writes the plot; returns the exit status."""
     # Checked here, before NumPy and Matplotlib are imported.
     if not arguments:
         raise ConfigError("expected the folders of runs, as in: compare runs/one runs/two")
@@ -34,6 +34,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> None:
     print(emphasize_marked(format_comparison(comparison), sys.stdout))
     plot = write_comparison(comparison, os.path.expanduser(values.report_dir or "."))
     print(f"plot: {plot}")
+    return 1 if comparison.problems else None
 
 
 COMMAND = Command(doc=__doc__, groups=(flags.PLOT,), run=run, arguments="RUN_DIR ...")

@@ -33,11 +33,13 @@ class Comparison:
       runs: in the order given.
       settings: values in each run of each setting that differs; None if a run lacks it.
       validation_settings: names of those that may let the runs validate on different samples.
+      problems: of each folder without a run that can be read, what is wrong.
     """
 
     runs: tuple[Run, ...]
     settings: dict[str, tuple[str | None, ...]]
     validation_settings: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
 
 def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
@@ -70,7 +72,12 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
     whole = all(run.settings.get("eval_steps") == "0" for run in runs)
     deciding = _SAME_FILES if whole else _SAME_FILES + _SAME_BATCHES
     validation_settings = tuple(name for name in deciding if name in settings)
-    return Comparison(runs=tuple(runs), settings=settings, validation_settings=validation_settings)
+    return Comparison(
+        runs=tuple(runs),
+        settings=settings,
+        validation_settings=validation_settings,
+        problems=tuple(problems),
+    )
 
 
 def _with_network(settings: dict[str, str]) -> dict[str, str]:
@@ -108,10 +115,11 @@ def format_comparison(comparison: Comparison) -> str:
     best = _best(comparison)
     lines = _figures_table(comparison.runs, best)
     lines += _wrapped(
-        "bits per sample: train, in the last steps; valid, at the last validation; best, at the "
-        "best one; FLAC -8, on whole files of the validation split. vs FLAC: valid relative to it; "
-        "with --eval_steps, valid is of an even sample of the split only: "
-        "evaluate compares both on the same samples."
+        "time: until the last figures, without the checkpoint after them, which the run's own "
+        "summary counts, too. bits per sample: train, in the last steps; valid, at the last "
+        "validation; best, at the best one; FLAC -8, on whole files of the validation split. vs "
+        "FLAC: valid relative to it; with --eval_steps, valid is of an even sample of the split "
+        "only: evaluate compares both on the same samples."
         + (" The marked line has the best one of all." if best else "")
     )
     if comparison.validation_settings:

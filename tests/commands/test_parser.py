@@ -189,6 +189,15 @@ def test_a_reader_that_is_gone_ends_it_quietly(tmp_path, arg):
     assert done.stderr == b""
 
 
+def test_compare_fails_where_one_of_the_runs_is_missing(tmp_path, capsys):
+    run = write_run(tmp_path / "run")
+    shown = f"--report_dir={tmp_path}"
+    assert run_main("compare", shown, run) == 0
+    assert run_main("compare", shown, run, tmp_path / "none") == 1
+    out, err = capsys.readouterr()
+    assert out.count("plot: ") == 2 and f"skipped: {tmp_path}/none: no such folder" in err
+
+
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_not_end_a_command(tmp_path, closed):
     write_run(tmp_path / "run")

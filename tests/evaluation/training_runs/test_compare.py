@@ -122,6 +122,7 @@ def test_what_is_no_run_is_named_and_the_others_are_compared(two_runs, tmp_path,
     assert [text.split(":")[:2] for text in caplog.messages] == [
         ["skipped", f" {path}"] for path in none
     ]
+    assert [problem.split(":")[0] for problem in comparison.problems] == list(map(str, none))
     caplog.clear()
     with pytest.raises(DataError, match=r"missing: no such folder.*; .*: no \.flags file in it"):
         compare(none)
