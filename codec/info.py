@@ -87,7 +87,11 @@ def _describe_format(format_: Format, folders: Sequence[str]) -> list[tuple[str,
         (
             "model",
             f"{format_.fingerprint.hex()[: 2 * FINGERPRINT_BYTES]}"
-            + (f", {at_hand[0]}" if at_hand else ", not found in --model_dir"),
+            + (
+                f", {at_hand[0]}"
+                if at_hand
+                else ", which was not found (--model_dir names folders to look in)"
+            ),
         ),
     ]
     if at_hand and (initial := load_model(at_hand[0]).training.get("init_from")):

@@ -29,15 +29,24 @@ class MissingModelError(WrongModelError):
     """
 
     def __init__(self, fingerprint: bytes) -> None:
-        super().__init__(f"it was compressed with {not_found(fingerprint)}")
+        missing = not_found(fingerprint, "model=FILE", "model_dir=FOLDER")  # As in Python.
+        super().__init__(f"it was compressed with {missing}")
         self.fingerprint = fingerprint
 
 
-def not_found(fingerprint: bytes) -> str:
-    """Returns the end of a sentence on a model that is missing."""
+def not_found(
+    fingerprint: bytes, model: str = "--model=FILE", model_dir: str = "--model_dir"
+) -> str:
+    """Returns the end of a sentence on a model that is missing.
+
+    Args:
+      fingerprint: of the model.
+      model: how its file is named.
+      model_dir: how the folder is named that it is in.
+    """
     return (
-        f"the model {fingerprint.hex()}, which was not found: name it with --model=FILE, or its "
-        "folder with --model_dir"
+        f"the model {fingerprint.hex()}, which was not found: name it with {model}, or its "
+        f"folder with {model_dir}"
     )
 
 

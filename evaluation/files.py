@@ -93,7 +93,10 @@ def error_budget(
 def _require_train_dirs(audio_dirs: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the folders that a model was trained on. Raises ConfigError, FileNotFoundError."""
     if not audio_dirs:
-        raise ConfigError("--audio_dir is missing: a folder of WAV files")
+        raise ConfigError(
+            "--audio_dir is missing: a folder of WAV files (a model that comes with wavestream has "
+            "no files that were held out)"
+        )
     # A bucket is not asked here: listing it says the same, in words of its own.
     for folder in map(_real_path, audio_dirs):
         if not is_remote(folder) and not os.path.exists(folder):

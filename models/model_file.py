@@ -116,6 +116,7 @@ def load_model(path: str | os.PathLike[str]) -> ModelFile:
 
     Raises:
       FileNotFoundError: there is no such file.
+      IsADirectoryError: it is a folder.
       DataError: the file is not a complete wavestream model file of this version.
       OSError, MissingDependencyError: the file system cannot be accessed.
     """
@@ -125,6 +126,8 @@ def load_model(path: str | os.PathLike[str]) -> ModelFile:
         content = filesystem.read_bytes(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: no such model file") from error
+    except IsADirectoryError as error:
+        raise IsADirectoryError(f"{path} is a folder: expected the .npz file in it") from error
     if not content.startswith(_ZIP_MAGIC):
         raise DataError(f"{path}: not a model file: expected the .npz that training writes")
     try:

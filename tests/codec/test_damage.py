@@ -258,7 +258,10 @@ def test_another_file_or_version_is_refused(packed):
 
 
 def test_a_missing_model_is_named(packed):
-    with pytest.raises(DataError, match=r"1010101010101010.*was not found.*--model_dir"):
+    with pytest.raises(
+        DataError,
+        match=r"1010101010101010.*was not found: name it with model=FILE, .* model_dir=FOLDER",
+    ):
         open_compressed(io.BytesIO(packed), [])
 
 

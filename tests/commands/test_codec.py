@@ -513,6 +513,9 @@ def test_mistakes(tmp_path, model):
             run(module, "-", **{flag: "true"})
     with pytest.raises(FileNotFoundError):
         run(compress, str(tmp_path / "none.wav"), model=model)
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(IsADirectoryError, match=f"^{tmp_path} is a folder: expected the .npz"):
+        run(compress, str(tmp_path / "a.wav"), model=tmp_path)
 
 
 def test_a_part(tmp_path, capsys, model):
@@ -545,7 +548,7 @@ def test_info_needs_no_model(tmp_path, capsys, model):
     for text in (
         "16-bit, 2 channels, 1,000 Hz",
         "800 frames, 0:00:00.800",
-        "not found in --model_dir",
+        ", which was not found (--model_dir names folders to look in)",
     ):
         assert text in shown
     assert "3 of at most 288 frames" in shown and "no WAV that could be read" in shown
