@@ -1,7 +1,6 @@
 """What other codecs make of the files that were compressed."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,9 @@ from codec.values import integers
 from commands.codec_progress import size_of
 from evaluation.baselines.libraries import all_codecs
 from evaluation.baselines.pcm import Codec, CodecError, PcmFormat
+from evaluation.report.formatting import printable
+from pipeline.catalogue.catalogue import Skipped
+from pipeline.corpus import describe_skipped
 from pipeline.wav.header import read_header
 from pipeline.wav.riff import WavError
 from runtime.devices import available_cores
@@ -20,12 +22,13 @@ from runtime.progress import progress_bar
 from runtime.threads import map_in_threads
 
 _BLOCK_FRAMES = 2**18
+_MOST_REASONS = 5
 
 
 class _Sizes(NamedTuple):
     wav_bytes: int
     samples: int
-    sizes: list[float]  # Bytes by each codec; NaN where it cannot encode the file.
+    sizes: list[int]  # Bytes by each codec.
 
 
 class Comparison:
@@ -48,11 +51,18 @@ class Comparison:
         compared = {
             source: found
             for source, found in self._sizes.items()
-            if source in targets and found and not any(map(math.isnan, found.sizes))
+            if source in targets and isinstance(found, _Sizes)
         }
-        left_out = len(targets) - len(compared)
-        files = format_number(left_out, "file")
-        note = f"left out: {files} that not every one of these codecs can encode\n"
+        left_out = [
+            Skipped(printable(source), found)
+            for source, found in self._sizes.items()
+            if source in targets and isinstance(found, str)
+        ]
+        files = format_number(len(left_out), "file")
+        note = (
+            f"left out of all rows, wavestream's too: {files} that not every one of these codecs "
+            f"can encode: {describe_skipped(left_out, _MOST_REASONS)}\n"
+        )
         if not compared:
             return f"\n{note}" if targets else ""
         samples = sum(found.samples for found in compared.values())
@@ -60,7 +70,7 @@ class Comparison:
         ours = sum(size_of(targets[source]) for source in compared)
         rows = [("> wavestream", float(ours))]
         rows += [
-            (f"  {codec.name}", sum(found.sizes[k] for found in compared.values()))
+            (f"  {codec.name}", float(sum(found.sizes[k] for found in compared.values())))
             for k, codec in enumerate(self._codecs)
         ]
         rows.append(("  WAV", float(before)))
@@ -75,14 +85,14 @@ class Comparison:
         text = "\n".join(["", lines[0], rule, *lines[1:], rule])
         return f"{text}\n{note}" if left_out else text
 
-    def _encode(self, path: str) -> _Sizes | None:
-        """Returns the sizes of a file; None where it is no WAV of integers."""
+    def _encode(self, path: str) -> _Sizes | str:
+        """Returns the sizes of a file, or why not every codec can encode it."""
         try:
             size = size_of(path)
             with open_for_reads(path) as read_at:
                 wav = read_header(read_at, size)
                 if wav.encoding.is_float:
-                    return None
+                    return "its samples are floats"
                 pcm = PcmFormat(
                     sample_rate=wav.sample_rate,
                     channels=wav.channels,
@@ -100,12 +110,18 @@ class Comparison:
                 starts = range(0, wav.frames, _BLOCK_FRAMES)
                 sizes = [_size(codec, pcm, map(block, starts)) for codec in self._codecs]
                 return _Sizes(size, wav.frames * wav.channels, sizes)
-        except (OSError, WavError):
-            return None
+        except OSError as error:
+            return error.strerror or str(error)
+        except (WavError, _CannotEncodeError) as error:
+            return str(error)
 
 
-def _size(codec: Codec, pcm: PcmFormat, blocks: "map[np.ndarray]") -> float:
+class _CannotEncodeError(Exception):
+    """A codec cannot encode a file; the message names the codec."""
+
+
+def _size(codec: Codec, pcm: PcmFormat, blocks: "map[np.ndarray]") -> int:
     try:
         return codec.encode(pcm, itertools.chain(blocks)).total_bytes
-    except CodecError:
-        return math.nan
+    except CodecError as error:
+        raise _CannotEncodeError(f"{codec.name}: {error}") from error

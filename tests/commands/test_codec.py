@@ -582,6 +582,7 @@ def test_sets_of_predictors(tmp_path, model):
 def test_other_codecs(tmp_path, capsys, model):
     write_wav(tmp_path / "a.wav", stereo(3000), Encoding.S16)
     write_wav(tmp_path / "b.wav", stereo(30) / 2**15, Encoding.F32)
+    write_wav(tmp_path / "c.wav", np.zeros((30, 9)), Encoding.S16)
     assert (
         run(compress, str(tmp_path), model=model, compare="true", delete_input_file="true") is None
     )
@@ -590,10 +591,12 @@ def test_other_codecs(tmp_path, capsys, model):
     size = (tmp_path / "a.wav.wvst").stat().st_size
     assert f"{size:,}" in rows["wavestream"]
     assert f"{44 + 4 * 3000:,}" in rows["WAV"] and "16.0" in rows["WAV"]
+    assert "FLAC -8" in rows
     assert (
-        "FLAC -8" in rows
-        and "left out: 1 file that not every one of these codecs can encode" in shown
-    )
+        "left out of all rows, wavestream's too: 2 files that not every one of these codecs can "
+        f"encode: '{tmp_path}/b.wav' (its samples are floats); '{tmp_path}/c.wav' (FLAC -5: FLAC "
+        "has at most 8 channels)\n"
+    ) in shown
 
 
 def test_damage_from_stdin_is_the_exit_status_too(tmp_path, capsys, monkeypatch, model):
