@@ -16,6 +16,7 @@ from runtime.devices import available_cores
 from runtime.errors import ConfigError
 from runtime.filesystem import make_writable_folder, remove_leftovers
 from runtime.gfile import is_remote
+from runtime.threads import threads_each
 
 if TYPE_CHECKING:
     from codec.jobs import Job
@@ -113,10 +114,9 @@ def find_jobs(
 
 
 def share_threads(values: FlagValues, num_files: int) -> tuple[int, int]:
-    """Returns files at once, and segments of each at once."""
+    """Returns files at once, and threads for each."""
     jobs = values.jobs or available_cores()
-    files = max(1, min(jobs, num_files))
-    return files, max(1, jobs // files)
+    return max(1, min(jobs, num_files)), threads_each(jobs, num_files)
 
 
 def is_stdin(arguments: Sequence[str], values: FlagValues | None = None) -> bool:
