@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pathlib
 import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -45,7 +46,8 @@ def find_jobs(
         these the WAVs, or the compressed files.
       output_dir: keeps the folders' trees; None: each result goes beside its source.
       compress: whether SUFFIX is added to the names, or taken away.
-      left_out: what is left out is added to it, folders that cannot be listed among it.
+      left_out: what is left out is added to it, folders that cannot be listed and empty ones among
+        it.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -57,7 +59,7 @@ def find_jobs(
     found = {
         os.path.abspath(path): (path, name)
         for root in paths
-        for path, name in _files_of(os.path.expanduser(root), compress, left_out)
+        for path, name in _files_of(os.path.expanduser(root), output_dir, compress, left_out)
     }
     if not found:
         wanted = "WAV" if compress else SUFFIX
@@ -86,7 +88,19 @@ def find_jobs(
     return jobs
 
 
-def _files_of(root: str, compress: bool, left_out: LeftOut) -> Iterator[tuple[str, str]]:
+def make_empty_folders(output_dir: str, left_out: LeftOut) -> None:
+    """Makes the empty folders that were found below others; one that cannot be has failed."""
+    for name in left_out.empty_folders:
+        path = os.path.join(output_dir, name)
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            left_out.failed.append(Skipped(path, error.strerror or str(error)))
+
+
+def _files_of(
+    root: str, output_dir: str | None, compress: bool, left_out: LeftOut
+) -> Iterator[tuple[str, str]]:
     """Yields the path of a file, or of those below a folder, and their names below it.
 
     Unlike a corpus (`runtime.find_files`), an archive has hidden files, and each of several hard
@@ -108,7 +122,11 @@ def _files_of(root: str, compress: bool, left_out: LeftOut) -> Iterator[tuple[st
             raise error
         left_out.failed.append(Skipped(str(error.filename), error.strerror or str(error)))
 
+    # Of earlier results no folder is made anew: each time it would be a level deeper.
+    results = output_dir if output_dir and _is_below(output_dir, root) else None
     for folder, folders, names in os.walk(root, onerror=skip):
+        if not folders and not names and not (results and _is_below(folder, results)):
+            left_out.empty_folders.append(os.path.relpath(folder, root))
         links = (os.path.join(folder, name) for name in folders)
         left_out.named += [
             Skipped(path, "a link to a folder: not followed")
@@ -119,6 +137,11 @@ def _files_of(root: str, compress: bool, left_out: LeftOut) -> Iterator[tuple[st
             path = os.path.join(folder, name)
             if _is_taken(path, compress, left_out):
                 yield path.removeprefix("./"), os.path.relpath(path, root)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Whether a path is a folder, or below it."""
+    return pathlib.Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _is_taken(path: str, compress: bool, left_out: LeftOut) -> bool:

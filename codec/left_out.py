@@ -13,13 +13,15 @@ class LeftOut:
     Attributes:
       counts: of files that nobody expects to be taken, by the reason.
       named: what some expect to be taken, such as links to folders.
-      failed: what should be taken, and cannot be read.
+      failed: what should be taken, and cannot be read or written.
+      empty_folders: the names, below the folders of the command, of those that hold nothing.
       models: fingerprints of the models of results that are there already; b"" for none.
     """
 
     counts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     named: list[Skipped] = dataclasses.field(default_factory=list)
     failed: list[Skipped] = dataclasses.field(default_factory=list)
+    empty_folders: list[str] = dataclasses.field(default_factory=list)
     models: list[bytes] = dataclasses.field(default_factory=list)
 
     def describe(self, *, with_failed: bool = False) -> str:

@@ -93,7 +93,7 @@ def find_jobs(
     compress: bool,
     goes_on: bool,
 ) -> list["Job"]:
-    """Returns what to do; `codec.jobs.find_jobs` has the errors.
+    """Returns what to do, and makes empty folders; `codec.jobs.find_jobs` has the errors.
 
     Args:
       values: the flags.
@@ -105,7 +105,10 @@ def find_jobs(
     from codec import jobs
     from codec.present import drop_present
 
-    found = jobs.find_jobs(arguments, output_dir(values), compress=compress, left_out=left_out)
+    results = output_dir(values)
+    found = jobs.find_jobs(arguments, results, compress=compress, left_out=left_out)
+    if results is not None:
+        jobs.make_empty_folders(results, left_out)
     for folder in dict.fromkeys(os.path.dirname(job.target) for job in found):
         remove_leftovers(folder or ".")
     if not goes_on or values.force:

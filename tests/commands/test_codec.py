@@ -276,6 +276,31 @@ def test_what_is_left_out_and_removed_is_told(tmp_path, capsys, model):
         run(compress, str(tmp_path), model=model)
 
 
+def test_empty_folders_come_back(tmp_path, capsys, model):
+    source, out, back = (tmp_path / name for name in ("in", "in/out", "back"))
+    for folder in ("empty/deeper", "notes", "taken", "é\n"):
+        (source / folder).mkdir(parents=True)
+    (source / "notes" / "notes.txt").touch()
+    write_wav(source / "a.wav", stereo(80), Encoding.S16)
+
+    def folders_of(root):
+        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir())
+
+    for _ in range(2):  # The results, which are below the source, are not taken for sources.
+        assert run(compress, str(source), model=model, output_dir=out) is None
+        assert folders_of(out) == ["empty", "empty/deeper", "taken", "é\n"]
+    back.mkdir()
+    (back / "taken").touch()
+    capsys.readouterr()
+    assert run(decompress, str(out), model=model, output_dir=back) == 1
+    said = capsys.readouterr()
+    assert said.err == f"error: {back}/taken: File exists\n" and "1 failed" in said.out
+    assert folders_of(back) == ["empty", "empty/deeper", "é\n"]
+    assert (back / "a.wav").read_bytes() == (source / "a.wav").read_bytes()
+    assert run(decompress, str(out), model=model, output_dir=tmp_path) is None  # Above the source.
+    assert folders_of(tmp_path / "empty") == ["deeper"]
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_is_done(tmp_path, capsys, monkeypatch, model):
     """A folder of another user, and audio that was not fetched."""
     scandir = os.scandir
