@@ -66,6 +66,8 @@ _JOBS = integer(
     "one per CPU core", at_least=1)
 _REPORT_DIR = string(
     "report_dir", None, "FOLDER", "Folder for report.html and report.json; local or gs://.")
+_VERBOSE = switch(
+    "verbose", False, "Print a line for each file, also of more than 20; -v for short.")
 _RESULTS = (
     _OUTPUT_DIR.described(
         "Local folder for the results, where folders keep their trees.", "beside each file"),
@@ -290,3 +292,5 @@ DECODING = Group(
     _MODEL_DIR, _JOBS)
 
 MODELS = Group("Models", _MODEL_DIR)
+
+LINES = Group("Messages", _VERBOSE)

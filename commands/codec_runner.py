@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from codec.left_out import LeftOut
 
 MOST_LINES = 20
-"""Files of which each has a line; of more there are only the sums, and what failed."""
+"""Files of which each has a line; without --verbose, more have only the sums, and what failed."""
 
 Work = Callable[["Job", CodecProgress], "Outcome"]
 
@@ -71,6 +71,8 @@ def run_all(
     num_threads: int,
     wording: Wording,
     left_out: "LeftOut",
+    *,
+    verbose: bool = False,
 ) -> Done:
     """Does the work of each file, says what has become of it, and prints the sums.
 
@@ -82,11 +84,13 @@ def run_all(
       num_threads: files at once.
       wording: what is said.
       left_out: what is not among them; what of it cannot be read has failed, too.
+      verbose: say what has become of each file, also of more than MOST_LINES.
     """
     from codec.model import MissingModelError, WrongModelError
     from runtime.threads import map_in_threads
 
     begin = time.perf_counter()
+    has_lines = verbose or len(jobs) <= MOST_LINES
     done = Done([], say_failed(left_out), [])
     progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs), wording.ratio)
 
@@ -123,7 +127,7 @@ def run_all(
                 continue
             done.jobs.append(job)
             before, after = before + outcome.before, after + outcome.after
-            if len(jobs) <= MOST_LINES:
+            if has_lines:
                 text = f"{printable(job.source)}: {wording.done(job, outcome)}"
                 if len(jobs) == 1:
                     text += f" ({_speed(time.perf_counter() - begin, progress.audio_seconds)})"
@@ -133,7 +137,7 @@ def run_all(
         speed = _speed(time.perf_counter() - begin, progress.audio_seconds)
         if progress.audio_seconds:
             speed += f", {format_time(progress.audio_seconds)} of audio"
-        _print_sums(done, before, after, wording, speed)
+        _print_sums(done, before, after, wording, speed, has_lines=has_lines)
     if text := left_out.describe():
         print(format_row("left out", text))
     return done
@@ -173,9 +177,12 @@ def say_recover(done: Done) -> None:
         )
 
 
-def _print_sums(done: Done, before: int, after: int, wording: Wording, speed: str) -> None:
+def _print_sums(
+    done: Done, before: int, after: int, wording: Wording, speed: str, *, has_lines: bool
+) -> None:
     files, failed = len(done.jobs), len(done.errors)
     text = f"{files:,} of {files + failed:,}, {failed:,} failed" if failed else f"{files:,}"
+    text += "" if has_lines else " (--verbose prints a line for each)"
     rows = [("files", text)]
     if done.jobs:
         rows.append((wording.before, format_number(before, "byte")))

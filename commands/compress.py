@@ -100,6 +100,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         files,
         Wording(line, "source", "compressed", compression_ratio),
         left_out,
+        verbose=values.verbose,
     )
     if problems:
         print(format_row("without a model", _describe(problems, "kept by LZMA")))
@@ -174,7 +175,7 @@ def _compress_stdin(values: FlagValues, models: Sequence[Any]) -> None:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.COMPRESSED_FILES, flags.CODING),
+    groups=(flags.COMPRESSED_FILES, flags.CODING, flags.LINES),
     run=run,
     arguments="FILE|FOLDER|- ...",
 )

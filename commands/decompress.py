@@ -78,7 +78,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         return wrote(outcome, ratio) + (f"; from a damaged file{nothing}" if found else "")
 
     ratio = None if is_part or values.recover else decompression_ratio
-    done = run_all(jobs, work, files, Wording(line, "compressed", "decoded", ratio), left_out)
+    wording = Wording(line, "compressed", "decoded", ratio)
+    done = run_all(jobs, work, files, wording, left_out, verbose=values.verbose)
     if damaged and len(jobs) > 1:
         whole = sum(found.is_whole for found in damaged.values())
         text = format_number(len(damaged), "file")
@@ -135,7 +136,7 @@ def _is_part(values: FlagValues) -> bool:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.DECODED_FILES, flags.DECODING),
+    groups=(flags.DECODED_FILES, flags.DECODING, flags.LINES),
     run=run,
     arguments="FILE|FOLDER|- ...",
 )

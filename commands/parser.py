@@ -101,6 +101,8 @@ def parse(
     known = define(groups)
     known.append_flag_values(ABSL_FLAGS)
     argv = [*argv[:1], *(_SHORT_COMMANDS.get(arg, arg) for arg in argv[1:2]), *argv[2:]]
+    end = argv.index("--") if "--" in argv else len(argv)
+    argv = [*map(_long_name, argv[:end], [*argv[1:end], ""]), *argv[end:]]
     if argv[1:2] == ["help"]:
         argv = [argv[0], *argv[2:], "--help"]
     # Not by absl's own help flags, which know no commands and exit with status 1.
@@ -131,6 +133,11 @@ def parse(
         if all(map(_is_given, (values[flag].value for flag in pair))):
             raise ConfigError(mistakes.describe_exclusive(pair, values, argv[1:]))
     return commands[name], values, rest[1:]
+
+
+def _long_name(argument: str, after: str) -> str:
+    """Returns `-v` as other programs mean it, and that of absl, before a number, as it is."""
+    return "--verbose" if argument == "-v" and not after.lstrip("-").isdigit() else argument
 
 
 def _is_given(value: Any) -> bool:

@@ -45,6 +45,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         files,
         Wording(lambda *_: "ok", "compressed", "decoded", decompression_ratio),
         left_out,
+        verbose=values.verbose,
     )
     say_recover(done)
     return done.status
@@ -52,7 +53,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.DECODING,),
+    groups=(flags.DECODING, flags.LINES),
     run=run,
     arguments="FILE|FOLDER ...",
 )

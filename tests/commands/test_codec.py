@@ -390,7 +390,17 @@ def test_many_files_have_no_line_each(tmp_path, capsys, model):
         write_wav(tmp_path / f"{number}.wav", stereo(2), Encoding.S16)
     assert run(compress, str(tmp_path), model=model, force="true") is None
     said = capsys.readouterr().out
-    assert said.startswith("files            21\nsource ") and "wrote" not in said
+    assert said.startswith("files            21 (--verbose prints a line for each)\nsource ")
+    assert "wrote" not in said
+    for module, text, more in (
+        (compress, "wrote", {"force": "true"}),
+        (verify, "ok", {}),
+        (decompress, "wrote", {"force": "true"}),
+    ):
+        assert run(module, str(tmp_path), model=model, verbose="true", **more) is None
+        said = capsys.readouterr().out
+        assert said.count(f"wav{'' if module is compress else '.wvst'}: {text}") == 21
+        assert "files            21\n" in said
 
 
 def test_what_cannot_be_written_is_one_line(tmp_path, capsys, model):

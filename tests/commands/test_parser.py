@@ -45,6 +45,7 @@ def test_a_command_is_added_by_a_module_and_a_line_of_the_table(capsys):
         (("toy", "--", "--toys=2"), (7, "1 128 --toys=2\n")),
         (("--undefok=x,seed", "toy", "--x=1", "--seed=1"), (7, "1 128\n")),
         (("--verbosity", "0", "--nopdb", "toy", "help"), (7, "1 128 help\n")),
+        (("-v", "0", "toy", "-v=1", "--", "-v"), (7, "1 128 -v\n")),
     ],
 )
 def test_where_the_name_of_a_command_may_be(capsys, args, status_and_output):
@@ -56,6 +57,13 @@ def test_no_name_is_train():
         command = parser.parse(["main.py", *args], COMMANDS)[0]
         assert command is parser.load(COMMANDS)["train"]
     assert parsed("--wandb_run_name", "inspect").wandb_run_name == "inspect"
+
+
+def test_v_is_verbose_as_elsewhere(capsys):
+    for args in (("-v", "verify", "a"), ("verify", "-v", "a"), ("-t", "a", "-v")):
+        assert parsed(*args).verbose
+    assert run_main("-v") == 2
+    assert "--verbose is not a flag of train, but of compress" in capsys.readouterr().err
 
 
 def test_a_flag_file_is_for_several_commands(tmp_path):
