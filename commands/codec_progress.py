@@ -20,8 +20,11 @@ _LAYOUT = "{percentage:3.0f}% |{bar}| {desc}"
 _AROUND_BAR = len("100% || ")
 _LEAST_BAR = 10  # Columns; what matters least of the text makes room.
 
-Ratio = Callable[[int, int], float]
-"""(bytes that were read, bytes that have become of them) -> compressed over original size."""
+Ratio = Callable[[int, int], float | None]
+"""(bytes that were read, bytes that have become of them) -> compressed over original size.
+
+None where the original has no bytes.
+"""
 
 
 class CodecProgress:
@@ -116,8 +119,9 @@ class CodecProgress:
         parts = {"files": f"{self._files:,} of {self._num_files:,} files"}
         if self.audio_seconds:
             parts["speed"] = f"{self.audio_seconds / spent:.1f}x realtime"
-        if self._read and self._made and self._ratio is not None:
-            parts["ratio"] = f"ratio {self._ratio(self._read, self._made):.3f}"
+        ratio = None if self._ratio is None else self._ratio(self._read, self._made)
+        if self._read and self._made and ratio is not None:
+            parts["ratio"] = f"ratio {ratio:.3f}"
         parts["spent"] = f"{format_time(spent)} so far"
         if done:
             parts["left"] = f"{format_time(spent / done * (1 - done))} left"
@@ -134,12 +138,12 @@ def damage_lines(path: str, texts: Sequence[str]) -> str:
     return "\n".join(f"{label} {printable(f'{path}: {text}')}" for text in texts)
 
 
-def compression_ratio(before: int, after: int) -> float:
-    """Returns the compressed over the original size."""
-    return after / before if before else 1.0
+def compression_ratio(before: int, after: int) -> float | None:
+    """Returns the compressed over the original size; None where that is 0."""
+    return after / before if before else None
 
 
-def decompression_ratio(before: int, after: int) -> float:
+def decompression_ratio(before: int, after: int) -> float | None:
     """Returns the same, of a file that is decompressed."""
     return compression_ratio(after, before)
 

@@ -60,9 +60,10 @@ class Done(NamedTuple):
 
 
 def wrote(outcome: "Outcome", ratio: Ratio | None) -> str:
-    """Returns what was written, for `Wording.done`: its name, its bytes and a ratio."""
+    """Returns what was written, for `Wording.done`: its name, its bytes and a ratio, if any."""
     text = f"wrote {printable(outcome.path)}, {format_number(outcome.after, 'byte')}"
-    return f"{text}, ratio {ratio(outcome.before, outcome.after):.3f}" if ratio else text
+    value = None if ratio is None else ratio(outcome.before, outcome.after)
+    return text if value is None else f"{text}, ratio {value:.3f}"
 
 
 def run_all(
@@ -187,8 +188,9 @@ def _print_sums(
     if done.jobs:
         rows.append((wording.before, format_number(before, "byte")))
         rows.append((wording.after, format_number(after, "byte")))
-        if wording.ratio is not None:
-            rows.append(("ratio", f"{wording.ratio(before, after):.4f} of the original size"))
+        ratio = None if wording.ratio is None else wording.ratio(before, after)
+        if ratio is not None:
+            rows.append(("ratio", f"{ratio:.4f} of the original size"))
         rows.append(("time", speed))
     for label, text in rows:
         print(format_row(label, text))

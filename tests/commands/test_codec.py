@@ -385,6 +385,19 @@ def test_files_that_no_model_codes_are_named(tmp_path, capsys, monkeypatch, mode
     assert "stdin is kept by LZMA, without a model: it is not a WAV" in capsys.readouterr().err
 
 
+def test_an_empty_file_has_no_ratio(tmp_path, capsys, model):
+    path = tmp_path / "a.wav"
+    path.touch()
+    assert run(compress, str(path), model=model, compare="true") is None
+    size = (tmp_path / "a.wav.wvst").stat().st_size
+    assert f"wrote {path}.wvst, {size} bytes (" in capsys.readouterr().out
+    assert run(decompress, f"{path}.wvst", model=model, force="true") is None
+    assert f"wrote {path}, 0 bytes (" in capsys.readouterr().out
+    (tmp_path / "b.wav").touch()
+    assert run(compress, str(tmp_path), model=model, force="true") is None
+    assert "ratio" not in capsys.readouterr().out
+
+
 def test_many_files_have_no_line_each(tmp_path, capsys, model):
     for number in range(MOST_LINES + 1):
         write_wav(tmp_path / f"{number}.wav", stereo(2), Encoding.S16)
