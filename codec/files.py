@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from codec.damage import Findings, describe_damage, open_damaged
-from codec.decoder import decompress_parts, open_compressed
+from codec.decoder import Opened, decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.header import HASH_BYTES, read_header
 from codec.jobs import Job
@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
       before: its bytes.
       after: bytes of the result.
       path: of the result; empty if none is written.
-      fingerprint: of the model that has coded it; empty if none has.
+      fingerprint: of the model that codes it; empty if none does.
       problem: why no model has coded it, or all of it; else empty.
       warning: what is wrong with the source, which is kept as it is; else empty.
     """
@@ -135,7 +135,7 @@ def decompress_file(
             parts = recover_parts(opened, recover, num_threads=num_threads)
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)
-    return Outcome(os.stat(job.source).st_size, os.stat(job.target).st_size, job.target)
+    return _decoded(opened, job.source, os.stat(job.target).st_size, job.target)
 
 
 def slice_file(
@@ -174,7 +174,7 @@ def slice_file(
         part = job._replace(target=f"{stem}_{times[0]:.10g}s-{times[1]:.10g}s{suffix}")
         _check_target(part, force)
         write_atomically(part.target, slice_parts(opened, start, duration, num_threads=num_threads))
-    return Outcome(os.stat(job.source).st_size, os.stat(part.target).st_size, part.target)
+    return _decoded(opened, job.source, os.stat(part.target).st_size, part.target)
 
 
 def verify_file(
@@ -200,7 +200,12 @@ def verify_file(
             if damage := describe_damage(file, models, folders):
                 raise DataError(f"{error}; {damage}") from error
             raise
-    return Outcome(os.stat(path).st_size, size)
+    return _decoded(opened, path, size)
+
+
+def _decoded(opened: Opened, source: str, after: int, path: str = "") -> Outcome:
+    fingerprint = b"" if opened.format is None else opened.format.fingerprint
+    return Outcome(os.stat(source).st_size, after, path, fingerprint)
 
 
 def _check_target(job: Job, force: bool, *, compress: bool | None = None) -> None:

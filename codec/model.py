@@ -35,7 +35,10 @@ class MissingModelError(WrongModelError):
 
 
 def not_found(
-    fingerprint: bytes, model: str = "--model=FILE", model_dir: str = "--model_dir"
+    fingerprint: bytes,
+    model: str = "--model=FILE",
+    model_dir: str = "--model_dir",
+    given: str = "",
 ) -> str:
     """Returns the end of a sentence on a model that is missing.
 
@@ -43,10 +46,12 @@ def not_found(
       fingerprint: of the model.
       model: how its file is named.
       model_dir: how the folder is named that it is in.
+      given: another model that was named; empty: none was.
     """
+    another = f" and is not {given}" if given else ""
     return (
-        f"the model {fingerprint.hex()}, which was not found: name it with {model}, or its "
-        f"folder with {model_dir}"
+        f"the model {fingerprint.hex()}, which was not found{another}: name it with {model}, or "
+        f"its folder with {model_dir}"
     )
 
 

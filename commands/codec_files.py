@@ -1,7 +1,9 @@
 """What the commands of the codec share: models, threads, folders, and streams for files."""
 
+import collections
 import contextlib
 import os
+import pathlib
 import shutil
 import signal
 import sys
@@ -57,6 +59,39 @@ def with_fallback(models: Sequence[Any]) -> list[Any]:
     most = max(model.coder.depth for model in models)
     deeper = [model for model in shipped_models() if model.coder.depth > most]
     return [*models, *deeper[:1]]
+
+
+def warn_of_other_models(
+    values: FlagValues, model: Any, used: Sequence[bytes], folders: Sequence[str]
+) -> None:
+    """Says which models have decoded files where it was not that of --model.
+
+    Args:
+      values: the flags.
+      model: that of --model; anything where that is not given.
+      used: of each file the fingerprint of its model; b"" for none.
+      folders: where the models were found.
+    """
+    from codec.model import find_paths
+    from models.shipped import FOLDER
+    from runtime.logging import logger
+
+    others = collections.Counter(found for found in used if found not in (b"", model.fingerprint))
+    if not values.model or not others:
+        return
+    names = []
+    for fingerprint, count in others.items():
+        path = next(iter(find_paths(fingerprint, folders)), fingerprint.hex())
+        is_own = os.path.dirname(path) == FOLDER
+        name = f"wavestream's own {pathlib.Path(path).stem}" if is_own else path
+        names.append(f"{name} ({count:,})" if len(others) > 1 else name)
+    count = others.total()
+    logger.warning(
+        "%s compressed with another model than --model=%s: decoded with %s",
+        "1 file was" if count == 1 else f"{count:,} files were",
+        values.model,
+        ", ".join(names),
+    )
 
 
 def folders(values: FlagValues) -> list[str]:

@@ -47,11 +47,13 @@ class Done(NamedTuple):
       jobs: of those that went well.
       errors: of the others.
       damaged: the sources of those whose data is wrong.
+      fingerprints: of the models of those that went well, b"" for none.
     """
 
     jobs: list["Job"]
     errors: list[Exception]
     damaged: list[str]
+    fingerprints: list[bytes]
 
     @property
     def status(self) -> int | None:
@@ -73,6 +75,7 @@ def run_all(
     wording: Wording,
     left_out: "LeftOut",
     *,
+    model: str | None = None,
     verbose: bool = False,
 ) -> Done:
     """Does the work of each file, says what has become of it, and prints the sums.
@@ -85,6 +88,7 @@ def run_all(
       num_threads: files at once.
       wording: what is said.
       left_out: what is not among them; what of it cannot be read has failed, too.
+      model: that of --model.
       verbose: say what has become of each file, also of more than MOST_LINES.
     """
     from codec.model import MissingModelError, WrongModelError
@@ -92,7 +96,7 @@ def run_all(
 
     begin = time.perf_counter()
     has_lines = verbose or len(jobs) <= MOST_LINES
-    done = Done([], say_failed(left_out), [])
+    done = Done([], say_failed(left_out), [], [])
     progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs), wording.ratio)
 
     finished: list[Job] = []  # Those in `done` come in order: one that is slow holds them up.
@@ -127,13 +131,14 @@ def run_all(
                     progress.say_error(job.source, message_of(outcome))
                 continue
             done.jobs.append(job)
+            done.fingerprints.append(outcome.fingerprint)
             before, after = before + outcome.before, after + outcome.after
             if has_lines:
                 text = f"{printable(job.source)}: {wording.done(job, outcome)}"
                 if len(jobs) == 1:
                     text += f" ({_speed(time.perf_counter() - begin, progress.audio_seconds)})"
                 progress.say(text, sys.stdout)
-    _say_missing_models(missing)
+    _say_missing_models(missing, f"--model={model}" if model else "")
     if len(jobs) + len(left_out.failed) > 1:
         speed = _speed(time.perf_counter() - begin, progress.audio_seconds)
         if progress.audio_seconds:
@@ -144,15 +149,15 @@ def run_all(
     return done
 
 
-def _say_missing_models(missing: Mapping[bytes, Sequence[str]]) -> None:
+def _say_missing_models(missing: Mapping[bytes, Sequence[str]], given: str) -> None:
     """Says once of each model which files need it: it is more likely missing than they damaged."""
     from codec.model import not_found
 
     for fingerprint, paths in missing.items():
-        text = f"{printable(paths[0])}: it was compressed with {not_found(fingerprint)}"
+        needed = not_found(fingerprint, given=given)
+        text = f"{printable(paths[0])}: it was compressed with {needed}"
         if len(paths) > 1:
-            others = f" and {len(paths) - 1:,} more"
-            text = f"{printable(paths[0])}{others}: compressed with {not_found(fingerprint)}"
+            text = f"{printable(paths[0])} and {len(paths) - 1:,} more: compressed with {needed}"
         print(styled("error:", "red", sys.stderr), text, file=sys.stderr)
 
 

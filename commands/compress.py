@@ -69,7 +69,6 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         with ends_when_interrupted():
             comparison = Comparison([job.source for job in jobs])
 
-    used: list[bytes] = []  # Fingerprints.
     problems: dict[str, str] = {}
     warnings: dict[str, str] = {}
 
@@ -83,7 +82,6 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             delete_source=values.delete_input_file,
             progress=progress.add,
         )
-        used.append(outcome.fingerprint)
         if outcome.problem:
             problems[job.source] = outcome.problem
         if outcome.warning:
@@ -107,7 +105,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if warnings:
         print(format_row("warnings", _describe(warnings, "kept byte for byte")))
     if values.model:
-        _warn_of_fallback(models, used)
+        _warn_of_fallback(models, done.fingerprints)
     if values.compare and jobs:
         table = comparison.table({job.source: job.target for job in done.jobs})
         print(emphasize_marked(table, sys.stdout))

@@ -79,7 +79,10 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
     ratio = None if is_part or values.recover else decompression_ratio
     wording = Wording(line, "compressed", "decoded", ratio)
-    done = run_all(jobs, work, files, wording, left_out, verbose=values.verbose)
+    done = run_all(
+        *(jobs, work, files, wording, left_out), model=values.model, verbose=values.verbose
+    )
+    codec_files.warn_of_other_models(values, models[0], done.fingerprints, folders)
     if damaged and len(jobs) > 1:
         whole = sum(found.is_whole for found in damaged.values())
         text = format_number(len(damaged), "file")
@@ -94,13 +97,18 @@ def _decompress_stdin(
 ) -> int | None:
     """Decompresses stdin to stdout; returns the exit status."""
     from codec.damage import Findings
+    from codec.model import MissingModelError, not_found
 
     found = Findings()
     try:
         with codec_files.seekable_stdin() as file:
             codec_files.write_stdout(_parts(file, values, models, folders, found))
     except DataError as error:
-        print(styled("error:", "red", sys.stderr), f"stdin: {error}", file=sys.stderr)
+        text = str(error)
+        if isinstance(error, MissingModelError):
+            given = f"--model={values.model}" if values.model else ""
+            text = f"it was compressed with {not_found(error.fingerprint, given=given)}"
+        print(styled("error:", "red", sys.stderr), f"stdin: {text}", file=sys.stderr)
         return 1
     finally:
         if found.lines():
@@ -123,11 +131,16 @@ def _parts(
     _, num_threads = codec_files.share_threads(values, 1)
     if values.recover:
         opened = open_damaged(file, models, folders, findings)
-        return recover_parts(opened, findings, num_threads=num_threads)
-    opened = open_compressed(file, models, folders)
-    if _is_part(values):
-        return slice_parts(opened, values.start, values.duration, num_threads=num_threads)
-    return decompress_parts(opened, num_threads=num_threads)
+        parts = recover_parts(opened, findings, num_threads=num_threads)
+    else:
+        opened = open_compressed(file, models, folders)
+        if _is_part(values):
+            parts = slice_parts(opened, values.start, values.duration, num_threads=num_threads)
+        else:
+            parts = decompress_parts(opened, num_threads=num_threads)
+    used = [opened.format.fingerprint] if opened.format else []
+    codec_files.warn_of_other_models(values, models[0], used, folders)
+    return parts
 
 
 def _is_part(values: FlagValues) -> bool:

@@ -45,8 +45,10 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         files,
         Wording(lambda *_: "ok", "compressed", "decoded", decompression_ratio),
         left_out,
+        model=values.model,
         verbose=values.verbose,
     )
+    codec_files.warn_of_other_models(values, models[0], done.fingerprints, folders)
     say_recover(done)
     return done.status
 

@@ -523,6 +523,37 @@ def test_a_model_is_looked_for_by_its_fingerprint(tmp_path, capsys, model):
     )
 
 
+def test_a_model_that_is_named_and_another_is_told(tmp_path, capsys, monkeypatch, model):
+    write_wav(tmp_path / "a.wav", np.zeros((50, 1)) + 5, Encoding.S16)
+    path = tmp_path / "a.wav.wvst"
+    run(compress, str(tmp_path / "a.wav"), model=model)
+    data, folder = path.read_bytes(), os.path.dirname(model)
+    run(compress, str(tmp_path / "a.wav"), model="fast", output_dir=tmp_path / "out")
+    capsys.readouterr()
+    assert run(verify, str(tmp_path), model="normal", model_dir=folder) is None
+    assert capsys.readouterr().err == (
+        "warning: 2 files were compressed with another model than --model=normal: decoded with "
+        f"{model} (1), wavestream's own fast (1)\n"
+    )
+    for flags in ({}, {"recover": "true"}, {"start": 0.001}):
+        given = {"model": "fast", "model_dir": folder, "force": "true"}
+        run(decompress, str(path), **given, **flags)
+        assert "warning: 1 file was compressed with another model than" in capsys.readouterr().err
+    for given in ({}, {"model": model}):
+        run(decompress, str(path), model_dir=folder, force="true", **given)
+        assert not capsys.readouterr().err
+    (tmp_path / "a.wav").unlink()
+    for source in (str(path), "-"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO()))
+        assert run(decompress, source, model="fast") == 1
+        assert re.search(
+            "it was compressed with the model [0-9a-f]{16}, which was not found and is not "
+            "--model=fast: name it with --model=FILE, or",
+            capsys.readouterr().err,
+        )
+
+
 def test_compressed_files_that_are_named_are_left_out(tmp_path, capsys, model):
     source = tmp_path / "a.wav"
     write_wav(source, stereo(80), Encoding.S16)
