@@ -38,7 +38,10 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     folders = codec_files.folders(values)
     is_part = _is_part(values)
     if is_part and values.recover:
-        raise ConfigError("--recover: expected without --start and --duration")
+        raise ConfigError(
+            "--recover: expected without --start and --duration, which decode a part of a damaged "
+            "file if its segments are intact; if not, recover the whole, and cut the part from that"
+        )
     from codec.left_out import LeftOut
 
     left_out = LeftOut()
