@@ -293,4 +293,8 @@ DECODING = Group(
 
 MODELS = Group("Models", _MODEL_DIR)
 
+ROWS = Group(
+    "Rows",
+    _VERBOSE.described("Print all rows of each file, also of several; -v for short."))
+
 LINES = Group("Messages", _VERBOSE)

@@ -1,8 +1,9 @@
 """What a compressed file says of itself."""
 
 import collections
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from codec.blocks import Kind, skim_blocks
@@ -16,12 +17,70 @@ class Description(NamedTuple):
     """What a compressed file says of itself.
 
     Attributes:
-      rows: label and text.
+      path: of the file.
+      format: of its samples; None: its bytes are kept by LZMA.
+      model: the file of its model; empty if it was not found, or none is needed.
+      size: its bytes, up to its end.
+      before: bytes of its header.
+      counts: its blocks by kind.
+      sizes: their bytes.
+      digest: the hash of its source.
       problem: what is wrong with it; empty if nothing is.
     """
 
-    rows: list[tuple[str, str]]
+    path: str
+    format: Format | None
+    model: str
+    size: int
+    before: int
+    counts: Mapping[Kind, int]
+    sizes: Mapping[Kind, int]
+    digest: bytes
     problem: str
+
+    @property
+    def raw(self) -> int:
+        """Bytes of the source's samples."""
+        return self.format.frames * self.format.frame_bytes if self.format else 0
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are, of all channels."""
+        return self.format.frames * self.format.channels if self.format else 0
+
+    @property
+    def seconds(self) -> float:
+        """Length of the source."""
+        return self.format.frames / self.format.sample_rate if self.format else 0.0
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Returns all of it, as rows of label and text."""
+        format_, counts, sizes = self.format, self.counts, self.sizes
+        rows = [("file", self.path)]
+        if format_ is None:
+            rows.append(("format", "no WAV that could be read: its bytes are kept by LZMA"))
+        else:
+            rows += _describe_format(format_, self.seconds, self.model)
+            plain = counts[Kind.FRAMES_AS_BYTES]
+            coded = counts[Kind.FRAMES] + plain
+            text = f"{coded:,} of at most {format_.segment:,} frames"
+            rows.append(("segments", text + (f", {plain:,} without the model" if plain else "")))
+        samples = sizes[Kind.FRAMES] + sizes[Kind.FRAMES_AS_BYTES]
+        rows.append(
+            (
+                "size",
+                f"{self.size:,} bytes: segments {samples:,}, other bytes {sizes[Kind.BYTES]:,}, "
+                f"header and end {self.before + sizes[Kind.END]:,}"
+                + (f"; {self.problem}" if self.problem else ""),
+            )
+        )
+        if format_ is not None:
+            ratio, bits = self.size / max(self.raw, 1), 8 * self.size / max(self.samples, 1)
+            rows.append(("ratio", f"{ratio:.4f} of the {self.raw:,} bytes of the source's samples"))
+            rows.append(("bits per sample", f"{bits:.3f}, of {format_.encoding.depth} bits"))
+        digest = self.digest
+        rows.append(("source hash", f"{digest.hex()} (BLAKE2b, {8 * len(digest)} bits)"))
+        return rows
 
 
 def describe_file(path: str, folders: Sequence[str] = ()) -> Description:
@@ -49,51 +108,24 @@ def describe_file(path: str, folders: Sequence[str] = ()) -> Description:
             digest = found.payload[:HASH_BYTES]  # The END's, in the end.
     size = position  # What follows the end is not of this file.
     problem = f"{format_number(file_size - size, 'byte')} after the end" if file_size > size else ""
-    rows = [("file", path)]
-    if format_ is None:
-        rows.append(("format", "no WAV that could be read: its bytes are kept by LZMA"))
-    else:
-        rows += _describe_format(format_, folders)
-    coded = counts[Kind.FRAMES] + counts[Kind.FRAMES_AS_BYTES]
-    if format_ is not None:
-        plain = counts[Kind.FRAMES_AS_BYTES]
-        text = f"{coded:,} of at most {format_.segment:,} frames"
-        rows.append(("segments", text + (f", {plain:,} without the model" if plain else "")))
-    samples = sizes[Kind.FRAMES] + sizes[Kind.FRAMES_AS_BYTES]
-    around = sizes[Kind.BYTES]
-    rows.append(
-        (
-            "size",
-            f"{size:,} bytes: segments {samples:,}, other bytes {around:,}, "
-            f"header and end {start + sizes[Kind.END]:,}" + (f"; {problem}" if problem else ""),
-        )
-    )
-    if format_ is not None:
-        raw = format_.frames * format_.frame_bytes
-        ratio, per_sample = size / max(raw, 1), 8 * size / max(format_.frames * format_.channels, 1)
-        rows.append(("ratio", f"{ratio:.4f} of the {raw:,} bytes of the source's samples"))
-        rows.append(("bits per sample", f"{per_sample:.3f}, of {format_.encoding.depth} bits"))
-    rows.append(("source hash", f"{digest.hex()} (BLAKE2b, {8 * len(digest)} bits)"))
-    return Description(rows, problem)
+    model = "" if format_ is None else _model_of(format_.fingerprint, tuple(folders))
+    return Description(path, format_, model, size, start, counts, sizes, digest, problem)
 
 
-def _describe_format(format_: Format, folders: Sequence[str]) -> list[tuple[str, str]]:
-    at_hand = find_paths(format_.fingerprint, folders)
-    seconds = format_.frames / format_.sample_rate
+@functools.lru_cache
+def _model_of(fingerprint: bytes, folders: tuple[str, ...]) -> str:
+    """Returns the file of a model, or an empty text; all models are read to find it."""
+    return next(iter(find_paths(fingerprint, folders)), "")
+
+
+def _describe_format(format_: Format, seconds: float, model: str) -> list[tuple[str, str]]:
     channels = f"{format_.channels} channel{'s' if format_.channels > 1 else ''}"
+    where = model or "which was not found (--model_dir names folders to look in)"
     rows = [
         ("format", f"{format_.encoding.label}, {channels}, {format_.sample_rate:,} Hz"),
         ("length", f"{format_.frames:,} frames, {format_timestamp(seconds)}"),
-        (
-            "model",
-            f"{format_.fingerprint.hex()[: 2 * FINGERPRINT_BYTES]}"
-            + (
-                f", {at_hand[0]}"
-                if at_hand
-                else ", which was not found (--model_dir names folders to look in)"
-            ),
-        ),
+        ("model", f"{format_.fingerprint.hex()[: 2 * FINGERPRINT_BYTES]}, {where}"),
     ]
-    if at_hand and (initial := load_model(at_hand[0]).training.get("init_from")):
+    if model and (initial := load_model(model).training.get("init_from")):
         rows.append(("initial model", f"{initial['name']} ({initial['fingerprint']})"))
     return [*rows, ("decodes", promise(format_.probe, format_.made_with))]

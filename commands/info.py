@@ -3,12 +3,17 @@
 For example:
 
     python main.py info song.wav.wvst
+    python main.py info archive                               # of several files a line each
+    python main.py info --verbose archive                     # all of each
     python main.py info --model_dir=runs/music archive        # names models that are there
 
 Nothing is decoded, and no model is needed.
 """
 
+import os
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
@@ -16,47 +21,115 @@ import flags
 from commands import codec_files
 from commands.codec_runner import say_failed
 from commands.interface import Command
+from evaluation.report.formatting import NOTHING, aligned, printable
 from runtime.errors import ConfigError, UserError, message_of
+from runtime.formatting import format_number, format_row, format_timestamp
+from runtime.terminal import styled
+
+if TYPE_CHECKING:
+    from codec.info import Description
+
+_HEADER = ("bytes", "ratio", "bits/sample", "encoding", "channels", "Hz", "model", "length")
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
-    """Prints a table of each file; returns the exit status."""
+    """Prints what is in each file; returns the exit status."""
     if codec_files.is_stdin(arguments):
         raise ConfigError("info does not read stdin: expected files")
-    import sys
-
     from codec.info import describe_file
     from codec.jobs import find_jobs
     from codec.left_out import LeftOut
-    from runtime.formatting import format_row
-    from runtime.terminal import styled
 
     folders = codec_files.folders(values)
     left_out = LeftOut()
     jobs = find_jobs(arguments, None, compress=False, left_out=left_out)
     status = 1 if say_failed(left_out) else None
-    for number, job in enumerate(jobs):
+    is_table = len(jobs) > 1 and not values.verbose
+    found: list[Description] = []
+    for job in jobs:
         try:
-            rows, problem = describe_file(job.source, folders)
+            description = describe_file(job.source, folders)
+            problem = description.problem
         except (UserError, OSError) as error:
-            rows, problem = [], message_of(error)
-        if number and rows:
-            print()
-        for label, text in rows:
-            print(format_row(label, text))
+            problem = message_of(error)
+        else:
+            if found and not is_table:
+                print()
+            found.append(description)
+            if not is_table:
+                _print_rows(description)
         if problem:
-            sys.stdout.flush()  # On a terminal and in a file of both, it stands behind its table.
+            sys.stdout.flush()  # On a terminal and in a file of both, it stands behind its rows.
             label = styled("error:", "red", sys.stderr)
-            print(f"{label} {job.source}: {problem}", file=sys.stderr)
+            print(f"{label} {printable(f'{job.source}: {problem}')}", file=sys.stderr)
             status = 1
+    if is_table and found:
+        print("\n".join(_table(found)))
     if text := left_out.describe():
         print(f"\n{format_row('left out', text)}")
     return status
 
 
+def _print_rows(description: "Description") -> None:
+    for label, text in description.rows():
+        print(format_row(label, printable(text)))
+
+
+def _table(descriptions: Sequence["Description"]) -> list[str]:
+    """Returns a line for each file, and one for all of them.
+
+    Ratio, bits per sample and length of all are of those whose samples are known.
+    """
+    wavs = [found for found in descriptions if found.format]
+    total = [f"{sum(found.size for found in descriptions):,}"]
+    if wavs:
+        size = sum(found.size for found in wavs)
+        raw, samples = (sum(getattr(found, name) for found in wavs) for name in ("raw", "samples"))
+        total += [*_ratios(size, raw, samples), *(4 * [""])]
+        total.append(format_timestamp(sum(found.seconds for found in wavs)))
+    else:
+        total += (len(_HEADER) - 1) * [NOTHING]
+    # The names, of any length, come last.
+    names = ["file", *(printable(found.path) for found in descriptions)]
+    names.append(format_number(len(descriptions), "file"))
+    figures = aligned([_HEADER, *map(_cells, descriptions), total], left=0)
+    lines = [f"{cells}  {name}" for cells, name in zip(figures, names, strict=True)]
+    rule = "-" * max(map(len, lines))
+    return [lines[0], rule, *lines[1:-1], rule, lines[-1]]
+
+
+def _cells(found: "Description") -> list[str]:
+    format_ = found.format
+    if format_ is None:
+        return [f"{found.size:,}", *(len(_HEADER) - 1) * [NOTHING]]
+    return [
+        f"{found.size:,}",
+        *_ratios(found.size, found.raw, found.samples),
+        format_.encoding.label,
+        f"{format_.channels:,}",
+        f"{format_.sample_rate:,}",
+        _name_of_model(found),
+        format_timestamp(found.seconds),
+    ]
+
+
+def _ratios(size: int, raw: int, samples: int) -> tuple[str, str]:
+    return f"{size / max(raw, 1):.4f}", f"{8 * size / max(samples, 1):.3f}"
+
+
+def _name_of_model(found: "Description") -> str:
+    """Returns the name of a model that ships, the path of another, or else the fingerprint."""
+    from models.shipped import FOLDER
+
+    if not found.model:
+        return found.format.fingerprint.hex() if found.format else NOTHING
+    folder, name = os.path.split(found.model)
+    return os.path.splitext(name)[0] if folder == FOLDER else printable(found.model)
+
+
 COMMAND = Command(
     doc=__doc__,
-    groups=(flags.MODELS,),
+    groups=(flags.MODELS, flags.ROWS),
     run=run,
     arguments="FILE|FOLDER ...",
 )

@@ -622,7 +622,7 @@ def test_info_needs_no_model(tmp_path, capsys, model):
     (tmp_path / "b.wav").write_bytes(b"no audio")
     run(compress, str(tmp_path), model=model, segment=288)
     capsys.readouterr()
-    assert run(info, str(tmp_path)) is None
+    assert run(info, str(tmp_path), verbose="true") is None
     shown = capsys.readouterr().out
     for text in (
         "16-bit, 2 channels, 1,000 Hz",
@@ -634,7 +634,7 @@ def test_info_needs_no_model(tmp_path, capsys, model):
     size = (tmp_path / "a.wav.wvst").stat().st_size
     assert f"ratio            {size / 3200:.4f} of the 3,200 bytes" in shown
     assert f"bits per sample  {8 * size / 1600:.3f}, of 16 bits" in shown
-    assert run(info, str(tmp_path), model_dir=model.rsplit("/", 1)[0]) is None
+    assert run(info, str(tmp_path / "a.wav.wvst"), model_dir=os.path.dirname(model)) is None
     assert "small.npz" in capsys.readouterr().out
     with open(tmp_path / "a.wav.wvst", "ab") as file:
         file.write(b"x" * 700)
@@ -646,6 +646,38 @@ def test_info_needs_no_model(tmp_path, capsys, model):
     (tmp_path / "a.wav.wvst").write_bytes(b"wvst")
     assert run(info, str(tmp_path)) == 1
     assert "the header is truncated" in capsys.readouterr().err
+
+
+def test_info_of_several_files_is_a_line_each(tmp_path, capsys, model):
+    write_wav(tmp_path / "a.wav", stereo(800), Encoding.S16, sample_rate=1000)
+    write_wav(tmp_path / "b.wav", stereo(400), Encoding.S16, sample_rate=1000)
+    (tmp_path / "c.wav").write_bytes(b"no audio")
+    run(compress, str(tmp_path), model=model)
+    capsys.readouterr()
+    dash = "\N{EN DASH}"
+    sizes = [(tmp_path / f"{name}.wav.wvst").stat().st_size for name in "abc"]
+    fingerprint = load_codec_model(model).fingerprint.hex()
+    for given, name in (({}, fingerprint), ({"model_dir": os.path.dirname(model)}, model)):
+        assert run(info, str(tmp_path), **given) is None
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        header = "bytes ratio bits/sample encoding channels Hz model length file"
+        assert " ".join(lines[0]) == header
+        assert [line[3:] for line in lines[2:4]] == [
+            ["16-bit", "2", "1,000", name, "0:00:00.800", f"{tmp_path}/a.wav.wvst"],
+            ["16-bit", "2", "1,000", name, "0:00:00.400", f"{tmp_path}/b.wav.wvst"],
+        ]
+        assert lines[4] == [f"{sizes[2]:,}", *7 * [dash], f"{tmp_path}/c.wav.wvst"]
+        assert lines[6][3:] == ["0:00:01.200", "3", "files"]
+        for line, size, frames, total in (
+            (lines[2], sizes[0], 800, sizes[0]),
+            (lines[6], sizes[0] + sizes[1], 1200, sum(sizes)),
+        ):
+            ratio, bits = size / (4 * frames), 8 * size / (2 * frames)
+            assert line[:3] == [f"{total:,}", f"{ratio:.4f}", f"{bits:.3f}"]
+    (tmp_path / "b.wav.wvst").write_bytes(b"wvst")
+    assert run(info, str(tmp_path)) == 1
+    out, err = capsys.readouterr()
+    assert "2 files" in out and "a.wav" in out and "b.wav" in err
 
 
 def test_sets_of_predictors(tmp_path, model):
