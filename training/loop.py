@@ -166,6 +166,10 @@ class TrainingLoop:
 
     def _result(self) -> Result:
         signal, failure = self._control.reason(is_last=self._is_last)
+        wall_time_s = self._wall_time_s()
+        # With the last checkpoint, so that whoever reads the files finds the time of the summary.
+        # A resumed run removes it again: it rewinds them to that checkpoint.
+        self.writer.write(self._step, {"wall_time_s": wall_time_s})
         return Result(
             params=unreplicate(self._state.params),
             steps=self._step,
@@ -175,7 +179,7 @@ class TrainingLoop:
             initial_bits_per_sample=self._progress.initial_bits_per_sample,
             signal=signal,
             failure=failure,
-            wall_time_s=self._wall_time_s(),
+            wall_time_s=wall_time_s,
         )
 
     @property

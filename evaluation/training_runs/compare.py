@@ -115,11 +115,10 @@ def format_comparison(comparison: Comparison) -> str:
     best = _best(comparison)
     lines = _figures_table(comparison.runs, best)
     lines += _wrapped(
-        "time: until the last figures, without the checkpoint after them, which the run's own "
-        "summary counts, too. bits per sample: train, in the last steps; valid, at the last "
-        "validation; best, at the best one; FLAC -8, on whole files of the validation split. vs "
-        "FLAC: valid relative to it; with --eval_steps, valid is of an even sample of the split "
-        "only: evaluate compares both on the same samples."
+        "time: of the whole run, as in its own summary. bits per sample: train, in the last steps; "
+        "valid, at the last validation; best, at the best one; FLAC -8, on whole files of the "
+        "validation split. vs FLAC: valid relative to it; with --eval_steps, valid is of an even "
+        "sample of the split only: evaluate compares both on the same samples."
         + (" The marked line has the best one of all." if best else "")
     )
     if comparison.validation_settings:

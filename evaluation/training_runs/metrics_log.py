@@ -5,6 +5,7 @@ P points of a curve.
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -70,6 +71,21 @@ def read_metrics(run: str | os.PathLike[str]) -> Metrics:
             '{"step": 100, "train/loss": 3.1}, as training writes them'
         )
     return {name: make_curve(by_step.items()) for name, by_step in points.items()}
+
+
+def read_wall_time(run: str | os.PathLike[str]) -> float | None:
+    """Returns the time that a run has taken until its last record, in seconds; None if unknown.
+
+    Of a run that has ended that is all of its time, with the last checkpoint.
+
+    Args:
+      run: as of `read_metrics`.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        records = _records(read_bytes(os.fspath(run) + TIMING).splitlines())
+        times = [_number(record.get("wall_time_s")) for record in records]
+        return max((x for x in times if x is not None and math.isfinite(x)), default=None)
+    return None
 
 
 def make_curve(points: Iterable[tuple[int, tuple[float, float]]]) -> Curve:

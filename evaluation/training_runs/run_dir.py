@@ -6,13 +6,12 @@
 """
 
 import dataclasses
-import math
 import os
 from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.training_runs.metrics_log import Metrics, last, read_metrics
+from evaluation.training_runs.metrics_log import Metrics, last, read_metrics, read_wall_time
 from runtime.errors import ConfigError, DataError
 from runtime.filesystem import exists, is_folder, list_names, stat
 from runtime.flag_file import read_flag_file
@@ -31,12 +30,14 @@ class Run:
       settings: its flags, as text.
       metrics: its curves.
       model_bytes: size of the model file; None if there is none yet.
+      wall_time_s: seconds that it took, or has taken until the last metrics; None if unknown.
     """
 
     name: str
     settings: dict[str, str]
     metrics: Metrics
     model_bytes: int | None
+    wall_time_s: float | None
 
     def last(self, name: str) -> float | None:
         """Returns the last finite value of a metric; None if there is none."""
@@ -46,12 +47,6 @@ class Run:
     def steps(self) -> int:
         """The last step in the metrics."""
         return max(int(curve.steps[-1]) for curve in self.metrics.values())
-
-    @property
-    def wall_time_s(self) -> float | None:
-        """Time since the run began at its last metrics, in seconds."""
-        known = [float(curve.wall_time_s[-1]) for curve in self.metrics.values()]
-        return max((x for x in known if math.isfinite(x)), default=None)
 
     @property
     def best_valid(self) -> float | None:
@@ -93,6 +88,7 @@ def read_run(path: str) -> Run:
         settings=settings,
         metrics=metrics,
         model_bytes=stat(npz)[0] if exists(npz) else None,
+        wall_time_s=read_wall_time(run),
     )
 
 

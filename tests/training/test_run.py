@@ -105,6 +105,7 @@ def test_what_a_run_leaves(audio, capsys):
         said = f"{row:<16} {value}"
         assert said in console.err
         assert said in (out / "audio_model_training.log").read_text()
+    assert read_run(str(out)).wall_time_s == result.wall_time_s
 
 
 def test_the_model_file_says_how_it_was_made(audio):
@@ -297,8 +298,10 @@ def test_an_interrupted_run_without_validation(audio, capsys):
     assert "1 of 3, interrupted; the same command resumes it\n" in table
     assert "validation" not in table and "order-0" not in table
     assert load_model(out / "audio_model.npz").training["steps"] == 1
-    _run(audio, "--valid_fraction=0")
+    assert read_run(str(out)).wall_time_s == result.wall_time_s
+    result, _ = _run(audio, "--valid_fraction=0")
     assert load_model(out / "audio_model.npz").training["steps"] == 3
+    assert read_run(str(out)).wall_time_s == result.wall_time_s  # Of the summary, by which it ends.
     assert not (out / "audio_model.1.npz").exists()  # Of the same run nothing is kept.
 
 
@@ -449,7 +452,7 @@ def test_a_disk_that_was_full_for_a_while_loses_no_record(audio, capsys):
     (path,) = (out / "tensorboard" / "audio_model").iterdir()
     records = tf.data.TFRecordDataset([str(path)]).as_numpy_iterator()
     steps = [tf.compat.v1.Event.FromString(record).step for record in records]
-    assert steps == [0, 0, *range(1, 21), 20]
+    assert steps == [0, 0, *range(1, 21), 20, 20]  # The last one has the time of the whole run.
     log = (out / "audio_model_training.log").read_text()
     assert [f"step {step:2}/20" in log for step in range(1, 21)] == [True] * 20
     failures = [x for x in _log(out, "WARNING") if x.startswith("no checkpoint saved")]

@@ -116,7 +116,7 @@ def _run(name, valid=None, flac=2.5):
         metrics[VALID] = make_curve([(100, (61.0, valid + 0.25)), (200, (3726.0, valid))])
     if valid is not None and flac is not None:
         metrics[FLAC] = make_curve([(0, (0.0, flac))])
-    return Run(name=name, settings={}, metrics=metrics, model_bytes=None)
+    return Run(name=name, settings={}, metrics=metrics, model_bytes=None, wall_time_s=None)
 
 
 def test_runs_beside_each_other():

@@ -16,13 +16,14 @@ def test_a_run(tmp_path):
             (10, {"wall_time_s": 6.0, VALID: 2.5}),
             (20, {"wall_time_s": 9.0, TRAIN: 2.0}),
             (20, {"wall_time_s": 11.5, VALID: 2.75}),
+            (21, {"wall_time_s": 13.0}),  # Of the end, with the last checkpoint.
         ),
     )
     write_model(folder, "audio_model", {})
     run = read_run(f"{folder}/")
     assert run.name == str(folder)
     assert run.settings == {"seed": "1"}
-    assert (run.steps, run.wall_time_s) == (20, 11.5)
+    assert (run.steps, run.wall_time_s) == (20, 13.0)
     assert (run.last(TRAIN), run.last(VALID), run.best_valid) == (2.0, 2.75, 2.5)
     assert run.model_bytes == (folder / "audio_model.npz").stat().st_size
 

@@ -11,9 +11,14 @@ TRAIN = "train/bits_per_sample"
 
 
 def write_metrics(run, records):
-    """Writes the metrics of a run: a line a step, with those of the clock."""
-    lines = [json.dumps({"step": step} | _json(metrics)) + "\n" for step, metrics in records]
-    metrics_path(run).write_text("".join(lines))
+    """Writes the metrics of a run, and those of the clock: in each file a line a record."""
+    for suffix, is_of_clock in (("metrics", False), ("timing", True)):
+        chosen = [
+            (step, {k: x for k, x in metrics.items() if (k == "wall_time_s") == is_of_clock})
+            for step, metrics in records
+        ]
+        lines = [json.dumps({"step": step} | _json(metrics)) for step, metrics in chosen if metrics]
+        run.with_name(f"{run.name}_{suffix}.jsonl").write_text("".join(f"{x}\n" for x in lines))
     return run
 
 
