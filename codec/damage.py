@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from codec.blocks import Kind
 from codec.decoder import Opened, plain_header, require_plausible, times
@@ -14,6 +14,30 @@ from codec.search import intact_blocks
 from runtime.errors import DataError
 
 _MOST_TIMES = 5
+
+
+class DamagedError(DataError):
+    """A file is damaged.
+
+    Attributes:
+      is_recoverable: see `Assessment`.
+    """
+
+    def __init__(self, text: str, *, is_recoverable: bool) -> None:
+        super().__init__(text)
+        self.is_recoverable = is_recoverable
+
+
+class Assessment(NamedTuple):
+    """How much of a damaged file is lost.
+
+    Attributes:
+      text: in words; empty where no checksum is wrong, or it is not known.
+      is_recoverable: whether `recover_parts` gives back anything.
+    """
+
+    text: str
+    is_recoverable: bool
 
 
 @dataclasses.dataclass
@@ -94,27 +118,32 @@ def is_recoverable(path: str) -> bool:
     """Whether `recover_parts` gives back anything of a file, by the checksums of its blocks."""
     try:
         with open(path, "rb") as file:
-            opened = Opened(file, _read_format(file, Findings()), None)
-            return not is_all_lost(opened, index_blocks(opened, lambda _: None))
-    except (DataError, OSError):
+            return assess_damage(file).is_recoverable
+    except OSError:
         return False
 
 
-def describe_damage(file: BinaryIO, models: Sequence[CodecModel], folders: Sequence[str]) -> str:
+def assess_damage(file: BinaryIO) -> Assessment:
     """Returns how much of a damaged file is lost, by the checksums of its blocks: none is decoded.
 
-    Empty where no checksum is wrong, or the header or the model is missing.
+    Args:
+      file: from its beginning; no model of it is needed.
     """
     file.seek(0)
     findings = Findings()
     try:
-        opened = open_damaged(file, models, folders, findings)
+        opened = Opened(file, _read_format(file, findings), None)
     except DataError:
-        return ""
+        return Assessment("", False)
     index = index_blocks(opened, findings.damage.append)
     lost, format_ = lost_segments(opened, index), opened.format
-    if format_ is None or not (findings.damage or lost):
-        return ""
+    text = ""
+    if format_ is not None and (findings.damage or lost):
+        text = _describe_lost(format_, lost)
+    return Assessment(text, not is_all_lost(opened, index))
+
+
+def _describe_lost(format_: Format, lost: list[int]) -> str:
     count = format_.num_segments
     if not lost:
         return f"all {count} segments are intact"

@@ -7,12 +7,12 @@ import stat
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from codec.damage import Findings, describe_damage, open_damaged
+from codec.damage import DamagedError, Findings, assess_damage, open_damaged
 from codec.decoder import Opened, decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.header import HASH_BYTES, read_header
 from codec.jobs import Job
-from codec.model import CodecModel
+from codec.model import CodecModel, WrongModelError
 from codec.present import describe_present
 from codec.progress import Progress, no_progress
 from codec.recover import recover_parts
@@ -188,7 +188,8 @@ def verify_file(
     """Decompresses a file to nowhere.
 
     Raises:
-      DataError: it is damaged, and how much of it; or its model was not found.
+      DamagedError: it is damaged, and how much of it.
+      WrongModelError: its model was not found, or computes other floats here.
       OSError: it cannot be read.
     """
     with open(path, "rb") as file:
@@ -196,10 +197,12 @@ def verify_file(
             opened = open_compressed(file, models, folders)
             parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
             size = sum(map(len, parts))
-        except DataError as error:
-            if damage := describe_damage(file, models, folders):
-                raise DataError(f"{error}; {damage}") from error
+        except WrongModelError:
             raise
+        except DataError as error:
+            found = assess_damage(file)
+            text = f"{error}; {found.text}" if found.text else str(error)
+            raise DamagedError(text, is_recoverable=found.is_recoverable) from error
     return _decoded(opened, path, size)
 
 

@@ -46,13 +46,13 @@ class Done(NamedTuple):
     Attributes:
       jobs: of those that went well.
       errors: of the others.
-      damaged: the sources of those whose data is wrong.
+      damaged: the sources of those whose data is wrong, and how.
       fingerprints: of the models of those that went well, b"" for none.
     """
 
     jobs: list["Job"]
     errors: list[Exception]
-    damaged: list[str]
+    damaged: dict[str, DataError]
     fingerprints: list[bytes]
 
     @property
@@ -96,7 +96,7 @@ def run_all(
 
     begin = time.perf_counter()
     has_lines = verbose or len(jobs) <= MOST_LINES
-    done = Done([], say_failed(left_out), [], [])
+    done = Done([], say_failed(left_out), {}, [])
     progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs), wording.ratio)
 
     finished: list[Job] = []  # Those in `done` come in order: one that is slow holds them up.
@@ -124,7 +124,7 @@ def run_all(
             if isinstance(outcome, Exception):
                 done.errors.append(outcome)
                 if isinstance(outcome, DataError) and not isinstance(outcome, WrongModelError):
-                    done.damaged.append(job.source)
+                    done.damaged[job.source] = outcome
                 if isinstance(outcome, MissingModelError):
                     missing[outcome.fingerprint].append(job.source)
                 else:
@@ -173,9 +173,12 @@ def say_failed(left_out: "LeftOut") -> list[Exception]:
 
 def say_recover(done: Done) -> None:
     """Says what helps against damage, where some of a damaged file is intact."""
-    from codec.damage import is_recoverable
+    from codec.damage import DamagedError, is_recoverable
 
-    if any(map(is_recoverable, done.damaged)):
+    if any(
+        error.is_recoverable if isinstance(error, DamagedError) else is_recoverable(path)
+        for path, error in done.damaged.items()
+    ):
         print(
             "(decompress --recover writes what is intact of a damaged file, and silence for the "
             "rest)",

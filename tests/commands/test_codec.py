@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from codec import damage
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.files import compress_file
@@ -167,7 +168,7 @@ def test_a_file_that_needs_no_model(tmp_path, model):
         open_compressed(io.BytesIO(packed), [])
 
 
-def test_damage_is_the_exit_status(tmp_path, capsys, model):
+def test_damage_is_the_exit_status(tmp_path, capsys, monkeypatch, model):
     write_wav(tmp_path / "a.wav", stereo(800), Encoding.S16, sample_rate=1000)
     run(compress, str(tmp_path / "a.wav"), model=model, segment=100)
     path = tmp_path / "a.wav.wvst"
@@ -177,7 +178,11 @@ def test_damage_is_the_exit_status(tmp_path, capsys, model):
     path.write_bytes(data)
     (tmp_path / "a.wav").unlink()
     capsys.readouterr()
+    looks = []
+    index_blocks = damage.index_blocks
+    monkeypatch.setattr(damage, "index_blocks", lambda *x: looks.append(x) or index_blocks(*x))
     assert run(verify, str(path), model=model) == 1
+    assert len(looks) == 1  # Each reads the whole file.
     said = capsys.readouterr().err
     assert "a.wav.wvst: the block at byte" in said and "(decompress --recover writes what" in said
     times = ("0:00:00.192 to 0:00:00.288", "0:00:00.480 to 0:00:00.576")
