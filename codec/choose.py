@@ -16,7 +16,7 @@ def of_set(models: Sequence[CodecModel], name: str | None) -> list[CodecModel]:
     """Returns the models that have a set of predictors, or the first of these sets that any has.
 
     Args:
-      models: those at hand.
+      models: to choose from.
       name: of the set; None: the one that needs the fewest bits.
 
     Raises:

@@ -81,7 +81,7 @@ def open_damaged(
     """Reads the header or, where that is damaged, what the end says of it; and finds the model.
 
     Raises:
-      DataError: header and end are damaged, or the model is not at hand.
+      DataError: header and end are damaged, or the model was not found.
     """
     format_ = _read_format(file, findings)
     if format_ is None:

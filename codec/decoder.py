@@ -25,7 +25,7 @@ class Opened(NamedTuple):
     Attributes:
       file: behind the header.
       format: of its samples; None if there are none.
-      model: that codes them; None if none is needed, and it is not at hand.
+      model: that codes them; None if none is needed, and it was not found.
     """
 
     file: BinaryIO

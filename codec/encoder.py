@@ -53,7 +53,7 @@ def compress_parts(
     Args:
       source: any file that can seek.
       size: its bytes.
-      models: those at hand; one of them is used for all of the file.
+      models: to choose from; one of them is used for all of the file.
       segment: frames of a segment, rounded down by `header.round_segment`; None: what suits the
         model. Fewer where there are many channels.
       num_threads: for segments at once, and their channels.

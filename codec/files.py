@@ -55,7 +55,7 @@ def compress_file(
 
     Args:
       job: the file.
-      models: those at hand.
+      models: to choose from; one of them is used for all of the file.
       segment: frames of a segment; None: what suits the model.
       num_threads: segments at once.
       force: overwrite a file that is there.
@@ -113,7 +113,7 @@ def decompress_file(
 
     Args:
       job: the file.
-      models: those at hand.
+      models: in which that of the file is looked for first.
       folders: where other models are looked for.
       num_threads: segments at once.
       force: overwrite a file that is there.
@@ -154,7 +154,7 @@ def slice_file(
 
     Args:
       job: the file; its target is changed.
-      models: those at hand.
+      models: in which that of the file is looked for first.
       folders: where other models are looked for.
       start: of the part, in seconds.
       duration: of the part, in seconds; None: to the end.

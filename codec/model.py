@@ -140,11 +140,11 @@ def require_probe(model: CodecModel, format_: Format) -> None:
 def find_model(
     wanted: bytes, models: Sequence[CodecModel], folders: Sequence[str] = ()
 ) -> CodecModel:
-    """Returns the model of a fingerprint, of those at hand or of the files in some folders.
+    """Returns the model of a fingerprint, of loaded ones or of the files in some folders.
 
     Args:
       wanted: the fingerprint, or its beginning.
-      models: those at hand.
+      models: those that are loaded.
       folders: where others are looked for.
 
     Raises:
