@@ -21,7 +21,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -51,47 +51,34 @@ SETTINGS = {
 """Flags of `main.py train`, and by chip what they are compiled for: one host, and a small slice."""
 
 
-def abstract_step(flags: Sequence[str], platform: str, num_devices: int) -> tuple[Any, ...]:
-    """Returns what a run of these flags hands to its steps, without an array of it.
+def abstract_steps(
+    flags: Sequence[str], platform: str, devices: Sequence[Any] | None
+) -> tuple[Any, Any]:
+    """Returns the steps of a run of these flags, and what they are given, without an array of it.
 
     Args:
       flags: flags of `main.py train`.
       platform: whose branches of the model are traced, see `models.build.build_model`.
-      num_devices: D.
+      devices: what to compile for; None: one of those that are here.
 
     Returns:
-      The model; the config of its training; shapes [D, ...] of a step's state, batch and flags.
+      `training.step.Steps` and `training.compile_ahead.StepShapes`.
     """
-    import jax
-    import numpy as np
-
     from commands import train
     from models.build import build_model
     from runtime.flag_definitions import define
     from runtime.flag_file import expand_flag_files
-    from training.control.control_flags import ControlFlags
-    from training.device_batches import device_batch
-    from training.state import init_state
+    from training.compile_ahead import step_shapes
+    from training.step import make_steps
 
     values = define(train.GROUPS)
     values([__file__, "--demo", *expand_flag_files([*flags])])
-    config, pipeline = train.run_config(values).training, train.run_config(values).pipeline
+    config = train.run_config(values)
     model = build_model(train.make_model_config(values), platform=platform)
-    train.check_devices(pipeline.batch_size, num_devices)
-
-    def on_devices(array: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((num_devices, *array.shape[1:]), array.dtype)
-
-    rows = pipeline.batch_size // num_devices
-    bounds = np.zeros((1, rows), np.int32)
-    samples = np.zeros((1, rows, pipeline.chunk_size), f"int{8 * pipeline.sample_bytes}")
-    # No sample is scored, so that predictors on the host have nothing to do.
-    names = ("first", "stop", "channel", "position", "frames")
-    counts = dict.fromkeys(("channels", "block"), np.ones_like(bounds))
-    batch = device_batch(model, {"samples": samples, **dict.fromkeys(names, bounds), **counts})
-    state = jax.eval_shape(lambda: init_state(model.init(jax.random.key(0)), config))
-    control = ControlFlags().to_devices()
-    return model, config, *(jax.tree.map(on_devices, x) for x in (state, batch, control))
+    num_devices = len(devices) if devices else 1
+    train.check_devices(config.pipeline.batch_size, num_devices)
+    steps = make_steps(model, config.training, devices=devices)
+    return steps, step_shapes(model, config, steps.init, num_devices)
 
 
 def compile_steps(flags: Sequence[str], topology: str) -> dict[str, dict[str, float]]:
@@ -107,18 +94,16 @@ def compile_steps(flags: Sequence[str], topology: str) -> dict[str, dict[str, fl
     """
     from jax.experimental.topologies import get_topology_desc
 
-    from training.step import make_eval_step, make_train_step
-
     devices = get_topology_desc(topology, "tpu").devices
-    model, config, state, batch, control = abstract_step(flags, "tpu", len(devices))
-    steps: dict[str, tuple[Any, Any]] = {
-        "train": (make_train_step(model, config, devices=devices), state),
-        "eval": (make_eval_step(model, devices=devices), state.params),
+    steps, shapes = abstract_steps(flags, "tpu", devices)
+    lowered: dict[str, Callable[[], Any]] = {
+        "train": lambda: steps.train.lower(shapes.state, shapes.train_batch, shapes.flags),
+        "eval": lambda: steps.eval.lower(shapes.state.params, shapes.eval_batch, shapes.flags),
     }
     results = {}
-    for name, (step, argument) in steps.items():
+    for name, lower in lowered.items():
         start, cpu_start = time.perf_counter(), time.process_time()
-        compiled = step.lower(argument, batch, control).compile()
+        compiled = lower().compile()
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         program = compiled.as_text()
         results[name] = {

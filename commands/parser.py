@@ -17,6 +17,7 @@ from commands import help as help_text
 from commands import mistakes
 from commands.errors import readable_errors
 from commands.interface import Command, Commands
+from runtime.background import exit_if_busy
 from runtime.errors import ConfigError
 from runtime.flag_definitions import define
 from runtime.flag_file import expand_flag_files
@@ -34,6 +35,14 @@ def run(table: Mapping[str, str]) -> None:
     Args:
       table: names of commands, and of the modules they are in; the first is the default.
     """
+    try:
+        _run(table)
+    except SystemExit as exit:
+        exit_if_busy(exit.code if isinstance(exit.code, int) else int(bool(exit.code)))
+        raise
+
+
+def _run(table: Mapping[str, str]) -> None:
     gc.set_threshold(_GC_THRESHOLD)
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):

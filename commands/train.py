@@ -35,6 +35,7 @@ from runtime.cluster import DistributedConfig
 from runtime.errors import ConfigError
 from runtime.filesystem import absolute
 from runtime.flag_file import format_flag_file
+from runtime.logging import quieten_libraries
 from runtime.proxies import bypass_proxies
 from training.config import (
     AugmentationConfig,
@@ -63,13 +64,17 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Trains; returns the exit status, 128 + n if signal n ended the run, as in shells."""
     config, initial = start(values)
     from models.build import build_model
-    from training.run import run as train
+    from training.compile_ahead import compile_ahead
 
     model_config = initial.config if initial else make_model_config(values)
     model = build_model(model_config, platform=devices.platform())
     if initial:
         initial.file.check_params(model)
-    result = train(config, model, as_flagfile(values), initial)
+    steps = compile_ahead(model, config)
+    devices.keep_tensorflow_off_accelerators()  # Imports it: a second in which XLA compiles.
+    from training.run import run as train
+
+    result = train(config, model, as_flagfile(values), initial, steps)
     return None if result.signal is None else 128 + result.signal
 
 
@@ -94,7 +99,7 @@ def start(values: FlagValues) -> tuple[RunConfig, InitialModel | None]:
     if config.data_service:
         bypass_proxies()
         require_dispatcher("--data_service", config.data_service)
-    devices.keep_tensorflow_off_accelerators()
+    quieten_libraries()
     import jax
 
     devices.share_cores(config.pipeline.batch_size)

@@ -53,6 +53,7 @@ def _serve(address: str) -> None:
     devices.keep_tensorflow_off_accelerators()  # As commands do, before anything else imports it.
     for module in (
         "training.run",
+        "training.compile_ahead",
         "models.build",
         "evaluation.run",
         "evaluation.training_runs.plots",

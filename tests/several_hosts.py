@@ -25,6 +25,7 @@ from runtime.logging import start_logging
 from tests.fork_server import python
 from tests.ports import free_port
 from tests.toy_model import Unigram
+from training.compile_ahead import compile_ahead
 from training.run import run as run_training
 
 
@@ -78,11 +79,14 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     shared.check_audio_dirs(config.audio_dirs)
 
     def record(batch: Batch) -> None:
+        if not batch["stop"].any():  # Made up, to compile ahead.
+            return
         with open(f"{records}.{jax.process_index()}", "a") as file:
             print(json.dumps(digests(batch)), file=file)
 
     model = Unigram(config.pipeline.depth, on_prepare=record)
-    result = run_training(config, model, train.as_flagfile(values))
+    steps = compile_ahead(model, config)
+    result = run_training(config, model, train.as_flagfile(values), steps=steps)
     return None if result.signal is None else 128 + result.signal
 
 

@@ -98,13 +98,14 @@ def test_every_record_is_the_same(finished):
         (7, False),
     ]
     timing = _metrics(finished.out, "timing")
-    assert [line["step"] for line in timing] == [0, *(line["step"] for line in metrics)]
+    # The last line has the time of the whole run.
+    assert [line["step"] for line in timing] == [0, *(line["step"] for line in metrics), 7]
     wall_time_s = [line["wall_time_s"] for line in timing]
     assert wall_time_s == sorted(wall_time_s)
-    assert 0 < wall_time_s[-1] <= finished.result.wall_time_s
-    assert {**metrics[-2], **metrics[-1], **timing[-2], **timing[-1]} == {
+    assert 0 < wall_time_s[-2] <= wall_time_s[-1] == finished.result.wall_time_s
+    assert {**metrics[-2], **metrics[-1], **timing[-3], **timing[-2]} == {
         "step": 7,
-        "wall_time_s": wall_time_s[-1],
+        "wall_time_s": wall_time_s[-2],
         **finished.result.train,
         **finished.result.valid,
     }

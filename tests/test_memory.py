@@ -3,8 +3,7 @@
 import pytest
 
 from benchmarks.long_run import growth, measure
-from benchmarks.tpu_compile import abstract_step, peak_bytes
-from training.step import make_train_step
+from benchmarks.tpu_compile import abstract_steps, peak_bytes
 
 
 @pytest.mark.slow
@@ -15,8 +14,8 @@ def test_a_step_of_the_default_batch_fits(depth):
     A process that does the step needs 0.7 GB besides, the libraries
     (`benchmarks/training_speed.py --memory`).
     """
-    model, config, *arguments = abstract_step([depth], "cpu", 1)
-    compiled = make_train_step(model, config).lower(*arguments).compile()
+    steps, shapes = abstract_steps([depth], "cpu", None)
+    compiled = steps.train.lower(shapes.state, shapes.train_batch, shapes.flags).compile()
     # 0.99 GB were seen; nothing at all is an analysis that counts nothing.
     assert 0.1e9 < peak_bytes(compiled) < 2e9
 

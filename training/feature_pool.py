@@ -15,6 +15,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+import jax
 import numpy as np
 
 from pipeline.shuffle import hash_key
@@ -25,6 +26,7 @@ from runtime.logging import logger
 from training.config import RunConfig
 from training.step import DeviceBatch
 
+_MUCH_PADDING = 0.2  # Share of the chunks.
 _DRAWS = 0x506F6F6C  # Of all keys made from the seed, those of draws.
 
 
@@ -51,16 +53,23 @@ class PoolSchedule:
         first = 0 if self.reuse is None else drawn // (self.reuse * self.batch_samples)
         return range(first, first + self.num_batches)
 
-    def describe(self) -> str:
-        """Returns what it does, for the log."""
-        held = f"{self.num_batches * self.batch_samples:,} samples"
+    def describe(self, padding: float) -> str:
+        """Returns what it does, for the log.
+
+        Args:
+          padding: share of the chunks that is padding, which is never drawn.
+        """
+        held = f"{round(self.num_batches * self.batch_samples * (1 - padding)):,} samples"
         draws = f"a step draws {self.samples_per_step:,}"
         if self.reuse is None:
             return f"{held}, the whole corpus; {draws} at random"
         steps = self.reuse * self.batch_samples / self.samples_per_step
+        times = f"{self.reuse / (1 - padding):.3g} times"
+        if padding > _MUCH_PADDING:
+            times += f" ({padding:.0%} of the chunks is padding: a smaller --chunk_size reads more)"
         return (
-            f"{held} of the last {self.num_batches} batches; {draws} at random, so each "
-            f"{self.reuse} times, and a batch is read every {steps:,.1f} steps"
+            f"{held} of the last {self.num_batches} batches; {draws} at random, so each {times}, "
+            f"and a batch is read every {steps:,.1f} steps"
         )
 
 
@@ -85,6 +94,19 @@ def make_schedule(config: RunConfig, num_chunks: int) -> PoolSchedule | None:
         batch_samples=batch_samples,
         reuse=None if fits else config.pool.feature_reuse,
     )
+
+
+def drawn_shapes(batch: DeviceBatch, samples_per_row: int) -> DeviceBatch:
+    """Returns the shapes of what `FeaturePool.draw` returns, given a batch [D, R / D, ...]."""
+    samples = batch["first"].shape[0], batch["first"].shape[1] * samples_per_row
+
+    def drawn(array: np.ndarray) -> jax.ShapeDtypeStruct:
+        values = array.shape[3:]
+        return jax.ShapeDtypeStruct((*samples, 1, *values), np.float32 if values else array.dtype)
+
+    bounds = jax.ShapeDtypeStruct(samples, np.int32)
+    inputs = {name: drawn(array) for name, array in batch["inputs"].items()}
+    return {"inputs": inputs, "first": bounds, "stop": bounds}
 
 
 class FeaturePool:

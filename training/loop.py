@@ -25,8 +25,8 @@ from training.metrics.console import format_metrics
 from training.metrics.writers import MetricWriter
 from training.profiler import Profiler
 from training.result import Result
-from training.state import start_state
-from training.step import DeviceBatch, make_eval_step, make_train_step
+from training.state import start_loop, start_state
+from training.step import DeviceBatch, Steps
 from training.validation import ValidationStopped, validate
 
 _MAX_ROLLBACKS = 10  # Per process: after so many the model is at fault, not a few batches.
@@ -39,6 +39,7 @@ class TrainingLoop:
     Attributes:
       model: the model to train.
       config: the optimizer, and how often to log and validate.
+      steps: the compiled steps, or functions that compile at their first call.
       train_data: from a step to the endless input of the steps from there on, on the devices.
       valid_data: returns one pass over what to validate on; None: no validation.
       writer: receives the metrics.
@@ -51,6 +52,7 @@ class TrainingLoop:
 
     model: Model
     config: TrainingConfig
+    steps: Steps
     train_data: Callable[[int], Iterator[DeviceBatch]]
     valid_data: Callable[[], Iterator[Batch]] | None
     writer: MetricWriter
@@ -73,8 +75,6 @@ class TrainingLoop:
           TrainingError: the loss is not finite, no audio can be read any more, or `start` does not
             fit the model.
         """
-        self._train_step = make_train_step(self.model, self.config)
-        self._eval_step = make_eval_step(self.model)
         traced = self.config.profile and is_primary()
         self._profiler = Profiler(self.profile_dir if traced else None)
         self._rollbacks = 0
@@ -99,14 +99,18 @@ class TrainingLoop:
           start: the checkpoint; None: before step 0.
           next_batch: number of the next batch, where batches are to be skipped.
         """
-        self._state, self._progress = start_state(
-            self.model, self.config, start, self.initial_params
-        )
+        has_params = self.initial_params is not None
+        self._progress = start_loop(start, has_params=has_params)
         if next_batch is not None:
             self._progress.skipped_batches = next_batch - self._progress.step
         # Not the iterator of before: batch k is a function of k, so that nothing is replayed.
         first = self._progress.step + self._progress.skipped_batches
         self._batches = TimedIterator(self.train_data(first))
+        if not self._is_last:
+            self._batches.fetch_first()  # Now, while the compiler is still at work.
+        self._state = start_state(
+            self.model, self.config, self.steps.init, start, self.initial_params
+        )
         self._accumulator = MetricAccumulator(
             self.model.config.depth, self._batches, self._step, self._progress.sums
         )
@@ -195,7 +199,7 @@ class TrainingLoop:
 
     def _train_one_step(self) -> None:
         self._profiler.at(self._step)
-        self._state, metrics, self._reduced = self._train_step(
+        self._state, metrics, self._reduced = self.steps.train(
             self._state, next(self._batches), self._control.reducer.outgoing
         )
         self._accumulator.add(metrics)
@@ -212,7 +216,7 @@ class TrainingLoop:
             return False
         try:
             metrics = validate(
-                self._eval_step,
+                self.steps.eval,
                 self.model,
                 self._state.params,
                 self.valid_data(),

@@ -1,5 +1,6 @@
 """One run, from its configuration to its files."""
 
+import contextlib
 import gc
 import logging
 import socket
@@ -11,8 +12,8 @@ from models.interface import Model
 from pipeline.corpus import Corpus
 from pipeline.inspect import describe_chunks, describe_files
 from runtime import distributed, failure_detector
-from runtime.errors import TrainingError
-from runtime.filesystem import exists
+from runtime.errors import TrainingError, UserError
+from runtime.filesystem import exists, remove
 from runtime.formatting import format_number, format_row, format_table
 from runtime.logging import logger, start_logging
 from training.checkpoints.compatibility import (
@@ -25,6 +26,7 @@ from training.checkpoints.resume import find_start
 from training.checkpoints.save_schedule import CheckpointSchedule, broadcast_checkpoint
 from training.checkpoints.store import CheckpointStore
 from training.config import RunConfig
+from training.control.signals import interruptible
 from training.data import (
     describe_input,
     describe_shuffle,
@@ -42,11 +44,17 @@ from training.metrics.writers import MultiWriter
 from training.outputs import open_writers, save_result, wandb_id, write_flags
 from training.result import Result
 from training.run_folder import RunFolder, open_run_folder
+from training.step import Steps, make_steps
 from training.summary import summary
 
 
+@interruptible()
 def run(
-    config: RunConfig, model: Model, flagfile: str, initial: InitialModel | None = None
+    config: RunConfig,
+    model: Model,
+    flagfile: str,
+    initial: InitialModel | None = None,
+    steps: Steps | None = None,
 ) -> Result:
     """Trains a model, or resumes its training, and writes the files of a run into `output_dir`.
 
@@ -58,6 +66,7 @@ def run(
       flagfile: text of a flag file that repeats the run, to be written beside the model.
       initial: the model whose parameters a new run starts from, on all hosts the same; None: random
         ones.
+      steps: of this model and config, see `compile_ahead`; None: compiled at their first calls.
 
     Returns:
       The result, also after SIGINT or SIGTERM.
@@ -68,23 +77,40 @@ def run(
     """
     if not distributed.is_primary():
         start_logging(None, level=logging.WARNING)
-        return _run(config, model, flagfile, initial, None)
+        corpus = find_corpus(config, cache_path=None)
+        return _run(config, model, corpus, flagfile, initial, None, steps)
     start_logging(None)  # A lock may be waited for.
     with open_run_folder(config) as folder:
         folder.fetch("_training.log", ".catalogue", FLAC_FILE)
-        start_logging(folder.files.path("_training.log"))
-        return _run(config, model, flagfile, initial, folder)
+        corpus = _find_corpus(config, folder.files)
+        return _run(config, model, corpus, flagfile, initial, folder, steps)
+
+
+def _find_corpus(config: RunConfig, files: RunConfig) -> Corpus:
+    """Opens the corpus, and the log; where a folder was mistyped, no file of a run is left."""
+    log, catalogue = files.path("_training.log"), files.path(".catalogue")
+    made = [path for path in (log, catalogue) if not exists(path)]
+    start_logging(log)
+    try:
+        return find_corpus(config, catalogue)
+    except UserError:
+        start_logging(None)
+        for path in made:
+            with contextlib.suppress(OSError):
+                remove(path)
+        raise
 
 
 def _run(
     config: RunConfig,
     model: Model,
+    corpus: Corpus,
     flagfile: str,
     initial: InitialModel | None,
     folder: RunFolder | None,
+    steps: Steps | None,
 ) -> Result:
     is_primary = folder is not None
-    corpus = find_corpus(config, folder.files.path(".catalogue") if folder else None)
     _describe(corpus, config, initial, is_primary)
     budget = error_budget(corpus, config)
     settings = run_settings(config, model.config, corpus.train, initial)
@@ -123,6 +149,7 @@ def _run(
         loop = TrainingLoop(
             model=model,
             config=config.training,
+            steps=steps or make_steps(model, config.training),
             train_data=train_input(config, model, corpus, budget.add),
             valid_data=valid_batches(config, corpus, budget.add),
             writer=writer,
@@ -182,7 +209,9 @@ def _describe(
         logger.info("%s", format_row(label, text))
     logger.info("%s", format_row("shuffle", describe_shuffle(corpus)))
     if schedule := make_schedule(config, len(corpus.train)):
-        logger.info("%s", format_row("feature pool", schedule.describe()))
+        train = corpus.train
+        padding = 1 - train.num_samples / (len(train) * train.config.chunk_size)
+        logger.info("%s", format_row("feature pool", schedule.describe(padding)))
     if is_primary:
         warn_of_block_size(corpus, config)
         for text in corpus.warnings():

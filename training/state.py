@@ -4,7 +4,7 @@ D local devices.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax
@@ -75,34 +75,61 @@ class LoopState:
         return True
 
 
+def make_init(model: Model, config: TrainingConfig) -> Any:
+    """Returns a jitted function: PRNG key -> state before the first step, of one device."""
+    return jax.jit(lambda key: initial_state(model.init(key), config))
+
+
 def init_state(params: Any, config: TrainingConfig) -> TrainState:
     """Returns the state before the first step, on every local device."""
-    return replicate(_initial_state(params, config))
+    return replicate(initial_state(params, config))
+
+
+def initial_state(params: Any, config: TrainingConfig) -> TrainState:
+    """Returns the state before the first step, of one device."""
+    step = jnp.zeros((), jnp.int32)
+    return TrainState(step=step, params=params, opt_state=make_optimizer(config).init(params))
+
+
+def start_loop(start: Checkpoint | None, *, has_params: bool) -> LoopState:
+    """Returns the progress at a checkpoint; None: before the first step.
+
+    Args:
+      start: the checkpoint.
+      has_params: whether training starts from given parameters; they are validated first.
+    """
+    if start is not None:
+        return LoopState(**start.metadata["loop"])
+    return LoopState(must_validate=has_params)
 
 
 def start_state(
-    model: Model, config: TrainingConfig, start: Checkpoint | None, initial_params: Any = None
-) -> tuple[TrainState, LoopState]:
-    """Returns the state after a checkpoint; None: before the first step.
+    model: Model,
+    config: TrainingConfig,
+    init: Callable[[jax.Array], TrainState],
+    start: Checkpoint | None,
+    initial_params: Any = None,
+) -> TrainState:
+    """Returns the state after a checkpoint, on every local device; None: before the first step.
 
     Args:
       model: the model.
       config: of the optimizer.
+      init: what `make_init` returns for them.
       start: the checkpoint.
-      initial_params: the parameters before the first step, which a validation then comes before;
-        None: those of `Model.init`.
+      initial_params: the parameters before the first step; None: random ones.
 
     Raises:
       TrainingError: the checkpoint does not fit the model and the optimizer.
     """
     key = jax.random.key(config.seed)
-    if start is None and initial_params is not None:
-        return init_state(initial_params, config), LoopState(must_validate=True)
-    if start is None:
-        return init_state(model.init(key), config), LoopState()
-    # Shapes only: the checkpoint replaces what `init` would compute.
-    shapes = jax.eval_shape(model.init, key)
-    return restore_state(start.arrays, shapes, config), LoopState(**start.metadata["loop"])
+    if start is not None:
+        # Shapes only: the checkpoint replaces what `init` would compute.
+        shapes = jax.eval_shape(make_init(model, config), key)
+        return replicate(restore_state(start.arrays, shapes))
+    if initial_params is not None:
+        return init_state(initial_params, config)
+    return replicate(init(key))
 
 
 def state_arrays(state: TrainState) -> dict[str, np.ndarray]:
@@ -116,20 +143,16 @@ def state_arrays(state: TrainState) -> dict[str, np.ndarray]:
     return {_join(path): np.array(unreplicate(leaf)) for path, leaf in leaves}
 
 
-def restore_state(
-    arrays: Mapping[str, np.ndarray], params: Any, config: TrainingConfig
-) -> TrainState:
-    """Inverse of `state_arrays`: returns the state, on every local device.
+def restore_state(arrays: Mapping[str, np.ndarray], shapes: TrainState) -> TrainState:
+    """Inverse of `state_arrays`: returns the state, of one device.
 
     Args:
       arrays: the arrays by their paths.
-      params: parameters of the model, or their shapes and types.
-      config: of the optimizer.
+      shapes: a state of the model and the optimizer, or its shapes and types.
 
     Raises:
-      TrainingError: the arrays do not fit the model and the optimizer.
+      TrainingError: the arrays are not those of such a state.
     """
-    shapes = jax.eval_shape(lambda params: _initial_state(params, config), params)
     leaves, tree = jax.tree_util.tree_flatten_with_path(shapes)
     expected = {_join(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
     found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
@@ -139,12 +162,7 @@ def restore_state(
                 f"the checkpoint does not fit the model: {name} is {found.get(name, 'missing')}, "
                 f"expected {expected.get(name, 'nothing')}; --fresh starts from step 0"
             )
-    return replicate(jax.tree.unflatten(tree, [arrays[name] for name in expected]))
-
-
-def _initial_state(params: Any, config: TrainingConfig) -> TrainState:
-    step = jnp.zeros((), jnp.int32)
-    return TrainState(step=step, params=params, opt_state=make_optimizer(config).init(params))
+    return jax.tree.unflatten(tree, [arrays[name] for name in expected])
 
 
 def _join(path: Any) -> str:

@@ -4,7 +4,7 @@ D local devices, B rows of this host's batch, L chunk size.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from models.interface import Model, Params
 from runtime.parallel import all_reduce_max, all_reduce_sum, pmap, unreplicate
 from training.config import TrainingConfig
 from training.optimizer import make_optimizer, make_schedule
-from training.state import TrainState
+from training.state import TrainState, make_init
 
 DeviceBatch = Mapping[str, Any]
 """`inputs`: those of the model; `first`, `stop`: int32 [D, B / D], the range of scored samples."""
@@ -84,6 +84,22 @@ def make_eval_step(
         return all_reduce_sum(sums), all_reduce_max(flags)
 
     return pmap(eval_step, devices=devices)
+
+
+class Steps(NamedTuple):
+    """What a run computes on its devices; `init` is that of `state.make_init`."""
+
+    init: Any
+    train: Callable[[TrainState, DeviceBatch, np.ndarray], tuple[TrainState, Metrics, jax.Array]]
+    eval: Callable[[Params, DeviceBatch, np.ndarray], tuple[Metrics, jax.Array]]
+
+
+def make_steps(
+    model: Model, config: TrainingConfig, *, devices: Sequence[jax.Device] | None = None
+) -> Steps:
+    """Returns the steps of a run, each compiled at its first call; arguments as above."""
+    train = make_train_step(model, config, devices=devices)
+    return Steps(make_init(model, config), train, make_eval_step(model, devices=devices))
 
 
 def fetch(metrics: Metrics) -> dict[str, float]:

@@ -13,11 +13,10 @@ import pytest
 from benchmarks.tpu_compile import (
     MEMORY_GIB,
     SETTINGS,
-    abstract_step,
+    abstract_steps,
     estimated_cycles,
     run_row,
 )
-from training.step import make_eval_step, make_train_step
 
 needs_libtpu = pytest.mark.skipif(
     importlib.util.find_spec("libtpu") is None, reason="needs libtpu: pip install -e '.[tpu]'"
@@ -49,13 +48,13 @@ def test_what_does_not_compile_says_so() -> None:
 
 @pytest.mark.parametrize("flags", [["--bit_depth=8"], ["--bit_depth=16", "--dtype=bfloat16"]])
 def test_the_steps_are_lowered_for_a_gpu(flags: list[str]) -> None:
-    model, config, state, batch, control = abstract_step([*SMALL, *flags], "gpu", 1)
-    steps: dict[Any, Any] = {
-        make_train_step(model, config): state,
-        make_eval_step(model): state.params,
+    steps, shapes = abstract_steps([*SMALL, *flags], "gpu", None)
+    arguments: dict[Any, Any] = {
+        steps.train: (shapes.state, shapes.train_batch, shapes.flags),
+        steps.eval: (shapes.state.params, shapes.eval_batch, shapes.flags),
     }
-    for step, argument in steps.items():
-        lowered = jax.jit(step).trace(argument, batch, control).lower(lowering_platforms=("cuda",))
+    for step, given in arguments.items():
+        lowered = jax.jit(step).trace(*given).lower(lowering_platforms=("cuda",))
         assert "stablehlo.while" in lowered.as_text()
 
 

@@ -130,14 +130,21 @@ def test_the_pool_of_a_run():
     config = _config("--feature_pool=1000", "--feature_reuse=2", "--samples_per_step=32")
     schedule = make_schedule(config, 10**6)
     assert schedule == PoolSchedule(num_batches=4, samples_per_step=32, batch_samples=256, reuse=2)
-    assert schedule.describe() == (
+    assert schedule.describe(padding=0.0) == (
         "1,024 samples of the last 4 batches; a step draws 32 at random, so each 2 times, and a "
         "batch is read every 16.0 steps"
+    )
+    assert schedule.describe(padding=0.75) == (
+        "256 samples of the last 4 batches; a step draws 32 at random, so each 8 times (75% of the "
+        "chunks is padding: a smaller --chunk_size reads more), and a batch is read every 16.0 "
+        "steps"
     )
     # A corpus that fits is read once.
     small = make_schedule(config, 11)
     assert small.num_batches == 3 and small.reuse is None
-    assert small.describe() == ("768 samples, the whole corpus; a step draws 32 at random")
+    assert small.describe(padding=0.0) == (
+        "768 samples, the whole corpus; a step draws 32 at random"
+    )
     assert make_schedule(_config("--feature_pool=0"), 100) is None
     transformer = train.run_config(parsed("--demo"))
     assert make_schedule(transformer, 100) is None

@@ -1,5 +1,6 @@
 """Runs that start from a trained model: what they take from it, and how they are resumed."""
 
+import itertools
 import json
 import shutil
 import signal
@@ -19,7 +20,7 @@ from training.checkpoints.compatibility import check_hosts_agree
 from training.config import TrainingConfig
 from training.initial_model import InitialModel
 from training.run import run
-from training.state import start_state, state_arrays
+from training.state import make_init, start_loop, start_state, state_arrays
 
 SMALL = ("--chunk_size=4096", "--batch_size=4", "--shuffle_window=1", "--learning_rate=0.05")
 
@@ -58,7 +59,9 @@ def _metrics(out):
 
 def test_parameters_are_those_of_the_file_and_all_else_begins_anew(first):
     params = first.file.params
-    state, loop = start_state(Unigram(), TrainingConfig(), None, params)
+    model, config = Unigram(), TrainingConfig()
+    state = start_state(model, config, make_init(model, config), None, params)
+    loop = start_loop(None, has_params=True)
     arrays = state_arrays(state)
     assert arrays["params/logits"].tobytes() == params["logits"].tobytes()
     assert arrays["params/logits"].dtype == params["logits"].dtype
@@ -81,7 +84,7 @@ def test_a_run_begins_where_the_model_is(audio, first, tmp_path, capsys):
     assert first.file.training["init_from"] is None and file.training["steps"] == 5
 
 
-@pytest.mark.parametrize("stop_after", [1, 15])  # During the first validation, and in training.
+@pytest.mark.parametrize("stop_after", [1, 15])  # Before the first validation, and in training.
 def test_what_is_resumed_is_the_same_run(audio, first, tmp_path, stop_after):
     args = ("--training_steps=20", "--log_every=3", "--eval_every=10")
     whole = _run(audio, tmp_path / "whole", *args, initial=first)
@@ -108,8 +111,13 @@ def test_what_is_resumed_is_the_same_run(audio, first, tmp_path, stop_after):
 
 def test_another_initial_model_is_refused(audio, first, tmp_path):
     args = ("--training_steps=4", "--checkpoint_every=2")
-    stop = Unigram(on_prepare=lambda batch: signal.raise_signal(signal.SIGTERM))
-    _run(audio, tmp_path, *args, initial=first, model=stop)
+    count = itertools.count()
+
+    def stop(batch):
+        if not next(count):  # A second signal would end the process at once.
+            signal.raise_signal(signal.SIGTERM)
+
+    _run(audio, tmp_path, *args, initial=first, model=Unigram(on_prepare=stop))
     for other, shown in ((None, "None"), (_as_initial(first.name, "bb"), "bb")):
         with pytest.raises(TrainingError, match=f"init_from was aa, is {shown}[.]"):
             _run(audio, tmp_path, *args, initial=other)

@@ -21,6 +21,7 @@ from training.checkpoints.store import CheckpointStore
 from training.config import CheckpointConfig, TrainingConfig
 from training.device_batches import device_batches
 from training.loop import TrainingLoop
+from training.step import make_steps
 from training.validation import validate
 
 CLOCK = {"wall_time_s", "train/samples_per_second", "train/input_wait_fraction"}
@@ -110,9 +111,11 @@ def _train(
             yield batches[step % len(batches)]
             step += 1
 
+    config = TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields})
     loop = TrainingLoop(
         model=model,
-        config=TrainingConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **fields}),
+        config=config,
+        steps=make_steps(model, config),
         train_data=lambda step: device_batches(model, lambda: train_data(step)),
         valid_data=valid_data,
         writer=records,

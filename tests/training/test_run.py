@@ -20,7 +20,7 @@ from models.model_file import load_model
 from pipeline.config import PipelineConfig
 from pipeline.corpus import open_corpus
 from pipeline.wav.encoding import Encoding
-from runtime.errors import ConfigError, TrainingError
+from runtime.errors import ConfigError, TrainingError, UserError
 from runtime.version import VERSION
 from tests.command_line import parsed
 from tests.runtime.test_appended_file import room_for
@@ -459,3 +459,17 @@ def test_a_disk_that_was_full_for_a_while_loses_no_record(audio, capsys):
     assert 2 <= len(failures) <= 5
     assert "Traceback" not in log + capsys.readouterr().err
     assert sorted(os.listdir(out / "audio_model_checkpoints")) == ["16.npz", "18.npz", "20.npz"]
+
+
+def test_a_folder_without_audio_leaves_no_files_of_a_run(audio, tmp_path):
+    empty, out = tmp_path / "empty", tmp_path / "out"
+    empty.mkdir()
+    config = train.run_config(parsed(f"--audio_dir={empty}", f"--output_dir={out}"))
+    with pytest.raises(UserError, match=r"no [.]wav file"):
+        run(config, Unigram(), "")
+    assert list(out.iterdir()) == []
+    _run(audio)
+    before = sorted(out.iterdir())
+    with pytest.raises(UserError):  # What an earlier run has left stays.
+        run(config, Unigram(), "")
+    assert sorted(out.iterdir()) == before

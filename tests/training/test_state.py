@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from runtime.errors import TrainingError
+from runtime.parallel import replicate
 from training.config import TrainingConfig
-from training.state import LoopState, init_state, restore_state, state_arrays
+from training.state import LoopState, init_state, initial_state, restore_state, state_arrays
 
 pytestmark = pytest.mark.both_stacks
 
@@ -30,8 +31,8 @@ def test_arrays_have_the_paths_of_the_model_file():
 
 def test_a_state_is_restored():
     state = init_state(PARAMS, CONFIG)
-    shapes = jax.eval_shape(lambda: PARAMS)
-    restored = restore_state(state_arrays(state), shapes, CONFIG)
+    shapes = jax.eval_shape(lambda: initial_state(PARAMS, CONFIG))
+    restored = replicate(restore_state(state_arrays(state), shapes))
     assert jax.tree.structure(restored) == jax.tree.structure(state)
     jax.tree.map(np.testing.assert_array_equal, restored, state)
 
@@ -48,7 +49,7 @@ def test_arrays_of_another_model_are_refused(change, message):
     arrays = {**state_arrays(init_state(PARAMS, CONFIG)), **change}
     arrays = {path: array for path, array in arrays.items() if array is not None}
     with pytest.raises(TrainingError, match=f"the checkpoint does not fit the model: {message}"):
-        restore_state(arrays, PARAMS, CONFIG)
+        restore_state(arrays, initial_state(PARAMS, CONFIG))
 
 
 def test_the_state_of_the_loop_is_json():

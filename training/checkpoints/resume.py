@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evaluation.training_runs.metrics_log import METRICS, TIMING
+from runtime.filesystem import exists
 from runtime.formatting import format_row
 from runtime.logging import logger
 from training.checkpoints.backup import back_up
@@ -40,6 +41,10 @@ def find_start(
             row = format_row("resuming", f"after step {start.step} of {steps}")
         logger.info("%s", row)
         return start
+    if start is None and not config.checkpoint.fresh and exists(config.path(METRICS)):
+        logger.info(
+            "%s", format_row("starting over", "the run here ended before its first checkpoint")
+        )
     # Only now, when there is audio to train on: a mistyped folder leaves an earlier run untouched.
     for suffix in (METRICS, TIMING, "_curves.png", "_checkpoints"):
         back_up(config.path(suffix))

@@ -1,10 +1,40 @@
 """SIGINT (Ctrl-C), SIGTERM and SIGHUP (a closed terminal) end a run in order: it is saved."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any, Self
 
 from runtime.logging import logger
+
+_interrupted = False
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, at the latest where a `SignalHandler` begins.
+
+    Python loses what is raised while it collects garbage (JAX has a callback there) or calls
+    `__del__`: the run would go on, and nobody would know of the signal.
+    """
+    global _interrupted
+
+    def interrupt(number: int, frame: object) -> None:
+        global _interrupted
+        _interrupted = True
+        raise KeyboardInterrupt
+
+    _interrupted = False
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) != signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class SignalHandler:
@@ -27,6 +57,9 @@ class SignalHandler:
                 if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
                     continue
                 self._previous[number] = signal.signal(number, self._receive)
+        if _interrupted:
+            self.__exit__()
+            raise KeyboardInterrupt
         return self
 
     def __exit__(self, *exception: object) -> None:

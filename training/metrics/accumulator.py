@@ -1,6 +1,7 @@
 """Metrics accumulated over the steps between two logs, and the time spent waiting for input."""
 
 import collections
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +44,10 @@ class TimedIterator(Generic[T]):
     def __init__(self, iterator: Iterator[T], clock: Clock = time.perf_counter) -> None:
         self._iterator, self._clock = iterator, clock
         self.waited_s = 0.0
+
+    def fetch_first(self) -> None:
+        """Waits for the first item now, before the first `next`; this time is not counted."""
+        self._iterator = itertools.chain([next(self._iterator)], self._iterator)
 
     def __next__(self) -> T:
         begin = self._clock()

@@ -1,0 +1,118 @@
+"""Steps that are compiled in the background, while the corpus is opened and the run set up.
+
+D local devices.
+"""
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from models.interface import Model
+from runtime.background import run_in_background
+from training.config import RunConfig
+from training.control.control_flags import ControlFlags
+from training.device_batches import device_batch
+from training.feature_pool import drawn_shapes
+from training.state import TrainState
+from training.step import DeviceBatch, Steps, make_steps
+
+
+class StepShapes(NamedTuple):
+    """Shapes and types of what the steps are given, [D, ...] each."""
+
+    state: TrainState
+    train_batch: DeviceBatch
+    eval_batch: DeviceBatch
+    flags: jax.ShapeDtypeStruct
+
+
+def compile_ahead(model: Model, config: RunConfig) -> Steps:
+    """Starts to compile the steps of a run, which takes seconds, of a large model minutes.
+
+    That of validation comes after the first training step, which would wait for both. On several
+    hosts steps are compiled when they are called: what `pmap` lowers takes other arrays there.
+
+    Returns:
+      The steps. A call waits for the compiler, and raises what it has raised.
+    """
+    steps: Any = make_steps(model, config.training)  # Of `pmap`, so that they can be lowered.
+    if jax.process_count() > 1:
+        return steps
+    num_devices = jax.local_device_count()
+    shapes = functools.cache(lambda: step_shapes(model, config, steps.init, num_devices))
+
+    def compile_init() -> Any:
+        return steps.init.lower(jax.random.key(0)).compile()
+
+    def compile_train() -> Any:
+        state, batch, _, flags = shapes()
+        lowered = steps.train.lower(state, batch, flags)
+        init_step.compile()
+        return lowered.compile()
+
+    def compile_eval() -> Any:
+        state, _, batch, flags = shapes()
+        return steps.eval.lower(state.params, batch, flags).compile()
+
+    init_step, train_step, eval_step = map(_Step, (compile_init, compile_train, compile_eval))
+    train_step.compile()
+
+    def train(*arguments: Any) -> Any:
+        result = train_step(*arguments)
+        eval_step.compile()
+        return result
+
+    return Steps(init_step, train, eval_step)
+
+
+def step_shapes(model: Model, config: RunConfig, init: Any, num_devices: int) -> StepShapes:
+    """Returns what the steps of a run are given, without an array of it.
+
+    Args:
+      model: the model.
+      config: the run.
+      init: see `state.make_init`.
+      num_devices: D, of all hosts.
+    """
+    pipeline = config.pipeline
+    rows = pipeline.batch_size // num_devices
+    bounds = np.zeros((1, rows), np.int32)
+    samples = np.zeros((1, rows, pipeline.chunk_size), f"int{8 * pipeline.sample_bytes}")
+    # No sample is scored, so that predictors on the host have nothing to do.
+    names = ("first", "stop", "channel", "position", "frames")
+    counts = dict.fromkeys(("channels", "block"), np.ones_like(bounds))
+    batch = device_batch(model, {"samples": samples, **dict.fromkeys(names, bounds), **counts})
+    drawn = batch
+    if config.pool:
+        drawn = drawn_shapes(batch, config.pool.samples_per_step // pipeline.batch_size)
+
+    def on_devices(array: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((num_devices, *array.shape[1:]), array.dtype)
+
+    def replicated(array: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((num_devices, *array.shape), array.dtype)
+
+    state = jax.tree.map(replicated, jax.eval_shape(init, jax.random.key(0)))
+    batches = drawn, batch, ControlFlags().to_devices()
+    return StepShapes(state, *(jax.tree.map(on_devices, arrays) for arrays in batches))
+
+
+class _Step:
+    """A step that is compiled in the background."""
+
+    def __init__(self, compile_step: Callable[[], Any]) -> None:
+        self._compile_step = compile_step
+        self._compiled: Future[Any] | None = None
+
+    def compile(self) -> "Future[Any]":
+        """Starts to compile, once."""
+        if self._compiled is None:
+            self._compiled = run_in_background(self._compile_step, "compile")
+        return self._compiled
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.compile().result()(*arguments)
