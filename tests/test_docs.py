@@ -176,3 +176,68 @@ def test_a_rehearsal_for_a_tpu_vm(tmp_path):
     assert f"gs://{BUCKET}/rehearsal" in said[4]
     assert {"rehearsal/audio_model.npz", "rehearsal/report/report.json"} <= set(names)
     assert "audio.catalogue" in names
+
+
+def _write_stand_ins(folder: pathlib.Path, **scripts: str) -> dict[str, str]:
+    """Writes programs in place of others; returns the environment in which these are found."""
+    (folder / "bin").mkdir()
+    for name, script in {"sleep": "true", **scripts}.items():
+        path = folder / "bin" / name
+        path.write_text(f"#!/bin/bash\n{script}\n")
+        path.chmod(0o755)
+    names = {"BUCKET": BUCKET, "TPU": "tpu", "ZONE": "zone", "REPOSITORY": "repository"}
+    return {**os.environ, **names, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+
+
+def _block_with(text: str) -> str:
+    (block,) = [block.text for block in blocks(TPU_VM) if text in block.text]
+    return block
+
+
+def test_the_loop_for_spot_capacity_creates_and_deletes(tmp_path):
+    # States of the queued resource, an empty one where there is none; then the run has ended.
+    (tmp_path / "states").write_text("\nPROVISIONING\nACTIVE\nSUSPENDED\n\nACTIVE\n")
+    gcloud = """
+    echo "$*" >>calls
+    case "$*" in
+      *describe*) head -n 1 states; sed -i 1d states ;;
+      "storage cat gs://my-bucket/run.ended") [ ! -s states ] ;;
+      *delete*) [ "$(grep -c delete calls)" != 2 ] ;; # The second fails, and is to be repeated.
+    esac"""
+    environment = _write_stand_ins(tmp_path, gcloud=gcloud)
+    script = f"{_block_with('cat >watch.sh')}\nwait"
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, check=True, timeout=60)
+    calls = (tmp_path / "calls").read_text()
+    changes = re.findall(r"queued-resources (create|delete) tpu .*--zone=zone", calls)
+    assert changes == ["create", "delete", "create", "delete", "delete"]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "ended"),
+    [
+        ([0], "0"),
+        ([3, 134, 137, 0], "0"),
+        ([2], "2"),
+        ([3, 3, 3, 3, 3, 0], "3"),
+        ([143], None),
+        ([], "1"),  # What cannot be installed.
+    ],
+)
+def test_the_start_up_script_says_how_the_run_has_ended(tmp_path, statuses, ended):
+    uv = """
+    mkdir -p .venv/bin
+    touch .venv/bin/wavestream
+    cp ../bin/main .venv/bin/python"""
+    main = f"read -r status <{tmp_path}/statuses; sed -i 1d {tmp_path}/statuses; exit $status"
+    git = "mkdir wavestream" if statuses else "false"
+    gcloud = f"cat >{tmp_path}/ended"
+    environment = _write_stand_ins(
+        tmp_path, curl="echo true", git=git, uv=uv, main=main, gcloud=gcloud
+    )
+    (tmp_path / "statuses").write_text("".join(f"{status}\n" for status in statuses))
+    script = _block_with("cat >start.sh").replace("/opt", str(tmp_path))
+    script += "env -i PATH=$PATH bash start.sh"  # It knows none of the laptop's variables.
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, timeout=60)
+    assert done.returncode == (int(ended) if ended else statuses[-1])
+    written = tmp_path / "ended"
+    assert (written.read_text().strip() if written.exists() else None) == ended
