@@ -1,7 +1,7 @@
 """The kinds of network.
 
-To add one, write its module here and its config in `models/config.py`, and name it in
-`make_network`.
+To add one, write its module here and its config in `models/config.py`, name it in `make_network`,
+and make the config of flags in `commands/train.py` (docs/reference/python.md, "Models").
 """
 
 from typing import TYPE_CHECKING
