@@ -228,7 +228,10 @@ def test_the_start_up_script_says_how_the_run_has_ended(tmp_path, statuses, ende
     mkdir -p .venv/bin
     touch .venv/bin/wavestream
     cp ../bin/main .venv/bin/python"""
-    main = f"read -r status <{tmp_path}/statuses; sed -i 1d {tmp_path}/statuses; exit $status"
+    main = (
+        f"echo some line; read -r status <{tmp_path}/statuses; "
+        f"sed -i 1d {tmp_path}/statuses; exit $status"
+    )
     git = "mkdir wavestream" if statuses else "false"
     gcloud = f"cat >{tmp_path}/ended"
     environment = _write_stand_ins(
@@ -240,4 +243,6 @@ def test_the_start_up_script_says_how_the_run_has_ended(tmp_path, statuses, ende
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, timeout=60)
     assert done.returncode == (int(ended) if ended else statuses[-1])
     written = tmp_path / "ended"
-    assert (written.read_text().strip() if written.exists() else None) == ended
+    said = written.read_text().split("\n") if written.exists() else None
+    assert (said and said[-2]) == (ended and f"status {ended}")
+    assert not statuses or not said or "some line" in said
