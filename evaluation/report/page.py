@@ -13,7 +13,7 @@ from evaluation.report import formatting
 from evaluation.report.plots import as_svg, codecs_plot, files_plot, loudness_plot, position_plot
 from evaluation.report.summary import Summary
 from evaluation.report.tables import Table, make_table, notes
-from evaluation.report.verdict import rules, verdict
+from evaluation.report.verdict import raw_bits, rules, verdict
 from runtime.filesystem import make_folder, write_bytes_atomically
 
 _MAX_FILES = 10  # at either end
@@ -49,6 +49,7 @@ def render(summary: Summary) -> str:
     template = _environment().get_template("template.html")
     return template.render(
         summary=summary,
+        raw_bits=raw_bits(summary),
         verdict=_without_breaks(verdict(summary), summary),
         main=make_table(summary, summary.coders, Table.MAIN),
         notes=[_without_breaks(note, summary) for note in notes(summary)],

@@ -32,7 +32,7 @@ def position_plot(summary: Summary) -> Figure | None:
 
     None if there are no samples.
     """
-    model, codec = summary.model.cost.bits_per_sample, summary.reference
+    model, codec = summary.model.read_cost.bits_per_sample, summary.reference
     if model is None:
         return None
     figure, axes = _figure(3.2)
@@ -43,8 +43,8 @@ def position_plot(summary: Summary) -> Figure | None:
     axes.stairs(values, edges, baseline=None, **(_LINE | {"clip_on": True}))
     _level(axes, model, "model, all positions", "--", DARK)
     # A codec of some of the files has a mean over others than the line of the model.
-    if codec and codec.cost.files == summary.files:
-        cost, how = codec.cost, "whole files"
+    if codec and codec.read_cost.files == summary.files:
+        cost, how = codec.read_cost, "whole files"
         if codec.chunked and codec.chunked.files == summary.files:  # as the model codes them
             cost, how = codec.chunked, "each chunk alone"
         _level(axes, cost.bits_per_sample, f"{printable(codec.name)}, {how}", ":", "black")

@@ -77,12 +77,15 @@ class Coder:
       name: as shown.
       version: of a codec's program or library; empty if unknown.
       remark: why a codec, or `compress`, could not encode some files; else empty.
-      cost: on the samples that the model reads; of a codec, as whole files.
-      interval: of its bits per sample, over files; None for fewer than two.
-      against_model: None if not a codec, or one that could encode no file.
-      chunked: the same samples, every chunk a separate stream; None if not measured.
-      native: on the files' own samples, of the model those that `compress` makes; None if not
+      cost: on the samples that `Summary.native` says; of a codec, as whole files.
+      interval: of `cost`'s bits per sample, over files; None for fewer than two.
+      against_model: `cost` beside the model's; None if not a codec, or one that could encode no
+        file.
+      as_read: on the samples that the model reads; None if `cost` is that.
+      chunked: the samples that the model reads, every chunk a separate stream; None if not
         measured.
+      native: on the files' own samples, of the model what `compress` makes of them, over the files
+        that every coder can encode; None if the model can code none of them, and if `cost` is that.
       with_model: bits per sample including those of the model file; None for a codec. The
         "adjusted" compression rate of Delétang et al., Language Modeling Is Compression, 2024,
         table 1.
@@ -95,9 +98,15 @@ class Coder:
     cost: Cost
     interval: Interval | None = None
     against_model: Comparison | None = None
+    as_read: Cost | None = None
     chunked: Cost | None = None
     native: Cost | None = None
     with_model: Number = None
+
+    @property
+    def read_cost(self) -> Cost:
+        """The cost of the samples that the model reads."""
+        return self.as_read or self.cost
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,8 +125,12 @@ class Summary:
 
     Attributes:
       names: [N], paths of the files, as in `Evaluation`.
-      samples: [N], samples of each file that the model reads.
-      depth: bits per uncompressed sample.
+      native: whether the coders' `cost` is on the files' own channels and bits: so if `compress`
+        can code every file with the model. Else on the samples that the model reads: after the
+        downmix, all in its bits.
+      samples: [N], samples of each file that `cost` is on.
+      depth: bits per uncompressed sample that the model reads.
+      raw_depth: bits per uncompressed sample that `cost` is on; None if files differ.
       confidence: of all intervals, such as 0.95.
       draws: bootstrap draws behind each interval.
       coders: all that are compared, best first: by the difference from the model, which is the
@@ -133,8 +146,10 @@ class Summary:
     """
 
     names: list[str]
+    native: bool
     samples: list[int]
     depth: int
+    raw_depth: int | None
     confidence: float
     draws: int
     coders: list[Coder]

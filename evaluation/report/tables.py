@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from evaluation.report.formatting import aligned, bits, bound, difference, printable, ratio
 from evaluation.report.summary import Coder, Cost, Interval, Summary
-from evaluation.report.verdict import rules, verdict
+from evaluation.report.verdict import raw_bits, rules, verdict
 
 COUNTED = "†"
 PARTIAL = "‡"
@@ -28,7 +28,7 @@ class Table(enum.Flag):
 class Column(NamedTuple):
     """A column: its header, the text of its cell, empty if not applicable, and its tables.
 
-    In a header, {depth} stands for the bits of a sample.
+    In a header, {raw} stands for what is compressed, such as "8 bits".
     """
 
     header: str
@@ -56,7 +56,7 @@ _NONE = Cost()
 _C, _M, _O = Table.CONSOLE, Table.MAIN, Table.OTHER_RULES
 COLUMNS = (
     Column("bits per sample", lambda x: bits(x.cost.bits_per_sample), Table.ALL),
-    Column("of {depth} bits", lambda x: _known(x.cost.ratio, ratio), _C | _M),
+    Column("of {raw}", lambda x: _known(x.cost.ratio, ratio), _C | _M),
     Column("95% interval", lambda x: _interval(x.interval), _C | _M),
     Column(
         "model minus codec",
@@ -73,6 +73,7 @@ COLUMNS = (
     Column("native", lambda x: _known((x.native or _NONE).bits_per_sample), _C | _O),
     Column("native file", lambda x: _known((x.native or _NONE).with_container), _C | _O),
     Column("of native bits", lambda x: _known((x.native or _NONE).ratio, ratio), _O),
+    Column("as read", lambda x: _known((x.as_read or _NONE).bits_per_sample), _O),
     Column("model counted", lambda x: _known(x.with_model), _C | _O),
 )
 
@@ -81,12 +82,13 @@ def make_table(
     summary: Summary, coders: Iterable[Coder], table: Table
 ) -> tuple[list[str], list[Row]]:
     """Returns the headers and the rows of a table, without empty columns."""
-    coders = list(coders)
+    # An order-0 entropy is of the samples that the model reads alone.
+    coders = [x for x in coders if x.kind != "order0" or x.as_read is None]
     columns = [column for column in COLUMNS if table in column.tables]
     # Without --chunked or a model file there is nothing to put in some.
     columns = [column for column in columns if any(map(column.cell, coders))]
     rows = [Row(x, marks(x, summary), [column.cell(x) for column in columns]) for x in coders]
-    return [column.header.format(depth=summary.depth) for column in columns], rows
+    return [column.header.format(raw=raw_bits(summary)) for column in columns], rows
 
 
 def marks(coder: Coder, summary: Summary) -> str:
@@ -103,8 +105,14 @@ def notes(summary: Summary) -> list[str]:
     found = []
     if any(COUNTED in mark for mark in marked.values()):
         found.append(f"{COUNTED} its container cannot be separated and is counted.")
-    if summary.model.remark:
-        found.append(f"native, of the model: left out {printable(summary.model.remark)}.")
+    if remark := printable(summary.model.remark):
+        own = summary.model.native
+        native = (
+            f"over {own.files:,} of {summary.files:,} files, which all of these can encode"
+            if own
+            else "not shown"
+        )
+        found.append(f"native: {native}; the model cannot code {remark}.")
     for codec in summary.codecs:
         name = printable(codec.name)
         if PARTIAL in marked[codec.name] and codec.against_model:

@@ -3,6 +3,10 @@
 from evaluation.report.formatting import bits, bound, difference, printable, ratio, share
 from evaluation.report.summary import Coder, Comparison, Summary
 
+_NATIVE = (
+    "the files as they are, in all their channels and bits (all floats as 32-bit integers, A-law "
+    "and mu-law as 16-bit)"
+)
 _AUDIO = {"valid": "held-out audio", "train": "the audio it was trained on"}
 
 
@@ -21,7 +25,7 @@ def verdict(summary: Summary) -> str:
         text += f" ({share(summary.confidence)} interval over files {low} to {high})"
     if codec is None or codec.against_model is None:
         return (
-            f"{text}: {ratio(model.cost.ratio)} of the {summary.depth} bits of a raw sample. No "
+            f"{text}: {ratio(model.cost.ratio)} of {raw_bits(summary)}. No "
             "other codec was measured."
         )
     text += _against(summary, codec, codec.against_model)
@@ -33,6 +37,11 @@ def verdict(summary: Summary) -> str:
         name, cost = printable(best.name), bits(best.cost.bits_per_sample)
         text += f" The best of the codecs, {name}, needs {cost}."
     return text
+
+
+def raw_bits(summary: Summary) -> str:
+    """Returns the bits of a sample without compression, such as "16 bits"."""
+    return "raw bits" if summary.raw_depth is None else f"{summary.raw_depth} bits"
 
 
 def _shares_of(depth: int) -> str:
@@ -68,21 +77,7 @@ def _than(relative: float | None) -> str:
 
 def rules(summary: Summary) -> list[tuple[str, str]]:
     """Returns how the figures were measured, as rows of a term and its meaning."""
-    depth, settings = summary.depth, summary.settings
-    mixed = "after the same downmix" if settings.get("pipeline.downmix", True) else "all channels"
-    size = settings.get("pipeline.chunk_size")
-    chunk = f"{size:,} samples" if size else "chunk"
-    segment = settings.get("segment")
-    unit = f"segment of up to {segment:,} frames" if segment else chunk
-    rows = [
-        ("bits per sample", f"on the same samples as the model, {mixed}, in {depth} bits."),
-        (
-            f"of {depth} bits",
-            f"compressed over raw bits, {depth} a sample, which is what the model reads of every "
-            f"file{_shares_of(depth)}.",
-        ),
-        ("order-0 entropy", "bits of a memoryless coder that knows the frequency of each value."),
-    ]
+    rows = _rules_of_native(summary) if summary.native else _rules_as_read(summary)
     if summary.model.interval:
         rows.append(
             ("interval", "95%, bootstrap over files; too narrow for fewer than twenty files.")
@@ -91,22 +86,71 @@ def rules(summary: Summary) -> list[tuple[str, str]]:
         rows.append(
             ("container", "headers, tables, tags; counted only in the column “with container”.")
         )
-        alone = f"every {chunk} a separate stream, as for the model"
-        rows.append(
-            ("chunk alone", f"{alone}; the other columns: whole files.")
-            if any(codec.chunked for codec in summary.codecs)
-            else ("whole files", f"for the codecs; the model codes every {unit} alone.")
-        )
-    if any(coder.native for coder in summary.coders):
+        rows.append(_unit_rule(summary))
+    if summary.model.native:
         rows.append(
             (
                 "native",
-                "the files' own channels and depth (all floats as 32-bit integers, A-law and "
-                "mu-law as 16-bit), per native sample: to be compared with each other only.",
+                f"{_NATIVE}, per native sample; of the model, what `compress` makes of the files. "
+                "To be compared with each other only.",
             )
         )
-        own = "; of the model, what `compress` makes of the files" if summary.model.native else ""
-        rows.append(("native file", f"the same with the container, all bytes of a file{own}."))
+        rows.append(("native file", "the same with the container, all bytes of a file."))
     if summary.model_bytes:
         rows.append(("model counted", "with the bits of the model file, over the same samples."))
     return rows
+
+
+def _rules_of_native(summary: Summary) -> list[tuple[str, str]]:
+    rows = [
+        (
+            "bits per sample",
+            f"{_NATIVE}; of the model, what `compress` makes of them.",
+        ),
+        (f"of {raw_bits(summary)}", "compressed over raw bits."),
+    ]
+    if cost := summary.model.as_read:
+        how = f"{_mixed(summary)}, in {summary.depth} bits"
+        rows.append(
+            (
+                "as the model reads",
+                f"{bits(cost.bits_per_sample)} bits per sample: {how}, as in training.",
+            )
+        )
+    return rows
+
+
+def _rules_as_read(summary: Summary) -> list[tuple[str, str]]:
+    depth = summary.depth
+    return [
+        (
+            "bits per sample",
+            f"on the same samples as the model, {_mixed(summary)}, in {depth} bits.",
+        ),
+        (
+            f"of {depth} bits",
+            f"compressed over raw bits, {depth} a sample, which is what the model reads of every "
+            f"file{_shares_of(depth)}.",
+        ),
+        ("order-0 entropy", "bits of a memoryless coder that knows the frequency of each value."),
+    ]
+
+
+def _mixed(summary: Summary) -> str:
+    return (
+        "after the same downmix"
+        if summary.settings.get("pipeline.downmix", True)
+        else "all channels"
+    )
+
+
+def _unit_rule(summary: Summary) -> tuple[str, str]:
+    settings = summary.settings
+    size = settings.get("pipeline.chunk_size")
+    chunk = f"{size:,} samples" if size else "chunk"
+    segment = settings.get("segment")
+    unit = f"segment of up to {segment:,} frames" if segment else chunk
+    if any(codec.chunked for codec in summary.codecs):
+        alone = f"every {chunk} a separate stream, as for the model"
+        return "chunk alone", f"{alone}; the other columns: whole files."
+    return "whole files", f"for the codecs; the model codes every {unit} alone."

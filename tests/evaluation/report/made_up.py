@@ -44,7 +44,10 @@ def evaluation(
         "codecs": scores,
         "chunked": tuple(_worse(score, 0.1) for score in scores[:3]) if chunked else (),
         "native": tuple(_worse(score, 6.0, depth=16) for score in scores) if native else (),
-        "compressed": _worse(scores[0], 5.0, depth=16) if native and scores else None,
+        # One file is not coded as it is: otherwise the figures are those of the files as they are.
+        "compressed": without(_worse(scores[0], 5.0, depth=16), [0], "1 file: it is mu-law")
+        if native and scores and files > 1
+        else None,
         "skipped": (Skipped("/audio/notes.wav", "not a WAV file: it begins with b'ID3'"),),
         "model_bytes": 412_345,
         "settings": {

@@ -108,13 +108,50 @@ def test_a_container_that_cannot_be_separated_is_counted():
     assert codec.cost.with_container == 1508 / 400
 
 
-def test_native_samples_have_their_own_number_and_depth():
-    native = _score([1000, 9000], [200, 600], depth=np.array([16, 24]))
-    found = _two_files(codecs=(_score([300, 1200], [100, 300]),), native=(native,))
-    (codec,) = summarize(found).codecs
-    assert codec.native.bits_per_sample == 10_000 / 800
-    assert codec.native.ratio == 10_000 / (200 * 16 + 600 * 24)
-    assert codec.cost.bits_per_sample == 1500 / 400
+def _native(bits, **changes):
+    return _score(bits, [200, 600], depth=np.array([16, 24]), **changes)
+
+
+def test_files_as_they_are_lead_where_the_model_codes_all_of_them():
+    summary = summarize(
+        _two_files(
+            codecs=(_score([300, 1200], [100, 300]),),
+            native=(_native([1000, 9000]), _native([np.nan, 9600], codec="xz")),
+            compressed=_native([800, 7200], container_bits=np.array([8.0, 8.0])),
+            model_bytes=100,
+        )
+    )
+    model, flac = summary.model, summary.reference
+    assert summary.native and summary.raw_depth is None and summary.samples == [200, 600]
+    assert model.cost.bits_per_sample == 8000 / 800 and model.cost.with_container == 8016 / 800
+    assert model.with_model == (8000 + 800) / 800
+    assert model.read_cost.bits_per_sample == 1100 / 400
+    assert flac.cost.bits_per_sample == 10_000 / 800
+    assert flac.cost.ratio == 10_000 / (200 * 16 + 600 * 24)
+    assert flac.read_cost.bits_per_sample == 1500 / 400
+    assert flac.against_model.difference == pytest.approx(-2000 / 800)
+    assert flac.against_model.per_file == [-1, -3]
+    xz = next(codec for codec in summary.codecs if codec.name == "xz")
+    assert xz.cost.files == 1 and xz.against_model.model_bits_per_sample == 7200 / 600
+    order0 = next(coder for coder in summary.coders if coder.kind == "order0")
+    assert order0.cost.bits_per_sample is None and order0.read_cost.bits_per_sample > 0
+
+
+def test_figures_of_files_as_they_are_stand_side_by_side_only_over_the_same_files():
+    codecs = (_score([300, 1200], [100, 300]), _score([300, 1300], [100, 300], codec="xz"))
+    native = (_native([1000, 9000]), _native([np.nan, np.nan], codec="xz"))
+    found = _two_files(codecs=codecs, native=native, compressed=_native([np.nan, 7200]))
+    summary = summarize(found)
+    flac, xz = summary.codecs
+    assert not summary.native and summary.raw_depth == 8
+    assert flac.cost.bits_per_sample == 1500 / 400
+    assert (flac.native.files, flac.native.bits_per_sample) == (1, 9000 / 600)
+    assert (summary.model.native.files, summary.model.native.bits_per_sample) == (1, 7200 / 600)
+    assert xz.native is None
+    # Beside no figure of the model, those of the codecs say nothing.
+    for compressed in (_native([np.nan, np.nan]), None):
+        summary = summarize(dataclasses.replace(found, compressed=compressed))
+        assert all(coder.native is None for coder in summary.coders)
 
 
 def test_a_codec_that_was_run_on_chunks_alone():

@@ -55,6 +55,29 @@ def test_columns_and_rules_that_hold_nothing_are_left_out(options, absent):
     assert absent not in format_table(summarize(evaluation(4, **options)))
 
 
+def test_what_is_left_out_of_the_files_as_they_are():
+    found = evaluation(4)
+    text = format_table(summarize(found))
+    assert (
+        "native: over 3 of 4 files, which all of these can encode; the model cannot code 1" in text
+    )
+    lost = without(found.compressed, [0, 1, 2, 3], "4 of 4 files: samples of 16 bits")
+    text = format_table(summarize(dataclasses.replace(found, compressed=lost)))
+    assert "native: not shown; the model cannot code 4 of 4 files: samples of 16 bits." in text
+    assert "native file" not in text
+
+
+def test_files_as_they_are_are_the_only_figures_where_all_can_be_coded():
+    found = evaluation(4, codecs=("FLAC -8",), chunked=False)
+    found = dataclasses.replace(found, compressed=found.native[0])
+    model, flac = _rows(found)
+    rate = found.native[0].bits.sum() / found.samples.sum()
+    assert model[3:5] == [f"{rate:.3f}", f"{rate / 16:.1%}"] and flac[2] == model[3]
+    text = format_table(summarize(found))
+    assert "of 16 bits: compressed over raw bits." in text and "native" not in text
+    assert f"as the model reads: {found.bits_per_sample:.3f} bits per sample: after" in text
+
+
 def test_one_file_has_no_interval():
     assert "interval" in format_table(summarize(evaluation(2)))
     assert "interval" not in format_table(summarize(evaluation(1)))

@@ -64,7 +64,7 @@ def test_a_codec_that_cannot_take_all_files():
 
 def test_no_codec():
     text = _verdict(evaluation(3, codecs=()))
-    assert text.endswith(" of the 8 bits of a raw sample. No other codec was measured.")
+    assert text.endswith(" of 8 bits. No other codec was measured.")
 
 
 @pytest.mark.parametrize(
