@@ -37,8 +37,8 @@ def _is_address(value: str | None) -> bool:
 
 _AUDIO_DIR = strings(
     "audio_dir", [], "FOLDER",
-    "Folder of WAV files, with all folders below it but hidden ones; local or gs://. Repeatable or "
-    "comma-separated.", is_repeated=True)
+    "Folder of WAV files, with all folders below it but hidden ones; local or gs://. Repeatable, "
+    "comma-separated, or without the flag as arguments.", is_repeated=True)
 _CATALOGUE = string(
     "catalogue", None, "FILE",
     "File of the headers of all WAV files, for buckets that take hours to list: read instead of "

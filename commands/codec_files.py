@@ -140,6 +140,9 @@ def find_jobs(
     from codec import jobs
     from codec.present import drop_present
 
+    if not arguments:
+        wanted = "WAV files" if compress else f"{jobs.SUFFIX} files"
+        raise ConfigError(f"expected {wanted}, folders that have some, or - for stdin; got none")
     results = output_dir(values)
     found = jobs.find_jobs(arguments, results, compress=compress, left_out=left_out)
     if results is not None:

@@ -75,4 +75,6 @@ COMMAND = Command(
     doc=__doc__,
     groups=(flags.EVALUATION, flags.EVALUATED_FILES, flags.SKIPPED_FILES, flags.COMPILATION),
     run=run,
+    arguments="[FOLDER ...]",
+    arguments_flag="audio_dir",
 )

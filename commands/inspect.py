@@ -25,7 +25,7 @@ from runtime import devices
 
 def run(values: FlagValues, arguments: Sequence[str]) -> None:
     """Prints rows that describe the files, the chunks and one batch."""
-    folders, config = shared.corpus_dirs(values), shared.pipeline_config(values)
+    folders, config = shared.corpus_dirs(values, "inspect"), shared.pipeline_config(values)
     shared.check_audio_dirs(folders)
     output_dir = os.path.expanduser(values.output_dir)
     keeps_headers = values["output_dir"].present
@@ -66,5 +66,7 @@ COMMAND = Command(
     doc=__doc__,
     groups=(flags.AUDIO, flags.SAMPLES, flags.SPLIT, flags.READING, flags.OUTPUT),
     run=run,
+    arguments="[FOLDER ...]",
+    arguments_flag="audio_dir",
     exclusive=(("demo", "audio_dir"),),
 )

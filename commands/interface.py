@@ -22,6 +22,7 @@ class Command:
       run: the function to call. It imports TensorFlow, JAX and NumPy itself: importing the module
         must stay fast, because every command line, --help included, imports all commands.
       arguments: usage of the arguments besides flags, such as "RUN_DIR ..."; empty: none allowed.
+      arguments_flag: the flag, a list, that the arguments are another spelling of; empty: of none.
       exclusive: pairs of flags of which one at most may be given.
     """
 
@@ -29,6 +30,7 @@ class Command:
     groups: tuple[Group, ...]
     run: Run
     arguments: str = ""
+    arguments_flag: str = ""
     exclusive: tuple[tuple[str, str], ...] = ()
 
 

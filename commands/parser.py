@@ -122,14 +122,19 @@ def parse(
     except (Error, ValueError) as error:  # ValueError: --nodemo=1
         raise ConfigError(mistakes.describe_error(error, argv[1:], commands)) from error
     ABSL_FLAGS.mark_as_parsed()  # Its flags are in `known`, too, but absl reads them there.
+    if not argv[1:]:  # As most programs; it is a mistake nonetheless.
+        print(help_text.overview(commands))
+        sys.exit(2)
     name = rest[0] if rest else next(iter(commands))
     if name not in commands:
         raise ConfigError(mistakes.unknown_command(name, commands))
-    if rest[1:] and not commands[name].arguments:
-        raise ConfigError(
-            f"unexpected {' '.join(rest[1:])!r}: {name} takes flags alone; a folder is given as "
-            "--audio_dir=FOLDER, a switch as --downmix or --nodownmix"
-        )
+    others = rest[1:]
+    if others and (not commands[name].arguments or mistakes.is_switch_value(others[0])):
+        raise ConfigError(mistakes.unexpected(others, name))
+    if others and (flag := commands[name].arguments_flag):
+        known[flag].value = [*known[flag].value, *others]
+        known[flag].present += 1
+        others = []
     if asked:
         _print_help({arg.lstrip("-") for arg in asked}, name if rest else None, commands)
         sys.exit(0)
@@ -141,7 +146,7 @@ def parse(
     for pair in commands[name].exclusive:
         if all(map(_is_given, (values[flag].value for flag in pair))):
             raise ConfigError(mistakes.describe_exclusive(pair, values, argv[1:]))
-    return commands[name], values, rest[1:]
+    return commands[name], values, others
 
 
 def _long_name(argument: str, after: str) -> str:

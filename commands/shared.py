@@ -25,13 +25,13 @@ def audio_dirs(values: FlagValues) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def corpus_dirs(values: FlagValues) -> tuple[str, ...]:
-    """Returns the folders to train on; none for --demo. Raises ConfigError."""
+def corpus_dirs(values: FlagValues, command: str) -> tuple[str, ...]:
+    """Returns the folders that a command reads; none for --demo. Raises ConfigError."""
     folders = audio_dirs(values)
     if not values.demo and not folders:
         raise ConfigError(
-            f"--audio_dir is missing: a folder of WAV files (or --demo); {program()} train --help "
-            f"lists the flags, {program()} --help the commands"
+            f"--audio_dir is missing: a folder of WAV files (or --demo); {program()} {command} "
+            f"--help lists the flags, {program()} --help the commands"
         )
     return folders
 
@@ -73,8 +73,10 @@ def pipeline_config(values: FlagValues) -> PipelineConfig:
 
 
 def check_audio_dirs(folders: Sequence[str]) -> None:
-    """Raises FileNotFoundError for a mistyped folder."""
+    """Raises FileNotFoundError for a mistyped folder, ConfigError for a model."""
     for folder in folders:
+        if folder.endswith(".npz"):
+            raise ConfigError(f"{folder}: expected a folder of WAV files; a model is --model=MODEL")
         if "://" not in folder and not os.path.exists(os.path.expanduser(folder)):
             raise FileNotFoundError(f"--audio_dir={folder}: there is no such folder or file")
 

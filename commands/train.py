@@ -175,7 +175,7 @@ def run_config(values: FlagValues) -> RunConfig:
     _check_network_flags(values)
     has_pool = _network(values) == "mlp" and values.feature_pool
     return RunConfig(
-        audio_dirs=shared.corpus_dirs(values),
+        audio_dirs=shared.corpus_dirs(values, "train"),
         catalogue=shared.catalogue(values),
         **select(values, "demo", "valid_fraction", "num_chunks", "parallel_reads"),
         **select(values, "strict", "max_skipped_fraction", "data_service", "model_name"),
@@ -241,4 +241,11 @@ def as_flagfile(values: FlagValues) -> str:
     return format_flag_file(lines)
 
 
-COMMAND = Command(doc=__doc__, groups=GROUPS, run=run, exclusive=(("demo", "audio_dir"),))
+COMMAND = Command(
+    doc=__doc__,
+    groups=GROUPS,
+    run=run,
+    arguments="[FOLDER ...]",
+    arguments_flag="audio_dir",
+    exclusive=(("demo", "audio_dir"),),
+)

@@ -9,8 +9,10 @@ import xml.etree.ElementTree
 
 import pytest
 
-from commands import parser
+from commands import parser, synonyms
+from commands.train import as_flagfile
 from main import COMMANDS
+from runtime.flag_definitions import define
 from runtime.version import VERSION
 from tests.command_line import ROOT, error_of, parsed, run_main
 from tests.evaluation.training_runs.test_run_dir import write_run
@@ -53,10 +55,31 @@ def test_where_the_name_of_a_command_may_be(capsys, args, status_and_output):
 
 
 def test_no_name_is_train():
-    for args in ((), ("train",), ("--seed", "1")):
+    for args in (("train",), ("--seed", "1")):
         command = parser.parse(["main.py", *args], COMMANDS)[0]
         assert command is parser.load(COMMANDS)["train"]
     assert parsed("--wandb_run_name", "inspect").wandb_run_name == "inspect"
+
+
+def test_folders_need_no_flag(tmp_path):
+    for command in ("train", "inspect", "evaluate"):
+        assert parsed(command, "a", "--audio_dir=b", "c").audio_dir == ["b", "a", "c"]
+    values = parsed("train", tmp_path)
+    assert f"--audio_dir={tmp_path}" in as_flagfile(values).splitlines()
+
+
+def test_no_argument_at_all_is_answered_by_the_commands(capsys):
+    assert run_main() == 2
+    assert capsys.readouterr().out.startswith("Usage: python main.py [COMMAND] [FLAGS]")
+
+
+def test_names_of_other_programs_are_told_by_ours():
+    commands = parser.load(COMMANDS)
+    flags = {flag for command in commands.values() for flag in define(command.groups)}
+    assert {*synonyms.COMMANDS.values()} <= {*COMMANDS}
+    assert {flag for own in synonyms.FLAGS.values() for flag in own} <= flags
+    assert not {*synonyms.FLAGS, *synonyms.NEEDLESS} & flags
+    assert not {*synonyms.COMMANDS} & {*COMMANDS}
 
 
 def test_v_is_verbose_as_elsewhere(capsys):
@@ -94,7 +117,7 @@ def test_flags_of_absl(tmp_path):
 
 
 MISTAKES = [
-    ((), "--audio_dir is missing: a folder of WAV files"),
+    (("train",), "--audio_dir is missing: a folder of WAV files"),
     (("--audio_dir=",), "--audio_dir is missing"),
     (("--audio_dir=,",), "--audio_dir is missing"),
     (("--demo", "--audio_dir=/tmp"), "--demo and --audio_dir exclude each other"),
@@ -103,12 +126,18 @@ MISTAKES = [
         "--demo and --audio_dir exclude each other; --demo comes from "
         "--flagfile=presets/quickstart.flags: expected --nodemo behind it",
     ),
-    (("inspect",), "--audio_dir is missing"),
+    (("inspect",), "python main.py inspect --help lists the flags"),
     (("trian", "--demo"), "unknown command 'trian', did you mean train?"),
-    (("train", "now"), "unexpected 'now': train takes flags alone"),
+    (("train", "now"), "--audio_dir=now: there is no such folder or file"),
+    (("train", "--downmix", "false"), "unexpected 'false': a switch is given as --downmix or"),
+    (("serve_input", "now"), "unexpected 'now': serve_input takes flags alone"),
+    (("--demo", "train", "/tmp"), "--demo and --audio_dir exclude each other"),
+    (("tests",), "it is a folder, did you mean: python main.py compress tests or python main.py"),
+    (("list", "x.wvst"), "unknown command 'list', did you mean info?"),
+    (("extract", "x.wvst"), "unknown command 'extract', did you mean decompress?"),
     (("audio_dir=/tmp",), "unknown command 'audio_dir=/tmp': expected one of train, inspect, "),
     ((__file__,), f"it is a file, did you mean: python main.py compress {__file__}"),
-    (("--use_16bit", "true"), "unknown command 'true': expected one of "),
+    (("--use_16bit", "true"), "unknown command 'true': a switch is given as --downmix or --no"),
     (("--audiodir=x",), "unknown flag --audiodir: did you mean --audio_dir?"),
     (("--lerning_rate", "3"), "unknown flag --lerning_rate: did you mean --learning_rate?"),
     (("--nodowmix",), "unknown flag --nodowmix: did you mean --nodownmix?"),
@@ -121,6 +150,13 @@ MISTAKES = [
         ("--steps=3",),
         "unknown flag --steps: did you mean --eval_steps or --training_steps or --warmup_steps?",
     ),
+    (("train", "--lr=1e-3"), "unknown flag --lr: did you mean --learning_rate?"),
+    (("train", "--data-dir=x"), "unknown flag --data-dir: did you mean --audio_dir?"),
+    (("compress", "-o", "x", "y"), "unknown flag -o: did you mean --output_dir?"),
+    (("compress", "-8", "x"), "unknown flag -8: did you mean --best or --normal or --fast?"),
+    (("decompress", "-T4", "x"), "unknown flag -T4: did you mean --jobs?"),
+    (("compress", "--quiet", "x"), "unknown flag --quiet: add >/dev/null 2>&1, the exit"),
+    (("decompress", "--end=3", "x"), "unknown flag --end: did you mean --duration?"),
     (("info", "--zzz"), "unknown flag --zzz: python main.py info --help lists the flags"),
     (("train", "--model=x"), "--model is not a flag of train, but of evaluate and compress and"),
     (("--nochunked",), "--nochunked is not a flag of train, but of evaluate"),
@@ -134,7 +170,7 @@ MISTAKES = [
     (("inspect", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no such folder"),
     (("evaluate", "--model=/x", "--audio_dir=/no/such"), "--audio_dir=/no/such: there is no"),
     (("evaluate", "--model=/tmp"), "--model=/tmp is a folder: expected the .npz file in it"),
-    (("evaluate", "x.npz"), "unexpected 'x.npz': evaluate takes flags alone"),
+    (("evaluate", "x.npz"), "x.npz: expected a folder of WAV files; a model is --model=MODEL"),
     (("serve_input",), "--role is missing: one of dispatcher, worker"),
     (("serve_input", "--role=worker"), "--dispatcher is missing: the dispatcher's grpc://host"),
     (("serve_input", "--role=dispatcher", "--dispatcher=grpc://h:1"), "--dispatcher is for"),
@@ -163,7 +199,7 @@ def test_mistake(capsys, args, message):
 def test_a_file_whose_name_begins_with_a_dash(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "-a b=c.wav").touch()
-    expected = "unknown flag --a b: to name the file, write './-a b=c.wav', or -- before it"
+    expected = "unknown flag -a b: to name the file, write './-a b=c.wav', or -- before it"
     assert error_of(capsys, "compress", "-a b=c.wav") == expected
 
 
