@@ -34,7 +34,7 @@ GROUPS = [value for value in vars(flags).values() if isinstance(value, Group)]
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_default(name):
-    assert parsed()[name].default == DEFAULTS[name]
+    assert parsed("train")[name].default == DEFAULTS[name]
 
 
 def test_each_flag_is_defined_once():
@@ -55,9 +55,9 @@ def test_headings_are_unique():
 
 def test_two_commands_lines_share_nothing():
     parsed("--seed=7", "--audio_dir=a")
-    assert parsed()["seed"].value == 42
+    assert parsed("train")["seed"].value == 42
     assert parsed("--audio_dir=b").audio_dir == ["b"]
-    assert parsed().audio_dir == []
+    assert parsed("train").audio_dir == []
 
 
 AT_LEAST_1 = [
