@@ -1,13 +1,14 @@
 """Compares runs: the settings that differ, their last figures, their curves."""
 
 import dataclasses
+import itertools
 import os
 import textwrap
 from collections.abc import Sequence
 
 from evaluation.report.formatting import MINUS, NOTHING, aligned, printable
 from evaluation.training_runs.plots import comparison_figure, save_png
-from evaluation.training_runs.run_dir import FLAC, TRAIN, VALID, Run, read_run
+from evaluation.training_runs.run_dir import FLAC, TRAIN, VALID, Run, find_runs, read_run
 from models.config import default_network
 from runtime.errors import DataError
 from runtime.filesystem import make_folder
@@ -47,15 +48,16 @@ def compare(run_dirs: Sequence[str | os.PathLike[str]]) -> Comparison:
 
     Args:
       run_dirs: at least one folder that training wrote; `folder/model_name` if it holds several
-        runs.
+        runs. Of a folder with runs in the folders below it, these are meant.
 
     Raises:
       DataError: none of them holds a run.
     """
     runs, problems = [], []
-    for run_dir in run_dirs:
+    found = (find_runs(os.fspath(run_dir)) for run_dir in run_dirs)
+    for run in itertools.chain.from_iterable(found):
         try:
-            runs.append(read_run(os.fspath(run_dir)))
+            runs.append(read_run(run))
         except (OSError, DataError) as error:
             problems.append(str(error))
     if not runs:

@@ -25,7 +25,7 @@ _MAX_MARKERS = 60
 _BLUE = "#12355b"
 _TRAIN: dict[str, Any] = {"color": "#9a9a9a", "linewidth": 1.0, "label": "training"}
 _VALID: dict[str, Any] = {"color": _BLUE, "linewidth": 2.0, "label": "validation"}
-_STYLES = ("-", "--", "-.", ":")
+_STYLES = ("-", "--", "-.")  # Dotted lines, without markers, are FLAC's.
 _MARKERS = "os^Dv"
 _COLORS = ("#12355b", "#b5452c", "#4f8a6b", "#c58b1b", "#7a4f9a", "#5f6b76", "#1b8fb5")
 _MARKERS_A_CURVE = 12
@@ -148,8 +148,8 @@ def _draw_curve(
 def comparison_figure(runs: Sequence[Run]) -> Figure:
     """Draws bits per sample of validation, against steps and against time.
 
-    For a run without validation, those of training. The level of FLAC is a line in the color of the
-    run, or one black line where it is the same for all.
+    For a run without validation, those of training. The level of FLAC is a dotted line in the color
+    of the run, or a black one where it is the same for all.
     """
     unit, length = time_unit(*(run.metrics for run in runs))
     figure = Figure(figsize=(_WIDTH, 4.5 + 0.2 * len(runs)), layout="constrained")
@@ -160,6 +160,8 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
     levels = sorted({flac for flac in flacs if flac is not None})
     if limits := bits_limits(*map(_curve, runs), levels=levels):
         by_steps.set_ylim(limits)
+    own_flacs = "; dotted, in the color of a run: FLAC -8" if len(levels) > 1 else ""
+    figure.suptitle(f"Validation, on held-out audio{own_flacs}", x=0.01, ha="left", fontsize=11)
     handles = []
     for number, (run, flac) in enumerate(zip(runs, flacs, strict=True)):
         curve, style = _curve(run), _style(number, len(_curve(run).steps))
@@ -179,7 +181,7 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
 
 
 def _draw_flac(figure: Figure, level: float, color: str) -> Line2D:
-    style: dict[str, Any] = {"color": color, "linestyle": (0, (6, 3)), "linewidth": 1, "zorder": 0}
+    style: dict[str, Any] = {"color": color, "linestyle": ":", "linewidth": 1.5, "zorder": 0}
     lines = [axes.axhline(level, label=_flac_label(level), **style) for axes in figure.axes]
     return lines[0]
 

@@ -92,6 +92,16 @@ def read_run(path: str) -> Run:
     )
 
 
+def find_runs(path: str) -> list[str]:
+    """Returns what `read_run` takes: a run's path, or those of the runs in the folders below it."""
+    require_filesystem(path)
+    folder = path.rstrip("/") if is_remote(path) else os.path.normpath(os.path.expanduser(path))
+    if exists(f"{folder}.flags") or not is_folder(folder) or _runs_in(folder):
+        return [path]
+    below = (os.path.join(folder, name.rstrip("/")) for name in sorted(list_names(folder)))
+    return [found for found in below if is_folder(found) and _runs_in(found)] or [path]
+
+
 def parse_flags(flags: Sequence[str]) -> dict[str, str]:
     """Parses the flags of a flag file: `--name=value`, `--name` or `--noname`.
 
@@ -113,7 +123,8 @@ def _only_run(folder: str) -> str:
     runs = _runs_in(folder)
     if not runs:
         raise FileNotFoundError(
-            f"{folder}: no .flags file in it; expected the --output_dir of a run"
+            f"{folder}: no run in it; expected the --output_dir of a run, which has a .flags file, or "
+            "a folder of several"
         )
     if len(runs) > 1:
         raise DataError(f"{folder} holds several runs; expected one of {', '.join(runs)}")

@@ -115,7 +115,8 @@ def test_the_picture_is_written_into_a_new_folder(two_runs, tmp_path):
 
 
 def test_what_is_no_run_is_named_and_the_others_are_compared(two_runs, tmp_path, caplog):
-    none = [tmp_path / "missing", tmp_path]
+    none = [tmp_path / "missing", tmp_path / "empty"]
+    none[1].mkdir()
     comparison = compare([none[0], two_runs[0], none[1], two_runs[1]])
     assert [run.name for run in comparison.runs] == [str(run) for run in two_runs]
     assert comparison.settings == compare(two_runs).settings
@@ -124,7 +125,7 @@ def test_what_is_no_run_is_named_and_the_others_are_compared(two_runs, tmp_path,
     ]
     assert [problem.split(":")[0] for problem in comparison.problems] == list(map(str, none))
     caplog.clear()
-    with pytest.raises(DataError, match=r"missing: no such folder.*; .*: no \.flags file in it"):
+    with pytest.raises(DataError, match=r"missing: no such folder.*; .*: no run in it"):
         compare(none)
     assert not caplog.messages
 

@@ -128,6 +128,10 @@ def test_runs_beside_each_other():
     assert by_time.lines[1].get_xdata().tolist() == [61 / 60, 3726 / 60]
     assert one.get_linestyle() != two.get_linestyle() and one.get_marker() != two.get_marker()
     assert _legend(drawn) == ["1  runs/_a$x$", "2  runs/b", "FLAC -8: 2.500"]
+    assert drawn.get_suptitle() == "Validation, on held-out audio"
+    many = comparison_figure([_run(str(i), 2.25) for i in range(50)]).axes[0].lines
+    styles = {(x.get_linestyle(), x.get_marker(), x.get_color()) for x in many}
+    assert len(styles) == 51 and sum(style == ":" for style, *_ in styles) == 1
 
 
 def _legend(drawn):
@@ -142,6 +146,7 @@ def test_every_run_has_its_own_flac_where_they_differ():
         flacs = [line for line in axes.lines if line.get_label().startswith("FLAC")]
         assert [set(line.get_ydata()) for line in flacs] == [{2.5}, {3.5}]
         assert len({line.get_color() for line in flacs}) == 2
+    assert drawn.get_suptitle().endswith("dotted, in the color of a run: FLAC -8")
 
 
 @pytest.mark.parametrize("count", [2, 12])
@@ -155,6 +160,7 @@ def test_nothing_overlaps_or_is_cut(count, part):
     ]
     boxes = [text.get_window_extent() for text in drawn.legends[0].get_texts()]
     boxes = [axes.get_tightbbox() for axes in drawn.axes] + boxes
+    boxes.append(drawn._suptitle.get_window_extent())
     assert not any(one.overlaps(two) for one, two in itertools.combinations(boxes, 2))
     assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= drawn.bbox.x1 for box in boxes)
     assert drawn.axes[0].get_window_extent().height > 200

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evaluation.training_runs.run_dir import TRAIN, VALID, parse_flags, read_run
+from evaluation.training_runs.run_dir import TRAIN, VALID, find_runs, parse_flags, read_run
 from runtime.errors import DataError
 from tests.evaluation.training_runs.written import write_model, write_run
 
@@ -46,6 +46,16 @@ def test_flags():
     }
 
 
+def test_runs_below_a_folder_are_found(tmp_path):
+    for name in ("b", "a"):
+        write_run(tmp_path / name)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").touch()
+    assert find_runs(str(tmp_path)) == [str(tmp_path / "a"), str(tmp_path / "b")]
+    for path in ("a", "a/audio_model", "empty", "none"):
+        assert find_runs(str(tmp_path / path)) == [str(tmp_path / path)]
+
+
 def test_of_several_runs_in_a_folder_one_is_named(tmp_path):
     folder = write_run(tmp_path, "one", "--seed=1\n", [(5, {TRAIN: 3.125})])
     write_run(tmp_path, "two", "--seed=2\n", [(7, {TRAIN: 2.0625})])
@@ -62,7 +72,7 @@ def test_what_is_no_run(tmp_path):
         FileNotFoundError, match=r"gone: no such folder, and no such file gone\.flags"
     ):
         read_run(str(tmp_path / "gone"))
-    with pytest.raises(FileNotFoundError, match=r"no \.flags file in it; expected the --output"):
+    with pytest.raises(FileNotFoundError, match=r"no run in it; expected the --output"):
         read_run(str(tmp_path))
     (tmp_path / "m.flags").write_text("--seed=1\n")
     with pytest.raises(FileNotFoundError, match=r"m_metrics\.jsonl: no such file; expected"):
