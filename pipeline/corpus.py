@@ -12,7 +12,6 @@ from pipeline.reading.chunk_index import Chunks
 from pipeline.split import split_catalogue
 from pipeline.subset import draw_chunks
 from runtime.errors import DataError
-from runtime.formatting import format_number
 from runtime.progress import Progress, no_progress
 
 
@@ -122,13 +121,16 @@ def open_corpus(
 
 
 def describe_skipped(skipped: Sequence[Skipped], limit: int = 5) -> str:
-    """Groups skipped files by reason: one file and the number of others, for up to `limit`."""
+    """Groups skipped files by reason: one file and the number of others, for about `limit`."""
     by_reason: dict[str, list[str]] = collections.defaultdict(list)
     for path, reason in skipped:
         by_reason[reason].append(path)
     texts = []
+    if len(by_reason) == limit + 1:  # The last takes no more room than that there is one more.
+        limit += 1
     for reason, paths in list(by_reason.items())[:limit]:
         others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         texts.append(f"{paths[0]!r}{others} ({reason})")
-    rest = len(by_reason) - limit
-    return "; ".join(texts) + (f"; and {format_number(rest, 'other reason')}" if rest > 0 else "")
+    if rest := list(by_reason.values())[limit:]:
+        texts.append(f"and {sum(map(len, rest)):,} more for {len(rest):,} other reasons")
+    return "; ".join(texts)

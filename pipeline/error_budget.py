@@ -11,7 +11,13 @@ class ErrorBudget:
     """Counts and logs the files skipped by the scan and later; `exceeded` if there are too many."""
 
     def __init__(
-        self, num_files: int, skipped: Sequence[Skipped], *, strict: bool, max_fraction: float
+        self,
+        num_files: int,
+        skipped: Sequence[Skipped],
+        *,
+        strict: bool,
+        max_fraction: float,
+        is_listed: bool = False,
     ) -> None:
         """Counts and logs the files that the scan has skipped.
 
@@ -20,13 +26,13 @@ class ErrorBudget:
           skipped: the files that the scan skipped.
           strict: a single skipped file exceeds the budget.
           max_fraction: the largest fraction of files, 0 to 1, that may be skipped.
+          is_listed: the log names those that the scan has skipped already.
         """
         self._num_files, self._strict, self._max_fraction = num_files, strict, max_fraction
         self._skipped = dict(skipped)
         if skipped:
-            logger.warning(
-                "%d of %d files skipped: %s", len(skipped), num_files, describe_skipped(skipped)
-            )
+            names = ", see above" if is_listed else f": {describe_skipped(skipped)}"
+            logger.warning("%d of %d files skipped%s", len(skipped), num_files, names)
 
     def __len__(self) -> int:
         return len(self._skipped)

@@ -49,13 +49,9 @@ def describe_noted(files: Catalogue) -> list[tuple[str, str]]:
     if not kinds:
         return []
     by_count = sorted(kinds.values(), key=len, reverse=True)
-    texts = [
-        f"{len(kind):,}, such as {files.paths[kind[0]]!r} ({files.notes[kind[0]]})"
-        for kind in by_count[:_MOST_KINDS]
-    ]
-    if rest := sum(map(len, by_count[_MOST_KINDS:])):
-        texts.append(f"{rest:,} with other notes")
-    return [("warnings", "; ".join(texts))]
+    # All of a kind in the words of one, and a kind that is left over in those of all.
+    noted = [Skipped(files.paths[f], files.notes[kind[0]]) for kind in by_count for f in kind]
+    return [("warnings", f"{len(noted):,}: {describe_skipped(noted, _MOST_KINDS)}")]
 
 
 def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:

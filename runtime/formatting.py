@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+_RULE_WIDTH = 80  # At most: a path may be much longer than a terminal is wide.
+
 
 def format_duration(seconds: float) -> str:
     """Rounds a duration: 4.2 hours, 12.0 minutes, 3.25 seconds."""
@@ -48,5 +50,5 @@ def format_table(rows: Sequence[tuple[str, str]]) -> str:
     """Returns rows of label and value as lines between two rules."""
     width = max(len(label) for label, _ in rows) + 1
     lines = [format_row(label, value, width) for label, value in rows]
-    rule = "-" * max(map(len, lines))
+    rule = "-" * min(max(map(len, lines)), _RULE_WIDTH)
     return "\n".join([rule, *lines, rule])

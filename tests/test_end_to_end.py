@@ -240,7 +240,7 @@ def test_four_devices_give_the_losses_of_one(finished, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "4 x cpu, 1 chunk each" in done.stderr
-    assert "1 of 6 files skipped: " in done.stderr
+    assert "1 of 6 files skipped, see above" in done.stderr
     assert _metrics(tmp_path) == [
         {name: pytest.approx(value, rel=2e-5) for name, value in line.items()}
         for line in finished.metrics

@@ -69,6 +69,7 @@ def error_budget(corpus: Corpus, config: RunConfig) -> ErrorBudget:
         skipped,
         strict=config.strict,
         max_fraction=config.max_skipped_fraction,
+        is_listed=True,
     )
     if problem := budget.exceeded():
         raise TrainingError(problem)

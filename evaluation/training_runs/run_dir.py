@@ -123,8 +123,8 @@ def _only_run(folder: str) -> str:
     runs = _runs_in(folder)
     if not runs:
         raise FileNotFoundError(
-            f"{folder}: no run in it; expected the --output_dir of a run, which has a .flags file, or "
-            "a folder of several"
+            f"{folder}: no run in it; expected the --output_dir of a run, which has a .flags file, "
+            "or a folder of several"
         )
     if len(runs) > 1:
         raise DataError(f"{folder} holds several runs; expected one of {', '.join(runs)}")

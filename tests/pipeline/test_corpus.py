@@ -127,7 +127,8 @@ def test_the_catalogue_is_kept(tmp_path):
 def test_skipped_files_are_named_by_reason():
     skipped = [Skipped(f"/{number}.wav", reason) for number, reason in enumerate("aababcdd")]
     assert describe_skipped(skipped, 2) == (
-        "'/0.wav' and 2 more (a); '/2.wav' and 1 more (b); and 2 other reasons"
+        "'/0.wav' and 2 more (a); '/2.wav' and 1 more (b); and 3 more for 2 other reasons"
     )
+    assert describe_skipped(skipped, 3).endswith("; '/5.wav' (c); '/6.wav' and 1 more (d)")
     assert describe_skipped(skipped[5:], 2) == "'/5.wav' (c); '/6.wav' and 1 more (d)"
     assert describe_skipped(skipped[5:6], 2) == "'/5.wav' (c)"

@@ -36,7 +36,7 @@ def test_files(folder):
     assert rows["sample rates"] == "8,000 Hz (2), 44,100 Hz (2)"
     assert rows["channels"] == "3 channels (2), mono (1), stereo (1)"
     assert rows["encodings"] == "16-bit (2), 32-bit float (2)"
-    assert rows["warnings"].startswith("1, such as ")
+    assert rows["warnings"].startswith("1: ")
     assert "d.wav' (truncated: 528200 of 529200 bytes of samples are there)" in rows["warnings"]
     assert rows["skipped"].startswith("1: ")
     assert "e.wav' (the file is empty)" in rows["skipped"]
@@ -59,13 +59,13 @@ def test_notes_that_differ_in_numbers_only_are_one_kind(folder):
             file.write(content if number == 2 else bytes(100 + number))
     write_wav(f"{folder}/h.wav", np.array([[0.5], [2e-5], [1.25]]), Encoding.F32)
     rows = dict(describe_files(opened(folder)))
-    assert rows["warnings"] == "; ".join(
+    assert rows["warnings"] == "5: " + "; ".join(
         [
-            f"2, such as '{folder}/g0.wav' (100 bytes behind the samples are no RIFF chunks: they "
+            f"'{folder}/g0.wav' and 1 more (100 bytes behind the samples are no RIFF chunks: they "
             "are not used)",
-            f"1, such as '{folder}/d.wav' (truncated: 528200 of 529200 bytes of samples are there)",
-            f"1, such as '{folder}/g2.wav' (another WAV follows in the same file: it is not used)",
-            f"1, such as '{folder}/h.wav' (peak 1.25: 33.3% of its samples are clipped)",
+            f"'{folder}/d.wav' (truncated: 528200 of 529200 bytes of samples are there)",
+            f"'{folder}/g2.wav' (another WAV follows in the same file: it is not used)",
+            f"'{folder}/h.wav' (peak 1.25: 33.3% of its samples are clipped)",
         ]
     )
 

@@ -51,6 +51,8 @@ def test_values_are_aligned():
     rule = "-" * 24
     expected = [rule, "steps  50", "model  ./audio_model.npz", "       small", rule]
     assert format_table(rows).split("\n") == expected
+    path = "/long" * 30
+    assert format_table([("log", path)]).split("\n") == ["-" * 80, f"log  {path}", "-" * 80]
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,10 @@ def test_too_many_skipped_files_are_an_error(audio, broken, args, message):
         error_budget(*_open(audio, *args))
 
 
-def test_skipped_files_are_named(audio, caplog):
+def test_skipped_files_are_counted(audio, caplog):
     (audio / "broken.wav").write_bytes(b"RIFF")
     assert len(error_budget(*_open(audio))) == 1
-    assert "1 of 6 files skipped: " in caplog.text and f"'{audio}/broken.wav' (" in caplog.text
+    assert caplog.messages == ["1 of 6 files skipped, see above"]
 
 
 def test_a_short_validation_is_an_even_sample_the_same_every_time(audio):

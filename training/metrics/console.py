@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from runtime.formatting import format_count
 
 _FIELDS: Sequence[tuple[str, Callable[[float], str]]] = (
-    ("train/loss", lambda x: f"loss {x:7.4f} nats/sample"),
+    ("train/loss", lambda x: f"loss {x:6.4f}"),  # In nats per sample.
     ("train/bits_per_sample", lambda x: f"{x:7.4f} bits/sample"),
-    ("train/compression_ratio", lambda x: f"ratio {x:6.4f} of raw"),
-    ("train/grad_norm", lambda x: f"grad norm {x:8.3g}"),
+    ("train/compression_ratio", lambda x: f"ratio {x:6.4f}"),  # Of compressed to raw bits.
+    ("train/grad_norm", lambda x: f"grad {x:5.3g}"),
     ("train/learning_rate", lambda x: f"lr {x:8.2e}"),
     ("train/samples_per_second", lambda x: f"{format_count(x):>5} samples/s"),
-    ("train/input_wait_fraction", lambda x: f"input wait {x:4.0%}"),
-    ("valid/loss", lambda x: f"valid loss {x:7.4f} nats/sample"),
+    ("train/input_wait_fraction", lambda x: f"wait {x:3.0%}"),
+    ("valid/loss", lambda x: f"valid loss {x:6.4f}"),
     ("valid/bits_per_sample", lambda x: f"valid {x:7.4f} bits/sample"),
-    ("valid/compression_ratio", lambda x: f"valid ratio {x:6.4f} of raw"),
+    ("valid/compression_ratio", lambda x: f"valid ratio {x:6.4f}"),
 )
 
 
