@@ -289,7 +289,8 @@ DECODING = Group(
     "Models and threads",
     _MODEL_FILE.described(
         "Model file that the files were compressed with; wavestream's own are found without it."),
-    _MODEL_DIR, _JOBS)
+    _MODEL_DIR,
+    _JOBS.described("Threads, for files and segments side by side.", _JOBS.default_text))
 
 MODELS = Group("Models", _MODEL_DIR)
 

@@ -3,7 +3,7 @@
 For example:
 
     python main.py compare runs/quickstart runs/speech_8bit
-    python main.py compare --report_dir=report runs           # all in the folders below it
+    python main.py compare --report_dir=report runs   # all below it
 
 A run is a folder that training wrote, or FOLDER/MODEL_NAME if it holds several. The plot is
 compare.png, in the current folder or in --report_dir.

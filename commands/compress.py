@@ -2,10 +2,10 @@
 
 For example:
 
-    python main.py compress song.wav                          # to song.wav.wvst
+    python main.py compress song.wav                      # to song.wav.wvst
     python main.py compress --fast --output_dir=archive ~/music
-    python main.py compress --compare song.wav                # and what FLAC makes of it
-    python main.py compress - < song.wav > song.wav.wvst      # from stdin to stdout
+    python main.py compress --compare song.wav            # and FLAC's size
+    python main.py compress - < song.wav > song.wav.wvst  # stdin to stdout
 
 Each file becomes one with .wvst added to its name; of a folder, all WAVs below it. `decompress`
 gives back every byte: samples, tags and all, also of files that are no WAVs.

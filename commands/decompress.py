@@ -4,7 +4,7 @@ For example:
 
     python main.py decompress song.wav.wvst
     python main.py decompress --output_dir=restored archive
-    python main.py decompress --start=90 --duration=30 song.wav.wvst    # to song_90s-120s.wav
+    python main.py decompress --start=90 --duration=30 song.wav.wvst  # a part
     python main.py decompress --recover damaged.wav.wvst
 
 A damaged file is named, with the segment and the seconds of it, and without --recover nothing is

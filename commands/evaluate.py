@@ -2,9 +2,9 @@
 
 For example:
 
-    python main.py evaluate --audio_dir=~/music --eval_files=10
+    python main.py evaluate --report_dir=report ~/music
     python main.py evaluate --model=runs/quickstart/audio_model.npz
-    python main.py evaluate --model=runs/quickstart/audio_model.npz --report_dir=report
+    python main.py evaluate --model=fast --eval_files=10 ~/music
 
 Without --audio_dir it measures on the files that were held out when the model was trained.
 """

@@ -31,8 +31,8 @@ def overview(commands: Commands) -> str:
 def describe(name: str, command: Command) -> str:
     """Returns the description of a command, and its flags by group, each with its default."""
     usage = " ".join(filter(None, (program(), name, "[FLAGS]", command.arguments)))
-    lines = [f"{_heading('Usage')} {usage}", "", command.doc.strip().replace(IN_A_CLONE, program())]
     width = max(60, min(100, shutil.get_terminal_size().columns))
+    lines = [f"{_heading('Usage')} {usage}", "", _description(command, width)]
     for group in command.groups:
         lines += ["", _heading(group.heading)]
         for flag in flags_of(group):
@@ -41,6 +41,15 @@ def describe(name: str, command: Command) -> str:
     for shown, text in _EVERYWHERE:
         lines += _row(shown, text, width)
     return "\n".join(lines)
+
+
+def _description(command: Command, width: int) -> str:
+    """Returns the text above the flags, its paragraphs in lines of some width."""
+    paragraphs = command.doc.strip().replace(IN_A_CLONE, program()).split("\n\n")
+    return "\n\n".join(
+        part if part.startswith(" ") else textwrap.fill(part, width, break_on_hyphens=False)
+        for part in paragraphs
+    )
 
 
 def flags_of(group: Group) -> tuple[Definition, ...]:

@@ -3,9 +3,9 @@
 For example:
 
     python main.py info song.wav.wvst
-    python main.py info archive                               # of several files a line each
-    python main.py info --verbose archive                     # all of each
-    python main.py info --model_dir=runs/music archive        # names models that are there
+    python main.py info archive                         # of several a line each
+    python main.py info --verbose archive               # all of each
+    python main.py info --model_dir=runs/music archive  # names models there
 
 Nothing is decoded, and no model is needed.
 """

@@ -2,9 +2,9 @@
 
 For example:
 
-    python main.py inspect --audio_dir=~/music
+    python main.py inspect ~/music
     python main.py inspect --audio_dir=~/music --bit_depth=16 --nodownmix
-    python main.py inspect --flagfile=presets/archive_16bit.flags --audio_dir=~/music
+    python main.py inspect --flagfile=presets/archive_16bit.flags ~/music
 
 Nothing is trained, and nothing is written unless --output_dir, --catalogue or --demo is given: in
 OUTPUT_DIR the headers are kept for the training run that is to come there. Of a training run's

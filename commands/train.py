@@ -2,9 +2,9 @@
 
 For example:
 
-    python main.py --flagfile=presets/quickstart.flags        # a demo corpus, half a minute
+    python main.py --flagfile=presets/quickstart.flags   # a demo, half a minute
     python main.py --flagfile=presets/archive_16bit.flags --audio_dir=~/music
-    python main.py --flagfile=presets/speech_8bit.flags --audio_dir=~/speech --training_steps=4000
+    python main.py train --flagfile=presets/speech_8bit.flags --seed=1 ~/speech
     python main.py --flagfile=presets/finetune.flags --audio_dir=~/music
 
 The same command line resumes a run that was interrupted. Flags after --flagfile override it.

@@ -49,6 +49,12 @@ def test_it_is_called_as_it_was(monkeypatch, capsys):
     )
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_it_fits_a_terminal(monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, help_text.describe(name, LOADED[name]).splitlines())) <= 80
+
+
 def test_help_of_the_default_command(capsys):
     assert run_main("train", "--help") == 0
     shown = capsys.readouterr().out
