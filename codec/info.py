@@ -123,7 +123,7 @@ def _describe_format(format_: Format, seconds: float, model: str) -> list[tuple[
     where = model or "which was not found (--model_dir names folders to look in)"
     rows = [
         ("format", f"{format_.encoding.label}, {channels}, {format_.sample_rate:,} Hz"),
-        ("length", f"{format_.frames:,} frames, {format_timestamp(seconds)}"),
+        ("length", f"{format_number(format_.frames, 'frame')}, {format_timestamp(seconds)}"),
         ("model", f"{format_.fingerprint.hex()[: 2 * FINGERPRINT_BYTES]}, {where}"),
     ]
     if model and (initial := load_model(model).training.get("init_from")):

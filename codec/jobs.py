@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from codec.left_out import LeftOut
 from pipeline.catalogue.catalogue import Skipped
+from pipeline.wav.other_audio import how_to_convert
 from pipeline.wav.riff import WAV_SUFFIXES
 from runtime.errors import ConfigError
 from runtime.gfile import is_remote
@@ -55,6 +56,7 @@ def find_jobs(
       ConfigError: there is nothing to do, or two results have one name.
     """
     left_out = LeftOut() if left_out is None else left_out
+    left_out.wanted = wanted = "WAV" if compress else SUFFIX
     # By their paths: of a file that is named twice there is one result.
     found = {
         os.path.abspath(path): (path, name)
@@ -62,15 +64,17 @@ def find_jobs(
         for path, name in _files_of(os.path.expanduser(root), output_dir, compress, left_out)
     }
     if not found:
-        wanted = "WAV" if compress else SUFFIX
         if not paths:
             raise ConfigError(f"expected {wanted} files, or folders that have some; got none")
+        if len(paths) == 1 and os.path.isfile(os.path.expanduser(paths[0])):
+            raise ConfigError(f"{paths[0]} is {_COMPRESSED_ALREADY}{_ANEW}")
         more = f" and {len(paths) - _MOST_NAMES:,} more" if len(paths) > _MOST_NAMES else ""
         found_else = left_out.describe(with_failed=True)
         raise ConfigError(
             f"no {wanted} file in {', '.join(paths[:_MOST_NAMES])}{more} or the folders below"
             + (f" (left out: {found_else})" if found_else else "")
             + (_ANEW if left_out.counts[_COMPRESSED_ALREADY] else "")
+            + (how_to_convert(left_out.other_audio()) if compress else "")
         )
     jobs = []
     for _, (path, name) in sorted(found.items()):
@@ -160,12 +164,12 @@ def _is_taken(path: str, compress: bool, left_out: LeftOut) -> bool:
         elif not os.path.splitext(path)[1]:
             left_out.named.append(Skipped(path, reason))
         else:
-            left_out.counts["not WAV" if compress else f"not {SUFFIX}"] += 1
+            left_out.others.append(path)
         return False
     if compress and name.endswith(SUFFIX):
         left_out.counts[_COMPRESSED_ALREADY] += 1
     elif not is_wanted:
-        left_out.counts["not WAV" if compress else f"not {SUFFIX}"] += 1
+        left_out.others.append(path)
     elif not stat.S_ISREG(mode):
         left_out.named.append(Skipped(path, "not a file"))
     else:

@@ -4,6 +4,9 @@ import collections
 import dataclasses
 
 from pipeline.catalogue.catalogue import Skipped
+from pipeline.wav.other_audio import OTHER_AUDIO_SUFFIXES
+
+_MOST_OTHERS = 3
 
 
 @dataclasses.dataclass
@@ -12,6 +15,8 @@ class LeftOut:
 
     Attributes:
       counts: of files that nobody expects to be taken, by the reason.
+      others: paths of files whose names say that they are of another kind.
+      wanted: what these are not, such as "WAV".
       named: what some expect to be taken, such as links to folders.
       failed: what should be taken, and cannot be read or written.
       empty_folders: the names, below the folders of the command, of those that hold nothing.
@@ -19,6 +24,8 @@ class LeftOut:
     """
 
     counts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    others: list[str] = dataclasses.field(default_factory=list)
+    wanted: str = ""
     named: list[Skipped] = dataclasses.field(default_factory=list)
     failed: list[Skipped] = dataclasses.field(default_factory=list)
     empty_folders: list[str] = dataclasses.field(default_factory=list)
@@ -34,4 +41,16 @@ class LeftOut:
 
         texts = [f"{reason} ({count:,})" for reason, count in self.counts.most_common() if count]
         named = [*self.named, *(self.failed if with_failed else [])]
-        return "; ".join(filter(None, (", ".join(texts), describe_skipped(named))))
+        parts = (self._describe_others(), ", ".join(texts), describe_skipped(named))
+        return "; ".join(filter(None, parts))
+
+    def other_audio(self) -> str:
+        """Returns the first path of audio of another kind; empty if there is none."""
+        return next((x for x in self.others if x.lower().endswith(OTHER_AUDIO_SUFFIXES)), "")
+
+    def _describe_others(self) -> str:
+        if not self.others:
+            return ""
+        names = ", ".join(map(repr, self.others[:_MOST_OTHERS]))
+        rest = len(self.others) - _MOST_OTHERS
+        return f"not {self.wanted}: {names}" + (f" and {rest:,} more" if rest > 0 else "")

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
@@ -205,6 +206,10 @@ def write_stdout(parts: Iterable[bytes]) -> None:
             sys.stdout.buffer.flush()
         except BrokenPipeError:
             os._exit(128 + signal.SIGPIPE)
+        except OSError as error:
+            if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise OSError(error.errno, error.strerror, "stdout") from error
+            raise
 
 
 def named_set(values: FlagValues) -> str | None:

@@ -32,12 +32,16 @@ class Wording(NamedTuple):
       done: of one of them, a part of a sentence.
       before, after: labels of the bytes of all of them, and of the results.
       ratio: of these; None: it would mean nothing.
+      goes_on: whether the same command goes on where it was interrupted.
+      all_done: of all files, where none has failed; empty: nothing.
     """
 
     done: Callable[["Job", "Outcome"], str]
     before: str
     after: str
     ratio: Ratio | None
+    goes_on: bool = False
+    all_done: str = ""
 
 
 class Done(NamedTuple):
@@ -117,7 +121,8 @@ def run_all(
     def interrupted() -> str:
         progress.close()
         count = f": {len(finished):,} of {len(jobs):,} files are finished"
-        return "interrupted" + (count if len(jobs) > 1 else "")
+        hint = "; the same command goes on with the others" if wording.goes_on else ""
+        return "interrupted" + (count + hint if len(jobs) > 1 else "")
 
     with ends_when_interrupted(interrupted), contextlib.closing(progress):
         for job, outcome in map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads):
@@ -191,6 +196,7 @@ def _print_sums(
 ) -> None:
     files, failed = len(done.jobs), len(done.errors)
     text = f"{files:,} of {files + failed:,}, {failed:,} failed" if failed else f"{files:,}"
+    text += "" if failed else wording.all_done
     text += "" if has_lines else " (--verbose prints a line for each)"
     rows = [("files", text)]
     if done.jobs:

@@ -40,11 +40,11 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     from codec.left_out import LeftOut
     from codec.present import count_other_models
 
+    goes_on = not values.delete_input_file
     left_out, named_set = LeftOut(), codec_files.named_set(values)
     is_stdin = codec_files.is_stdin(arguments, values)
     jobs = []
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
-        goes_on = not values.delete_input_file
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=True, goes_on=goes_on)
     from codec.choose import of_set
 
@@ -96,7 +96,10 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         jobs,
         work,
         files,
-        Wording(line, "source", "compressed", compression_ratio),
+        Wording(
+            *(line, "source", "compressed", compression_ratio),
+            goes_on=goes_on and not values.force,
+        ),
         left_out,
         verbose=values.verbose,
     )

@@ -45,9 +45,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     from codec.left_out import LeftOut
 
     left_out = LeftOut()
-    jobs = []
+    jobs, goes_on = [], not is_part
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
-        goes_on = not is_part
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=False, goes_on=goes_on)
     models = codec_files.load_models(values, "kernel.decode_stretch")
     if is_stdin:
@@ -81,7 +80,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         return wrote(outcome, ratio) + (f"; from a damaged file{nothing}" if found else "")
 
     ratio = None if is_part or values.recover else decompression_ratio
-    wording = Wording(line, "compressed", "decoded", ratio)
+    wording = Wording(line, "compressed", "decoded", ratio, goes_on=goes_on and not values.force)
     done = run_all(
         *(jobs, work, files, wording, left_out), model=values.model, verbose=values.verbose
     )

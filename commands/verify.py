@@ -43,7 +43,10 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             job.source, models, folders, num_threads=segments, progress=progress.add
         ),
         files,
-        Wording(lambda *_: "ok", "compressed", "decoded", decompression_ratio),
+        Wording(
+            *(lambda *_: "ok", "compressed", "decoded", decompression_ratio),
+            all_done=", all intact",
+        ),
         left_out,
         model=values.model,
         verbose=values.verbose,

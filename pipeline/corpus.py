@@ -11,7 +11,10 @@ from pipeline.config import PipelineConfig
 from pipeline.reading.chunk_index import Chunks
 from pipeline.split import split_catalogue
 from pipeline.subset import draw_chunks
+from pipeline.wav.other_audio import OTHER_AUDIO_SUFFIXES, how_to_convert
 from runtime.errors import DataError
+from runtime.find_files import find_files
+from runtime.gfile import is_remote
 from runtime.progress import Progress, no_progress
 
 
@@ -104,6 +107,7 @@ def open_corpus(
         if not catalogue.skipped:
             raise NoAudioError(
                 f"no .wav file in {folders} or the folders below (hidden names are left out)"
+                + how_to_convert(_other_audio(audio_dirs))
             )
         raise NoAudioError(
             f"none of the {len(catalogue.skipped)} .wav files in {folders} can be used: "
@@ -118,6 +122,13 @@ def open_corpus(
         valid=Chunks(catalogue=valid, config=config),
         all_train=chunks,
     )
+
+
+def _other_audio(folders: Sequence[str]) -> str:
+    """Returns a path of audio that is no WAV; of local folders alone: a bucket takes hours."""
+    local = [folder for folder in folders if not is_remote(folder)]
+    files = (file for folder in local for file in find_files(folder, OTHER_AUDIO_SUFFIXES, set()))
+    return next((file.path for file in files if not file.error), "")
 
 
 def describe_skipped(skipped: Sequence[Skipped], limit: int = 5) -> str:

@@ -309,7 +309,8 @@ def test_an_archive_has_hidden_files_and_all_links(tmp_path, source):
     paths = [str(tmp_path), str(tmp_path / "a.wav")]
     jobs = find_jobs(paths, None, compress=True, left_out=left_out)
     assert [job.source for job in jobs] == [str(tmp_path / name) for name in names]
-    assert left_out.counts == {"not WAV": 1, "compressed already": 1}
+    assert left_out.counts == {"compressed already": 1}
+    assert left_out.others == [f"{tmp_path}/notes.txt"] and not left_out.other_audio()
     assert [path for path, _ in left_out.named] == [f"{tmp_path}/loop"]
     [(path, reason)] = left_out.failed
     assert path == f"{tmp_path}/dangling.wav" and reason.startswith("a link that leads nowhere")

@@ -28,7 +28,8 @@ def test_folder_without_wavs(capsys, tmp_path, command):
     (tmp_path / "audio" / "song.mp3").touch()
     message = error_of(capsys, command, f"--audio_dir={tmp_path}/audio", f"--output_dir={tmp_path}")
     assert message == (
-        f"no .wav file in {tmp_path}/audio or the folders below (hidden names are left out)"
+        f"no .wav file in {tmp_path}/audio or the folders below (hidden names are left out); "
+        f"'{tmp_path}/audio/song.mp3' is audio, but no WAV: `ffmpeg -i IN OUT.wav` makes one"
     )
 
 

@@ -179,9 +179,9 @@ MISTAKES = [
     (("compare",), "expected the folders of runs"),
     (
         ("--audio_dir=/tmp", "--output_dir=/dev/null/x"),
-        "--output_dir=/dev/null/x cannot be created",
+        "--output_dir=/dev/null/x is not a folder, or below a file",
     ),
-    (("--audio_dir=/tmp", "--output_dir=/dev/null"), "--output_dir=/dev/null cannot be created"),
+    (("--audio_dir=/tmp", "--output_dir=/dev/null"), "--output_dir=/dev/null is not a folder"),
     (("--audio_dir=/tmp", "--batch_size=2000000000"), "expected a smaller --batch_size"),
     (("--audio_dir=/tmp", "--chunk_size=2000000000"), "--chunk_size=2,000,000,000"),
     (("--audio_dir=/tmp", "--shuffle_window=2000000000"), "2,000,000,000 chunks of --chunk"),

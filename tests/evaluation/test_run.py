@@ -120,7 +120,7 @@ def test_a_file_that_is_used_although_it_is_cut_off_is_named(evaluate, folder, c
     found = evaluate(split="all")
     note = "truncated: 80 of 90 bytes of samples are there"
     assert found.noted == ((f"{folder}/3.wav", note), (f"{folder}/7.wav", note))
-    warning = f"2, such as '{folder}/3.wav' ({note})"
+    warning = f"2: '{folder}/3.wav' and 1 more ({note})"
     assert caplog.messages.count(f"warnings         {warning}") == 1
 
 
@@ -188,7 +188,7 @@ def test_too_many_files_that_vanish_are_an_error(without, numbers, fields, messa
 
 def test_a_folder_for_the_report_that_cannot_be_made_is_warning_before_the_work(evaluate, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"--report_dir=.*file/report cannot be created"):
+    with pytest.raises(OSError, match=r"--report_dir=.*file/report is not a folder"):
         evaluate(report_dir=os.fspath(tmp_path / "file" / "report"))
 
 
