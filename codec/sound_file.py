@@ -42,6 +42,7 @@ class SoundFile:
                 f"mode={mode!r}: expected 'r' (codec.write writes; a model is given as model=...)"
             )
         self.closed = False
+        self._name = type(file).__name__ if isinstance(file, bytes) else repr(file)
         self._threads = thread_count(num_threads)
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(open_source(file))
@@ -70,6 +71,13 @@ class SoundFile:
     def subtype(self) -> str:
         """Of the samples, such as PCM_16."""
         return SUBTYPES[Encoding[self._seekable.format.encoding.name.removesuffix("_BE")]]
+
+    def __repr__(self) -> str:
+        return (
+            f"SoundFile({self._name}, mode={self.mode!r}, samplerate={self.samplerate}, "
+            f"channels={self.channels}, frames={self.frames}, format={self.format!r}, "
+            f"subtype={self.subtype!r})"
+        )
 
     def __len__(self) -> int:
         return self.frames

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.catalogue.catalogue import Skipped
+from runtime.formatting import format_number
 
 
 class Noted(NamedTuple):
@@ -39,7 +40,7 @@ class Bins:
             return self.bits / self.samples
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CodecScore:
     """The size of each file, encoded by a codec.
 
@@ -63,8 +64,14 @@ class CodecScore:
     depth: np.ndarray
     remark: str = ""
 
+    def __repr__(self) -> str:
+        known = np.isfinite(self.bits)
+        rate = _rate(self.bits[known], self.samples[known])
+        files = f"{known.sum():,} of {len(known):,} files"
+        return f"CodecScore({self.codec!r}, {files}, {rate:.3f} bits per sample)"
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Evaluation:
     """How many bits a model and other codecs need for some files.
 
@@ -113,4 +120,17 @@ class Evaluation:
     @property
     def bits_per_sample(self) -> float:
         """The figure of merit, all bits over all samples."""
-        return float(self.model_bits.sum() / self.samples.sum())
+        return _rate(self.model_bits, self.samples)
+
+    def __repr__(self) -> str:
+        codecs = ", ".join(score.codec for score in self.codecs) or "none"
+        return (
+            f"Evaluation({format_number(len(self.names), 'file')}, {self.samples.sum():,} samples, "
+            f"{self.bits_per_sample:.3f} bits per sample; codecs: {codecs})"
+        )
+
+
+def _rate(bits: np.ndarray, samples: np.ndarray) -> float:
+    """Returns all bits over all samples; NaN where there are none."""
+    with np.errstate(invalid="ignore"):
+        return float(bits.sum() / samples.sum())

@@ -103,6 +103,10 @@ def test_a_file_is_as_soundfile_s(files):
     wav, packed = files
     assert properties(packed) == properties(wav) == (8000, 2, 1300, 1300, "PCM_16", "r")
     assert packed.seekable() and packed.format == "WVST"
+    assert repr(packed).endswith(
+        "a.wav.wvst'), mode='r', samplerate=8000, channels=2, frames=1300, format='WVST', "
+        "subtype='PCM_16')"
+    )
     for place in [(640,), (-30, io.SEEK_CUR), (-1, io.SEEK_END), (0, io.SEEK_END), (0, 1), (1300,)]:
         assert packed.seek(*place) == wav.seek(*place)
         assert packed.tell() == wav.tell()
@@ -174,6 +178,7 @@ def test_arguments_of_another_kind(folder):
 
 def test_names_are_listed_before_they_are_used():
     assert set(codec.__all__) <= set(dir(codec)) - set(vars(codec))
+    assert not {"Any", "TYPE_CHECKING"} & set(dir(codec))
 
 
 def test_models_that_ship(folder):

@@ -100,6 +100,15 @@ def test_a_codec_that_cannot_take_any_file_has_no_figure():
     assert summary.reference is None
 
 
+def test_results_are_printed_in_a_line():
+    score = _score([np.nan, 1200], [100, 300])
+    assert repr(score) == "CodecScore('FLAC -8', 1 of 2 files, 4.000 bits per sample)"
+    found = _two_files(codecs=(score,))
+    assert repr(found) == (
+        "Evaluation(2 files, 400 samples, 2.750 bits per sample; codecs: FLAC -8)"
+    )
+
+
 def test_a_container_that_cannot_be_separated_is_counted():
     score = _score([300, 1200], [100, 300], container_bits=np.array([8.0, np.nan]))
     (codec,) = summarize(_two_files(codecs=(score,))).codecs
