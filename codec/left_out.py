@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import heapq
 
 from pipeline.catalogue.catalogue import Skipped
 from pipeline.wav.other_audio import OTHER_AUDIO_SUFFIXES
@@ -46,11 +47,14 @@ class LeftOut:
 
     def other_audio(self) -> str:
         """Returns the first path of audio of another kind; empty if there is none."""
-        return next((x for x in self.others if x.lower().endswith(OTHER_AUDIO_SUFFIXES)), "")
+        found = (x for x in self.others if x.lower().endswith(OTHER_AUDIO_SUFFIXES))
+        return min(found, default="")
 
     def _describe_others(self) -> str:
         if not self.others:
             return ""
-        names = ", ".join(map(repr, self.others[:_MOST_OTHERS]))
+        if self.wanted != "WAV":  # Sources beside their results, as everybody expects.
+            return f"not {self.wanted} ({len(self.others):,})"
+        names = ", ".join(map(repr, heapq.nsmallest(_MOST_OTHERS, self.others)))
         rest = len(self.others) - _MOST_OTHERS
         return f"not {self.wanted}: {names}" + (f" and {rest:,} more" if rest > 0 else "")

@@ -201,7 +201,8 @@ def make_writable_folder(folder: str, flag: str) -> None:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         if isinstance(error, FileExistsError | NotADirectoryError):
-            raise NotADirectoryError(f"{flag}={folder} is not a folder, or below a file") from error
+            why = "is not a folder" if os.path.lexists(folder) else "is below a file"
+            raise NotADirectoryError(f"{flag}={folder} {why}") from error
         raise OSError(f"{flag}={folder} cannot be created: {error.strerror or error}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"{flag}={folder} is not writable")

@@ -179,7 +179,7 @@ MISTAKES = [
     (("compare",), "expected the folders of runs"),
     (
         ("--audio_dir=/tmp", "--output_dir=/dev/null/x"),
-        "--output_dir=/dev/null/x is not a folder, or below a file",
+        "--output_dir=/dev/null/x is below a file",
     ),
     (("--audio_dir=/tmp", "--output_dir=/dev/null"), "--output_dir=/dev/null is not a folder"),
     (("--audio_dir=/tmp", "--batch_size=2000000000"), "expected a smaller --batch_size"),

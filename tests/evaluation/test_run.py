@@ -188,7 +188,7 @@ def test_too_many_files_that_vanish_are_an_error(without, numbers, fields, messa
 
 def test_a_folder_for_the_report_that_cannot_be_made_is_warning_before_the_work(evaluate, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"--report_dir=.*file/report is not a folder"):
+    with pytest.raises(OSError, match=r"--report_dir=.*file/report is below a file"):
         evaluate(report_dir=os.fspath(tmp_path / "file" / "report"))
 
 
