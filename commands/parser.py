@@ -132,7 +132,7 @@ def parse(
     if others and (not commands[name].arguments or mistakes.is_switch_value(others[0])):
         raise ConfigError(mistakes.unexpected(others, name))
     if others and (flag := commands[name].arguments_flag):
-        known[flag].value = [*known[flag].value, *others]
+        known[flag].value = [*(known[flag].value or []), *others]
         known[flag].present += 1
         others = []
     if asked:
