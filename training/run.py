@@ -94,7 +94,8 @@ def _find_corpus(config: RunConfig, files: RunConfig) -> Corpus:
     try:
         return find_corpus(config, catalogue)
     except UserError:
-        start_logging(None)
+        if log in made:
+            start_logging(None)
         for path in made:
             with contextlib.suppress(OSError):
                 remove(path)
