@@ -1,8 +1,9 @@
 """What a segment needs of a model: its channels as bytes, and back.
 
-n frames, C channels.
+n frames, C channels, m frames that follow each other.
 """
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,8 @@ from models.interface import Advance, no_advance
 
 FLAGS = 8 | 16 | 64 | 128
 """Flags of a segment that are a coder's."""
+MOST_PER_BYTE = 2**14
+"""Samples that a byte of code has at most: a file's length bounds what decoding it takes."""
 
 
 class Coder(Protocol):
@@ -40,7 +43,7 @@ class Coder(Protocol):
         num_threads: int = 1,
         advance: Advance = no_advance,
     ) -> tuple[int, bytes]:
-        """Returns flags, of FLAGS, and bytes.
+        """Returns flags, of FLAGS, and bytes, one for MOST_PER_BYTE samples at least.
 
         Args:
           samples: none has more than `depth` bits.
@@ -57,12 +60,13 @@ class Coder(Protocol):
         *,
         num_threads: int = 1,
         advance: Advance = no_advance,
-    ) -> np.ndarray:  # int32 [C, n]
-        """Returns the channels that `encode` was given.
+    ) -> Iterator[np.ndarray]:  # int32 [C, m]
+        """Yields the channels that `encode` was given, some frames after the other.
 
         Args:
           flags: what it has returned; others are to be ignored.
-          fields: at the beginning of its bytes; nothing follows them.
+          fields: at the beginning of its bytes; nothing follows them. Where some are missing, what
+            they hold is anything.
           channels: C.
           frames: n.
           num_threads: as above.

@@ -2,15 +2,16 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from codec.blocks import Kind
+from codec.checksums import count_checksums
 from codec.decoder import Opened, plain_header, require_plausible, times
 from codec.header import HASH_BYTES, Format, end_payload, read_end, read_header
 from codec.model import CodecModel, find_model, require_probe
 from codec.progress import Report
-from codec.search import intact_blocks
+from codec.search import Damaged, damaged_segments, intact_blocks
 from runtime.errors import DataError
 
 _MOST_TIMES = 5
@@ -62,10 +63,18 @@ class Findings:
 
 @dataclasses.dataclass
 class Index:
-    """Where the intact blocks of a file begin, and its END."""
+    """Where the intact blocks of a file begin, its END, and segments that are intact in part.
+
+    Attributes:
+      before, behind: blocks of BYTES before and behind the frames.
+      segments: their blocks.
+      damaged: segments of which no block is intact, but one has an intact head, and checksums.
+      end: the payload of END.
+    """
 
     before: list[int] = dataclasses.field(default_factory=list)
     segments: dict[int, int] = dataclasses.field(default_factory=dict)
+    damaged: dict[int, Damaged] = dataclasses.field(default_factory=dict)
     behind: list[int] = dataclasses.field(default_factory=list)
     end: bytes | None = None
 
@@ -139,27 +148,31 @@ def assess_damage(file: BinaryIO) -> Assessment:
     lost, format_ = lost_segments(opened, index), opened.format
     text = ""
     if format_ is not None and (findings.damage or lost):
-        text = _describe_lost(format_, lost)
-    return Assessment(text, not is_all_lost(opened, index))
+        text = _describe_lost(format_, lost, index)
+    return Assessment(text, bool(index.damaged) or not is_all_lost(opened, index))
 
 
-def _describe_lost(format_: Format, lost: list[int]) -> str:
+def _describe_lost(format_: Format, lost: list[int], index: Index) -> str:
     count = format_.num_segments
     if not lost:
         return f"all {count} segments are intact"
-    spans = [times(format_, *found) for found in ranges(lost)]
+    spans = [times(format_, *found) for found in ranges(map(format_.span_of, lost))]
     more = f" and {len(spans) - _MOST_TIMES} more" if len(spans) > _MOST_TIMES else ""
-    return f"{len(lost)} of {count} segments lost: {', '.join(spans[:_MOST_TIMES])}{more}"
+    text = f"{len(lost)} of {count} segments lost: {', '.join(spans[:_MOST_TIMES])}{more}"
+    return text + (", or less: what is before the damage may be intact" if index.damaged else "")
 
 
 def index_blocks(opened: Opened, report: Report) -> Index:
     """Looks for the intact blocks of a file, from where it stands; what is none is reported."""
+    format_, file = opened.format, opened.file
+    index = Index()
+    gaps: list[tuple[int, int]] = []
 
     def on_damage(start: int, end: int) -> None:
         report(f"bytes {start:,} to {end:,} of the file: no intact block")
+        gaps.append((start, end))
 
-    index = Index()
-    blocks = intact_blocks(opened.file, opened.file.tell(), opened.format, on_damage)
+    blocks = intact_blocks(file, file.tell(), format_, on_damage)
     try:
         for found in blocks:
             if found.kind is Kind.END:
@@ -172,10 +185,21 @@ def index_blocks(opened: Opened, report: Report) -> Index:
     except DataError as error:
         report(str(error))
     if index.end is not None:
-        end, size = opened.file.tell(), opened.file.seek(0, 2)
+        end, size = file.tell(), file.seek(0, 2)
         if size > end:
             report(f"bytes {end:,} to {size:,} of the file, after its end: ignored")
+    for start, end in gaps:
+        _add_damaged(index, opened, start, end)
     return index
+
+
+def _add_damaged(index: Index, opened: Opened, start: int, end: int) -> None:
+    if opened.format is None:
+        return
+    for found in damaged_segments(opened.file, start, end, opened.format):
+        has_checksums = count_checksums(found.size, opened.format, found.segment)
+        if has_checksums and found.segment not in index.segments:
+            index.damaged.setdefault(found.segment, found)
 
 
 def lost_segments(opened: Opened, index: Index) -> list[int]:
@@ -197,10 +221,14 @@ def _is_of(end: bytes | None, source: bytes, format_: Format | None) -> bool:
     return end_payload(digest, format_) == end
 
 
-def ranges(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """Yields the first and the last of numbers that follow each other."""
-    begin = 0
-    for k, number in enumerate(numbers):
-        if k + 1 == len(numbers) or numbers[k + 1] > number + 1:
-            yield numbers[begin], number
-            begin = k + 1
+def ranges(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yields spans of frames in their order, those as one that follow each other."""
+    begin = end = 0
+    for first, last in spans:
+        if first > end or begin == end:
+            if end > begin:
+                yield begin, end
+            begin = first
+        end = last
+    if end > begin:
+        yield begin, end

@@ -4,16 +4,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
-
-from codec import packing
 from codec.blocks import LEAST_BLOCK, MAX_BYTES, Block, Kind, read_block, skim_blocks
 from codec.canonical import canonical_header
+from codec.frames import decode_frames
 from codec.header import HASH_BYTES, Format, end_payload, read_header
 from codec.model import CodecModel, find_model, require_probe
 from codec.plain_bytes import unpack_bytes
 from codec.progress import BlockProgress, Progress, no_progress
-from codec.segments import decode_segment
+from models.interface import Advance
 from runtime.errors import DataError
 from runtime.formatting import format_timestamp
 from runtime.threads import map_in_threads, threads_each
@@ -180,8 +178,18 @@ def decode_block(
         if found.kind is Kind.FRAMES_AS_BYTES:
             data = unpack_bytes(found.payload, count * format_.frame_bytes)
         else:
-            frames, variant = _decode_frames(opened, found, num_threads, told)
-            data = packing.pack(frames, format_.encoding, variant)
+            if opened.model is None:
+                raise DataError("no model is known that codes them")
+            data = b"".join(
+                decode_frames(
+                    opened.model,
+                    format_,
+                    found.segment,
+                    found.payload,
+                    num_threads=num_threads,
+                    advance=_advance(format_, told),
+                )
+            )
         if len(data) != count * format_.frame_bytes:
             raise DataError(f"{len(data)} bytes, expected {count * format_.frame_bytes}")
         told.end(len(found.payload), len(data), count / format_.sample_rate)
@@ -192,49 +200,32 @@ def decode_block(
         raise DataError(f"{error} ({place})") from error
 
 
-def _decode_frames(
-    opened: Opened, found: Block, num_threads: int, told: BlockProgress
-) -> tuple[np.ndarray, int]:
-    """Returns the integers of a segment, int32 [n, C], and their variant, see `packing`."""
-    format_, model = opened.format, opened.model
-    if format_ is None or model is None or not found.payload:
-        raise DataError("the header knows of no samples")
-
+def _advance(format_: Format, told: BlockProgress) -> Advance:
     def advance(samples: int, bits: float) -> None:
         size = samples * format_.encoding.bytes_per_sample
         told.add(round(bits / 8), size, samples / format_.channels / format_.sample_rate)
 
-    count = format_.frames_of(found.segment)
-    size = len(packing.pack_variant(0, format_.encoding))
-    variant, data = sum(found.payload[:size]), found.payload[size:]
-    frames = decode_segment(
-        model.coder, data, count, format_.channels, num_threads=num_threads, advance=advance
-    )
-    if variant >= packing.NUM_VARIANTS:
-        raise DataError(f"samples are packed by the unknown way {variant}")
-    half = 2 ** (packing.depth_of(format_.encoding) - 1)
-    if not -half <= frames.min(initial=0) <= frames.max(initial=0) < half:
-        raise DataError(f"samples have more bits than {format_.encoding.label} samples may have")
-    return frames, variant
+    return advance
 
 
-def where(format_: Format | None, segment: int, last: int | None = None) -> str:
-    """Returns the number of a segment, or of some, and their place in time."""
+def where(format_: Format | None, segment: int) -> str:
+    """Returns the number of a segment, and its place in time."""
     if format_ is None:
         return "of a file that is no audio"
     if not format_.num_segments:
         return "of a file without samples"
     if segment >= format_.num_segments:
         return "after the last segment"
-    last = segment if last is None else last
-    numbers = (
-        f"segment {segment + 1}" if last == segment else f"segments {segment + 1} to {last + 1}"
-    )
-    return f"{numbers} of {format_.num_segments}, {times(format_, segment, last)}"
+    return where_frames(format_, *format_.span_of(segment))
 
 
-def times(format_: Format, first: int, last: int) -> str:
-    """Returns where some consecutive segments begin and end."""
-    frames = first * format_.segment, last * format_.segment + format_.frames_of(last)
-    begin, end = (format_timestamp(frame / format_.sample_rate) for frame in frames)
-    return f"{begin} to {end}"
+def where_frames(format_: Format, begin: int, end: int) -> str:
+    """Returns the segments of some frames, `begin` to `end`, exclusive, and their place in time."""
+    first, last = begin // format_.segment + 1, -(-end // format_.segment)
+    numbers = f"segment {first}" if first == last else f"segments {first} to {last}"
+    return f"{numbers} of {format_.num_segments}, {times(format_, begin, end)}"
+
+
+def times(format_: Format, begin: int, end: int) -> str:
+    """Returns where some frames begin and end."""
+    return " to ".join(format_timestamp(frame / format_.sample_rate) for frame in (begin, end))

@@ -9,6 +9,7 @@ from typing import IO, NamedTuple
 from codec import packing
 from codec.blocks import MAX_BYTES, Kind, block
 from codec.canonical import canonical_header
+from codec.frames import frames_payload
 from codec.header import HASH_BYTES, MAX_SAMPLES, Format, end_payload, header, round_segment
 from codec.model import CodecModel, choose_model
 from codec.plain_bytes import pack_bytes
@@ -174,7 +175,7 @@ def _encode(
             frames, variant = found
             data = encode_segment(model.coder, frames, num_threads=num_threads, advance=advance)
             if not is_verbatim(data):
-                data = packing.pack_variant(variant, format_.encoding) + data
+                data = frames_payload(data, variant, task.data, format_, task.segment)
                 coded = block(Kind.FRAMES, task.segment, data)
             elif (depth := least_depth(frames >> common_zeros(frames))) > model.coder.depth:
                 problem = f"samples of {depth} bits, expected at most {model.coder.depth}"

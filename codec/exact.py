@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from codec.coder import MOST_PER_BYTE
 from codec.fields import Fields, number
+from codec.interleave import Deinterleaver, interleave, slices, turns
 from codec.kernel import decode_stretch
 from codec.range_coder import CODER, encode_shares, start_decoder
 from models.config import AdaptiveModelConfig
 from models.exact.analysis import segment_shares
 from models.exact.network import ExactMlp
-from models.exact.segment import before, stretches
+from models.exact.segment import before
 from models.exact.stream import Stream, init_stream
 from models.interface import DEFAULT_SEGMENT, Advance, no_advance
 from models.native_scale import least_depth
@@ -62,12 +64,16 @@ class ExactCoder:
         if lags:
             flags |= _LAGS
             head = number(len(lags)) + lags
-        codes = [
-            encode_shares(below, frequencies, shares.total)
+        parts = slices(samples.shape[1])
+        starts = np.array([part.start for part in parts], np.int64)
+        coded = [
+            encode_shares(below, frequencies, shares.total, starts)
             for below, frequencies in zip(shares.below, shares.frequencies, strict=True)
         ]
+        codes = [code for code, _ in coded]
+        codes[-1] = codes[-1].ljust(samples.size // MOST_PER_BYTE, b"\0")
         head += b"".join(number(len(code)) for code in codes[:-1])
-        return flags, head + b"".join(codes)
+        return flags, head + interleave(codes, np.stack([found for _, found in coded]), parts)
 
     def decode(
         self,
@@ -78,21 +84,22 @@ class ExactCoder:
         *,
         num_threads: int = 1,
         advance: Advance = no_advance,
-    ) -> np.ndarray:  # int32 [C, n]
+    ) -> Iterator[np.ndarray]:  # int32 [C, m]
         config = dataclasses.replace(self._config, depth=self._read_depth(flags))
         packed = fields.take(fields.number()) if flags & _LAGS else b""
         lags = unpack_lags(packed, frames, config.predictors.long_term)
         if not packed:
             lags = lags[:0]
         sizes = [fields.number() for _ in range(channels - 1)]
-        codes = [np.frombuffer(fields.take(size), np.uint8) for size in sizes]
-        codes.append(np.frombuffer(fields.rest(), np.uint8))
+        sizes.append(fields.left + fields.missing - sum(sizes))
+        if sizes[-1] < 0:
+            raise DataError("the codes of the channels are longer than their segment")
+        codes = Deinterleaver(fields.rest(), sizes)
         begin = functools.partial(init_stream, config, self._network, lags, frames)
-        decoding = _Decoding(begin, codes, stretches(config.predictors.long_term, frames), frames)
+        decoding = _Decoding(begin, codes, frames)
         for _ in run_in_turns(decoding.turns(), num_threads):
             advance(*decoding.take_done())
-        samples = decoding.samples
-        return samples[::-1] if flags & _SWAPPED else samples
+            yield from decoding.take_frames(is_swapped=bool(flags & _SWAPPED))
 
     def _read_depth(self, flags: int) -> int:
         depth = 8 * (1 + (flags >> _DEPTH))
@@ -102,17 +109,12 @@ class ExactCoder:
 
 
 class _Decoding:
-    """A segment while it is decoded: the channels in turns, each behind the one before it.
-
-    Attributes:
-      samples: int32 [C, n].
-    """
+    """A segment while it is decoded: the channels in turns, each behind the one before it."""
 
     def __init__(
         self,
         begin: Callable[[Stream | None], Stream],
-        codes: Sequence[np.ndarray],
-        parts: Sequence[slice],
+        codes: Deinterleaver,
         frames: int,
     ) -> None:
         """Begins.
@@ -120,30 +122,27 @@ class _Decoding:
         Args:
           begin: from the channel before it, if there is one, to a channel before its first sample.
           codes: of the channels.
-          parts: the stretches.
           frames: n.
         """
-        self.samples = np.zeros((len(codes), frames), np.int32)
-        self._begin, self._codes, self._stretches = begin, codes, parts
+        self._channels = len(codes.codes)
+        self._samples = np.zeros((self._channels, frames), np.int32)
+        self._begin, self._codes, self._slices = begin, codes, slices(frames)
         # Only those that are needed: each takes a megabyte, and there may be 1,024 channels.
         self._streams: dict[int, Stream] = {}
-        self._coders = np.zeros(len(codes), CODER)
-        for coder, code in zip(self._coders, codes, strict=True):
-            start_decoder(coder, code)
-        self._done: list[int] = []  # Samples of stretches.
+        self._coders = np.zeros(self._channels, CODER)
+        self._done: list[int] = []  # Samples of slices.
+        self._whole: list[slice] = []  # Slices of all channels.
         self._told = 0  # Bytes of code that `take_done` has told of.
 
     def turns(self) -> Iterator[Sequence[Call]]:
         """Yields calls, see `run_in_turns`."""
-        count, channels = len(self._stretches), range(len(self._codes))
-        # Two stretches behind: a channel looks ahead in the one before it.
-        for turn in range(count + 2 * (len(channels) - 1)):
-            numbers = [(channel, turn - 2 * channel) for channel in channels]
-            yield [
-                functools.partial(self._decode, channel, self._stretches[number])
-                for channel, number in numbers
-                if 0 <= number < count
-            ]
+        for turn in turns(self._channels, len(self._slices)):
+            calls = []
+            for channel, place in turn:
+                part = self._slices[place]
+                self._codes.give(channel, int(self._coders[channel]["position"]), part)
+                calls.append(functools.partial(self._decode, channel, part))
+            yield calls
 
     def take_done(self) -> tuple[int, float]:
         """Returns the samples, and their bits, that have been done since it was last called."""
@@ -151,17 +150,28 @@ class _Decoding:
         told, self._told = self._told, int(self._coders["position"].sum())
         return count, 8.0 * (self._told - told)
 
-    def _decode(self, channel: int, stretch: slice) -> None:
-        if stretch.start == 0:
+    def take_frames(self, *, is_swapped: bool) -> Iterator[np.ndarray]:  # int32 [C, m]
+        """Yields the frames that have been done since it was last called."""
+        whole, self._whole = self._whole, []
+        for part in whole:
+            samples = self._samples[:, part]
+            yield samples[::-1] if is_swapped else samples
+
+    def _decode(self, channel: int, part: slice) -> None:
+        coder, code = self._coders[channel], self._codes.codes[channel]
+        if part.start == 0:
             self._streams[channel] = self._begin(self._streams.get(channel - 1))
+            start_decoder(coder, code)
         decode_stretch(
             self._streams[channel],
-            before(self.samples, channel),
-            stretch.start,
-            self._coders[channel],
-            self._codes[channel],
-            self.samples[channel, stretch],
+            before(self._samples, channel),
+            part.start,
+            coder,
+            code,
+            self._samples[channel, part],
         )
-        self._done.append(stretch.stop - stretch.start)
-        if stretch == self._stretches[-1]:
+        self._done.append(part.stop - part.start)
+        if channel + 1 == self._channels:
+            self._whole.append(part)
+        if part == self._slices[-1]:
             self._streams.pop(channel - 1, None)

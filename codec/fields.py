@@ -66,7 +66,14 @@ def truncated(what: str, missing: int) -> DataError:
 class Fields:
     """Reads what `number`, `signed` and slices of bytes were joined to."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, missing: int = 0) -> None:
+        """Begins.
+
+        Args:
+          data: the bytes, or the first of them.
+          missing: bytes that should follow them.
+        """
+        self.missing = missing
         self._data = data
         self._at = 0
 

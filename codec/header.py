@@ -13,7 +13,7 @@ from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 
 MAGIC = b"wvst"
-VERSION = 4
+VERSION = 5
 FINGERPRINT_BYTES = 8
 PROBE_BYTES = 8
 HASH_BYTES = 16
@@ -71,6 +71,11 @@ class Format:
     def frames_of(self, segment: int) -> int:
         """Returns the frames of one segment."""
         return min(self.segment, self.frames - segment * self.segment)
+
+    def span_of(self, segment: int) -> tuple[int, int]:
+        """Returns the first frame of a segment, and the one after its last."""
+        begin = segment * self.segment
+        return begin, begin + self.frames_of(segment)
 
 
 def round_segment(frames: int) -> int:

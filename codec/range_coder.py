@@ -23,7 +23,10 @@ _ALL = np.uint64(2**64 - 1)
 SLACK = 16
 """Bytes that `encode` and `finish` may write at most."""
 
-_MOST_BYTES = 6  # That `encode` writes: its range is 2^8 at least, until it is 2^56 again.
+MOST_BYTES = 6
+"""That `encode` writes, and `consume` reads: the range is 2^8 at least, until it is 2^56 again."""
+FIRST_BYTES = 8
+"""That `start_decoder` reads."""
 
 
 def init_encoder() -> np.ndarray:  # [1]
@@ -31,27 +34,44 @@ def init_encoder() -> np.ndarray:  # [1]
     return np.array([(0, 2**64 - 1, 0)], CODER)
 
 
-def encode_shares(below: np.ndarray, frequencies: np.ndarray, total: int) -> bytes:
-    """Returns the code of samples, given their shares.
+def encode_shares(
+    below: np.ndarray,  # int64 [n]
+    frequencies: np.ndarray,  # int64 [n]
+    total: int,
+    starts: np.ndarray,  # int64 [S]
+) -> tuple[bytes, np.ndarray]:
+    """Returns the code of n samples, given their shares, and positions, int64 [S].
 
     Args:
-      below: int64, any shape: the sum of the frequencies of lesser samples.
-      frequencies: likewise, the sample's own; positive.
+      below: the sum of the frequencies of lesser samples.
+      frequencies: the sample's own; positive.
       total: of all samples; at most 2^48.
+      starts: samples, 0 first, before which a decoder's position is asked for: bytes that it has
+        read.
     """
     coder = init_encoder()
     # Room for the worst, of which no more becomes memory than is written.
-    data = np.empty(_MOST_BYTES * below.size + SLACK, np.uint8)
-    _encode_all(coder[0], data, below.reshape(-1), frequencies.reshape(-1), total)
-    return data[: coder[0]["position"]].tobytes()
+    data = np.empty(MOST_BYTES * below.size + SLACK, np.uint8)
+    positions = np.empty(starts.size, np.int64)
+    _encode_all(coder[0], data, below, frequencies, total, starts, positions)
+    return data[: coder[0]["position"]].tobytes(), positions
 
 
 @jit
 def _encode_all(
-    coder: Any, data: np.ndarray, below: np.ndarray, frequencies: np.ndarray, total: int
+    coder: Any,
+    data: np.ndarray,
+    below: np.ndarray,
+    frequencies: np.ndarray,
+    total: int,
+    starts: np.ndarray,
+    positions: np.ndarray,
 ) -> None:
-    for t in range(below.size):
-        encode(coder, data, below[t], frequencies[t], total)
+    for k in range(starts.size):
+        positions[k] = coder.position + FIRST_BYTES
+        end = starts[k + 1] if k + 1 < starts.size else below.size
+        for t in range(starts[k], end):
+            encode(coder, data, below[t], frequencies[t], total)
     finish(coder, data)
 
 
@@ -111,7 +131,7 @@ def start_decoder(coder: Any, data: np.ndarray) -> None:
     coder.low = 0
     coder.range = _ALL
     coder.position = 0
-    for _ in range(8):
+    for _ in range(FIRST_BYTES):
         coder.low = (coder.low << _EIGHT) | _next(coder, data)
 
 

@@ -1,23 +1,44 @@
 """From a damaged file what is intact."""
 
+import contextlib
 import hashlib
 import itertools
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from codec import packing
 from codec.blocks import Block, Kind, read_block
 from codec.canonical import wav_header
-from codec.damage import Findings, Index, index_blocks, is_all_lost, lost_segments, ranges
-from codec.decoder import Opened, decode_block, plain_header, where
+from codec.checksums import count_checksums
+from codec.damage import Findings, Index, index_blocks, is_all_lost, ranges
+from codec.decoder import Opened, decode_block, plain_header, where_frames
+from codec.frames import decode_frames
 from codec.header import HASH_BYTES, Format, end_payload
 from runtime.errors import DataError
-from runtime.threads import map_in_threads
+from runtime.formatting import format_timestamp
+from runtime.threads import map_in_threads, threads_each
+
+
+class _Beginning(NamedTuple):
+    """What there is of the payload of a damaged segment."""
+
+    segment: int
+    payload: bytes
+    missing: int  # Bytes.
+
+
+class _Part(NamedTuple):
+    data: bytes
+    problem: str = ""
+    lost: tuple[int, int] | None = None  # Frames of the source, of a segment.
 
 
 def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -> Iterator[bytes]:
-    """Yields what is intact, and silence for the segments that are not.
+    """Yields what is intact, and silence for what is not.
+
+    Of a damaged segment that is what is before the damage, as far as checksums within it show.
 
     Args:
       opened: the file, from `open_damaged`.
@@ -25,59 +46,72 @@ def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -
       num_threads: segments at once.
 
     Raises:
-      DataError: no block is intact; `findings` are empty then.
+      DataError: nothing is intact; `findings` are empty then.
     """
     format_ = opened.format
     report = findings.damage.append
     index = index_blocks(opened, report)
-    if is_all_lost(opened, index):
+    if is_all_lost(opened, index) and not _is_any_intact(opened, index):
         findings.damage.clear()
         raise DataError("no block is intact: nothing could be recovered")
-    lost = {*lost_segments(opened, index)}
-    for first, last in ranges(sorted(lost)):
-        report(f"{where(format_, first, last)}: silence in its place")
     header = plain_header(opened)
     if format_ and not header and not index.before:
         report("the header of the WAV: a plain one in its place")
         header = wav_header(format_, format_.encoding, format_.frames)
 
-    def decode(found: Block) -> bytes:
-        if found.kind is Kind.END:
-            return _silence(format_, found.segment)
-        try:
-            return decode_block(opened, found)
-        except DataError as error:
-            report(str(error))
-            if found.kind is Kind.BYTES:
-                return b""
-            lost.add(found.segment)
-            return _silence(format_, found.segment)
+    each = threads_each(num_threads, format_.num_segments if format_ else 1)
 
-    digest = hashlib.blake2b(digest_size=HASH_BYTES)
-    blocks = _blocks_in_order(opened, index)
-    parts = map_in_threads(decode, blocks, num_threads, ahead=num_threads)
-    for part in itertools.chain([header], parts):
-        digest.update(part)
-        yield part
+    def decode(found: Block | _Beginning) -> _Part:
+        if isinstance(found, _Beginning):
+            kept = b"".join(_verified(opened, found, each))
+            return _with_silence(format_, found.segment, kept)
+        try:
+            return _Part(decode_block(opened, found, num_threads=each))
+        except DataError as error:
+            lost = _Part(b"")
+            if found.kind is not Kind.BYTES:
+                lost = _with_silence(format_, found.segment, b"")
+            return lost._replace(problem=str(error))
+
+    digest = hashlib.blake2b(header, digest_size=HASH_BYTES)
+    yield header
+    lost = []
+    parts = map_in_threads(decode, _blocks_in_order(opened, index), num_threads, ahead=num_threads)
+    for part in parts:
+        if part.problem:
+            report(part.problem)
+        if part.lost:
+            lost.append(part.lost)
+        digest.update(part.data)
+        yield part.data
+    for begin, end in ranges(lost):
+        report(f"{where_frames(format_, begin, end)}: silence in its place")
     if index.end is None:
         report("the end, with the hash of the source: not found")
     state = None if index.end is None else end_payload(digest.digest(), format_) == index.end
-    findings.verdict, findings.is_whole = _verdict(format_, len(lost), state), bool(state)
+    findings.verdict, findings.is_whole = _verdict(format_, lost, state), bool(state)
 
 
-def _verdict(format_: Format | None, lost: int, matches: bool | None) -> str:
+def _verdict(format_: Format | None, lost: list[tuple[int, int]], matches: bool | None) -> str:
     """Returns whether anything is lost.
 
     Args:
       format_: of the file.
-      lost: segments of it.
+      lost: frames, of a segment each.
       matches: whether the result has the hash of the source; None: that is not known.
     """
     if matches:
         return "nothing is lost: the hash of the source matches"
     count = format_.num_segments if format_ else 0
-    if lost:
-        return f"{lost} of {count} segments lost"
+    if format_ and lost:
+        text = f"{len(lost)} of {count} segments lost"
+        if all(begin % format_.segment == 0 for begin, _ in lost):
+            return text
+        frames = sum(end - begin for begin, end in lost)
+        seconds, total = (
+            format_timestamp(x / format_.sample_rate) for x in (frames, format_.frames)
+        )
+        return f"{text} from the damage on, {seconds} of {total}"
     intact = f"all {count} segments are intact; " if count else ""
     around = " around them" if count else ""
     if matches is None:
@@ -87,8 +121,8 @@ def _verdict(format_: Format | None, lost: int, matches: bool | None) -> str:
     return f"{intact}{differs}: bytes{around} are lost, or blocks are of another file"
 
 
-def _blocks_in_order(opened: Opened, index: Index) -> Iterator[Block]:
-    """Yields blocks as in an undamaged file, an empty END for each segment that is lost."""
+def _blocks_in_order(opened: Opened, index: Index) -> Iterator[Block | _Beginning]:
+    """Yields blocks as in an undamaged file, and what there is of segments that are damaged."""
 
     def read(offset: int) -> Block:
         opened.file.seek(offset)
@@ -97,12 +131,43 @@ def _blocks_in_order(opened: Opened, index: Index) -> Iterator[Block]:
     yield from map(read, index.before)
     for number in range(opened.format.num_segments if opened.format else 0):
         offset = index.segments.get(number)
-        yield Block(Kind.END, number, b"", 0) if offset is None else read(offset)
+        yield _read_beginning(opened, index, number) if offset is None else read(offset)
     yield from map(read, index.behind)
 
 
-def _silence(format_: Format | None, segment: int) -> bytes:
+def _read_beginning(opened: Opened, index: Index, number: int) -> _Beginning:
+    found = index.damaged.get(number)
+    if found is None:
+        return _Beginning(number, b"", 0)
+    opened.file.seek(found.offset)
+    payload = opened.file.read(found.end - found.offset)
+    return _Beginning(number, payload, found.size - len(payload))
+
+
+def _is_any_intact(opened: Opened, index: Index) -> bool:
+    """Whether of a damaged segment there is anything."""
+    beginnings = (_read_beginning(opened, index, number) for number in index.damaged)
+    return any(any(_verified(opened, found, 1)) for found in beginnings)
+
+
+def _verified(opened: Opened, found: _Beginning, num_threads: int) -> Iterator[bytes]:
+    """Yields the bytes of a damaged segment that are right, one part after the other."""
+    format_, model, number = opened.format, opened.model, found.segment
+    if format_ is None or model is None:
+        return
+    count = count_checksums(len(found.payload) + found.missing, format_, number)
+    parts = decode_frames(
+        model, format_, number, found.payload, missing=found.missing, num_threads=num_threads
+    )
+    with contextlib.suppress(DataError):  # The damage.
+        yield from itertools.islice(parts, count)
+
+
+def _with_silence(format_: Format | None, number: int, kept: bytes) -> _Part:
+    """Returns what is kept of a segment, and silence behind it."""
     if format_ is None:
-        return b""
-    zeros = np.zeros((format_.frames_of(segment), format_.channels), np.int32)
-    return packing.pack(zeros, format_.encoding, 0)
+        return _Part(kept)
+    begin, end = format_.span_of(number)
+    begin += len(kept) // format_.frame_bytes
+    zeros = np.zeros((end - begin, format_.channels), np.int32)
+    return _Part(kept + packing.pack(zeros, format_.encoding, 0), lost=(begin, end))

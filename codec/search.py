@@ -3,7 +3,7 @@
 import io
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from runtime.errors import DataError
 
 _FIRST_WINDOW, _LAST_WINDOW = 2**12, 2**20  # Bytes that are looked at together.
 _HEAD_BYTES = 2 * 9 + 1
+_CHECK_BYTES = 4  # Behind a head.
 _WORK_PER_BYTE = 256  # Bytes that are checked, for each of the file.
 # The usual table: of a byte k, whose CRC begins with all ones and ends with a negation.
 _TABLE = np.array([zlib.crc32(bytes([k ^ 255])) for k in range(256)], np.uint32)
@@ -71,6 +72,47 @@ def intact_blocks(
         on_damage(damage, size)
 
 
+class Damaged(NamedTuple):
+    """A segment whose block is damaged behind its head.
+
+    Attributes:
+      segment: its number.
+      size: of the payload.
+      offset: where the payload begins in the file, and
+      end: where, at the latest, what there is of it ends.
+    """
+
+    segment: int
+    size: int
+    offset: int
+    end: int
+
+
+def damaged_segments(
+    file: BinaryIO, start: int, end: int, format_: Format | None
+) -> Iterator[Damaged]:
+    """Yields the segments of which, among bytes that are no intact block, a head is intact.
+
+    Args:
+      file: the file.
+      start: where the first block should begin; others where the one before should end.
+      end: of these bytes.
+      format_: of the file.
+    """
+    while start < end:
+        file.seek(start)
+        try:
+            head = read_head(file)
+        except DataError:
+            return
+        if not _is_plausible(head, most_payload(head.kind, format_), format_):
+            return
+        offset = file.tell() + _CHECK_BYTES
+        start = offset + head.size
+        if head.kind is Kind.FRAMES and offset < end:
+            yield Damaged(head.segment, head.size, offset, min(start, end))
+
+
 def _plausible_head(
     file: BinaryIO, offset: int, size: int, format_: Format | None, kinds: frozenset[Kind]
 ) -> Head | None:
@@ -80,13 +122,14 @@ def _plausible_head(
         head = read_head(io.BytesIO(file.read(_HEAD_BYTES)))
     except DataError:
         return None
+    most = min(most_payload(head.kind, format_), size - offset)
+    return head if head.kind in kinds and _is_plausible(head, most, format_) else None
+
+
+def _is_plausible(head: Head, most: int, format_: Format | None) -> bool:
+    """Whether a file may have a block with such a head, and at most so many bytes of payload."""
     segments = {Kind.END: 1, Kind.BYTES: 2}.get(head.kind, format_.num_segments if format_ else 0)
-    is_plausible = (
-        head.kind in kinds
-        and head.segment < segments
-        and head.size <= min(most_payload(head.kind, format_), size - offset)
-    )
-    return head if is_plausible else None
+    return head.segment < segments and head.size <= most
 
 
 def _block_at(file: BinaryIO, offset: int, format_: Format | None) -> Block | None:

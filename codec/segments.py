@@ -1,6 +1,6 @@
 """A segment as bytes, and back.
 
-n frames, C channels.
+n frames, C channels, m frames that follow each other.
 
     flags       a byte, see the constants below
     shift       a byte, where there is one: low bits of all samples that are zero
@@ -14,9 +14,11 @@ n frames, C channels.
 or, where that were no fewer, the samples as they are, in 1, 2, 3 or 4 bytes each.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from codec.coder import Coder
+from codec.coder import MOST_PER_BYTE, Coder
 from codec.fields import Fields, number
 from codec.redundancy import (
     channel_kinds,
@@ -30,7 +32,7 @@ from models.native_scale import common_zeros, least_depth
 from runtime.errors import DataError
 
 _SHIFT, _VALUES, _CHANNELS, _VERBATIM = 1, 2, 4, 32  # The others are a coder's, see there.
-_MOST_PER_BYTE = 2**14  # Samples that are coded by a byte.
+_PIECE = 2**16  # Frames, where no coder says how many follow each other.
 
 
 def encode_segment(
@@ -64,8 +66,7 @@ def encode_segment(
         channels = np.ascontiguousarray(frames.T[coded])
         own, code = coder.encode(channels, num_threads=num_threads, advance=advance)
         flags |= own
-    # Zeros that the code leaves out: a file's length bounds what decoding it takes.
-    data = bytes([flags]) + head + code.ljust(frames[:, coded].size // _MOST_PER_BYTE, b"\0")
+    data = bytes([flags]) + head + code
     if len(data) < _verbatim_size(all_frames):
         return data
     return _verbatim(all_frames)
@@ -73,18 +74,18 @@ def encode_segment(
 
 def decode_segment(
     coder: Coder,
-    data: bytes,
+    fields: Fields,
     frames: int,
     channels: int,
     *,
     num_threads: int = 1,
     advance: Advance = no_advance,
-) -> np.ndarray:  # int32 [n, C]
-    """Returns the frames that `encode_segment` was given.
+) -> Iterator[np.ndarray]:  # int32 [m, C]
+    """Yields the frames that `encode_segment` was given, some after the other.
 
     Args:
       coder: the model's.
-      data: the bytes.
+      fields: at the beginning of the bytes; see `Coder.decode` for those that are missing.
       frames: n.
       channels: C.
       num_threads: see `Coder.decode`, and
@@ -93,35 +94,46 @@ def decode_segment(
     Raises:
       DataError: the bytes are not what `encode_segment` writes.
     """
-    fields = Fields(data)
     flags = fields.take(1)[0]
     if flags & _VERBATIM:
-        return _from_verbatim(fields, frames, channels)
+        yield _from_verbatim(fields, frames, channels)
+        return
     shift = fields.take(1)[0] if flags & _SHIFT else 0
     if shift > 31:
         raise DataError(f"samples are shifted by {shift} bits, expected at most 31")
     values = unpack_values(fields) if flags & _VALUES else None
-    samples = np.zeros((channels, frames), np.int32)
+    frame = np.zeros((channels, 1), np.int32)
     coded = list(range(channels))
     copies: list[tuple[int, int]] = []
     if flags & _CHANNELS:
-        coded, copies = read_kinds(fields, samples)
+        coded, copies = read_kinds(fields, frame)
+    if fields.left < len(coded) * frames // MOST_PER_BYTE:
+        raise DataError(f"{fields.left} bytes of code are too few for {frames} frames")
+    pieces = _no_channels(frames)
     if coded:
-        if fields.left < len(coded) * frames // _MOST_PER_BYTE:
-            raise DataError(f"{fields.left} bytes of code are too few for {frames} frames")
-        samples[coded] = coder.decode(
+        pieces = coder.decode(
             flags, fields, len(coded), frames, num_threads=num_threads, advance=advance
         )
-    for channel, source in copies:
-        samples[channel] = samples[source]
-    if values is not None:
-        first = len(values) // 2
-        if not -first <= samples.min(initial=0) <= samples.max(initial=0) < len(values) - first:
-            raise DataError("a sample has no value")
-        samples += first
-        samples = values[samples]
-    samples <<= shift
-    return samples.T
+    for piece in pieces:
+        samples = np.repeat(frame, piece.shape[1], axis=1)
+        samples[coded] = piece
+        for channel, source in copies:
+            samples[channel] = samples[source]
+        if values is not None:
+            samples = _look_up(values, samples)
+        yield (samples << shift).T
+
+
+def _no_channels(frames: int) -> Iterator[np.ndarray]:  # int32 [0, m]
+    for first in range(0, frames, _PIECE):
+        yield np.zeros((0, min(_PIECE, frames - first)), np.int32)
+
+
+def _look_up(values: np.ndarray, samples: np.ndarray) -> np.ndarray:  # int32 [C, m]
+    first = len(values) // 2
+    if not -first <= samples.min(initial=0) <= samples.max(initial=0) < len(values) - first:
+        raise DataError("a sample has no value")
+    return values[samples + first]
 
 
 def _sample_bytes(frames: np.ndarray) -> int:

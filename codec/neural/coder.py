@@ -4,12 +4,13 @@ n frames, C channels, L samples in a chunk, R rows.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
+from codec.coder import MOST_PER_BYTE
 from codec.fields import Fields
 from codec.neural.frequencies import decode_rows, encode_rows, make_mixture, room
 from codec.neural.rows import Layout, find_groups
@@ -85,7 +86,8 @@ class NeuralCoder:
         self._run(samples.copy(), code)
         data.reserve(int(coder[0]["position"]) + SLACK)
         finish(coder[0], data.array)
-        return 0, data.array[: coder[0]["position"]].tobytes()
+        code_bytes = data.array[: coder[0]["position"]].tobytes()
+        return 0, code_bytes.ljust(samples.size // MOST_PER_BYTE, b"\0")
 
     def decode(
         self,
@@ -96,8 +98,8 @@ class NeuralCoder:
         *,
         num_threads: int = 1,
         advance: Advance = no_advance,
-    ) -> np.ndarray:
-        """Returns the channels, int32 [C, n]."""
+    ) -> Iterator[np.ndarray]:
+        """Yields the channels, int32 [C, n], at once: rows from all over them are decoded first."""
         coder, data = np.zeros(1, CODER), np.frombuffer(fields.rest(), np.uint8)
         start_decoder(coder[0], data)
 
@@ -106,7 +108,7 @@ class NeuralCoder:
 
         samples = np.zeros((channels, frames), np.int32)
         self._run(samples, code)
-        return samples
+        yield samples
 
     def _mixture(self, outputs: np.ndarray) -> Any:
         return make_mixture(outputs.shape[1] // 3, self.depth)

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from codec.blocks import Kind, read_block
+from codec.checksums import CHECKSUM_BYTES, count_checksums
 from codec.header import read_header
 from tests.golden.check import MANIFEST, compress, decompress, digest, golden_digest, read
 from tests.models.other_processor import ROOT, digest_elsewhere
@@ -26,20 +27,23 @@ def test_golden_files(name):
 
 
 def test_all_ways_to_tell_a_segment_are_there():
-    flags, depths, variants, kinds = 0, set(), set(), set[Kind]()
+    flags, depths, variants, counts, kinds = 0, set(), set(), set(), set[Kind]()
     for name in MANIFEST:
         file = io.BytesIO(read(name))
         format_ = read_header(file)
         is_float = format_ is not None and format_.encoding.is_float
         kind = None
         while kind is not Kind.END:
-            kind, _, payload, _ = read_block(file)
+            kind, number, payload, _ = read_block(file)
             kinds.add(kind)
             if kind is Kind.FRAMES:
+                count = count_checksums(len(payload), format_, number)
+                counts.add(count)
+                payload = payload[CHECKSUM_BYTES * count :]
                 flags |= payload[is_float] & 63
                 depths.add(payload[is_float] >> 6)
                 variants |= {payload[0]} if is_float else set()
-    assert kinds == set(Kind)
+    assert kinds == set(Kind) and counts == {0, 1}
     assert depths == variants == {0, 1, 2}
     assert flags == 1 | 2 | 4 | 8 | 16  # 32, verbatim, is never smaller than its bytes.
 

@@ -12,12 +12,12 @@ from codec.blocks import Kind, block
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.header import MAX_SAMPLES, Format, end_payload, header, read_header, round_segment
-from codec.segments import decode_segment, encode_segment, is_verbatim
+from codec.segments import encode_segment, is_verbatim
 from models.exact.analysis import measure_segment
 from models.exact.network import make_mlp
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
-from tests.codec.models import small_model
+from tests.codec.models import decode_whole, small_model
 from tests.models.exact.test_stream import make_params, repeated, stereo
 from tests.models.predictors.signals import noise, tones
 from tests.wav_files import write_wav
@@ -66,7 +66,7 @@ def test_how_a_segment_is_gone_through_does_not_matter(stretch, num_threads, mon
         coder, frames, num_threads=num_threads, advance=lambda *done: told[0].append(done)
     )
     assert data == expected
-    found = decode_segment(
+    found = decode_whole(
         coder,
         data,
         *frames.shape,
@@ -95,7 +95,7 @@ def test_segments(name):
     model, frames = small_model(), SIGNALS[name].astype(np.int32)
     data = encode_segment(model.coder, frames)
     assert len(data) <= 2 * frames.size + 2
-    found = decode_segment(model.coder, data, *frames.shape)
+    found = decode_whole(model.coder, data, *frames.shape)
     np.testing.assert_array_equal(found, frames)
 
 
@@ -117,7 +117,7 @@ def test_a_model_of_24_bits_codes_fewer_as_a_model_of_fewer():
     scaled = clipped << 16
     data = encode_segment(deep.coder, scaled)
     assert len(data) == len(expected) + 1
-    found = decode_segment(deep.coder, data, *scaled.shape)
+    found = decode_whole(deep.coder, data, *scaled.shape)
     np.testing.assert_array_equal(found, scaled)
     needed = measure_segment(deep.config, make_mlp(make_params()), scaled)
     size = needed.bits.sum(dtype=np.float64) + needed.side_bits
@@ -129,9 +129,9 @@ def test_a_depth_that_the_model_has_not_is_damage():
     frames = noise(1000, 1, 2**20)[:, None]
     data = encode_segment(deep.coder, frames)
     with pytest.raises(DataError, match="24 bits, and the model codes 8 at most"):
-        decode_segment(flat.coder, data, *frames.shape)
+        decode_whole(flat.coder, data, *frames.shape)
     with pytest.raises(DataError, match="32 bits"):
-        decode_segment(deep.coder, bytes([0xC0]) + data[1:], *frames.shape)
+        decode_whole(deep.coder, bytes([0xC0]) + data[1:], *frames.shape)
 
 
 def test_what_is_more_than_plain_samples_is_kept_plain():
@@ -140,7 +140,7 @@ def test_what_is_more_than_plain_samples_is_kept_plain():
     assert is_verbatim(encode_segment(model.coder, frames))
     wide = (frames.astype(np.int64) * 256).astype(np.int32) + 3
     data = encode_segment(model.coder, wide)
-    np.testing.assert_array_equal(decode_segment(model.coder, data, *wide.shape), wide)
+    np.testing.assert_array_equal(decode_whole(model.coder, data, *wide.shape), wide)
 
 
 @pytest.mark.parametrize("encoding", Encoding)

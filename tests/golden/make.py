@@ -63,6 +63,8 @@ def sources() -> Iterator[tuple[str, bytes, int]]:
     yield "floats_special", wav(special, Encoding.F64), SEGMENT
     yield "lags", wav(repeated(3000)), 3000
     yield "second_leads", wav(stereo(1500)[:, ::-1]), 1500
+    loud = np.stack([noise(12000, k, 2**11) for k in (1, 2)], 1)
+    yield "checksums", wav(loud), 12000
     yield "white_noise", wav(noise(600, 1, 2**15)[:, None]), SEGMENT
     yield "values", wav((tones(2000)[:, None] >> 11) * 2049), 2000
     yield "shift", wav(tones(FRAMES)[:, None] // 16 * 16), SEGMENT

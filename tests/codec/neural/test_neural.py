@@ -19,11 +19,11 @@ from codec.files import compress_file, decompress_file
 from codec.header import read_header
 from codec.jobs import Job
 from codec.model import fingerprint, load_codec_model
-from codec.segments import decode_segment, encode_segment, is_verbatim
+from codec.segments import encode_segment, is_verbatim
 from models.model_file import load_model, save_model
 from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
-from tests.codec.models import small_model
+from tests.codec.models import decode_whole, small_model
 from tests.codec.neural.models import BLOCK, CHUNK, float_model, neural_model
 from tests.codec.test_roundtrip import wav_bytes
 from tests.models.predictors.signals import noise, tones
@@ -47,7 +47,7 @@ def test_every_sample_comes_back(kind, block, channels):
         samples = frames_of(kind, frames, channels)
         data = encode_segment(coder, samples)
         assert is_verbatim(data) == (frames <= 1)
-        np.testing.assert_array_equal(decode_segment(coder, data, *samples.shape), samples)
+        np.testing.assert_array_equal(decode_whole(coder, data, *samples.shape), samples)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -55,7 +55,7 @@ def test_more_chunks_than_rows(channels):
     coder = neural_model("8").coder
     samples = frames_of("8", ROWS * CHUNK + 100, channels)
     data = encode_segment(coder, samples)
-    np.testing.assert_array_equal(decode_segment(coder, data, *samples.shape), samples)
+    np.testing.assert_array_equal(decode_whole(coder, data, *samples.shape), samples)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_any_signal(samples):
     flags, code = coder.encode(samples[None].astype(np.int32))
     assert flags == 0
     data = bytes([flags]) + code
-    np.testing.assert_array_equal(decode_segment(coder, data, 400, 1)[:, 0], samples)
+    np.testing.assert_array_equal(decode_whole(coder, data, 400, 1)[:, 0], samples)
 
 
 @pytest.mark.parametrize("kind", ["8", "adaptive"])
