@@ -158,8 +158,11 @@ def _describe_lost(format_: Format, lost: list[int], index: Index) -> str:
         return f"all {count} segments are intact"
     spans = [times(format_, *found) for found in ranges(map(format_.span_of, lost))]
     more = f" and {len(spans) - _MOST_TIMES} more" if len(spans) > _MOST_TIMES else ""
-    text = f"{len(lost)} of {count} segments lost: {', '.join(spans[:_MOST_TIMES])}{more}"
-    return text + (", or less: what is before the damage may be intact" if index.damaged else "")
+    where = ", ".join(spans[:_MOST_TIMES]) + more
+    if not index.damaged:
+        return f"{len(lost)} of {count} segments lost: {where}"
+    beginnings = "what of them is before the damage may be intact"
+    return f"{len(lost)} of {count} segments damaged: {where}; {beginnings}"
 
 
 def index_blocks(opened: Opened, report: Report) -> Index:

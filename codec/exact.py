@@ -26,6 +26,7 @@ from runtime.errors import DataError
 from runtime.threads import Call, run_in_turns
 
 _LAGS, _SWAPPED = 8, 16
+_PIECE = 8192  # Frames, about, that are given on at once: it takes time.
 _DEPTH = 6  # Bits before that of the depth.
 
 
@@ -98,8 +99,10 @@ class ExactCoder:
         begin = functools.partial(init_stream, config, self._network, lags, frames)
         decoding = _Decoding(begin, codes, frames)
         for _ in run_in_turns(decoding.turns(), num_threads):
-            advance(*decoding.take_done())
-            yield from decoding.take_frames(is_swapped=bool(flags & _SWAPPED))
+            samples = decoding.take_frames()
+            if samples.size:
+                advance(*decoding.take_done())
+                yield samples[::-1] if flags & _SWAPPED else samples
 
     def _read_depth(self, flags: int) -> int:
         depth = 8 * (1 + (flags >> _DEPTH))
@@ -131,7 +134,7 @@ class _Decoding:
         self._streams: dict[int, Stream] = {}
         self._coders = np.zeros(self._channels, CODER)
         self._done: list[int] = []  # Samples of slices.
-        self._whole: list[slice] = []  # Slices of all channels.
+        self._whole = self._taken = 0  # Frames that are done, and those that were taken.
         self._told = 0  # Bytes of code that `take_done` has told of.
 
     def turns(self) -> Iterator[Sequence[Call]]:
@@ -150,12 +153,13 @@ class _Decoding:
         told, self._told = self._told, int(self._coders["position"].sum())
         return count, 8.0 * (self._told - told)
 
-    def take_frames(self, *, is_swapped: bool) -> Iterator[np.ndarray]:  # int32 [C, m]
-        """Yields the frames that have been done since it was last called."""
-        whole, self._whole = self._whole, []
-        for part in whole:
-            samples = self._samples[:, part]
-            yield samples[::-1] if is_swapped else samples
+    def take_frames(self) -> np.ndarray:  # int32 [C, m]
+        """Returns the frames done since it was last called; none where these are few yet."""
+        begin, end = self._taken, self._whole
+        if end - begin < _PIECE and end < self._samples.shape[1]:
+            end = begin
+        self._taken = end
+        return self._samples[:, begin:end]
 
     def _decode(self, channel: int, part: slice) -> None:
         coder, code = self._coders[channel], self._codes.codes[channel]
@@ -172,6 +176,6 @@ class _Decoding:
         )
         self._done.append(part.stop - part.start)
         if channel + 1 == self._channels:
-            self._whole.append(part)
+            self._whole = part.stop
         if part == self._slices[-1]:
             self._streams.pop(channel - 1, None)

@@ -15,7 +15,7 @@ import numpy as np
 from codec.range_coder import FIRST_BYTES, MOST_BYTES
 
 _SLICE = 2048
-"""Frames: many for a call, but of these and what they may take, 12 KiB, little is lost by damage."""
+"""Frames: long for a call, but what they may take, 12 KiB, is little to lose."""
 
 
 def slices(frames: int) -> list[slice]:

@@ -104,14 +104,11 @@ def _verdict(format_: Format | None, lost: list[tuple[int, int]], matches: bool 
         return "nothing is lost: the hash of the source matches"
     count = format_.num_segments if format_ else 0
     if format_ and lost:
-        text = f"{len(lost)} of {count} segments lost"
         if all(begin % format_.segment == 0 for begin, _ in lost):
-            return text
-        frames = sum(end - begin for begin, end in lost)
-        seconds, total = (
-            format_timestamp(x / format_.sample_rate) for x in (frames, format_.frames)
-        )
-        return f"{text} from the damage on, {seconds} of {total}"
+            return f"{len(lost)} of {count} segments lost"
+        frames = sum(end - begin for begin, end in lost), format_.frames
+        seconds, total = (format_timestamp(x / format_.sample_rate) for x in frames)
+        return f"{len(lost)} of {count} segments damaged: {seconds} of {total} lost"
     intact = f"all {count} segments are intact; " if count else ""
     around = " around them" if count else ""
     if matches is None:

@@ -249,7 +249,7 @@ def test_swapped_and_spliced_segments_are_named(packed):
 def test_another_file_or_version_is_refused(packed):
     for data, message in [
         (b"RIFF" + packed[4:], "not a .wvst file"),
-        (packed[:4] + b"\1" + packed[5:], "version 1, this wavestream reads version 4"),
+        (packed[:4] + b"\1" + packed[5:], "version 1, this wavestream reads version 5"),
         (b"", "^the file is empty$"),
         (packed[:3], "header is truncated: at least 3 bytes are missing"),
     ]:

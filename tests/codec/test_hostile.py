@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import struct
+import time
 import tracemalloc
 import zlib
 
@@ -141,6 +142,22 @@ def test_a_hostile_file_is_refused_in_little_memory(name):
         decompress(data)
     assert peak(decompress, data) < 24 * MIB
     assert peak(recover, data) < 24 * MIB
+
+
+def test_a_damaged_segment_is_decoded_no_further_than_it_is_right():
+    """That says that it has 2^26 samples, and 2^27 bytes of which few are there."""
+    long = dataclasses.replace(PLAIN, channels=1, frames=2**26, segment=2**26)
+    liar = header(long) + block(Kind.FRAMES, 0, bytes(2**27))
+    for count in (20, 30, 2**11, 2**15):
+        with pytest.raises(DataError, match="nothing could be recovered"):
+            recover(liar[:count])
+    assert peak(recover, liar[: 2**11]) < 24 * MIB  # Too few for so many samples.
+    # A head in a damaged block says that all of the file is of it, and so do those behind it.
+    liars = [block(Kind.FRAMES, k, bytes(2**18))[:40] for k in range(500)]
+    between = block(Kind.BYTES, 0, b"\0abc")
+    begun = time.process_time()
+    found = recover(made_of(between.join(liars), frames=2**20, segment=2**11))
+    assert time.process_time() - begun < 20 and found[-2 * 4 :] == bytes(8)
 
 
 def test_silence_takes_the_memory_of_a_segment():
