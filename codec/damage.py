@@ -161,8 +161,9 @@ def _describe_lost(format_: Format, lost: list[int], index: Index) -> str:
     where = ", ".join(spans[:_MOST_TIMES]) + more
     if not index.damaged:
         return f"{len(lost)} of {count} segments lost: {where}"
-    beginnings = "what of them is before the damage may be intact"
-    return f"{len(lost)} of {count} segments damaged: {where}; {beginnings}"
+    return (
+        f"{len(lost)} of {count} segments damaged: {where}; what is before the damage may be intact"
+    )
 
 
 def index_blocks(opened: Opened, report: Report) -> Index:

@@ -32,8 +32,8 @@ def turns(channels: int, count: int) -> Iterator[list[tuple[int, int]]]:
     """
     # Two slices behind: a channel looks ahead in the one before it.
     for turn in range(count + 2 * (channels - 1)):
-        places = [(channel, turn - 2 * channel) for channel in range(channels)]
-        yield [(channel, place) for channel, place in places if 0 <= place < count]
+        first, last = max(0, (turn - count) // 2 + 1), min(channels - 1, turn // 2)
+        yield [(channel, turn - 2 * channel) for channel in range(first, last + 1)]
 
 
 def interleave(

@@ -43,7 +43,7 @@ def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -
     Args:
       opened: the file, from `open_damaged`.
       findings: all that is wrong is added to it, and in the end the verdict.
-      num_threads: segments at once.
+      num_threads: for segments at once, and their channels.
 
     Raises:
       DataError: nothing is intact; `findings` are empty then.
@@ -75,7 +75,7 @@ def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -
 
     digest = hashlib.blake2b(header, digest_size=HASH_BYTES)
     yield header
-    lost = []
+    lost: list[tuple[int, int]] = []
     parts = map_in_threads(decode, _blocks_in_order(opened, index), num_threads, ahead=num_threads)
     for part in parts:
         if part.problem:
@@ -84,7 +84,7 @@ def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -
             lost.append(part.lost)
         digest.update(part.data)
         yield part.data
-    for begin, end in ranges(lost):
+    for begin, end in ranges(lost) if format_ else ():
         report(f"{where_frames(format_, begin, end)}: silence in its place")
     if index.end is None:
         report("the end, with the hash of the source: not found")

@@ -69,7 +69,7 @@ def format_of(packed: bytes) -> Format:
 def kept_frames(files: Files, found: bytes, lines: list[str]) -> int:
     """The frames that recovery claims: they are the source's, and silence is behind them."""
     [line] = [line for line in lines if line.endswith(": silence in its place")]
-    minutes, seconds = re.search(r"0:(\d\d):(\d\d\.\d{3}) to ", line).groups()
+    [(minutes, seconds)] = re.findall(r"0:(\d\d):(\d\d\.\d{3}) to ", line)
     kept = round(RATE * (60 * int(minutes) + float(seconds)))
     size = 44 + files.format.frame_bytes * kept
     assert len(found) == len(files.source) and found[:size] == files.source[:size]
@@ -133,8 +133,8 @@ def test_damaged_segments_that_follow_each_other(tmp_path):
     assert found[44:] == expected.tobytes()
     text = assess_damage(io.BytesIO(bytes(damaged))).text
     assert text == (
-        "2 of 2 segments damaged: 0:00:00.000 to 0:00:32.000; what of them is before the damage "
-        "may be intact"
+        "2 of 2 segments damaged: 0:00:00.000 to 0:00:32.000; what is before the damage may be "
+        "intact"
     )
 
 

@@ -148,7 +148,7 @@ def test_a_damaged_segment_is_decoded_no_further_than_it_is_right():
     """That says that it has 2^26 samples, and 2^27 bytes of which few are there."""
     long = dataclasses.replace(PLAIN, channels=1, frames=2**26, segment=2**26)
     liar = header(long) + block(Kind.FRAMES, 0, bytes(2**27))
-    for count in (20, 30, 2**11, 2**15):
+    for count in (40, 2**11, 2**15):
         with pytest.raises(DataError, match="nothing could be recovered"):
             recover(liar[:count])
     assert peak(recover, liar[: 2**11]) < 24 * MIB  # Too few for so many samples.

@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["codec", "pipeline.wav", "models.predic
     from codec.damage import Findings, open_damaged
     from codec.decoder import decompress_parts, open_compressed
     from codec.encoder import compress_parts
-    from codec.header import Format, end_payload, header
+    from codec.header import Format, end_payload, header, round_segment
     from codec.model import load_codec_model
     from codec.recover import recover_parts
     from codec.seek import SeekableFile
@@ -79,8 +79,8 @@ def repaired(data: bytes) -> bytes:
             encoding=Encoding(fields.ConsumeIntInRange(0, len(Encoding) - 1)),
             channels=fields.ConsumeIntInRange(1, 8),
             sample_rate=fields.ConsumeIntInRange(0, 2**20),
-            frames=fields.ConsumeIntInRange(0, 500),
-            segment=fields.ConsumeIntInRange(1, 500),
+            frames=fields.ConsumeIntInRange(0, 1100),
+            segment=round_segment(fields.ConsumeIntInRange(1, 1100)),
             has_plain_header=fields.ConsumeBool(),
         )
     parts = [header(format_)]
@@ -93,7 +93,10 @@ def repaired(data: bytes) -> bytes:
         if kind is Kind.END:
             payload = end_payload(payload[:16].ljust(16, b"\0"), format_)
         number += kind >= Kind.FRAMES
-        parts.append(block(kind, place, payload))
+        # Of what is missing there may be checksums before.
+        missing = fields.ConsumeIntInRange(2**15, 2**16) if fields.ConsumeBool() else 0
+        whole = block(kind, place, payload + bytes(missing))
+        parts.append(whole[: len(whole) - missing])
     return b"".join(parts)
 
 
