@@ -84,8 +84,9 @@ def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -
             lost.append(part.lost)
         digest.update(part.data)
         yield part.data
-    for begin, end in ranges(lost) if format_ else ():
-        report(f"{where_frames(format_, begin, end)}: silence in its place")
+    if format_:
+        for begin, end in ranges(lost):
+            report(f"{where_frames(format_, begin, end)}: silence in its place")
     if index.end is None:
         report("the end, with the hash of the source: not found")
     state = None if index.end is None else end_payload(digest.digest(), format_) == index.end
