@@ -26,7 +26,7 @@ from runtime.errors import DataError
 from runtime.threads import Call, run_in_turns
 
 _LAGS, _SWAPPED = 8, 16
-_PIECE = 8192  # Frames, about, that are given on at once: it takes time.
+_PIECE = 8192  # Frames, and samples, of which a decoder's caller is told at once: it takes time.
 _DEPTH = 6  # Bits before that of the depth.
 
 
@@ -99,10 +99,12 @@ class ExactCoder:
         begin = functools.partial(init_stream, config, self._network, lags, frames)
         decoding = _Decoding(begin, codes, frames)
         for _ in run_in_turns(decoding.turns(), num_threads):
+            if decoding.count_done() >= _PIECE:
+                advance(*decoding.take_done())
             samples = decoding.take_frames()
             if samples.size:
-                advance(*decoding.take_done())
                 yield samples[::-1] if flags & _SWAPPED else samples
+        advance(*decoding.take_done())
 
     def _read_depth(self, flags: int) -> int:
         depth = 8 * (1 + (flags >> _DEPTH))
@@ -146,6 +148,10 @@ class _Decoding:
                 self._codes.give(channel, int(self._coders[channel]["position"]), part)
                 calls.append(functools.partial(self._decode, channel, part))
             yield calls
+
+    def count_done(self) -> int:
+        """Returns the samples, about, that have been done since `take_done` was called."""
+        return len(self._done) * (self._slices[0].stop - self._slices[0].start)
 
     def take_done(self) -> tuple[int, float]:
         """Returns the samples, and their bits, that have been done since it was last called."""

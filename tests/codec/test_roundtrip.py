@@ -62,6 +62,7 @@ def test_how_a_segment_is_gone_through_does_not_matter(stretch, num_threads, mon
     coder, told = small_model().coder, [[], []]
     expected = encode_segment(coder, frames)
     monkeypatch.setattr("models.exact.segment.STRETCH", stretch)
+    monkeypatch.setattr("codec.exact._PIECE", stretch)
     data = encode_segment(
         coder, frames, num_threads=num_threads, advance=lambda *done: told[0].append(done)
     )
