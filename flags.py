@@ -274,6 +274,8 @@ CODING = Group(
 COMPRESSED_FILES = Group(
     "Compressed files",
     *_RESULTS,
+    switch("all_files", False,
+           "Of folders compress all files, not WAVs alone; those of other kinds by LZMA."),
     switch("delete_input_file", False,
            "Remove each source once its result was read back, decoded and compared with it."),
     switch("compare", False, "Print the sizes that FLAC and other codecs reach, too."))

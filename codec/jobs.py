@@ -38,6 +38,7 @@ def find_jobs(
     output_dir: str | None,
     *,
     compress: bool,
+    all_files: bool = False,
     left_out: LeftOut | None = None,
 ) -> list[Job]:
     """Returns what to do with files, and with those below folders, in the order of their names.
@@ -47,6 +48,7 @@ def find_jobs(
         these the WAVs, or the compressed files.
       output_dir: keeps the folders' trees; None: each result goes beside its source.
       compress: whether SUFFIX is added to the names, or taken away.
+      all_files: of folders compress files of any kind, too.
       left_out: what is left out is added to it, folders that cannot be listed and empty ones among
         it.
 
@@ -57,11 +59,16 @@ def find_jobs(
     """
     left_out = LeftOut() if left_out is None else left_out
     left_out.wanted = wanted = "WAV" if compress else SUFFIX
+    suffixes: tuple[str, ...] = WAV_SUFFIXES if compress else (SUFFIX,)
+    if all_files:
+        suffixes = ("",)
     # By their paths: of a file that is named twice there is one result.
     found = {
         os.path.abspath(path): (path, name)
         for root in paths
-        for path, name in _files_of(os.path.expanduser(root), output_dir, compress, left_out)
+        for path, name in _files_of(
+            os.path.expanduser(root), output_dir, compress, suffixes, left_out
+        )
     }
     if not found:
         if not paths:
@@ -103,7 +110,11 @@ def make_empty_folders(output_dir: str, left_out: LeftOut) -> None:
 
 
 def _files_of(
-    root: str, output_dir: str | None, compress: bool, left_out: LeftOut
+    root: str,
+    output_dir: str | None,
+    compress: bool,
+    suffixes: tuple[str, ...],
+    left_out: LeftOut,
 ) -> Iterator[tuple[str, str]]:
     """Yields the path of a file, or of those below a folder, and their names below it.
 
@@ -139,7 +150,7 @@ def _files_of(
         ]
         for name in names:
             path = os.path.join(folder, name)
-            if _is_taken(path, compress, left_out):
+            if _is_taken(path, compress, suffixes, left_out):
                 yield path.removeprefix("./"), os.path.relpath(path, root)
 
 
@@ -148,10 +159,10 @@ def _is_below(path: str, folder: str) -> bool:
     return pathlib.Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def _is_taken(path: str, compress: bool, left_out: LeftOut) -> bool:
+def _is_taken(path: str, compress: bool, suffixes: tuple[str, ...], left_out: LeftOut) -> bool:
     """Whether a file below a folder is taken; if not, that is added to what is left out."""
     name = path.lower()
-    is_wanted = name.endswith(WAV_SUFFIXES if compress else SUFFIX)
+    is_wanted = name.endswith(suffixes)
     try:
         mode = os.stat(path).st_mode
     except OSError as error:

@@ -145,7 +145,10 @@ def find_jobs(
         wanted = "WAV files" if compress else f"{jobs.SUFFIX} files"
         raise ConfigError(f"expected {wanted}, folders that have some, or - for stdin; got none")
     results = output_dir(values)
-    found = jobs.find_jobs(arguments, results, compress=compress, left_out=left_out)
+    all_files = compress and values.all_files
+    found = jobs.find_jobs(
+        arguments, results, compress=compress, all_files=all_files, left_out=left_out
+    )
     if results is not None:
         jobs.make_empty_folders(results, left_out)
     for folder in dict.fromkeys(os.path.dirname(job.target) for job in found):

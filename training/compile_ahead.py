@@ -4,6 +4,7 @@ D local devices.
 """
 
 import functools
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple
@@ -107,12 +108,14 @@ class _Step:
     def __init__(self, compile_step: Callable[[], Any]) -> None:
         self._compile_step = compile_step
         self._compiled: Future[Any] | None = None
+        self._lock = threading.Lock()
 
     def compile(self) -> "Future[Any]":
-        """Starts to compile, once."""
-        if self._compiled is None:
-            self._compiled = run_in_background(self._compile_step, "compile")
-        return self._compiled
+        """Starts to compile, once, whichever thread asks first."""
+        with self._lock:
+            if self._compiled is None:
+                self._compiled = run_in_background(self._compile_step, "compile")
+            return self._compiled
 
     def __call__(self, *arguments: Any) -> Any:
         return self.compile().result()(*arguments)

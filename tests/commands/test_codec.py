@@ -312,6 +312,33 @@ def test_empty_folders_come_back(tmp_path, capsys, model):
     assert folders_of(tmp_path / "empty") == ["deeper"]
 
 
+def test_a_folder_comes_back_with_all_its_files(tmp_path, capsys, model):
+    source, out, back = (tmp_path / name for name in ("in", "out", "back"))
+    (source / "notes").mkdir(parents=True)
+    write_wav(source / "a.wav", stereo(80), Encoding.S16)
+    (source / "notes" / "notes.txt").write_text("of the session\n" * 20)
+    (source / "cover.jpg").write_bytes(bytes(range(256)))
+    (source / ".hidden").touch()
+    assert run(compress, str(source), model=model, output_dir=out, all_files=True) is None
+    said = capsys.readouterr().out
+    assert "files            4\n" in said and "left out" not in said
+    assert run(decompress, str(out), model=model, output_dir=back) is None
+
+    def contents(root):
+        return {path.relative_to(root): path.read_bytes() for path in files_below(root)}
+
+    assert len(contents(source)) == 4 and contents(back) == contents(source)
+    # Given again, it goes on; results beside their sources are not compressed again.
+    assert run(compress, str(source), model=model, all_files=True) is None
+    capsys.readouterr()
+    assert run(compress, str(source), model=model, all_files=True) is None
+    assert "compressed already (4)" in capsys.readouterr().out
+
+
+def files_below(root):
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_is_done(tmp_path, capsys, monkeypatch, model):
     """A folder of another user, and audio that was not fetched."""
     scandir = os.scandir
