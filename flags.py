@@ -155,7 +155,7 @@ MODEL = Group(
     choice("dtype", "float32", DTYPES, "Type of the computation; bfloat16 for TPUs and GPUs."),
     choice("predictor_set", "best", PREDICTOR_SETS,
            "Adaptive predictors. best: the fewest bits; normal: 1% more in a third of the time; "
-           "fast: 4% more in a tenth."),
+           "fast: 4% more in a seventh."),
     integer("mixture_components", 6, "N", "Logistics in the mixture, with --predictors=adaptive.",
             at_least=1),
     integer("mlp_width", 128, "N", "Width of the MLP, with --network=mlp.", at_least=1),
@@ -268,7 +268,7 @@ CODING = Group(
     "Size and speed",
     switch("best", False, "The fewest bits; used where neither of the others is asked for."),
     switch("normal", False, "1% more bits in a third of the time."),
-    switch("fast", False, "4% more bits in a tenth of the time."),
+    switch("fast", False, "4% more bits in a seventh of the time."),
     _MODEL_FILE, _SEGMENT, _JOBS)
 
 COMPRESSED_FILES = Group(
@@ -285,7 +285,9 @@ DECODED_FILES = Group(
     *_RESULTS,
     time("start", 0.0, "Decode a part: where it begins, in seconds or as [H:]MM:SS."),
     time("duration", None, "Decode a part: how long it is, likewise.", "to the end"),
-    switch("recover", False, "Write what is intact of a damaged file, and silence for the rest."))
+    switch("recover", False,
+           "Write what is intact of a damaged file, of a damaged segment what is before the "
+           "damage, and silence for the rest."))
 
 DECODING = Group(
     "Models and threads",
