@@ -36,6 +36,7 @@ class AppendedFile:
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting: collections.deque[bytes] = collections.deque()
         self._waiting_bytes = 0
+        self._is_flushing = False
         self._descriptor = self._open()
         self._forget_digest()
 
@@ -43,16 +44,22 @@ class AppendedFile:
         """Writes a record. Raises OSError if it must wait."""
         self._waiting.append(record)
         self._waiting_bytes += len(record)
-        while self._waiting_bytes > self._max_waiting_bytes:
+        while self._waiting_bytes > self._max_waiting_bytes and not self._is_flushing:
             self._waiting_bytes -= len(self._waiting.popleft())
         self.flush()
 
     def flush(self) -> None:
         """Writes the records that wait. Raises OSError if some still must."""
-        self._find_again()
-        while self._waiting:
-            self._write(self._waiting[0])
-            self._waiting_bytes -= len(self._waiting.popleft())
+        if self._is_flushing:  # A signal handler that logs: what it interrupts writes its record.
+            return
+        self._is_flushing = True
+        try:
+            self._find_again()
+            while self._waiting:
+                self._write(self._waiting[0])
+                self._waiting_bytes -= len(self._waiting.popleft())
+        finally:
+            self._is_flushing = False
 
     def position(self) -> tuple[int, str]:
         """Writes everything to the disk; returns its size and a digest of it. Raises OSError."""

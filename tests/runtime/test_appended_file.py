@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import shutil
+import signal
 
 import pytest
 
@@ -50,6 +51,26 @@ def test_what_waits_is_written_at_the_end_or_is_an_error(tmp_path):
             file.close()
     assert (tmp_path / "a").read_bytes() == b"one\n"
     assert (tmp_path / "b").read_bytes() == b""
+
+
+def test_a_signal_handler_may_append_while_a_record_is_written(tmp_path, monkeypatch):
+    file, write = AppendedFile(tmp_path / "f"), os.write
+
+    def interrupted(descriptor, record):
+        written = write(descriptor, record)
+        if record == b"one\n":
+            signal.raise_signal(signal.SIGUSR1)
+        return written
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: file.append(b"SIGUSR1\n"))
+    monkeypatch.setattr(os, "write", interrupted)
+    try:
+        file.append(b"one\n")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    file.append(b"two\n")
+    file.close()
+    assert (tmp_path / "f").read_bytes() == b"one\nSIGUSR1\ntwo\n"
 
 
 def test_what_waits_is_bounded(tmp_path):
