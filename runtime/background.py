@@ -1,4 +1,4 @@
-"""Threads that the end of the process does not wait for.
+"""Threads that the end of a command does not wait for.
 
 XLA may compile for minutes, and cannot be interrupted: whoever has mistyped a folder would wait.
 """
@@ -16,7 +16,7 @@ _threads: list[threading.Thread] = []
 
 
 def run_in_background(function: Callable[[], Result], name: str) -> "Future[Result]":
-    """Calls a function in a thread of its own; the process must end by `exit_if_busy`."""
+    """Calls a function in a thread; without `exit_if_busy` the end of the process waits for it."""
     future: Future[Result] = Future()
 
     def run() -> None:
@@ -25,17 +25,15 @@ def run_in_background(function: Callable[[], Result], name: str) -> "Future[Resu
         except BaseException as error:
             future.set_exception(error)
 
-    thread = threading.Thread(target=run, name=name, daemon=True)
+    # No daemon: what XLA does when Python ends without waiting is abort.
+    thread = threading.Thread(target=run, name=name)
     _threads.append(thread)
     thread.start()
     return future
 
 
 def exit_if_busy(status: int) -> None:
-    """Ends the process if a thread is still at work: else Python would, and XLA then aborts.
-
-    What is registered with `atexit` is not called.
-    """
+    """Ends the process if a thread is still at work: at once, without what `atexit` would call."""
     if any(thread.is_alive() for thread in _threads):
         sys.stdout.flush()
         sys.stderr.flush()

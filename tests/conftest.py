@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import tempfile
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -32,9 +31,6 @@ if _OWNS_CACHE:
 
 
 def pytest_unconfigure() -> None:
-    for thread in threading.enumerate():
-        if thread.name == "compile":  # See `runtime.background`.
-            thread.join()
     if _OWNS_CACHE:
         shutil.rmtree(os.environ.get(_CACHE, ""), ignore_errors=True)
 
