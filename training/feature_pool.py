@@ -64,7 +64,7 @@ class PoolSchedule:
         if self.reuse is None:
             return f"{held}, the whole corpus; {draws} at random"
         steps = self.reuse * self.batch_samples / self.samples_per_step
-        times = f"{self.reuse / (1 - padding):.3g} times"
+        times = f"{self.reuse / (1 - padding):.0f} times"
         if padding > _MUCH_PADDING:
             times += f" ({padding:.0%} of the chunks is padding: a smaller --chunk_size reads more)"
         return (
