@@ -148,6 +148,13 @@ def random_frames(
     return samples
 
 
+def write_noise(folder: os.PathLike, frames: int, files: int = 5) -> None:
+    """Writes 16-bit mono files of random samples."""
+    for number in range(files):
+        noise = random_frames(Encoding.S16, frames, 1, seed=number)
+        write_wav(os.path.join(folder, f"{number}.wav"), noise, Encoding.S16)
+
+
 def write_walks(folder: os.PathLike, files: int = 5) -> None:
     """Writes 16-bit mono files of some 3,000 frames that a model can learn: random walks."""
     rng = np.random.default_rng(0)

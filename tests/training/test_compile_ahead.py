@@ -6,10 +6,9 @@ import pytest
 
 from commands import train
 from models.build import build_model
-from pipeline.wav.encoding import Encoding
 from tests.command_line import parsed
 from tests.toy_model import Unigram
-from tests.wav_files import random_frames, write_wav
+from tests.wav_files import write_noise
 from training.compile_ahead import compile_ahead
 from training.run import run
 
@@ -21,9 +20,7 @@ def audio(tmp_path):
     """Returns a folder of five files."""
     folder = tmp_path / "audio"
     folder.mkdir()
-    for number in range(5):
-        frames = random_frames(Encoding.S16, 5000, 1, seed=number)
-        write_wav(folder / f"{number}.wav", frames, Encoding.S16)
+    write_noise(folder, 5000)
     return folder
 
 

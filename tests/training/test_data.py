@@ -7,7 +7,7 @@ from commands import train
 from pipeline.wav.encoding import Encoding
 from runtime.errors import TrainingError
 from tests.command_line import parsed
-from tests.wav_files import random_frames, write_wav
+from tests.wav_files import random_frames, write_noise, write_wav
 from training.data import (
     describe_shuffle,
     error_budget,
@@ -22,9 +22,7 @@ def audio(tmp_path):
     """Five files; returns their folder."""
     folder = tmp_path / "audio"
     folder.mkdir()
-    for number in range(5):
-        frames = random_frames(Encoding.S16, 5000, 1, seed=number)
-        write_wav(folder / f"{number}.wav", frames, Encoding.S16)
+    write_noise(folder, 5000)
     (tmp_path / "out").mkdir()
     return folder
 

@@ -25,7 +25,7 @@ from runtime.version import VERSION
 from tests.command_line import parsed
 from tests.runtime.test_appended_file import room_for
 from tests.toy_model import Unigram
-from tests.wav_files import random_frames, write_wav
+from tests.wav_files import random_frames, write_noise, write_wav
 from training.checkpoints.store import CheckpointStore
 from training.run import run
 
@@ -37,9 +37,7 @@ def audio(tmp_path):
     """Five files of ten chunks; returns their folder."""
     folder = tmp_path / "audio"
     folder.mkdir()
-    for number in range(5):
-        frames = random_frames(Encoding.S16, 10 * 4096, 1, seed=number)
-        write_wav(folder / f"{number}.wav", frames, Encoding.S16)
+    write_noise(folder, 10 * 4096)
     return folder
 
 
