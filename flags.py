@@ -68,10 +68,13 @@ _REPORT_DIR = string(
     "report_dir", None, "FOLDER", "Folder for report.html and report.json; local or gs://.")
 _VERBOSE = switch(
     "verbose", False, "Print a line for each file, also of more than 20; -v for short.")
+_JSON = switch(
+    "json", False, "Print a JSON object for each file, a line each, and nothing else to stdout.")
 _RESULTS = (
     _OUTPUT_DIR.described(
         "Local folder for the results, where folders keep their trees.", "beside each file"),
     switch("force", False, "Overwrite files that are there."),
+    switch("dry_run", False, "Print what would be written, and write nothing."),
 )
 
 # Of train, some of inspect, too.
@@ -296,10 +299,18 @@ DECODING = Group(
     _MODEL_DIR,
     _JOBS.described("Threads, for files and segments side by side.", _JOBS.default_text))
 
+ORIGINALS = Group(
+    "Originals",
+    string("against", None, "FOLDER|FILE",
+           "Compare with the originals, byte for byte, too: FOLDER/a/b.wav is that of a/b.wav.wvst "
+           "below a folder. Where only folders are verified, WAVs of FOLDER that have no "
+           "compressed file are errors."))
+
 MODELS = Group("Models", _MODEL_DIR)
 
 ROWS = Group(
     "Rows",
-    _VERBOSE.described("Print all rows of each file, also of several; -v for short."))
+    _VERBOSE.described("Print all rows of each file, also of several; -v for short."),
+    _JSON)
 
-LINES = Group("Messages", _VERBOSE)
+LINES = Group("Messages", _VERBOSE, _JSON)

@@ -4,6 +4,8 @@
 
     data = codec.compress("song.wav")
     wav_bytes = codec.decompress(data)
+    codec.verify("song.wav.wvst", original="song.wav")
+    print(codec.info("song.wav.wvst").bits_per_sample)
     frames, sample_rate = codec.read("song.wav.wvst", start=44100, frames=1000)
     with codec.SoundFile("song.wav.wvst") as file:
         for block in file.blocks(65536): ...
@@ -17,9 +19,29 @@ exact, neural: how a model codes it. kernel, range_coder: a channel as bits.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from codec.api import SoundFile, compress, decompress, read, write
+    from codec.api import (
+        DifferentError,
+        Info,
+        SoundFile,
+        compress,
+        decompress,
+        info,
+        read,
+        verify,
+        write,
+    )
 
-__all__ = ["SoundFile", "compress", "decompress", "read", "write"]
+__all__ = [
+    "DifferentError",
+    "Info",
+    "SoundFile",
+    "compress",
+    "decompress",
+    "info",
+    "read",
+    "verify",
+    "write",
+]
 
 
 def __getattr__(name: str) -> Any:

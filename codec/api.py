@@ -1,5 +1,6 @@
 """What `import codec` has: compressed files in Python, in the words of `gzip` and `soundfile`."""
 
+import contextlib
 import io
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -17,10 +18,23 @@ from codec.arguments import (
 )
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
+from codec.file_info import Info, read_info
 from codec.sound_file import SoundFile
+from codec.verification import DifferentError
+from codec.verification import verify as verify_opened
 from codec.write_samples import write
 
-__all__ = ["SoundFile", "compress", "decompress", "read", "write"]
+__all__ = [
+    "DifferentError",
+    "Info",
+    "SoundFile",
+    "compress",
+    "decompress",
+    "info",
+    "read",
+    "verify",
+    "write",
+]
 
 
 def compress(
@@ -75,6 +89,51 @@ def decompress(
     with open_source(source) as file:
         opened = open_compressed(file, load_models(model), model_folders(model_dir))
         return b"".join(decompress_parts(opened, num_threads=threads))
+
+
+def verify(
+    source: Path | bytes | BinaryIO,
+    model: Models = None,
+    *,
+    original: Path | bytes | BinaryIO | None = None,
+    model_dir: Path | Sequence[Path] = (),
+    num_threads: int | None = None,
+) -> None:
+    """Checks that a compressed file is intact, by decoding it to nowhere.
+
+    Args:
+      source: as in `decompress`.
+      model: as in `decompress`.
+      original: compared with what is decoded, byte for byte; None: the hash in the file is enough.
+      model_dir: as in `decompress`.
+      num_threads: as in `decompress`.
+
+    Raises:
+      DataError: it is damaged, and how much of it is lost; or its model was not found.
+      DifferentError: it is intact, but not that of the original.
+      ValueError, FileNotFoundError, ConfigError, OSError: as in `decompress`.
+    """
+    threads = thread_count(num_threads)
+    models, folders = load_models(model), model_folders(model_dir)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open_source(source))
+        expected = None if original is None else stack.enter_context(open_source(original))
+        verify_opened(file, models, folders, original=expected, num_threads=threads)
+
+
+def info(source: Path | bytes | BinaryIO, *, model_dir: Path | Sequence[Path] = ()) -> Info:
+    """Returns what a compressed file says of itself: nothing is decoded, and no model is needed.
+
+    Args:
+      source: as in `decompress`.
+      model_dir: folders where its model is looked for, to name it.
+
+    Raises:
+      DataError: it is no compressed file, or is damaged.
+      FileNotFoundError, OSError: it cannot be read.
+    """
+    with open_source(source) as file:
+        return read_info(file, model_folders(model_dir))
 
 
 def read(

@@ -1,5 +1,6 @@
 """Files: compressed, decompressed and verified, each whole or not at all."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -7,16 +8,17 @@ import stat
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from codec.damage import DamagedError, Findings, assess_damage, open_damaged
+from codec.damage import Findings, open_damaged
 from codec.decoder import Opened, decompress_parts, open_compressed
 from codec.encoder import compress_parts
 from codec.header import HASH_BYTES, read_header
 from codec.jobs import Job
-from codec.model import CodecModel, WrongModelError
+from codec.model import CodecModel
 from codec.present import describe_present
 from codec.progress import Progress, no_progress
 from codec.recover import recover_parts
 from codec.seek import slice_bounds, slice_parts
+from codec.verification import verify
 from runtime.errors import ConfigError, DataError
 from runtime.filesystem import write_atomically
 
@@ -135,7 +137,8 @@ def decompress_file(
             parts = recover_parts(opened, recover, num_threads=num_threads)
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)
-    return _decoded(opened, job.source, os.stat(job.target).st_size, job.target)
+    outcome = _decoded(opened, job.source, os.stat(job.target).st_size, job.target)
+    return outcome._replace(warning="; ".join(recover.lines() if recover else []))
 
 
 def slice_file(
@@ -182,27 +185,21 @@ def verify_file(
     models: Sequence[CodecModel],
     folders: Sequence[str] = (),
     *,
+    original: str | None = None,
     num_threads: int = 1,
     progress: Progress = no_progress,
 ) -> Outcome:
-    """Decompresses a file to nowhere.
+    """Decompresses a file to nowhere, and compares it with its original, if that is given.
 
     Raises:
-      DamagedError: it is damaged, and how much of it.
-      WrongModelError: its model was not found, or computes other floats here.
-      OSError: it cannot be read.
+      As `verify`.
     """
-    with open(path, "rb") as file:
-        try:
-            opened = open_compressed(file, models, folders)
-            parts = decompress_parts(opened, num_threads=num_threads, progress=progress)
-            size = sum(map(len, parts))
-        except WrongModelError:
-            raise
-        except DataError as error:
-            found = assess_damage(file)
-            text = f"{error}; {found.text}" if found.text else str(error)
-            raise DamagedError(text, is_recoverable=found.is_recoverable) from error
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open(path, "rb"))
+        source = None if original is None else stack.enter_context(open(original, "rb"))
+        opened, size = verify(
+            file, models, folders, original=source, num_threads=num_threads, progress=progress
+        )
     return _decoded(opened, path, size)
 
 

@@ -11,8 +11,7 @@ from soundfile import SoundFileRuntimeError
 from codec.arguments import Models, Path, load_models, model_folders, open_source, thread_count
 from codec.decoder import open_compressed
 from codec.seek import SeekableFile
-from codec.values import DTYPES, SUBTYPES, as_dtype
-from pipeline.wav.encoding import Encoding
+from codec.values import DTYPES, as_dtype, subtype_of
 
 
 class SoundFile:
@@ -70,7 +69,7 @@ class SoundFile:
     @property
     def subtype(self) -> str:
         """Of the samples, such as PCM_16."""
-        return SUBTYPES[Encoding[self._seekable.format.encoding.name.removesuffix("_BE")]]
+        return subtype_of(self._seekable.format.encoding)
 
     def __repr__(self) -> str:
         return (

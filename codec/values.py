@@ -25,6 +25,11 @@ SUBTYPES = {
 _TABLES = {Encoding.ALAW: ALAW, Encoding.MULAW: MULAW}
 
 
+def subtype_of(encoding: Encoding) -> str:
+    """Returns what `soundfile` calls an encoding, of either byte order."""
+    return SUBTYPES[Encoding[encoding.name.removesuffix("_BE")]]
+
+
 def integers(payload: bytes, encoding: Encoding) -> np.ndarray:  # int32 [N]
     """Returns samples of `encoding.depth` bits. Raises ValueError for floats."""
     if encoding.is_float:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from codec.left_out import LeftOut
 
 STDIN = "-"
-_OF_FILES = ("output_dir", "delete_input_file", "compare")
+_OF_FILES = ("output_dir", "delete_input_file", "compare", "dry_run", "json")
 
 
 def load_models(values: FlagValues, compiled: str) -> list[Any]:
@@ -106,7 +106,7 @@ def folders(values: FlagValues) -> list[str]:
 
 
 def output_dir(values: FlagValues) -> str | None:
-    """Returns --output_dir, which exists then; None if it was not given.
+    """Returns --output_dir, which exists then but for --dry_run; None if it was not given.
 
     Raises:
       ConfigError: it is a bucket's.
@@ -117,7 +117,8 @@ def output_dir(values: FlagValues) -> str | None:
     folder = os.path.expanduser(values.output_dir)
     if is_remote(folder):
         raise ConfigError(f"--output_dir={folder}: expected a local folder")
-    make_writable_folder(folder, "--output_dir")
+    if not values.dry_run:
+        make_writable_folder(folder, "--output_dir")
     return folder
 
 
@@ -129,7 +130,9 @@ def find_jobs(
     compress: bool,
     goes_on: bool,
 ) -> list["Job"]:
-    """Returns what to do, and makes empty folders; `codec.jobs.find_jobs` has the errors.
+    """Returns what to do, and makes empty folders, but for --dry_run.
+
+    `codec.jobs.find_jobs` has the errors.
 
     Args:
       values: the flags.
@@ -149,10 +152,11 @@ def find_jobs(
     found = jobs.find_jobs(
         arguments, results, compress=compress, all_files=all_files, left_out=left_out
     )
-    if results is not None:
-        jobs.make_empty_folders(results, left_out)
-    for folder in dict.fromkeys(os.path.dirname(job.target) for job in found):
-        remove_leftovers(folder or ".")
+    if not values.dry_run:
+        if results is not None:
+            jobs.make_empty_folders(results, left_out)
+        for folder in dict.fromkeys(os.path.dirname(job.target) for job in found):
+            remove_leftovers(folder or ".")
     if not goes_on or values.force:
         return found
     return drop_present(found, arguments, left_out, compress=compress)

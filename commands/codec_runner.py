@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.codec_interruption import ends_when_interrupted
+from commands.codec_messages import json_line, say_failed, say_left_out
 from commands.codec_progress import CodecProgress, Ratio, size_of
 from evaluation.report.formatting import printable
 from runtime.errors import DataError, UserError, message_of
@@ -81,6 +82,7 @@ def run_all(
     *,
     model: str | None = None,
     verbose: bool = False,
+    as_json: bool = False,
 ) -> Done:
     """Does the work of each file, says what has become of it, and prints the sums.
 
@@ -94,13 +96,14 @@ def run_all(
       left_out: what is not among them; what of it cannot be read has failed, too.
       model: that of --model.
       verbose: say what has become of each file, also of more than MOST_LINES.
+      as_json: print to stdout nothing but a line of JSON for each file.
     """
     from codec.model import MissingModelError, WrongModelError
     from runtime.threads import map_in_threads
 
     begin = time.perf_counter()
-    has_lines = verbose or len(jobs) <= MOST_LINES
-    done = Done([], say_failed(left_out), {}, [])
+    has_lines = not as_json and (verbose or len(jobs) <= MOST_LINES)
+    done = Done([], say_failed(left_out, as_json=as_json), {}, [])
     progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs), wording.ratio)
 
     finished: list[Job] = []  # Those in `done` come in order: one that is slow holds them up.
@@ -126,6 +129,8 @@ def run_all(
 
     with ends_when_interrupted(interrupted), contextlib.closing(progress):
         for job, outcome in map_in_threads(attempt, jobs, num_threads, ahead=2 * num_threads):
+            if as_json:
+                progress.say(json_line(job, outcome), sys.stdout)
             if isinstance(outcome, Exception):
                 done.errors.append(outcome)
                 if isinstance(outcome, DataError) and not isinstance(outcome, WrongModelError):
@@ -144,13 +149,12 @@ def run_all(
                     text += f" ({_speed(time.perf_counter() - begin, progress.audio_seconds)})"
                 progress.say(text, sys.stdout)
     _say_missing_models(missing, f"--model={model}" if model else "")
-    if len(jobs) + len(left_out.failed) > 1:
+    if len(jobs) + len(left_out.failed) > 1 and not as_json:
         speed = _speed(time.perf_counter() - begin, progress.audio_seconds)
         if progress.audio_seconds:
             speed += f", {format_time(progress.audio_seconds)} of audio"
         _print_sums(done, before, after, wording, speed, has_lines=has_lines)
-    if text := left_out.describe():
-        print(format_row("left out", text))
+    say_left_out(left_out, as_json=as_json)
     return done
 
 
@@ -164,16 +168,6 @@ def _say_missing_models(missing: Mapping[bytes, Sequence[str]], given: str) -> N
         if len(paths) > 1:
             text = f"{printable(paths[0])} and {len(paths) - 1:,} more: compressed with {needed}"
         print(styled("error:", "red", sys.stderr), text, file=sys.stderr)
-
-
-def say_failed(left_out: "LeftOut") -> list[Exception]:
-    """Prints what below the folders cannot be read, the first of it; returns the errors."""
-    label = styled("error:", "red", sys.stderr)
-    for path, reason in left_out.failed[:MOST_LINES]:
-        print(label, printable(f"{path}: {reason}"), file=sys.stderr)
-    if (rest := len(left_out.failed) - MOST_LINES) > 0:
-        print(label, f"and {rest:,} more that cannot be read", file=sys.stderr)
-    return [OSError(f"{path}: {reason}") for path, reason in left_out.failed]
 
 
 def say_recover(done: Done) -> None:

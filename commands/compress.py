@@ -23,10 +23,12 @@ from absl.flags import FlagValues
 import flags
 from commands import codec_files
 from commands.codec_interruption import ends_when_interrupted
+from commands.codec_messages import say_plan
 from commands.codec_progress import CodecProgress, compression_ratio
 from commands.codec_runner import Wording, run_all, wrote
 from commands.interface import Command
 from evaluation.report.formatting import printable
+from runtime.errors import ConfigError
 from runtime.formatting import format_number, format_row
 from runtime.terminal import emphasize_marked
 
@@ -42,10 +44,14 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
     goes_on = not values.delete_input_file
     left_out, named_set = LeftOut(), codec_files.named_set(values)
+    if values.json and values.compare:
+        raise ConfigError("--json and --compare, which prints a table: expected one of them")
     is_stdin = codec_files.is_stdin(arguments, values)
     jobs = []
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=True, goes_on=goes_on)
+    if values.dry_run:
+        return say_plan(jobs, left_out, force=values.force, as_json=values.json)
     from codec.choose import of_set
 
     models = of_set(codec_files.load_models(values, "range_coder._encode_all"), named_set)
@@ -102,10 +108,11 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         ),
         left_out,
         verbose=values.verbose,
+        as_json=values.json,
     )
-    if problems:
+    if problems and not values.json:
         print(format_row("without a model", _describe(problems, "kept by LZMA")))
-    if warnings:
+    if warnings and not values.json:
         print(format_row("warnings", _describe(warnings, "kept byte for byte")))
     if values.model:
         _warn_of_fallback(models, done.fingerprints)

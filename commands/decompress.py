@@ -19,6 +19,7 @@ from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
+from commands.codec_messages import say_plan
 from commands.codec_progress import CodecProgress, damage_lines, decompression_ratio
 from commands.codec_runner import Wording, run_all, say_recover, wrote
 from commands.interface import Command
@@ -37,6 +38,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     is_stdin = codec_files.is_stdin(arguments, values)
     folders = codec_files.folders(values)
     is_part = _is_part(values)
+    if is_part and values.dry_run:
+        raise ConfigError("--dry_run: expected without --start and --duration")
     if is_part and values.recover:
         raise ConfigError(
             "--recover: expected without --start and --duration, which decode a part of a damaged "
@@ -48,6 +51,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     jobs, goes_on = [], not is_part
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=False, goes_on=goes_on)
+    if values.dry_run:
+        return say_plan(jobs, left_out, force=values.force, as_json=values.json)
     models = codec_files.load_models(values, "kernel.decode_stretch")
     if is_stdin:
         return _decompress_stdin(values, models, folders)
@@ -82,10 +87,13 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     ratio = None if is_part or values.recover else decompression_ratio
     wording = Wording(line, "compressed", "decoded", ratio, goes_on=goes_on and not values.force)
     done = run_all(
-        *(jobs, work, files, wording, left_out), model=values.model, verbose=values.verbose
+        *(jobs, work, files, wording, left_out),
+        model=values.model,
+        verbose=values.verbose,
+        as_json=values.json,
     )
     codec_files.warn_of_other_models(values, models[0], done.fingerprints, folders)
-    if damaged and len(jobs) > 1:
+    if damaged and len(jobs) > 1 and not values.json:
         whole = sum(found.is_whole for found in damaged.values())
         text = format_number(len(damaged), "file")
         print(format_row("damaged", text + (f", of {whole:,} nothing is lost" if whole else "")))

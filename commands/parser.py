@@ -6,7 +6,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from absl import app
@@ -111,7 +111,9 @@ def parse(
     known.append_flag_values(ABSL_FLAGS)
     argv = [*argv[:1], *(_SHORT_COMMANDS.get(arg, arg) for arg in argv[1:2]), *argv[2:]]
     end = argv.index("--") if "--" in argv else len(argv)
-    argv = [*map(_long_name, argv[:end], [*argv[1:end], ""]), *argv[end:]]
+    names = {name for flag in known for name in (flag, f"no{flag}")}
+    given = [_underscored(argument, names) for argument in argv[:end]]
+    argv = [*map(_long_name, given, [*given[1:], ""]), *argv[end:]]
     if argv[1:2] == ["help"]:
         argv = [argv[0], *argv[2:], "--help"]
     # Not by absl's own help flags, which know no commands and exit with status 1.
@@ -152,6 +154,13 @@ def parse(
 def _long_name(argument: str, after: str) -> str:
     """Returns `-v` as other programs mean it, and that of absl, before a number, as it is."""
     return "--verbose" if argument == "-v" and not after.lstrip("-").isdigit() else argument
+
+
+def _underscored(argument: str, names: Collection[str]) -> str:
+    """Returns a flag that is written with dashes, as other programs write theirs, by its name."""
+    flag, equals, value = argument.partition("=")
+    name = flag.removeprefix("--").replace("-", "_")
+    return f"--{name}{equals}{value}" if flag.startswith("--") and name in names else argument
 
 
 def _is_given(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """The codec in Python, beside what `soundfile` does with the same WAV."""
 
+import hashlib
 import io
 
 import numpy as np
@@ -35,6 +36,40 @@ def test_there_and_back(folder):
         codec.decompress(packed)
     with pytest.raises(FileNotFoundError):
         codec.decompress(folder / "b.wav.wvst", small_model())
+
+
+def test_verify_tells_damaged_and_different(folder):
+    packed = (folder / "a.wav.wvst").read_bytes()
+    content = (folder / "a.wav").read_bytes()
+    for source in (folder / "a.wav.wvst", packed, io.BytesIO(packed)):
+        assert codec.verify(source, small_model()) is None
+    for original in (folder / "a.wav", content, io.BytesIO(content)):
+        codec.verify(packed, small_model(), original=original)
+    other = content[:-1] + bytes([content[-1] ^ 1])
+    with pytest.raises(codec.DifferentError, match=f"differs from byte {len(content) - 1:,} on"):
+        codec.verify(packed, small_model(), original=other)
+    damaged = bytearray(packed)
+    damaged[len(packed) // 2] ^= 1
+    with pytest.raises(DataError, match=r"1 of 3 segments lost: 0:00:00\.060 to 0:00:00\.120"):
+        codec.verify(bytes(damaged), small_model())
+    with pytest.raises(DataError, match="was not found"):
+        codec.verify(packed)
+
+
+def test_info_is_as_soundfile_s(folder):
+    path = folder / "a.wav.wvst"
+    found, expected = codec.info(path), soundfile.info(folder / "a.wav")
+    for name in ("samplerate", "channels", "frames", "duration", "subtype"):
+        assert getattr(found, name) == getattr(expected, name)
+    size, samples = path.stat().st_size, 1300 * 2
+    assert (found.size, found.samples, found.path) == (size, samples, str(path))
+    assert found.bits_per_sample == 8 * size / samples and found.ratio == size / (2 * samples)
+    assert found.digest == hashlib.blake2b((folder / "a.wav").read_bytes(), digest_size=16).digest()
+    assert codec.info(path.read_bytes())._replace(path=str(path)) == found
+    bytes_alone = codec.info(codec.compress(b"no WAV", small_model()))
+    assert (bytes_alone.frames, bytes_alone.subtype, bytes_alone.ratio) == (0, "", 0.0)
+    with pytest.raises(DataError):
+        codec.info((folder / "a.wav").read_bytes())
 
 
 PARTS = [

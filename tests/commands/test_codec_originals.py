@@ -1,0 +1,148 @@
+"""Files compared with their originals, plans, and lines of JSON, as from the command line."""
+
+import json
+import pathlib
+
+import pytest
+
+from codec.jobs import find_jobs
+from commands import compress, decompress, info, verify
+from runtime.errors import ConfigError
+from tests.commands.test_codec import model, run
+from tests.models.exact.test_stream import stereo
+from tests.wav_files import Encoding, write_wav
+
+__all__ = ["model"]  # The fixture.
+
+
+@pytest.fixture
+def folders(tmp_path, model):
+    """Originals, and what has become of them."""
+    originals, archive = tmp_path / "originals", tmp_path / "archive"
+    (originals / "deep").mkdir(parents=True)
+    write_wav(originals / "a.wav", stereo(800), Encoding.S16)
+    write_wav(originals / "deep" / "b.wav", stereo(300), Encoding.S16)
+    assert run(compress, str(originals), model=model, output_dir=archive) is None
+    return originals, archive
+
+
+def tree(folder):
+    return {p: p.read_bytes() if p.is_file() else None for p in pathlib.Path(folder).rglob("*")}
+
+
+def lines(captured):
+    return [json.loads(line) for line in captured.out.splitlines()]
+
+
+def change(path, how):
+    content = path.read_bytes()
+    path.write_bytes(how(content))
+
+
+CHANGES = {
+    "differs from byte 100 on": lambda x: x[:100] + bytes([x[100] ^ 1]) + x[101:],
+    "is longer: it goes on after byte": lambda x: x + b"!",
+    "is shorter": lambda x: x[:-1],
+}
+
+
+@pytest.mark.parametrize("problem", CHANGES)
+def test_an_original_that_differs_is_an_error(folders, model, capsys, problem):
+    originals, archive = folders
+    given = {"model": model, "against": originals}
+    capsys.readouterr()
+    assert run(verify, str(archive), **given) is None
+    said = capsys.readouterr().out
+    assert "b.wav.wvst: ok, as its original\n" in said
+    assert "2, all intact and as their originals\n" in said
+    change(originals / "deep" / "b.wav", CHANGES[problem])
+    assert run(verify, str(archive), **given) == 1
+    said = capsys.readouterr()
+    assert f"b.wav.wvst: intact, but {originals}/deep/b.wav {problem}" in said.err
+    assert "a.wav.wvst: ok, as its original\n" in said.out and "--recover" not in said.err
+
+
+def test_originals_and_files_without_the_other_are_errors(folders, model, capsys):
+    originals, archive = folders
+    (originals / "deep" / "b.wav").rename(originals / "c.wav")
+    capsys.readouterr()
+    given = {"model": model, "against": originals, "json": True}
+    assert run(verify, str(archive), **given) == 1
+    found = {line["path"]: line for line in lines(capsys.readouterr())}
+    assert found[f"{archive}/a.wav.wvst"]["status"] == "ok"
+    assert "No such file" in found[f"{archive}/deep/b.wav.wvst"]["error"]
+    assert "no compressed file of it" in found[f"{originals}/c.wav"]["error"]
+    # Of one file alone others are not missed.
+    assert run(verify, str(archive / "a.wav.wvst"), **given) is None
+    one = archive / "deep" / "b.wav.wvst"
+    assert run(verify, str(one), model=model, against=originals / "c.wav") is None
+    with pytest.raises(ConfigError, match=r"folder of the originals of 2 files"):
+        run(verify, str(archive), model=model, against=originals / "c.wav")
+    with pytest.raises(FileNotFoundError, match="--against"):
+        run(verify, str(archive), model=model, against=originals / "d.wav")
+
+
+def test_damage_comes_before_a_difference(folders, model, capsys):
+    originals, archive = folders
+    change(originals / "a.wav", lambda x: x + b"!")
+    change(archive / "a.wav.wvst", lambda x: x[:-30])
+    assert run(verify, str(archive), model=model, against=originals) == 1
+    assert "truncated" in capsys.readouterr().err
+
+
+def test_a_dry_run_names_what_the_run_writes(tmp_path, folders, model, capsys):
+    originals, archive = folders
+    before = tree(tmp_path)
+    given = {"dry_run": True, "json": True}
+    capsys.readouterr()
+    for command, source, target in (
+        (compress, originals, tmp_path / "new"),
+        (decompress, archive, tmp_path / "back"),
+    ):
+        assert run(command, str(source), output_dir=target, **given) is None
+        jobs = find_jobs([str(source)], str(target), compress=command is compress)
+        planned = [(line["path"], line["output"]) for line in lines(capsys.readouterr())]
+        assert planned == jobs and len(jobs) == 2
+        assert tree(tmp_path) == before
+        assert run(command, str(source), output_dir=target, model=model) is None
+        assert all(pathlib.Path(job.target).is_file() for job in jobs)
+        before = tree(tmp_path)
+        capsys.readouterr()
+        # They are there now: left out, one that is named alone is an error, unless it may be.
+        assert run(command, str(source), output_dir=target, **given) is None
+        said = capsys.readouterr()
+        assert not said.out and "there already; --force overwrites (2)" in said.err
+        one = jobs[0].source
+        assert run(command, one, output_dir=target, dry_run=True) == 1
+        assert "is there already: --force overwrites it" in capsys.readouterr().err
+        assert run(command, one, output_dir=target, dry_run=True, force=True) is None
+        assert f"{one}: would overwrite {target}" in capsys.readouterr().out
+        assert tree(tmp_path) == before
+
+
+def test_json_has_a_line_for_each_file_and_nothing_else(tmp_path, folders, model, capsys):
+    originals, archive = folders
+    change(archive / "deep" / "b.wav.wvst", lambda x: x[: len(x) // 2])
+    capsys.readouterr()
+    packed = archive / "a.wav.wvst"
+    sizes = {
+        "input_bytes": packed.stat().st_size,
+        "output_bytes": (originals / "a.wav").stat().st_size,
+    }
+    target = tmp_path / "back"
+    for command, output, given in (
+        (verify, None, {}),
+        (decompress, str(target / "a.wav"), {"output_dir": target}),
+    ):
+        assert run(command, str(archive), model=model, json=True, **given) == 1
+        good, bad = lines(capsys.readouterr())
+        assert good.items() >= {"status": "ok", "output": output, "warning": None, **sizes}.items()
+        assert (bad["status"], bad["path"]) == ("error", f"{archive}/deep/b.wav.wvst")
+        assert "truncated" in bad["error"]
+    assert run(info, str(archive), json=True, model_dir=pathlib.Path(model).parent) == 1
+    good, bad = lines(capsys.readouterr())
+    assert (good["frames"], good["channels"], good["subtype"]) == (800, 2, "PCM_16")
+    assert good["bits_per_sample"] == 8 * good["size"] / 1600 and good["model"] == model
+    assert "truncated" in bad["error"]
+    with pytest.raises(ConfigError, match="--json and --compare"):
+        run(compress, str(originals), json=True, compare=True)
