@@ -156,6 +156,7 @@ def resume(
         train=chunks,
         valid=Chunks(catalogue=valid, config=config),
         all_train=chunks,
+        valid_fraction=_VALID_FRACTION,
     )
     clock.run("describe the files", lambda: describe_files(corpus))
     clock.run("compare with the checkpoint's files", lambda: fingerprint(chunks))

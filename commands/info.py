@@ -5,7 +5,6 @@ For example:
     python main.py info song.wav.wvst
     python main.py info archive                         # of several a line each
     python main.py info --verbose archive               # all of each
-    python main.py info --model_dir=runs/music archive  # names models there
     python main.py info --json archive | jq .bits_per_sample
 
 Nothing is decoded, and no model is needed.

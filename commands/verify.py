@@ -4,7 +4,7 @@ For example:
 
     python main.py verify song.wav.wvst
     python main.py verify archive
-    python main.py verify --against=recordings archive  # before the originals are deleted
+    python main.py verify --against=originals archive  # byte for byte, too
 
 They are decompressed, and nothing is written. The exit status is 1 if a file is damaged, or not
 that of its original.

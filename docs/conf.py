@@ -60,7 +60,10 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
     ("py:.*", r"(np|numpy|jax|tf|tensorflow|collections|os|typing)\..*"),
     ("py:exc", r"\w+Error"),
-    ("py:class", r"Mixture|codec\.coder\.Coder|models\.predictors\.config\.\w+"),
+    (
+        "py:class",
+        r"Mixture|codec\.coder\.Coder|codec\.header\.Format|codec\.blocks\.Kind|models\.predictors\.config\.\w+",
+    ),
     ("py:class", r"pipeline\.catalogue\.table\.FileTable"),
 ]
 

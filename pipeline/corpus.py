@@ -31,12 +31,20 @@ class Corpus:
       train: the chunks to train on, drawn from those of the files that are not held out.
       valid: the chunks of the files held out; may be empty.
       all_train: the chunks of all files that are not held out.
+      valid_fraction: the share of the files that was to be held out.
     """
 
     catalogue: Catalogue
     train: Chunks
     valid: Chunks
     all_train: Chunks
+    valid_fraction: float
+
+    @property
+    def held_out(self) -> float:
+        """The share of the samples that are held out."""
+        valid = self.valid.num_samples
+        return valid / max(valid + self.all_train.num_samples, 1)
 
     @property
     def batches_per_epoch(self) -> float:
@@ -53,11 +61,10 @@ class Corpus:
                 f"a stretch of each file, of {len(self.train.catalogue):,} of "
                 f"{len(self.all_train.catalogue):,} files; --num_chunks={there} uses all"
             )
-        valid, train = self.valid.num_samples, self.all_train.num_samples
         files, all_files = len(self.valid.catalogue), len(self.catalogue)
-        share, wanted = valid / (valid + train), files / all_files
-        # Of few files the hash may hold out many or none: `describe_chunks` says how many. A single
-        # one is split in time.
+        share, wanted = self.held_out, files / all_files
+        # Of few files the hash may hold out many: `describe_chunks` says so. A single one is
+        # split in time.
         is_uneven = share < wanted / 2 or share > 2 * wanted or 1 - share < (1 - wanted) / 2
         if 0 < files < all_files and is_uneven:
             texts.append(
@@ -121,6 +128,7 @@ def open_corpus(
         train=draw_chunks(chunks, limit, seed=config.seed),
         valid=Chunks(catalogue=valid, config=config),
         all_train=chunks,
+        valid_fraction=valid_fraction,
     )
 
 

@@ -60,13 +60,25 @@ def describe_chunks(corpus: Corpus) -> list[tuple[str, str]]:
     capped = len(corpus.train) < len(corpus.all_train)
     return [
         ("training", _sizes(corpus.train) + (" (limited by --num_chunks)" if capped else "")),
-        ("validation", _sizes(corpus.valid) if len(corpus.valid) else "no file is held out"),
+        ("validation", _describe_held_out(corpus)),
         (
             "epoch",
             f"{corpus.batches_per_epoch:,.1f} batches of {config.batch_size:,} chunks"
             f" of {config.chunk_size:,} samples",
         ),
     ]
+
+
+def _describe_held_out(corpus: Corpus) -> str:
+    if not len(corpus.valid):
+        return "no file is held out"
+    text = f"{_sizes(corpus.valid)}, {corpus.held_out:.1%} of all"
+    if abs(corpus.held_out - corpus.valid_fraction) > corpus.valid_fraction / 2:
+        text += (
+            f" (--valid_fraction={corpus.valid_fraction:g}: whole files are held out, by hashes of "
+            "their names; of few files that may be far more or fewer)"
+        )
+    return text
 
 
 def describe_batch(corpus: Corpus) -> list[tuple[str, str]]:

@@ -66,8 +66,12 @@ def test_inspect(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("frames", "training", "validation"),
     [
-        (10_000, "1 file, 8 chunks, 8,000 samples", "1 file, 2 chunks, 2,000 samples"),
-        (500, "1 file, 1 chunk, 400 samples", "1 file, 1 chunk, 100 samples"),
+        (
+            10_000,
+            "1 file, 8 chunks, 8,000 samples",
+            "1 file, 2 chunks, 2,000 samples, 20.0% of all",
+        ),
+        (500, "1 file, 1 chunk, 400 samples", "1 file, 1 chunk, 100 samples, 20.0% of all"),
         (1, "1 file, 1 chunk, 1 sample", "no file is held out"),
     ],
 )

@@ -1,6 +1,7 @@
 """What a user is told of a corpus."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_chunks(tmp_path):
     write_wav(tmp_path / "a.wav", random_frames(Encoding.S16, 1000, 1), Encoding.S16)
     assert describe_chunks(opened(str(tmp_path))) == [
         ("training", "1 file, 47 chunks, 750 samples"),
-        ("validation", "1 file, 16 chunks, 250 samples"),
+        ("validation", "1 file, 16 chunks, 250 samples, 25.0% of all"),
         ("epoch", "11.8 batches of 4 chunks of 16 samples"),
     ]
     rows = dict(describe_chunks(opened(str(tmp_path), num_chunks=3, valid_fraction=0.0)))
@@ -92,6 +93,19 @@ def test_chunks(tmp_path):
     assert rows["validation"] == "no file is held out"
     rows = dict(describe_chunks(opened(str(tmp_path), num_chunks=47)))
     assert "limited" not in rows["training"]
+
+
+def test_of_few_files_the_held_out_share_is_explained(tmp_path):
+    for name, frames in (("a", 100), ("b", 100), ("c", 300)):
+        write_wav(tmp_path / f"{name}.wav", random_frames(Encoding.S16, frames, 1), Encoding.S16)
+
+    def validation(fraction):
+        return dict(describe_chunks(opened(str(tmp_path), valid_fraction=fraction)))["validation"]
+
+    found = validation(0.05)  # One file at least.
+    share = int(re.search(r"(\d+) samples", found)[1]) / 500
+    assert f"{share:.1%} of all (--valid_fraction=0.05: whole files are held out" in found
+    assert "(" not in validation(share)
 
 
 @pytest.mark.parametrize(
