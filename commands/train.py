@@ -33,8 +33,10 @@ from pipeline.data_service.server import require_dispatcher
 from runtime import compilation_cache, devices, distributed, jax_hosts
 from runtime.cluster import DistributedConfig
 from runtime.errors import ConfigError
+from runtime.file_lock import require_free
 from runtime.filesystem import absolute
 from runtime.flag_file import format_flag_file
+from runtime.gfile import is_remote
 from runtime.logging import quieten_libraries
 from runtime.proxies import bypass_proxies
 from training.config import (
@@ -95,6 +97,8 @@ def start(values: FlagValues) -> tuple[RunConfig, InitialModel | None]:
     shared.check_audio_dirs(config.audio_dirs)
     if is_primary:
         shared.make_output_dir(config.output_dir, config.model_name)
+        if not is_remote(config.output_dir):
+            require_free(config.path(".lock"))  # Taken after imports that last for seconds.
     shared.check_memory(config.pipeline, distributed.num_hosts())
     if config.data_service:
         bypass_proxies()

@@ -23,9 +23,18 @@ def this_holder() -> str:
 def held_by(holder: str, path: str) -> ConfigError:
     """Returns the error of a lock that another process holds."""
     return ConfigError(
-        f"{path} is held by {holder}: expected no other run to write the same files; wait for its "
-        "end, or choose another --output_dir or --model_name"
+        f"{path} is held by {holder or 'another process'}: expected no other run to write the same "
+        "files; wait for its end, or choose another --output_dir or --model_name"
     )
+
+
+def require_free(path: str) -> None:
+    """Raises ConfigError if another process holds a `FileLock`: before work that it would waste."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise held_by(file.read(4096).decode(errors="replace"), os.path.abspath(path)) from None
 
 
 class FileLock:
@@ -109,7 +118,7 @@ class FileLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 4096, 0).decode(errors="replace") or "another process"
+            holder = os.pread(descriptor, 4096, 0).decode(errors="replace")
             raise held_by(holder, self._path) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:

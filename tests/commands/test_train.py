@@ -13,6 +13,7 @@ from commands.train import GROUPS, as_flagfile, check_devices, make_model_config
 from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, TransformerConfig
 from models.predictors.sets import FAST
 from runtime.errors import ConfigError
+from runtime.file_lock import FileLock
 from runtime.flag_definitions import define
 from tests.command_line import error_of, parsed
 from tests.strange_names import STRANGE_NAMES
@@ -291,6 +292,13 @@ def test_output_dir_that_is_not_writable(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # Root may write anywhere.
     message = error_of(capsys, "--demo", f"--output_dir={tmp_path}")
     assert message == f"--output_dir={tmp_path} is not writable"
+
+
+def test_a_folder_of_another_run_is_refused_before_jax_is_imported(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("runtime.devices.share_cores", lambda _: pytest.fail("too late"))
+    with FileLock(str(tmp_path / "audio_model.lock")):
+        message = error_of(capsys, "--demo", f"--output_dir={tmp_path}")
+    assert "audio_model.lock is held by process" in message
 
 
 def test_batch_that_the_devices_here_cannot_share(capsys, tmp_path, monkeypatch):
