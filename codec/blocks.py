@@ -16,6 +16,8 @@ from runtime.errors import DataError
 
 MAX_BYTES = 2**20
 """Of the source in a block of BYTES."""
+CRC_BYTES = 4
+"""Of the CRC behind the head of a block."""
 LEAST_BLOCK = 8
 """Bytes of a block at least."""
 
@@ -47,9 +49,14 @@ class Block(NamedTuple):
 
 def block(kind: Kind, segment: int, payload: bytes) -> bytes:
     """Returns a block as bytes: length, kind and segment, a check of these; CRC; payload."""
-    head = number(len(payload) << 2 | kind) + (number(segment) if kind else b"")
+    head = head_numbers(kind, segment, len(payload))
     check = zlib.crc32(payload, zlib.crc32(head))
     return head + bytes([zlib.crc32(head) & 255]) + struct.pack("<I", check) + payload
+
+
+def head_numbers(kind: Kind, segment: int, size: int) -> bytes:
+    """Returns what a block with so many bytes of payload begins with, up to the check byte."""
+    return number(size << 2 | kind) + (number(segment) if kind else b"")
 
 
 def most_payload(kind: Kind, format_: Format | None) -> int:

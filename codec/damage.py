@@ -5,13 +5,12 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
+from codec.block_index import Index, index_blocks, lost_segments
 from codec.blocks import Kind
-from codec.checksums import count_checksums
 from codec.decoder import Opened, plain_header, require_plausible, times
 from codec.header import HASH_BYTES, Format, end_payload, read_end, read_header
 from codec.model import CodecModel, find_model, require_probe
-from codec.progress import Report
-from codec.search import Damaged, damaged_segments, intact_blocks
+from codec.search import intact_blocks
 from runtime.errors import DataError
 
 _MOST_TIMES = 5
@@ -59,29 +58,6 @@ class Findings:
         """Returns the damage and the verdict; nothing of a file that is intact."""
         is_damaged = self.damage or not self.is_whole
         return [*self.damage, self.verdict] if is_damaged and self.verdict else self.damage
-
-
-@dataclasses.dataclass
-class Index:
-    """Where the intact blocks of a file begin, its END, and segments that are intact in part.
-
-    Attributes:
-      before, behind: blocks of BYTES before and behind the frames.
-      segments: their blocks.
-      damaged: segments of which no block is intact, but one has an intact head, and checksums.
-      end: the payload of END.
-    """
-
-    before: list[int] = dataclasses.field(default_factory=list)
-    segments: dict[int, int] = dataclasses.field(default_factory=dict)
-    damaged: dict[int, Damaged] = dataclasses.field(default_factory=dict)
-    behind: list[int] = dataclasses.field(default_factory=list)
-    end: bytes | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no block holds anything of the source."""
-        return not (self.before or self.segments or self.behind)
 
 
 def open_damaged(
@@ -155,7 +131,7 @@ def assess_damage(file: BinaryIO) -> Assessment:
 def _describe_lost(format_: Format, lost: list[int], index: Index) -> str:
     count = format_.num_segments
     if not lost:
-        return f"all {count} segments are intact"
+        return all_intact(count)
     spans = [times(format_, *found) for found in ranges(map(format_.span_of, lost))]
     more = f" and {len(spans) - _MOST_TIMES} more" if len(spans) > _MOST_TIMES else ""
     where = ", ".join(spans[:_MOST_TIMES]) + more
@@ -166,50 +142,9 @@ def _describe_lost(format_: Format, lost: list[int], index: Index) -> str:
     )
 
 
-def index_blocks(opened: Opened, report: Report) -> Index:
-    """Looks for the intact blocks of a file, from where it stands; what is none is reported."""
-    format_, file = opened.format, opened.file
-    index = Index()
-    gaps: list[tuple[int, int]] = []
-
-    def on_damage(start: int, end: int) -> None:
-        report(f"bytes {start:,} to {end:,} of the file: no intact block")
-        gaps.append((start, end))
-
-    blocks = intact_blocks(file, file.tell(), format_, on_damage)
-    try:
-        for found in blocks:
-            if found.kind is Kind.END:
-                index.end = found.payload
-                break  # What follows is not of this file, though it may look so.
-            if found.kind is Kind.BYTES:
-                (index.behind if found.segment else index.before).append(found.offset)
-            else:
-                index.segments.setdefault(found.segment, found.offset)
-    except DataError as error:
-        report(str(error))
-    if index.end is not None:
-        end, size = file.tell(), file.seek(0, 2)
-        if size > end:
-            report(f"bytes {end:,} to {size:,} of the file, after its end: ignored")
-    for start, end in gaps:
-        _add_damaged(index, opened, start, end)
-    return index
-
-
-def _add_damaged(index: Index, opened: Opened, start: int, end: int) -> None:
-    if opened.format is None:
-        return
-    for found in damaged_segments(opened.file, start, end, opened.format):
-        has_checksums = count_checksums(found.size, opened.format, found.segment)
-        if has_checksums and found.segment not in index.segments:
-            index.damaged.setdefault(found.segment, found)
-
-
-def lost_segments(opened: Opened, index: Index) -> list[int]:
-    """Returns the numbers of the segments of which no block is intact."""
-    count = opened.format.num_segments if opened.format else 0
-    return [number for number in range(count) if number not in index.segments]
+def all_intact(count: int) -> str:
+    """Returns that so many segments are intact."""
+    return f"all {count} segments are intact" if count > 1 else "the only segment is intact"
 
 
 def is_all_lost(opened: Opened, index: Index) -> bool:

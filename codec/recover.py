@@ -1,32 +1,22 @@
 """From a damaged file what is intact."""
 
-import contextlib
 import hashlib
-import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from codec import packing
-from codec.blocks import Block, Kind, read_block
+from codec.beginning import Beginning, intact_parts, read_beginning
+from codec.block_index import Index, index_blocks
+from codec.blocks import Block, Kind
 from codec.canonical import wav_header
-from codec.checksums import count_checksums
-from codec.damage import Findings, Index, index_blocks, is_all_lost, ranges
+from codec.damage import Findings, all_intact, is_all_lost, ranges
 from codec.decoder import Opened, decode_block, plain_header, where_frames
-from codec.frames import decode_frames
 from codec.header import HASH_BYTES, Format, end_payload
 from runtime.errors import DataError
 from runtime.formatting import format_timestamp
 from runtime.threads import map_in_threads, threads_each
-
-
-class _Beginning(NamedTuple):
-    """What there is of the payload of a damaged segment."""
-
-    segment: int
-    payload: bytes
-    missing: int  # Bytes.
 
 
 class _Part(NamedTuple):
@@ -61,9 +51,9 @@ def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -
 
     each = threads_each(num_threads, format_.num_segments if format_ else 1)
 
-    def decode(found: Block | _Beginning) -> _Part:
-        if isinstance(found, _Beginning):
-            kept = b"".join(_verified(opened, found, each))
+    def decode(found: Block | Beginning) -> _Part:
+        if isinstance(found, Beginning):
+            kept = b"".join(intact_parts(opened, found, each))
             return _with_silence(format_, found.segment, kept)
         try:
             return _Part(decode_block(opened, found, num_threads=each))
@@ -110,7 +100,7 @@ def _verdict(format_: Format | None, lost: list[tuple[int, int]], matches: bool 
         frames = sum(end - begin for begin, end in lost), format_.frames
         seconds, total = (format_timestamp(x / format_.sample_rate) for x in frames)
         return f"{len(lost)} of {count} segments damaged: {seconds} of {total} lost"
-    intact = f"all {count} segments are intact; " if count else ""
+    intact = f"{all_intact(count)}; " if count else ""
     around = " around them" if count else ""
     if matches is None:
         unknown = "is not known: the hash of the source is damaged"
@@ -119,46 +109,26 @@ def _verdict(format_: Format | None, lost: list[tuple[int, int]], matches: bool 
     return f"{intact}{differs}: bytes{around} are lost, or blocks are of another file"
 
 
-def _blocks_in_order(opened: Opened, index: Index) -> Iterator[Block | _Beginning]:
+def _blocks_in_order(opened: Opened, index: Index) -> Iterator[Block | Beginning]:
     """Yields blocks as in an undamaged file, and what there is of segments that are damaged."""
-
-    def read(offset: int) -> Block:
-        opened.file.seek(offset)
-        return read_block(opened.file, opened.format)
-
-    yield from map(read, index.before)
+    file = opened.file
+    for place in index.before:
+        yield place.read(file)
     for number in range(opened.format.num_segments if opened.format else 0):
-        offset = index.segments.get(number)
-        yield _read_beginning(opened, index, number) if offset is None else read(offset)
-    yield from map(read, index.behind)
-
-
-def _read_beginning(opened: Opened, index: Index, number: int) -> _Beginning:
-    found = index.damaged.get(number)
-    if found is None:
-        return _Beginning(number, b"", 0)
-    opened.file.seek(found.offset)
-    payload = opened.file.read(found.end - found.offset)
-    return _Beginning(number, payload, found.size - len(payload))
+        if number in index.segments:
+            yield index.segments[number].read(file)
+        elif number in index.damaged:
+            yield read_beginning(file, index.damaged[number])
+        else:
+            yield Beginning(number, b"", 0)
+    for place in index.behind:
+        yield place.read(file)
 
 
 def _is_any_intact(opened: Opened, index: Index) -> bool:
     """Whether of a damaged segment there is anything."""
-    beginnings = (_read_beginning(opened, index, number) for number in index.damaged)
-    return any(any(_verified(opened, found, 1)) for found in beginnings)
-
-
-def _verified(opened: Opened, found: _Beginning, num_threads: int) -> Iterator[bytes]:
-    """Yields the bytes of a damaged segment that are right, one part after the other."""
-    format_, model, number = opened.format, opened.model, found.segment
-    if format_ is None or model is None:
-        return
-    count = count_checksums(len(found.payload) + found.missing, format_, number)
-    parts = decode_frames(
-        model, format_, number, found.payload, missing=found.missing, num_threads=num_threads
-    )
-    with contextlib.suppress(DataError):  # The damage.
-        yield from itertools.islice(parts, count)
+    beginnings = (read_beginning(opened.file, found) for found in index.damaged.values())
+    return any(any(intact_parts(opened, found)) for found in beginnings)
 
 
 def _with_silence(format_: Format | None, number: int, kept: bytes) -> _Part:

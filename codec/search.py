@@ -7,14 +7,13 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from codec.blocks import Block, Head, Kind, most_payload, read_block, read_head
+from codec.blocks import CRC_BYTES, Block, Head, Kind, most_payload, read_block, read_head
 from codec.fields import number
 from codec.header import Format
 from runtime.errors import DataError
 
 _FIRST_WINDOW, _LAST_WINDOW = 2**12, 2**20  # Bytes that are looked at together.
 _HEAD_BYTES = 2 * 9 + 1
-_CHECK_BYTES = 4  # Behind a head.
 _WORK_PER_BYTE = 256  # Bytes that are checked, for each of the file.
 # The usual table: of a byte k, whose CRC begins with all ones and ends with a negation.
 _TABLE = np.array([zlib.crc32(bytes([k ^ 255])) for k in range(256)], np.uint32)
@@ -73,7 +72,7 @@ def intact_blocks(
 
 
 class Damaged(NamedTuple):
-    """A segment whose block is damaged behind its head.
+    """A segment whose block is damaged.
 
     Attributes:
       segment: its number.
@@ -107,7 +106,7 @@ def damaged_segments(
             return
         if not _is_plausible(head, most_payload(head.kind, format_), format_):
             return
-        offset = file.tell() + _CHECK_BYTES
+        offset = file.tell() + CRC_BYTES
         start = offset + head.size
         if head.kind is Kind.FRAMES and offset < end:
             yield Damaged(head.segment, head.size, offset, min(start, end))

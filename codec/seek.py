@@ -1,12 +1,15 @@
 """Any frames of a compressed file, without those before them."""
 
+import functools
 from collections.abc import Iterator
+from typing import NamedTuple
 
+from codec.beginning import Beginning, intact_parts, read_beginning
+from codec.block_index import Index, index_blocks
 from codec.blocks import Block, Kind, read_block, skim_blocks
 from codec.canonical import wav_header
-from codec.decoder import Opened, decode_block, where
+from codec.decoder import Opened, decode_block, times, where
 from codec.header import Format
-from codec.search import intact_blocks
 from codec.values import little_endian
 from pipeline.wav.header import read_header
 from pipeline.wav.riff import WavError
@@ -15,6 +18,18 @@ from runtime.threads import map_in_threads, threads_each
 
 _FRAMES = (Kind.FRAMES, Kind.FRAMES_AS_BYTES)
 _MOST_WAV_BYTES = 2**32 - 2**10
+
+
+class _Found(NamedTuple):
+    """A segment, or what there is of it.
+
+    Attributes:
+      block: its block, or the beginning of a damaged one.
+      problem: what is wrong with it; empty if nothing is.
+    """
+
+    block: Block | Beginning
+    problem: str = ""
 
 
 class SeekableFile:
@@ -30,43 +45,76 @@ class SeekableFile:
           DataError: it is no WAV, or its blocks are not in order: spliced.
         """
         self._opened = opened
+        self._start = opened.file.tell()
         self.format: Format = opened.format or _format_without_frames(opened)
         self._offsets = _segment_offsets(opened)
+        if len(self._offsets) < self.format.num_segments:
+            disorder = self._index.disorder
+            if disorder is not None:
+                raise _not_in_place(self.format, disorder)
 
-    def payload(self, first: int, count: int, *, num_threads: int = 1) -> Iterator[bytes]:
+    def payload(
+        self, first: int, count: int, *, ahead: int = 0, num_threads: int = 1
+    ) -> Iterator[bytes]:
         """Yields the bytes of some frames as the source stores them, one part after the other.
 
         Args:
           first: frame to begin with.
           count: of frames; all of them are there.
+          ahead: frames behind them that are yielded, too, if they are intact, of the last segment.
           num_threads: for segments at once, and their channels.
 
         Raises:
-          DataError: one of their segments is damaged or missing.
+          DataError: they are not all intact.
         """
         segment, size = self.format.segment, self.format.frame_bytes
         end = first + count
         numbers = range(first // segment, -(-end // segment)) if count else range(0)
         each = threads_each(num_threads, len(numbers))
-        decoded = map_in_threads(
-            lambda block: decode_block(self._opened, block, num_threads=each),
-            map(self._block, numbers),
-            num_threads,
-            ahead=num_threads,
-        )
+
+        def decode(found: _Found) -> bytes:
+            if isinstance(found.block, Block):
+                return decode_block(self._opened, found.block, num_threads=each)
+            return self._decode_beginning(found.block, end, found.problem, each)
+
+        decoded = map_in_threads(decode, map(self._find, numbers), num_threads, ahead=num_threads)
         for number, data in zip(numbers, decoded, strict=True):
             begin = number * segment
-            yield data[max(first - begin, 0) * size : (end - begin) * size]
+            yield data[max(first - begin, 0) * size : (end + ahead - begin) * size]
 
-    def _block(self, number: int) -> Block:
-        file = self._opened.file
-        if number not in self._offsets:
-            raise DataError(f"no intact block holds {where(self.format, number)}")
-        file.seek(self._offsets[number])
-        try:
-            return read_block(file, self.format)
-        except DataError as error:
-            raise DataError(f"{error} ({where(self.format, number)})") from error
+    @functools.cached_property
+    def _index(self) -> Index:
+        """Where everything is in a damaged file, by its checksums."""
+        self._opened.file.seek(self._start)
+        return index_blocks(self._opened, lambda _: None)
+
+    def _find(self, number: int) -> _Found:
+        """Returns a segment, or what there is of it. Raises DataError."""
+        file, place = self._opened.file, where(self.format, number)
+        problem = f"no intact block holds {place}"
+        if number in self._offsets:
+            file.seek(self._offsets[number])
+            try:
+                return _Found(read_block(file, self.format))
+            except DataError as error:
+                problem = f"{error} ({place})"
+        if number in self._index.segments:
+            return _Found(self._index.segments[number].read(file))
+        if number in self._index.damaged:
+            return _Found(read_beginning(file, self._index.damaged[number]), problem)
+        raise DataError(problem)
+
+    def _decode_beginning(
+        self, found: Beginning, end: int, problem: str, num_threads: int
+    ) -> bytes:
+        """Returns what is intact of a segment. Raises DataError unless it goes to a frame."""
+        data = b"".join(intact_parts(self._opened, found, num_threads))
+        begin, last = self.format.span_of(found.segment)
+        intact = begin + len(data) // self.format.frame_bytes
+        if intact < min(end, last):
+            found_text = f"; {times(self.format, begin, intact)} is intact" if data else ""
+            raise DataError(problem + found_text)
+        return data
 
 
 def slice_parts(
@@ -134,29 +182,28 @@ def _format_without_frames(opened: Opened) -> Format:
 
 
 def _segment_offsets(opened: Opened) -> dict[int, int]:
-    """Returns where the block of each segment begins, of those that are there."""
-    start = opened.file.tell()
+    """Returns where the block of each segment begins; empty where a head is damaged.
+
+    Raises:
+      DataError: they are not in order.
+    """
+    offsets: dict[int, int] = {}
+    last = -1
     try:
-        offsets = _offsets_of(opened, skim_blocks(opened.file, opened.format))
-        if opened.format is None or len(offsets) == opened.format.num_segments:
-            return offsets
+        for found in skim_blocks(opened.file, opened.format):
+            if found.kind in _FRAMES:
+                if found.segment <= last:
+                    break
+                last = found.segment
+                offsets[last] = found.offset
     except DataError:
         if opened.format is None:
             raise
-    # A head is damaged, or the end is missing: what is intact is found by its checksums.
-    blocks = intact_blocks(opened.file, start, opened.format, lambda *_: None)
-    return _offsets_of(opened, blocks)
-
-
-def _offsets_of(opened: Opened, blocks: Iterator[Block]) -> dict[int, int]:
-    offsets: dict[int, int] = {}
-    last = -1
-    for found in blocks:
-        if found.kind is Kind.END:
-            break  # What follows is not of this file, though it may look so.
-        if found.kind in _FRAMES:
-            if found.segment <= last:
-                raise DataError(f"{where(opened.format, found.segment)} is not where it should be")
-            last = found.segment
-            offsets[last] = found.offset
+        return {}
+    if found.kind is not Kind.END:
+        raise _not_in_place(opened.format, found.segment)
     return offsets
+
+
+def _not_in_place(format_: Format | None, segment: int) -> DataError:
+    return DataError(f"{where(format_, segment)} is not where it should be")

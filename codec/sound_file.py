@@ -178,9 +178,11 @@ class SoundFile:
         if first < end:
             # To the end of the segment: the next read begins there.
             stop = min(-(-end // segment) * segment, self.frames)
-            parts = list(self._seekable.payload(first, stop - first, num_threads=self._threads))
-            last = stop - len(parts[-1]) // size
-            self._held = (last, parts[-1])
+            payload = self._seekable.payload(
+                first, end - first, ahead=stop - end, num_threads=self._threads
+            )
+            parts = list(payload)
+            self._held = (max(first, (end - 1) // segment * segment), parts[-1])
             found += b"".join(parts)[: (end - first) * size]
         return found
 

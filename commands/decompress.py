@@ -43,7 +43,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if is_part and values.recover:
         raise ConfigError(
             "--recover: expected without --start and --duration, which decode a part of a damaged "
-            "file if its segments are intact; if not, recover the whole, and cut the part from that"
+            "file if it is intact; if not, recover the whole, and cut the part from that"
         )
     from codec.left_out import LeftOut
 

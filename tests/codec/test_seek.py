@@ -63,6 +63,7 @@ def test_heads_that_are_damaged_elsewhere_do_not_matter(source, is_truncated):
         del data[third + 20 :]
     else:
         data[third] ^= 4  # In the length.
+        data[third + 40] ^= 4
     damaged = open_compressed(io.BytesIO(bytes(data)), [small_model()])
     read, _ = soundfile.read(io.BytesIO(slice_of(damaged, 100, 860)), dtype="int16")
     np.testing.assert_array_equal(read, source[100:960])
