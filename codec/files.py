@@ -19,8 +19,8 @@ from codec.progress import Progress, no_progress
 from codec.recover import recover_parts
 from codec.seek import slice_bounds, slice_parts
 from codec.verification import verify
+from runtime.atomic_files import write_atomically
 from runtime.errors import ConfigError, DataError
-from runtime.filesystem import write_atomically
 
 
 class Outcome(NamedTuple):

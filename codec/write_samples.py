@@ -15,7 +15,7 @@ from codec.arguments import Models, Path, check_segment, load_models, thread_cou
 from codec.encoder import compress_parts
 from codec.jobs import SUFFIX
 from codec.values import SUBTYPES
-from runtime.filesystem import write_atomically
+from runtime.atomic_files import write_atomically
 
 
 def write(

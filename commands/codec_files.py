@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from absl.flags import FlagValues
 
 from commands.codec_interruption import ends_when_interrupted
+from runtime.atomic_files import make_writable_folder, remove_leftovers
 from runtime.devices import available_cores
 from runtime.errors import ConfigError
-from runtime.filesystem import make_writable_folder, remove_leftovers
 from runtime.gfile import is_remote
 from runtime.threads import threads_each
 

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 
-from runtime.filesystem import remove_incomplete_files
+from runtime.atomic_files import remove_incomplete_files
 from runtime.terminal import is_terminal, styled
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

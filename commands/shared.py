@@ -7,9 +7,10 @@ from typing import Any
 from absl.flags import FlagValues
 
 from pipeline.config import PipelineConfig, default_chunks_per_read
+from runtime.atomic_files import make_writable_folder
 from runtime.devices import available_memory
 from runtime.errors import ConfigError, ResourceError
-from runtime.filesystem import absolute, make_writable_folder
+from runtime.filesystem import absolute
 from runtime.gfile import is_remote
 from runtime.program import program
 

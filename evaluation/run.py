@@ -19,8 +19,9 @@ from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.inspect import describe_noted
 from pipeline.reading.chunk_index import Chunks
+from runtime.atomic_files import make_writable_folder
 from runtime.errors import ConfigError
-from runtime.filesystem import make_writable_folder, stat
+from runtime.filesystem import stat
 from runtime.formatting import format_number, format_row
 from runtime.logging import logger
 from runtime.progress import progress_bar

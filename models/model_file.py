@@ -23,7 +23,7 @@ import numpy as np
 from models.build import build_model
 from models.config import config_from_json
 from models.interface import Model
-from runtime import filesystem
+from runtime import atomic_files, filesystem
 from runtime.errors import DataError
 from runtime.gfile import require_filesystem
 
@@ -108,7 +108,7 @@ def save_model(
         raise ValueError(f"{path}: settings must be JSON values: {error}") from error
     content = io.BytesIO()
     np.savez(content, format_version=FORMAT_VERSION, **entries)
-    filesystem.write_bytes_atomically(path, content.getvalue())
+    atomic_files.write_bytes_atomically(path, content.getvalue())
 
 
 def load_model(path: str | os.PathLike[str]) -> ModelFile:

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Iterator
 
-from runtime.filesystem import write_atomically
+from runtime.atomic_files import write_atomically
 
 logger = logging.getLogger("wavestream")  # Not by import: `runtime.logging` writes such a file.
 

@@ -13,9 +13,10 @@ import threading
 import time
 from typing import Any, Self
 
+from runtime.atomic_files import write_bytes_atomically
 from runtime.errors import TrainingError
 from runtime.file_lock import held_by, this_holder
-from runtime.filesystem import read_bytes, remove, stat, write_bytes_atomically
+from runtime.filesystem import read_bytes, remove, stat
 from runtime.logging import logger
 
 _RENEW_S = 15.0

@@ -2,7 +2,7 @@
 
 import os
 
-from runtime import filesystem
+from runtime import atomic_files, filesystem
 from runtime.logging import log_once
 
 FLAG = "--compilation_cache_dir"
@@ -31,11 +31,11 @@ def enable(folder: str | None) -> None:
         return
     if folder:
         folder = os.path.expanduser(folder)
-        filesystem.make_writable_folder(folder, FLAG)
+        atomic_files.make_writable_folder(folder, FLAG)
     elif folder is None:
         folder = filesystem.cache_folder("jax")
         try:
-            filesystem.make_writable_folder(folder, FLAG)
+            atomic_files.make_writable_folder(folder, FLAG)
         except OSError as error:
             log_once(FLAG, "steps are compiled anew at each start: %s", error)
             folder = None

@@ -12,7 +12,8 @@ import tempfile
 import threading
 from typing import Any, NamedTuple, Self
 
-from runtime.filesystem import TEMPORARY_SUFFIX, read_bytes, write_bytes_atomically
+from runtime.atomic_files import TEMPORARY_SUFFIX, write_bytes_atomically
+from runtime.filesystem import read_bytes
 from runtime.logging import logger
 from runtime.outage import Outage
 

@@ -32,10 +32,10 @@ def test_files_of_a_bucket(server):
         server.put("second", name, name.encode())
     result = server.run_python(
         "import json\n"
-        "from runtime import filesystem\n"
+        "from runtime import atomic_files, filesystem, gfile\n"
         "from runtime.find_files import find_files\n"
         "path = 'gs://corpus/notes/a b.txt'\n"
-        "filesystem.require_filesystem(path)\n"
+        "gfile.require_filesystem(path)\n"
         "with filesystem.open_for_reads(path) as read_at:\n"
         "    end = read_at(8, 100)\n"
         "print(json.dumps([\n"
@@ -46,10 +46,10 @@ def test_files_of_a_bucket(server):
         "    filesystem.exists('gs://corpus/notes/missing'),\n"
         "    sorted(found.name for found in find_files('gs://corpus/notes', ('.txt',), set())),\n"
         "]))\n"
-        "filesystem.write_atomically('gs://second/out/big', [b'1' * 3_000_000, b'2'])\n"
-        "filesystem.write_bytes_atomically('gs://second/out/empty', b'')\n"
-        "with filesystem.open_gfile(path) as gfile:\n"
-        "    gfile.rename('gs://second/old', 'gs://second/new', overwrite=True)\n"
+        "atomic_files.write_atomically('gs://second/out/big', [b'1' * 3_000_000, b'2'])\n"
+        "atomic_files.write_bytes_atomically('gs://second/out/empty', b'')\n"
+        "with gfile.open_gfile(path) as opened:\n"
+        "    opened.rename('gs://second/old', 'gs://second/new', overwrite=True)\n"
         "    gfile.remove('gs://second/left')\n"
         "filesystem.read_bytes('gs://second/missing')\n"
     )

@@ -10,7 +10,7 @@ from evaluation.baselines.encode import score_files
 from evaluation.baselines.libraries import Flac
 from pipeline.reading.chunk_index import Chunks
 from pipeline.split import draw_files
-from runtime.filesystem import write_bytes_atomically
+from runtime.atomic_files import write_bytes_atomically
 from runtime.formatting import format_row
 from runtime.logging import logger
 from runtime.progress import progress_bar

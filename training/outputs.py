@@ -16,8 +16,9 @@ import jax
 from models.interface import Model
 from models.model_file import load_model, save_model
 from pipeline.corpus import Corpus
+from runtime.atomic_files import write_bytes_atomically
 from runtime.errors import DataError
-from runtime.filesystem import absolute, make_folder, write_bytes_atomically
+from runtime.filesystem import absolute, make_folder
 from runtime.version import VERSION
 from training.checkpoints.backup import back_up
 from training.checkpoints.checkpoint_file import Checkpoint

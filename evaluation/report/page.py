@@ -14,7 +14,8 @@ from evaluation.report.plots import as_svg, codecs_plot, files_plot, loudness_pl
 from evaluation.report.summary import Summary
 from evaluation.report.tables import Table, make_table, notes
 from evaluation.report.verdict import raw_bits, rules, verdict
-from runtime.filesystem import make_folder, write_bytes_atomically
+from runtime.atomic_files import write_bytes_atomically
+from runtime.filesystem import make_folder
 
 _MAX_FILES = 10  # at either end
 _MAX_SKIPPED = 50

@@ -19,7 +19,7 @@ from matplotlib.ticker import EngFormatter, PercentFormatter
 from evaluation.report.formatting import printable
 from evaluation.training_runs.metrics_log import Curve, Metrics, last
 from evaluation.training_runs.run_dir import FLAC, TRAIN, VALID, Run
-from runtime.filesystem import write_bytes_atomically
+from runtime.atomic_files import write_bytes_atomically
 
 _MAX_MARKERS = 60
 _BLUE = "#12355b"

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime import filesystem
+from runtime import atomic_files, filesystem
 
 _PREAMBLE = struct.Struct("<24sII")
 _MAGIC = b"wavestream columns 2".ljust(24)
@@ -41,7 +41,7 @@ def save(path: str, metadata: Mapping[str, Any], columns: Mapping[str, np.ndarra
     Raises:
       OSError: it cannot be written.
     """
-    filesystem.write_atomically(path, _file_blocks(metadata, columns))
+    atomic_files.write_atomically(path, _file_blocks(metadata, columns))
 
 
 def load(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.demo import tunes
 from pipeline.wav.pcm_bytes import pcm_bytes
-from runtime import filesystem
+from runtime import atomic_files, filesystem
 
 # Raise it when the samples change, so that a corpus of an older version is rewritten.
 _VERSION = 1
@@ -89,11 +89,11 @@ def synthesize_demo_corpus(
         if same_version and _exists(path, recording.size):
             continue
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        filesystem.write_bytes_atomically(path, _wav_file(recording))
+        atomic_files.write_bytes_atomically(path, _wav_file(recording))
         if progress is not None:
             progress(recording.path)
     if not same_version:
-        filesystem.write_bytes_atomically(manifest, text)
+        atomic_files.write_bytes_atomically(manifest, text)
 
 
 def _exists(path: str, size: int) -> bool:

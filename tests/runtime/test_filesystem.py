@@ -9,7 +9,7 @@ import types
 import pytest
 import tensorflow as tf
 
-from runtime import filesystem, gfile
+from runtime import atomic_files, filesystem, gfile
 from runtime.errors import DataError, MissingDependencyError
 
 pytestmark = pytest.mark.both_stacks
@@ -26,7 +26,7 @@ def folder(request, tmp_path):
 def test_what_is_written_is_read(folder):
     path = f"{folder}/a"
     assert not filesystem.exists(path)
-    filesystem.write_atomically(path, [b"first ", memoryview(b"content")])
+    atomic_files.write_atomically(path, [b"first ", memoryview(b"content")])
     assert filesystem.exists(path)
     assert filesystem.stat(path)[0] == 13
     assert filesystem.read_bytes(path) == b"first content"
@@ -37,7 +37,7 @@ def test_what_is_written_is_read(folder):
             b"ent",
             b"",
         ]
-    filesystem.write_bytes_atomically(path, b"new")
+    atomic_files.write_bytes_atomically(path, b"new")
     assert filesystem.read_bytes(path) == b"new"
     assert tf.io.gfile.listdir(folder) == ["a"]
 
@@ -62,25 +62,25 @@ def test_leftovers_are_removed_but_for_what_is_being_written(tmp_path):
 
     def parts():
         yield b"a"
-        filesystem.remove_leftovers(str(tmp_path))
+        atomic_files.remove_leftovers(str(tmp_path))
         yield b"b"
 
-    filesystem.write_atomically(path, parts())
+    atomic_files.write_atomically(path, parts())
     assert filesystem.read_bytes(path) == b"ab"
     assert {*os.listdir(tmp_path)} == {"a", ".mine.tmp"}
-    filesystem.remove_leftovers(str(tmp_path / "none"))
+    atomic_files.remove_leftovers(str(tmp_path / "none"))
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "cache.catalogue"
-    filesystem.write_bytes_atomically(str(path), b"old")
+    atomic_files.write_bytes_atomically(str(path), b"old")
 
     def fail(*args):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="No space left"):
-        filesystem.write_bytes_atomically(str(path), b"new")
+        atomic_files.write_bytes_atomically(str(path), b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["cache.catalogue"]
 
@@ -91,10 +91,10 @@ def test_two_that_write_one_file_at_once_leave_one_of_theirs(tmp_path):
 
     def parts():
         yield b"first, "
-        filesystem.write_bytes_atomically(path, b"meanwhile")
+        atomic_files.write_bytes_atomically(path, b"meanwhile")
         yield b"but written last"
 
-    filesystem.write_atomically(path, parts())
+    atomic_files.write_atomically(path, parts())
     assert filesystem.read_bytes(path) == b"first, but written last"
     assert os.listdir(tmp_path) == ["shared.catalogue"]
 
@@ -104,14 +104,14 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path):
     (tmp_path / "disk" / "model.npz").write_bytes(b"old")
     for name, target in [("link", "disk/model.npz"), ("chain", "link"), ("dangling", "disk/new")]:
         (tmp_path / name).symlink_to(target)
-        filesystem.write_bytes_atomically(str(tmp_path / name), name.encode())
+        atomic_files.write_bytes_atomically(str(tmp_path / name), name.encode())
         assert os.readlink(tmp_path / name) == target
     assert (tmp_path / "disk" / "model.npz").read_bytes() == b"chain"
     assert (tmp_path / "disk" / "new").read_bytes() == b"dangling"
     assert sorted(os.listdir(tmp_path / "disk")) == ["model.npz", "new"]
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="loop"):
-        filesystem.write_bytes_atomically(str(tmp_path / "loop"), b"new")
+        atomic_files.write_bytes_atomically(str(tmp_path / "loop"), b"new")
     assert os.path.islink(tmp_path / "loop")
 
 
@@ -126,7 +126,7 @@ def test_only_files_are_replaced(tmp_path):
 
     for name in ("fifo", "link", "folder"):
         with pytest.raises(FileExistsError, match=rf"it is a device, FIFO, .*{name}"):
-            filesystem.write_atomically(str(tmp_path / name), parts())
+            atomic_files.write_atomically(str(tmp_path / name), parts())
     assert stat.S_ISFIFO(os.lstat(tmp_path / "fifo").st_mode)
     assert sorted(os.listdir(tmp_path)) == ["fifo", "folder", "link"]
 

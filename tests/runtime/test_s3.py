@@ -79,10 +79,10 @@ def test_a_missing_folder_is_named(server):
 
 def test_files_are_written(server):
     result = server.run_python(
-        "from runtime import filesystem\n"
-        "filesystem.require_filesystem('s3://corpus')\n"
-        "filesystem.write_atomically('s3://corpus/out/big', [b'1' * 3_000_000, b'2'])\n"
-        "filesystem.write_bytes_atomically('s3://corpus/out/small', b'3')\n"
+        "from runtime import atomic_files, gfile\n"
+        "gfile.require_filesystem('s3://corpus')\n"
+        "atomic_files.write_atomically('s3://corpus/out/big', [b'1' * 3_000_000, b'2'])\n"
+        "atomic_files.write_bytes_atomically('s3://corpus/out/small', b'3')\n"
     )
     assert result.returncode == 0, result.stderr
     assert server.objects("corpus", "out/") == {

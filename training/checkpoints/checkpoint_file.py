@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runtime.filesystem import open_binary, read_bytes, write_atomically
+from runtime.atomic_files import write_atomically
+from runtime.filesystem import open_binary, read_bytes
 
 Arrays = Mapping[str, np.ndarray]
 

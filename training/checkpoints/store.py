@@ -11,15 +11,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from runtime.atomic_files import TEMPORARY_SUFFIX
 from runtime.failure_detector import write_lock
-from runtime.filesystem import (
-    TEMPORARY_SUFFIX,
-    absolute,
-    list_names,
-    make_folder,
-    remove,
-    rename,
-)
+from runtime.filesystem import absolute, list_names, make_folder, remove, rename
 from runtime.logging import logger
 from runtime.outage import Outage, may_end
 from training.checkpoints.backup import back_up

@@ -15,7 +15,7 @@ from pipeline.catalogue.column_file import ColumnFileError
 from pipeline.catalogue.scan import scan_files
 from pipeline.catalogue.table import FileTable
 from pipeline.wav.encoding import Encoding
-from runtime import filesystem
+from runtime import atomic_files, filesystem
 from runtime.find_files import find_files
 from tests import wav_files
 from tests.files import make_files
@@ -405,7 +405,7 @@ def test_a_damaged_cache_is_ignored(tmp_path_factory, data):
         del content[position:]
     else:
         content[position] ^= data.draw(st.integers(1, 255))
-    filesystem.write_bytes_atomically(path, bytes(content))
+    atomic_files.write_bytes_atomically(path, bytes(content))
     try:
         loaded, about = FileTable.load(path)
     except ColumnFileError:
