@@ -50,7 +50,7 @@ def test_files_of_a_bucket(server):
         "atomic_files.write_bytes_atomically('gs://second/out/empty', b'')\n"
         "with gfile.open_gfile(path) as opened:\n"
         "    opened.rename('gs://second/old', 'gs://second/new', overwrite=True)\n"
-        "    gfile.remove('gs://second/left')\n"
+        "    opened.remove('gs://second/left')\n"
         "filesystem.read_bytes('gs://second/missing')\n"
     )
     names = ["a b.txt", "deep/#1 100%.TXT"]
