@@ -92,7 +92,11 @@ class _Gap(NamedTuple):
     is_last: bool = False
 
     def blocks(self, count: int) -> list[tuple[Kind, int]]:
-        """Returns what a block may be that fills it, of a file of so many segments."""
+        """Returns the kinds and segments that a block which fills it may have.
+
+        Args:
+          count: of segments in the file.
+        """
         number = self.previous + 1
         if self.following - self.previous > 1:
             return [(kind, number) for kind in _FRAMES] if self.following == number + 1 else []

@@ -1,7 +1,8 @@
 """From a compressed file back to the source, or to a part of it."""
 
+import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from codec.blocks import LEAST_BLOCK, MAX_BYTES, Block, Kind, read_block, skim_blocks
@@ -153,13 +154,19 @@ def checked_blocks(opened: Opened) -> Iterator[Block]:
 
 
 def decode_block(
-    opened: Opened, found: Block, *, num_threads: int = 1, progress: Progress = no_progress
+    opened: Opened,
+    found: Block,
+    *,
+    frames: int | None = None,
+    num_threads: int = 1,
+    progress: Progress = no_progress,
 ) -> bytes:
     """Returns the bytes of the source that a block holds.
 
     Args:
       opened: the file.
       found: the block.
+      frames: of a segment, that are enough: the result may end behind them; None: all.
       num_threads: that its channels share.
       progress: is told what has been decoded.
 
@@ -180,16 +187,17 @@ def decode_block(
         else:
             if opened.model is None:
                 raise DataError("no model is known that codes them")
-            data = b"".join(
-                decode_frames(
-                    opened.model,
-                    format_,
-                    found.segment,
-                    found.payload,
-                    num_threads=num_threads,
-                    advance=_advance(format_, told),
-                )
+            parts = decode_frames(
+                opened.model,
+                format_,
+                found.segment,
+                found.payload,
+                num_threads=num_threads,
+                advance=_advance(format_, told),
             )
+            if frames is not None and frames < count:
+                return _join_first(parts, frames * format_.frame_bytes)
+            data = b"".join(parts)
         if len(data) != count * format_.frame_bytes:
             raise DataError(f"{len(data)} bytes, expected {count * format_.frame_bytes}")
         told.end(len(found.payload), len(data), count / format_.sample_rate)
@@ -198,6 +206,17 @@ def decode_block(
         is_segment = found.kind is not Kind.BYTES
         place = where(format_, found.segment) if is_segment else "around the samples"
         raise DataError(f"{error} ({place})") from error
+
+
+def _join_first(parts: Generator[bytes], size: int) -> bytes:
+    """Returns the first parts of a segment, with so many bytes or more; others are not decoded."""
+    data = bytearray()
+    with contextlib.closing(parts) as open_parts:  # It may hold threads.
+        while len(data) < size and (part := next(open_parts, b"")):
+            data += part
+    if len(data) < size:
+        raise DataError(f"{len(data)} bytes, expected {size} or more")
+    return bytes(data)
 
 
 def _advance(format_: Format, told: BlockProgress) -> Advance:

@@ -3,7 +3,7 @@
 n frames of a segment, m that follow each other, C channels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def decode_frames(
     missing: int = 0,
     num_threads: int = 1,
     advance: Advance = no_advance,
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """Yields the bytes of a segment's frames: a part for each checksum, and the rest.
 
     Args:

@@ -73,9 +73,10 @@ class SeekableFile:
         each = threads_each(num_threads, len(numbers))
 
         def decode(found: _Found) -> bytes:
-            if isinstance(found.block, Block):
-                return decode_block(self._opened, found.block, num_threads=each)
-            return self._decode_beginning(found.block, end, found.problem, each)
+            if isinstance(found.block, Beginning):
+                return self._decode_beginning(found.block, end, found.problem, each)
+            frames = end + ahead - found.block.segment * segment
+            return decode_block(self._opened, found.block, frames=frames, num_threads=each)
 
         decoded = map_in_threads(decode, map(self._find, numbers), num_threads, ahead=num_threads)
         for number, data in zip(numbers, decoded, strict=True):

@@ -172,14 +172,15 @@ class SoundFile:
         first, end = self._position, self._position + count
         begin, held = self._held
         found = b""
-        if begin <= first < begin + len(held) // size:
+        # Of a first read no more is decoded than it needs; of those that go on from there, all.
+        goes_on = bool(held) and begin <= first <= begin + len(held) // size
+        if goes_on:
             found = held[(first - begin) * size : (end - begin) * size]
             first += len(found) // size
         if first < end:
-            # To the end of the segment: the next read begins there.
             stop = min(-(-end // segment) * segment, self.frames)
             payload = self._seekable.payload(
-                first, end - first, ahead=stop - end, num_threads=self._threads
+                first, end - first, ahead=stop - end if goes_on else 0, num_threads=self._threads
             )
             parts = list(payload)
             self._held = (max(first, (end - 1) // segment * segment), parts[-1])

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 import codec
+from codec import decoder
 from codec.blocks import CRC_BYTES, read_head
 from codec.checksums import checksum_places, count_checksums
 from codec.decoder import open_compressed
@@ -118,6 +119,36 @@ def test_what_is_before_the_damage_is_read(long):
                 continue
             with pytest.raises(DataError, match=r"0:00:16\.384 to 0:00:\d\d\.\d{3} is intact"):
                 file.read()
+
+
+def test_no_more_is_decoded_than_is_asked_for(long, monkeypatch):
+    content, data = long
+    expected, _ = soundfile.read(io.BytesIO(content), dtype="int16")
+    decoded = []
+
+    def counted(*args, **given):
+        for part in decode_frames(*args, **given):
+            decoded.append(len(part) // 4)
+            yield part
+
+    decode_frames = decoder.decode_frames
+    monkeypatch.setattr(decoder, "decode_frames", counted)
+    given = {"model": small_model(), "dtype": "int16"}
+    for start, count, most in (
+        (0, 1000, 8192),
+        (SEGMENT + 5, 1000, 8192),
+        (SEGMENT - 9, 10, 26_000),
+    ):
+        decoded.clear()
+        found, _ = codec.read(data, start=start, frames=count, **given)
+        np.testing.assert_array_equal(found, expected[start : start + count])
+        assert count <= sum(decoded) <= most
+    # Reads that follow each other decode a segment once, but for the first of them.
+    decoded.clear()
+    with codec.SoundFile(data, model=small_model()) as file:
+        blocks = list(file.blocks(700, dtype="int16"))
+    np.testing.assert_array_equal(np.concatenate(blocks), expected)
+    assert sum(decoded) <= len(expected) + 8192
 
 
 def test_a_segment_of_which_nothing_is_intact_is_named(long):
