@@ -76,7 +76,8 @@ def _describe_held_out(corpus: Corpus) -> str:
     if abs(corpus.held_out - corpus.valid_fraction) > corpus.valid_fraction / 2:
         text += (
             f" (--valid_fraction={corpus.valid_fraction:g}: whole files are held out, by hashes of "
-            "their names; of few files that may be far more or fewer)"
+            "their names, and few or unequal ones may miss it by far; another --seed holds out "
+            "others)"
         )
     return text
 

@@ -105,6 +105,7 @@ def test_of_few_files_the_held_out_share_is_explained(tmp_path):
     found = validation(0.05)  # One file at least.
     share = int(re.search(r"(\d+) samples", found)[1]) / 500
     assert f"{share:.1%} of all (--valid_fraction=0.05: whole files are held out" in found
+    assert found.endswith("another --seed holds out others)")
     assert "(" not in validation(share)
 
 
