@@ -8,7 +8,16 @@ from typing import Any, Self
 
 from runtime.logging import logger
 
-_interrupted = False
+
+class _Interrupt:
+    """A handler of SIGINT that raises KeyboardInterrupt, and knows that it has."""
+
+    def __init__(self) -> None:
+        self.raised = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.raised = True
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
@@ -18,19 +27,11 @@ def interruptible() -> Iterator[None]:
     Python loses what is raised while it collects garbage (JAX has a callback there) or calls
     `__del__`: the run would go on, and nobody would know of the signal.
     """
-    global _interrupted
-
-    def interrupt(number: int, frame: object) -> None:
-        global _interrupted
-        _interrupted = True
-        raise KeyboardInterrupt
-
-    _interrupted = False
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) != signal.default_int_handler:
         yield
         return
-    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGINT, _Interrupt())
     try:
         yield
     finally:
@@ -57,7 +58,8 @@ class SignalHandler:
                 if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
                     continue
                 self._previous[number] = signal.signal(number, self._receive)
-        if _interrupted:
+        replaced = self._previous.get(signal.SIGINT)
+        if isinstance(replaced, _Interrupt) and replaced.raised:  # And it was lost.
             self.__exit__()
             raise KeyboardInterrupt
         return self
