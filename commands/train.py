@@ -10,6 +10,7 @@ For example:
 The same command line resumes a run that was interrupted. Flags after --flagfile override it.
 """
 
+import contextlib
 import os
 from collections.abc import Sequence
 
@@ -33,11 +34,11 @@ from pipeline.data_service.server import require_dispatcher
 from runtime import compilation_cache, devices, distributed, jax_hosts
 from runtime.cluster import DistributedConfig
 from runtime.errors import ConfigError
-from runtime.file_lock import require_free
+from runtime.file_lock import FileLock
 from runtime.filesystem import absolute
 from runtime.flag_file import format_flag_file
 from runtime.gfile import is_remote
-from runtime.logging import quieten_libraries
+from runtime.logging import quieten_libraries, start_logging
 from runtime.proxies import bypass_proxies
 from training.config import (
     AugmentationConfig,
@@ -64,7 +65,14 @@ _START_ONLY = {
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     """Trains; returns the exit status, 128 + n if signal n ended the run, as in shells."""
-    config, initial = start(values)
+    with contextlib.ExitStack() as stack:
+        config, initial, lock = start(values, stack)
+        return _train(values, config, initial, lock)
+
+
+def _train(
+    values: FlagValues, config: RunConfig, initial: InitialModel | None, lock: FileLock | None
+) -> int | None:
     from models.build import build_model
     from training.compile_ahead import compile_ahead
 
@@ -76,14 +84,17 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     devices.keep_tensorflow_off_accelerators()  # Imports it: a second in which XLA compiles.
     from training.run import run as train
 
-    result = train(config, model, as_flagfile(values), initial, steps)
+    result = train(config, model, as_flagfile(values), initial, steps, lock)
     return None if result.signal is None else 128 + result.signal
 
 
-def start(values: FlagValues) -> tuple[RunConfig, InitialModel | None]:
+def start(
+    values: FlagValues, stack: contextlib.ExitStack
+) -> tuple[RunConfig, InitialModel | None, FileLock | None]:
     """Returns the config of the run, once the hosts are connected and the devices set up.
 
-    And the model of --init_from, whose settings `values` then has.
+    And the model of --init_from, whose settings `values` then has, and the lock of a local folder
+    on the host that writes, which `stack` releases.
 
     Raises:
       ConfigError, DataError, ResourceError, OSError, TrainingError: with a message for the user.
@@ -95,10 +106,13 @@ def start(values: FlagValues) -> tuple[RunConfig, InitialModel | None]:
     initial = load_initial_model(values)
     config = run_config(values)
     shared.check_audio_dirs(config.audio_dirs)
+    lock = None
     if is_primary:
         shared.make_output_dir(config.output_dir, config.model_name)
         if not is_remote(config.output_dir):
-            require_free(config.path(".lock"))  # Taken after imports that last for seconds.
+            start_logging(None)  # A file system without locks is a warning.
+            # Before imports that last for seconds.
+            lock = stack.enter_context(FileLock(config.path(".lock")))
     shared.check_memory(config.pipeline, distributed.num_hosts())
     if config.data_service:
         bypass_proxies()
@@ -111,7 +125,7 @@ def start(values: FlagValues) -> tuple[RunConfig, InitialModel | None]:
     devices.platform()  # Raises what jax.device_count would raise with a stack trace.
     jax_hosts.check_devices(distributed.num_hosts())
     check_devices(config.pipeline.batch_size, jax.device_count())
-    return config, initial
+    return config, initial, lock
 
 
 def _connect(values: FlagValues) -> bool:
@@ -119,8 +133,6 @@ def _connect(values: FlagValues) -> bool:
     hosts = _hosts(values).or_found()
     if not hosts.enabled:
         return True
-    from runtime.logging import start_logging
-
     start_logging(None)  # `initialize` logs why another host has failed.
     batch_size = values.batch_size
     # Here, too: connecting the hosts initializes the backends, with this number of devices.

@@ -28,15 +28,6 @@ def held_by(holder: str, path: str) -> ConfigError:
     )
 
 
-def require_free(path: str) -> None:
-    """Raises ConfigError if another process holds a `FileLock`: before work that it would waste."""
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise held_by(file.read(4096).decode(errors="replace"), os.path.abspath(path)) from None
-
-
 class FileLock:
     """Holds a file that no other process can hold meanwhile; it names the holder.
 

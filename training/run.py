@@ -13,6 +13,7 @@ from pipeline.corpus import Corpus
 from pipeline.inspect import describe_chunks, describe_files
 from runtime import distributed, failure_detector
 from runtime.errors import TrainingError, UserError
+from runtime.file_lock import FileLock
 from runtime.filesystem import exists, remove
 from runtime.formatting import format_number, format_row, format_table
 from runtime.logging import logger, start_logging
@@ -55,6 +56,7 @@ def run(
     flagfile: str,
     initial: InitialModel | None = None,
     steps: Steps | None = None,
+    lock: FileLock | None = None,
 ) -> Result:
     """Trains a model, or resumes its training, and writes the files of a run into `output_dir`.
 
@@ -67,6 +69,7 @@ def run(
       initial: the model whose parameters a new run starts from, on all hosts the same; None: random
         ones.
       steps: of this model and config, see `compile_ahead`; None: compiled at their first calls.
+      lock: of a local `output_dir`, on the primary, where it is held already; None: taken here.
 
     Returns:
       The result, also after SIGINT or SIGTERM.
@@ -80,7 +83,7 @@ def run(
         corpus = find_corpus(config, cache_path=None)
         return _run(config, model, corpus, flagfile, initial, None, steps)
     start_logging(None)  # A lock may be waited for.
-    with open_run_folder(config) as folder:
+    with open_run_folder(config, lock) as folder:
         folder.fetch("_training.log", ".catalogue", FLAC_FILE)
         corpus = _find_corpus(config, folder.files)
         return _run(config, model, corpus, flagfile, initial, folder, steps)

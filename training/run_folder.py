@@ -64,17 +64,24 @@ class RunFolder:
 
 
 @contextlib.contextmanager
-def open_run_folder(config: RunConfig) -> Iterator[RunFolder]:
+def open_run_folder(config: RunConfig, lock: FileLock | None = None) -> Iterator[RunFolder]:
     """Opens the folder of a run, and holds its lock.
+
+    Args:
+      config: the run.
+      lock: of a local folder, where it is held already; stays held.
 
     Raises:
       ConfigError: another process holds the lock.
       OSError: it cannot be written.
     """
     if not is_remote(config.output_dir):
-        os.makedirs(config.output_dir, exist_ok=True)
-        with FileLock(config.path(".lock")) as lock:
+        if lock is not None:
             yield RunFolder(files=config, lock=lock)
+            return
+        os.makedirs(config.output_dir, exist_ok=True)
+        with FileLock(config.path(".lock")) as own:
+            yield RunFolder(files=config, lock=own)
         return
     outage = Outage(config.output_dir)
     with (
