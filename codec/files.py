@@ -18,7 +18,7 @@ from codec.present import describe_present
 from codec.progress import Progress, no_progress
 from codec.recover import recover_parts
 from codec.seek import slice_bounds, slice_parts
-from codec.verification import verify
+from codec.verification import DifferentError, verify
 from runtime.atomic_files import write_atomically
 from runtime.errors import ConfigError, DataError
 
@@ -192,14 +192,20 @@ def verify_file(
     """Decompresses a file to nowhere, and compares it with its original, if that is given.
 
     Raises:
-      As `verify`.
+      As `verify`; DifferentError: the original cannot be read, either.
     """
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open(path, "rb"))
-        source = None if original is None else stack.enter_context(open(original, "rb"))
+    with open(path, "rb") as file, contextlib.ExitStack() as stack:
+        expected, problem = None, ""
+        if original is not None:
+            try:
+                expected = stack.enter_context(open(original, "rb"))
+            except OSError as error:  # Whether the file is damaged is told before.
+                problem = f"{original}: {error.strerror}"
         opened, size = verify(
-            file, models, folders, original=source, num_threads=num_threads, progress=progress
+            file, models, folders, original=expected, num_threads=num_threads, progress=progress
         )
+    if problem:
+        raise DifferentError(f"intact, but its original cannot be read: {problem}")
     return _decoded(opened, path, size)
 
 

@@ -39,6 +39,7 @@ def find_jobs(
     *,
     compress: bool,
     all_files: bool = False,
+    are_written: bool = True,
     left_out: LeftOut | None = None,
 ) -> list[Job]:
     """Returns what to do with files, and with those below folders, in the order of their names.
@@ -49,6 +50,7 @@ def find_jobs(
       output_dir: keeps the folders' trees; None: each result goes beside its source.
       compress: whether SUFFIX is added to the names, or taken away.
       all_files: of folders compress files of any kind, too.
+      are_written: whether the results are, so that each must have a name of its own.
       left_out: what is left out is added to it, folders that cannot be listed and empty ones among
         it.
 
@@ -91,7 +93,7 @@ def find_jobs(
         jobs.append(Job(path, place + SUFFIX if compress else place.removesuffix(SUFFIX)))
     targets = {job.target: job.source for job in jobs}
     for job in jobs:
-        if targets[job.target] != job.source:
+        if are_written and targets[job.target] != job.source:
             raise ConfigError(
                 f"{targets[job.target]} and {job.source} would both become {job.target}: give "
                 "each an --output_dir of its own"

@@ -57,20 +57,22 @@ def verify(
 def _compared(parts: Iterable[bytes], original: BinaryIO | None) -> int:
     """Returns the bytes of all parts. Raises DifferentError where the original has others."""
     size = 0
-    different: int | None = None  # The first byte that is; the rest may still be damaged.
+    difference = ""  # The rest may still be damaged.
     for part in parts:
-        if original is not None and different is None:
+        if original is not None and not difference:
             expected = original.read(len(part))
             if expected != part:
-                different = size + _first_difference(part, expected)
+                first = _first_difference(part, expected)
+                place = f"{size + first:,}"
+                difference = f"differs from byte {place} on"
+                if first == len(expected):
+                    difference = f"is shorter: it ends after byte {place}"
         size += len(part)
     if original is None:
         return size
     name = getattr(original, "name", "its original")
-    if different is not None:
-        length = original.seek(0, 2)
-        reason = f"differs from byte {different:,} on" if different < length else "is shorter"
-        raise DifferentError(f"intact, but {name} {reason}")
+    if difference:
+        raise DifferentError(f"intact, but {name} {difference}")
     if original.read(1):
         raise DifferentError(f"intact, but {name} is longer: it goes on after byte {size:,}")
     return size

@@ -17,24 +17,39 @@ if TYPE_CHECKING:
     from codec.jobs import Job
     from codec.left_out import LeftOut
 
-_MOST_ERRORS = 20  # Of what below the folders cannot be read.
+_MOST_ERRORS = 20  # Of one kind, without --verbose.
 
 
-def say_failed(left_out: "LeftOut", *, as_json: bool = False) -> list[Exception]:
-    """Prints what below the folders cannot be read, the first of it; returns the errors.
+def say_failed(left_out: "LeftOut", **shown: bool) -> list[Exception]:
+    """Prints what below the folders cannot be read; returns the errors.
 
     Args:
       left_out: what has failed.
-      as_json: print a line of JSON for each of them, besides.
+      shown: as of `say_problems`.
     """
-    for path, reason in left_out.failed if as_json else ():
+    say_problems(left_out.failed, "that cannot be read", **shown)
+    return [OSError(f"{path}: {reason}") for path, reason in left_out.failed]
+
+
+def say_problems(
+    problems: Sequence[tuple[str, str]], of_others: str, *, as_json: bool, verbose: bool
+) -> None:
+    """Prints what is wrong with files, of many of the first.
+
+    Args:
+      problems: paths and reasons.
+      of_others: the reason of those that are counted.
+      as_json: print a line of JSON for each of them, besides.
+      verbose: print all.
+    """
+    for path, reason in problems if as_json else ():
         print(json_error(path, reason))
     label = styled("error:", "red", sys.stderr)
-    for path, reason in left_out.failed[:_MOST_ERRORS]:
+    most = len(problems) if verbose else _MOST_ERRORS
+    for path, reason in problems[:most]:
         print(label, printable(f"{path}: {reason}"), file=sys.stderr)
-    if (rest := len(left_out.failed) - _MOST_ERRORS) > 0:
-        print(label, f"and {rest:,} more that cannot be read", file=sys.stderr)
-    return [OSError(f"{path}: {reason}") for path, reason in left_out.failed]
+    if (rest := len(problems) - most) > 0:
+        print(label, f"and {rest:,} more {of_others} (--verbose names them)", file=sys.stderr)
 
 
 def say_left_out(left_out: "LeftOut", *, as_json: bool) -> None:
@@ -65,7 +80,7 @@ def json_error(path: str, reason: str) -> str:
 
 
 def say_plan(
-    jobs: Sequence["Job"], left_out: "LeftOut", *, force: bool, as_json: bool
+    jobs: Sequence["Job"], left_out: "LeftOut", *, force: bool, as_json: bool, verbose: bool
 ) -> int | None:
     """Prints what would be written, for --dry_run; returns the exit status of the real run.
 
@@ -74,8 +89,9 @@ def say_plan(
       left_out: what is not among them.
       force: overwrite files that are there.
       as_json: a line of JSON for each file.
+      verbose: as of `say_problems`.
     """
-    is_failed = bool(say_failed(left_out, as_json=as_json))
+    is_failed = bool(say_failed(left_out, as_json=as_json, verbose=verbose))
     for job in jobs:
         is_there = os.path.lexists(job.target)
         if is_there and not force:

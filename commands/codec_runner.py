@@ -103,7 +103,7 @@ def run_all(
 
     begin = time.perf_counter()
     has_lines = not as_json and (verbose or len(jobs) <= MOST_LINES)
-    done = Done([], say_failed(left_out, as_json=as_json), {}, [])
+    done = Done([], say_failed(left_out, as_json=as_json, verbose=verbose), {}, [])
     progress = CodecProgress(len(jobs), sum(size_of(job.source) for job in jobs), wording.ratio)
 
     finished: list[Job] = []  # Those in `done` come in order: one that is slow holds them up.

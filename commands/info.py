@@ -44,7 +44,8 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     folders = codec_files.folders(values)
     left_out = LeftOut()
     jobs = find_jobs(arguments, None, compress=False, left_out=left_out)
-    status = 1 if say_failed(left_out, as_json=values.json) else None
+    shown = {"as_json": values.json, "verbose": values.verbose}
+    status = 1 if say_failed(left_out, **shown) else None
     is_table = len(jobs) > 1 and not values.verbose and not values.json
     found: list[Info] = []
     for job in jobs:

@@ -11,8 +11,7 @@ that of its original.
 `python main.py -t` is the same.
 """
 
-import contextlib
-import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,14 +19,16 @@ from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
+from commands.codec_messages import say_problems
 from commands.codec_progress import decompression_ratio
 from commands.codec_runner import Wording, run_all, say_recover
 from commands.interface import Command
+from evaluation.report.formatting import printable
 from runtime.errors import ConfigError
+from runtime.formatting import format_number, format_row
 
 if TYPE_CHECKING:
-    from codec.jobs import Job
-    from codec.left_out import LeftOut
+    from codec.originals import Originals
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
@@ -38,16 +39,25 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         )
     from codec.jobs import find_jobs
     from codec.left_out import LeftOut
+    from codec.originals import find_originals
 
     folders = codec_files.folders(values)
     left_out = LeftOut()
     jobs = find_jobs(arguments, None, compress=False, left_out=left_out)
-    originals = _originals(values.against, arguments, jobs, left_out)
+    originals = None
+    if values.against is not None:
+        originals = find_originals(values.against, arguments, jobs)
+        failed = originals.left_out.failed
+        left_out.failed += [one for one in failed if one not in left_out.failed]
     models = codec_files.load_models(values, "kernel.decode_stretch")
     from codec.files import verify_file
 
-    as_originals = " and as their originals" if originals else ""
-    said = "ok, as its original" if originals else "ok"
+    if originals:  # First: all else takes long.
+        unmatched = [(path, "it has no compressed file") for path in originals.unmatched]
+        shown = {"as_json": values.json, "verbose": values.verbose}
+        say_problems(unmatched, "without one", **shown)
+    as_originals = ", identical to their originals" if originals else ""
+    said = "ok, identical to its original" if originals else "ok"
     files, segments = codec_files.share_threads(values, len(jobs))
     done = run_all(
         jobs,
@@ -55,7 +65,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             job.source,
             models,
             folders,
-            original=originals.get(job.source),
+            original=originals and originals.paths[job.source],
             num_threads=segments,
             progress=progress.add,
         ),
@@ -71,56 +81,17 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     )
     codec_files.warn_of_other_models(values, models[0], done.fingerprints, folders)
     say_recover(done)
-    return done.status
+    if originals:
+        _say_unmatched(originals, values)
+    return 1 if originals and originals.unmatched else done.status
 
 
-def _originals(
-    against: str | None, arguments: Sequence[str], jobs: Sequence["Job"], left_out: "LeftOut"
-) -> dict[str, str]:
-    """Returns the original of each file, where `decompress --output_dir` would write it.
-
-    Where folders are verified, originals without a file fail.
-
-    Args:
-      against: the folder of the originals, or that of one file; None: there are none.
-      arguments: files and folders.
-      jobs: the files.
-      left_out: what has failed is added to it.
-
-    Raises:
-      ConfigError, FileNotFoundError: `against` is no folder, nor the original of one file.
-    """
-    from codec.jobs import find_jobs
-    from pipeline.catalogue.catalogue import Skipped
-
-    if against is None:
-        return {}
-    against = os.path.expanduser(against)
-    if not os.path.isdir(against):
-        if not os.path.exists(against):
-            raise FileNotFoundError(f"--against: there is no folder or file {against!r}")
-        if len(jobs) > 1:
-            raise ConfigError(
-                f"--against={against}: expected the folder of the originals of {len(jobs):,} files"
-            )
-        return {jobs[0].source: against}
-    originals = {job.source: job.target for job in find_jobs(arguments, against, compress=False)}
-    if all(os.path.isdir(os.path.expanduser(path)) for path in arguments):
-        known = {os.path.abspath(path) for path in originals.values()}
-        left_out.failed += [
-            Skipped(path, "no compressed file of it is among those that are verified")
-            for path in _wavs_below(against)
-            if os.path.abspath(path) not in known
-        ]
-    return originals
-
-
-def _wavs_below(folder: str) -> list[str]:
-    from codec.jobs import find_jobs
-
-    with contextlib.suppress(ConfigError):  # There are none.
-        return [job.source for job in find_jobs([folder], None, compress=True)]
-    return []
+def _say_unmatched(originals: "Originals", values: FlagValues) -> None:
+    """Says what of the originals is not in the archive; beside JSON to stderr."""
+    count = len(originals.unmatched)
+    wavs = f"{format_number(count, 'WAV')} of {printable(values.against)}" if count else ""
+    if text := "; ".join(filter(None, (wavs, originals.left_out.describe()))):
+        print(format_row("not archived", text), file=sys.stderr if values.json else sys.stdout)
 
 
 COMMAND = Command(

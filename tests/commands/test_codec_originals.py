@@ -2,11 +2,13 @@
 
 import json
 import pathlib
+import shutil
 
 import pytest
 
 from codec.jobs import find_jobs
 from commands import compress, decompress, info, verify
+from commands.codec_runner import MOST_LINES
 from runtime.errors import ConfigError
 from tests.commands.test_codec import model, run
 from tests.models.exact.test_stream import stereo
@@ -42,7 +44,7 @@ def change(path, how):
 CHANGES = {
     "differs from byte 100 on": lambda x: x[:100] + bytes([x[100] ^ 1]) + x[101:],
     "is longer: it goes on after byte": lambda x: x + b"!",
-    "is shorter": lambda x: x[:-1],
+    "is shorter: it ends after byte": lambda x: x[:-1],
 }
 
 
@@ -53,25 +55,34 @@ def test_an_original_that_differs_is_an_error(folders, model, capsys, problem):
     capsys.readouterr()
     assert run(verify, str(archive), **given) is None
     said = capsys.readouterr().out
-    assert "b.wav.wvst: ok, as its original\n" in said
-    assert "2, all intact and as their originals\n" in said
+    assert "b.wav.wvst: ok, identical to its original\n" in said
+    assert "2, all intact, identical to their originals\n" in said
     change(originals / "deep" / "b.wav", CHANGES[problem])
     assert run(verify, str(archive), **given) == 1
     said = capsys.readouterr()
     assert f"b.wav.wvst: intact, but {originals}/deep/b.wav {problem}" in said.err
-    assert "a.wav.wvst: ok, as its original\n" in said.out and "--recover" not in said.err
+    assert "a.wav.wvst: ok, identical to its original\n" in said.out and "--recover" not in said.err
 
 
 def test_originals_and_files_without_the_other_are_errors(folders, model, capsys):
     originals, archive = folders
     (originals / "deep" / "b.wav").rename(originals / "c.wav")
+    (originals / "notes.txt").write_text("of no WAV")
+    (originals / "lost.wav").symlink_to("nowhere")
     capsys.readouterr()
     given = {"model": model, "against": originals, "json": True}
     assert run(verify, str(archive), **given) == 1
-    found = {line["path"]: line for line in lines(capsys.readouterr())}
+    said = capsys.readouterr()
+    found = {line["path"]: line for line in lines(said)}
     assert found[f"{archive}/a.wav.wvst"]["status"] == "ok"
-    assert "No such file" in found[f"{archive}/deep/b.wav.wvst"]["error"]
-    assert "no compressed file of it" in found[f"{originals}/c.wav"]["error"]
+    assert (
+        f"intact, but its original cannot be read: {originals}/deep/b.wav: No such file"
+        in found[f"{archive}/deep/b.wav.wvst"]["error"]
+    )
+    assert found[f"{originals}/c.wav"]["error"] == "it has no compressed file"
+    assert "leads nowhere" in found[f"{originals}/lost.wav"]["error"]
+    row = f"not archived     1 WAV of {originals}; not WAV: '{originals}/notes.txt'\n"
+    assert row in said.err and len(found) == 4
     # Of one file alone others are not missed.
     assert run(verify, str(archive / "a.wav.wvst"), **given) is None
     one = archive / "deep" / "b.wav.wvst"
@@ -80,6 +91,37 @@ def test_originals_and_files_without_the_other_are_errors(folders, model, capsys
         run(verify, str(archive), model=model, against=originals / "c.wav")
     with pytest.raises(FileNotFoundError, match="--against"):
         run(verify, str(archive), model=model, against=originals / "d.wav")
+    with pytest.raises(
+        FileNotFoundError, match=r"none of the 2 originals is there; that of .*a\.wav"
+    ):
+        run(verify, str(archive), model=model, against=originals / "deep")
+
+
+def test_an_archive_lies_beside_its_originals_or_is_one_of_two(tmp_path, folders, model, capsys):
+    originals, archive = folders
+    shutil.copytree(archive, originals, dirs_exist_ok=True)
+    for archives in ([originals], [archive, originals]):
+        capsys.readouterr()
+        assert run(verify, *map(str, archives), model=model, against=originals) is None
+        said = capsys.readouterr()
+        count = 2 * len(archives)
+        assert f"{count}, all intact, identical to their originals\n" in said.out
+        assert "not archived" not in said.out and not said.err
+
+
+def test_of_many_originals_without_a_file_the_first_are_named(folders, model, capsys):
+    originals, archive = folders
+    for number in range(MOST_LINES + 2):
+        shutil.copy(originals / "a.wav", originals / f"c{number:02}.wav")
+    for verbose in (False, True):
+        capsys.readouterr()
+        given = {"against": originals, "verbose": verbose}
+        assert run(verify, str(archive), model=model, **given) == 1
+        said = capsys.readouterr()
+        count = said.err.count("it has no compressed file")
+        assert count == (MOST_LINES + 2 if verbose else MOST_LINES)
+        assert ("and 2 more without one (--verbose names them)" in said.err) != verbose
+        assert "not archived     22 WAVs of" in said.out
 
 
 def test_damage_comes_before_a_difference(folders, model, capsys):
@@ -87,7 +129,10 @@ def test_damage_comes_before_a_difference(folders, model, capsys):
     change(originals / "a.wav", lambda x: x + b"!")
     change(archive / "a.wav.wvst", lambda x: x[:-30])
     assert run(verify, str(archive), model=model, against=originals) == 1
-    assert "truncated" in capsys.readouterr().err
+    assert "a.wav.wvst: a block is truncated" in capsys.readouterr().err
+    (originals / "a.wav").unlink()
+    assert run(verify, str(archive), model=model, against=originals) == 1
+    assert "a.wav.wvst: a block is truncated" in capsys.readouterr().err
 
 
 def test_a_dry_run_names_what_the_run_writes(tmp_path, folders, model, capsys):
