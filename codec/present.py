@@ -1,26 +1,17 @@
 """Results that are there already, so that an interrupted command goes on."""
 
-import collections
 import os
 import stat
 from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
-from codec.blocks import MAX_BYTES, Kind, read_block, skim_blocks
-from codec.canonical import canonical_header
-from codec.header import read_header
+from codec.file_info import Info, read_info
 from codec.jobs import Job
 from codec.left_out import LeftOut
-from codec.plain_bytes import unpack_bytes
 from runtime.errors import DataError
 
 _PRESENT = "there already; --force overwrites"
 _OF_ANOTHER_MODEL = "there already, by another model; --force overwrites"
-
-
-class _Packed(NamedTuple):
-    fingerprint: bytes  # Of the model; b"" for none.
-    source_bytes: int
 
 
 def drop_present(
@@ -46,7 +37,8 @@ def drop_present(
         left_out.counts[_PRESENT] += 1
         if compress:
             with open(job.target, "rb") as file:
-                left_out.models.append(_skim(file).fingerprint)
+                header = _read_whole_info(file).header
+                left_out.models.append(header.fingerprint if header else b"")
     return kept
 
 
@@ -69,7 +61,7 @@ def describe_present(job: Job, *, compress: bool) -> str:
     packed, plain = (job.target, job.source) if compress else (job.source, job.target)
     try:
         with open(packed, "rb") as file:
-            expected = _skim(file).source_bytes
+            expected = _read_whole_info(file).original_size
         size = os.stat(plain).st_size
     except (DataError, OSError) as error:
         return f"but {'' if compress else f'{packed} '}cannot be used ({error})"
@@ -103,24 +95,9 @@ def _has_time(job: Job) -> bool:
     return source.st_mtime_ns == target.st_mtime_ns and stat.S_ISREG(target.st_mode)
 
 
-def _skim(file: BinaryIO) -> _Packed:
-    """Returns what a compressed file says of its source. Raises DataError where it is not whole."""
-    format_ = read_header(file)
-    size = segments = 0
-    if format_ is not None:
-        size = format_.frames * format_.frame_bytes
-        size += len(canonical_header(format_)) if format_.has_plain_header else 0
-    offsets = collections.defaultdict(list)  # Of other bytes, before and behind the frames.
-    for found in skim_blocks(file, format_):
-        if found.kind is Kind.BYTES:
-            offsets[found.segment].append(found.offset)
-        segments += found.kind in (Kind.FRAMES, Kind.FRAMES_AS_BYTES)
-    if file.read(1):
-        raise DataError("there are bytes after the end")
-    if format_ is not None and segments != format_.num_segments:
-        raise DataError(f"{format_.num_segments - segments} segments are missing")
-    for places in offsets.values():  # All but the last have as many as there may be.
-        file.seek(places[-1])
-        last = unpack_bytes(read_block(file, format_).payload, MAX_BYTES)
-        size += MAX_BYTES * (len(places) - 1) + len(last)
-    return _Packed(format_.fingerprint if format_ else b"", size)
+def _read_whole_info(file: BinaryIO) -> Info:
+    """Returns what a compressed file says of itself. Raises DataError where it is not whole."""
+    info = read_info(file)
+    if info.problem:
+        raise DataError(info.problem)
+    return info

@@ -11,7 +11,6 @@ Nothing is decoded, and no model is needed.
 """
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -29,8 +28,10 @@ from runtime.terminal import styled
 
 if TYPE_CHECKING:
     from codec.file_info import Info
+    from codec.header import Format
 
 _HEADER = ("bytes", "ratio", "bits/sample", "encoding", "channels", "Hz", "model", "length")
+_SIZES = ("size", "original_size")
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
@@ -59,11 +60,12 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             status = 1
             continue
         if values.json:
-            print(json.dumps(info.as_dict()))
+            print(_json_line(info))
         elif not is_table:
             if found:
                 print()
-            _print_rows(info)
+            for label, text in _rows(info):
+                print(format_row(label, printable(text)))
         found.append(info)
         if info.problem:
             _say_problem(job.source, info.problem)
@@ -82,27 +84,76 @@ def _say_problem(path: str, problem: str) -> None:
     print(f"{label} {printable(f'{path}: {problem}')}", file=sys.stderr)
 
 
-def _print_rows(info: "Info") -> None:
-    for label, text in info.rows():
-        print(format_row(label, printable(text)))
+def _json_line(info: "Info") -> str:
+    values = info.as_dict()
+    path, problem = values.pop("path"), values.pop("problem")
+    status = {"status": "error", "error": problem} if problem else {"status": "ok"}
+    return json.dumps({"path": path, **status, **values})
+
+
+def _rows(info: "Info") -> list[tuple[str, str]]:
+    """Returns all of it, as rows of label and text."""
+    from codec.blocks import Kind
+
+    header, sizes = info.header, info.sizes
+    rows = [("file", info.path)]
+    if header is None:
+        rows.append(("format", "no WAV that could be read: its bytes are kept by LZMA"))
+    else:
+        rows += _format_rows(info, header)
+    text = (
+        f"{info.size:,} bytes: segments {sizes[Kind.FRAMES] + sizes[Kind.FRAMES_AS_BYTES]:,}, "
+        f"other bytes {sizes[Kind.BYTES]:,}, header and end {info.start + sizes[Kind.END]:,}"
+    )
+    rows.append(("size", text + (f"; {info.problem}" if info.problem else "")))
+    rows.append(("original size", f"{info.original_size:,} bytes"))
+    if info.original_size:
+        rows.append(("ratio", f"{info.ratio:.4f} of the original size"))
+    if header is not None:
+        bits = f"{info.bits_per_sample:.3f}, of {header.encoding.depth} bits"
+        rows.append(("bits per sample", bits))
+    digest = info.source_hash
+    return [*rows, ("source hash", f"{digest} (BLAKE2b, {4 * len(digest)} bits)")]
+
+
+def _format_rows(info: "Info", header: "Format") -> list[tuple[str, str]]:
+    from codec.blocks import Kind
+    from codec.model import promise
+    from models.model_file import load_model
+    from models.shipped import model_path
+
+    channels = format_number(info.channels, "channel")
+    where = info.model or "which was not found (--model_dir names folders to look in)"
+    length = f"{format_number(info.frames, 'frame')}, {format_timestamp(info.duration)}"
+    rows = [
+        ("format", f"{header.encoding.label}, {channels}, {info.samplerate:,} Hz"),
+        ("length", length),
+        ("model", f"{info.fingerprint}, {where}"),
+    ]
+    initial = info.model and load_model(model_path(info.model)).training.get("init_from")
+    if initial:
+        rows.append(("initial model", f"{initial['name']} ({initial['fingerprint']})"))
+    plain = info.counts[Kind.FRAMES_AS_BYTES]
+    text = f"{info.counts[Kind.FRAMES] + plain:,} of at most {info.segment:,} frames"
+    text += f", {plain:,} without the model" if plain else ""
+    return [*rows, ("decodes", promise(header.probe, header.made_with)), ("segments", text)]
 
 
 def _table(infos: Sequence["Info"]) -> list[str]:
     """Returns a line for each file, and one for all of them.
 
-    Ratio, bits per sample and length of all are of those whose samples are known.
+    The ratio of all is of those whose original size is known, bits per sample of those whose
+    samples are.
     """
-    wavs = [found for found in infos if found.format]
     total = [f"{sum(found.size for found in infos):,}"]
+    known = [found for found in infos if found.original_size or not found.problem]
+    wavs = [found for found in infos if found.header]
+    total.append(_ratio(*(sum(getattr(x, name) for x in known) for name in _SIZES)))
     if wavs:
-        size = sum(found.size for found in wavs)
-        raw, samples = (
-            sum(getattr(found, name) for found in wavs) for name in ("sample_bytes", "samples")
-        )
-        total += [*_ratios(size, raw, samples), *(4 * [""])]
-        total.append(format_timestamp(sum(found.duration for found in wavs)))
+        total.append(_bits(*(sum(getattr(x, name) for x in wavs) for name in ("size", "samples"))))
+        total += [*(4 * [""]), format_timestamp(sum(found.duration for found in wavs))]
     else:
-        total += (len(_HEADER) - 1) * [NOTHING]
+        total += (len(_HEADER) - len(total)) * [NOTHING]
     # The names, of any length, come last.
     names = ["file", *(printable(found.path) for found in infos)]
     names.append(format_number(len(infos), "file"))
@@ -113,32 +164,26 @@ def _table(infos: Sequence["Info"]) -> list[str]:
 
 
 def _cells(found: "Info") -> list[str]:
-    format_ = found.format
-    if format_ is None:
-        return [f"{found.size:,}", *(len(_HEADER) - 1) * [NOTHING]]
+    cells = [f"{found.size:,}", _ratio(found.size, found.original_size)]
+    if found.header is None:
+        return [*cells, *(len(_HEADER) - len(cells)) * [NOTHING]]
     return [
-        f"{found.size:,}",
-        *_ratios(found.size, found.sample_bytes, found.samples),
-        format_.encoding.label,
-        f"{format_.channels:,}",
-        f"{format_.sample_rate:,}",
-        _name_of_model(found),
+        *cells,
+        _bits(found.size, found.samples),
+        found.header.encoding.label,
+        f"{found.channels:,}",
+        f"{found.samplerate:,}",
+        printable(found.model or found.fingerprint),
         format_timestamp(found.duration),
     ]
 
 
-def _ratios(size: int, raw: int, samples: int) -> tuple[str, str]:
-    return f"{size / max(raw, 1):.4f}", f"{8 * size / max(samples, 1):.3f}"
+def _ratio(size: int, original_size: int) -> str:
+    return f"{size / original_size:.4f}" if original_size else NOTHING
 
 
-def _name_of_model(found: "Info") -> str:
-    """Returns the name of a model that ships, the path of another, or else the fingerprint."""
-    from models.shipped import FOLDER
-
-    if not found.model:
-        return found.format.fingerprint.hex() if found.format else NOTHING
-    folder, name = os.path.split(found.model)
-    return os.path.splitext(name)[0] if folder == FOLDER else printable(found.model)
+def _bits(size: int, samples: int) -> str:
+    return f"{8 * size / samples:.3f}" if samples else NOTHING
 
 
 COMMAND = Command(

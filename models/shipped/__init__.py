@@ -28,3 +28,9 @@ def model_path(name: str) -> str:
             f"of {', '.join(SETS)}"
         )
     return path
+
+
+def model_name(path: str) -> str:
+    """Returns the name of a model that ships; of another its path."""
+    folder, name = os.path.split(path)
+    return name.removesuffix(".npz") if folder == FOLDER else path

@@ -1,5 +1,6 @@
 """The codec in Python, beside what `soundfile` does with the same WAV."""
 
+import dataclasses
 import hashlib
 import io
 
@@ -63,11 +64,17 @@ def test_info_is_as_soundfile_s(folder):
         assert getattr(found, name) == getattr(expected, name)
     size, samples = path.stat().st_size, 1300 * 2
     assert (found.size, found.samples, found.path) == (size, samples, str(path))
-    assert found.bits_per_sample == 8 * size / samples and found.ratio == size / (2 * samples)
-    assert found.digest == hashlib.blake2b((folder / "a.wav").read_bytes(), digest_size=16).digest()
-    assert codec.info(path.read_bytes())._replace(path=str(path)) == found
+    content = (folder / "a.wav").read_bytes()
+    assert (found.original_size, found.segment, found.problem) == (len(content), 480, "")
+    assert found.bits_per_sample == 8 * size / samples and found.ratio == size / len(content)
+    assert found.source_hash == hashlib.blake2b(content, digest_size=16).hexdigest()
+    assert dataclasses.replace(codec.info(path.read_bytes()), path=str(path)) == found
+    assert repr(found).startswith(f"Info(path={str(path)!r}, size={size}, ") and "\n" not in repr(
+        found
+    )
     bytes_alone = codec.info(codec.compress(b"no WAV", small_model()))
-    assert (bytes_alone.frames, bytes_alone.subtype, bytes_alone.ratio) == (0, "", 0.0)
+    assert (bytes_alone.frames, bytes_alone.subtype, bytes_alone.original_size) == (0, "", 6)
+    assert "frames" not in repr(bytes_alone)
     with pytest.raises(DataError):
         codec.info((folder / "a.wav").read_bytes())
 
@@ -222,3 +229,17 @@ def test_models_that_ship(folder):
     assert len(packed) < len(codec.compress(content, small_model()))
     assert codec.decompress(packed) == content
     assert len(codec.compress(content)) < len(packed)  # The best.
+
+
+@pytest.mark.parametrize("size", [0, 6, 2**20, 2**20 + 1, 2**21 + 5])
+def test_info_knows_the_original_size_without_decoding(size):
+    content = np.random.default_rng(0).bytes(size)
+    packed = codec.compress(content, small_model())
+    found = codec.info(packed)
+    assert (found.original_size, found.problem) == (size, "")
+    assert found.ratio == (len(packed) / size if size else 0)
+    if size:  # The last block of bytes is read for it; it lies before the end's 22 bytes.
+        damaged = bytearray(packed)
+        damaged[-23] ^= 1
+        found = codec.info(bytes(damaged))
+        assert found.original_size == 0 and "is damaged" in found.problem

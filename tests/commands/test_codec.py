@@ -673,7 +673,8 @@ def test_info_needs_no_model(tmp_path, capsys, model):
         assert text in shown
     assert "3 of at most 288 frames" in shown and "no WAV that could be read" in shown
     size = (tmp_path / "a.wav.wvst").stat().st_size
-    assert f"ratio            {size / 3200:.4f} of the 3,200 bytes" in shown
+    assert "original size    3,244 bytes\n" in shown
+    assert f"ratio            {size / 3244:.4f} of the original size\n" in shown
     assert f"bits per sample  {8 * size / 1600:.3f}, of 16 bits" in shown
     assert run(info, str(tmp_path / "a.wav.wvst"), model_dir=os.path.dirname(model)) is None
     assert "small.npz" in capsys.readouterr().out
@@ -683,7 +684,7 @@ def test_info_needs_no_model(tmp_path, capsys, model):
     out, err = capsys.readouterr()
     assert err == f"error: {tmp_path}/a.wav.wvst: 700 bytes after the end\n"
     assert f"size             {size:,} bytes: segments " in out and "; 700 bytes after the" in out
-    assert f"ratio            {size / 3200:.4f} of the 3,200 bytes" in out
+    assert f"ratio            {size / 3244:.4f} of the original size" in out
     (tmp_path / "a.wav.wvst").write_bytes(b"wvst")
     assert run(info, str(tmp_path)) == 1
     assert "the header is truncated" in capsys.readouterr().err
@@ -707,13 +708,14 @@ def test_info_of_several_files_is_a_line_each(tmp_path, capsys, model):
             ["16-bit", "2", "1,000", name, "0:00:00.800", f"{tmp_path}/a.wav.wvst"],
             ["16-bit", "2", "1,000", name, "0:00:00.400", f"{tmp_path}/b.wav.wvst"],
         ]
-        assert lines[4] == [f"{sizes[2]:,}", *7 * [dash], f"{tmp_path}/c.wav.wvst"]
+        cells = [f"{sizes[2]:,}", f"{sizes[2] / 8:.4f}", *6 * [dash]]
+        assert lines[4] == [*cells, f"{tmp_path}/c.wav.wvst"]
         assert lines[6][3:] == ["0:00:01.200", "3", "files"]
-        for line, size, frames, total in (
-            (lines[2], sizes[0], 800, sizes[0]),
-            (lines[6], sizes[0] + sizes[1], 1200, sum(sizes)),
+        for line, size, frames, total, original in (
+            (lines[2], sizes[0], 800, sizes[0], 3244),
+            (lines[6], sizes[0] + sizes[1], 1200, sum(sizes), 3244 + 1644 + 8),
         ):
-            ratio, bits = size / (4 * frames), 8 * size / (2 * frames)
+            ratio, bits = total / original, 8 * size / (2 * frames)
             assert line[:3] == [f"{total:,}", f"{ratio:.4f}", f"{bits:.3f}"]
     (tmp_path / "b.wav.wvst").write_bytes(b"wvst")
     assert run(info, str(tmp_path)) == 1

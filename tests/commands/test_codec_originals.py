@@ -188,6 +188,13 @@ def test_json_has_a_line_for_each_file_and_nothing_else(tmp_path, folders, model
     good, bad = lines(capsys.readouterr())
     assert (good["frames"], good["channels"], good["subtype"]) == (800, 2, "PCM_16")
     assert good["bits_per_sample"] == 8 * good["size"] / 1600 and good["model"] == model
-    assert "truncated" in bad["error"]
+    assert good["original_size"] == sizes["output_bytes"] and good["status"] == "ok"
+    assert bad["status"] == "error" and "truncated" in bad["error"]
+    with packed.open("ab") as file:
+        file.write(b"more")
+    assert run(info, str(packed), json=True) == 1
+    [cut] = lines(capsys.readouterr())
+    assert (cut["status"], cut["error"]) == ("error", "4 bytes after the end")
+    assert cut.items() >= {"size": good["size"], "frames": 800, "model": None}.items()
     with pytest.raises(ConfigError, match="--json and --compare"):
         run(compress, str(originals), json=True, compare=True)
