@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import stat
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from codec.encoder import compress_parts
 from codec.header import HASH_BYTES, read_header
 from codec.jobs import Job
 from codec.model import CodecModel
-from codec.present import describe_present
+from codec.present import describe_obstacle
 from codec.progress import Progress, no_progress
 from codec.recover import recover_parts
 from codec.seek import slice_bounds, slice_parts
@@ -216,17 +215,8 @@ def _decoded(opened: Opened, source: str, after: int, path: str = "") -> Outcome
 
 def _check_target(job: Job, force: bool, *, compress: bool | None = None) -> None:
     """Makes the folder of a result. Raises FileExistsError where one is there and may not be."""
-    if os.path.lexists(job.target):
-        if not force:
-            problem = "" if compress is None else describe_present(job, compress=compress)
-            there = f"{job.target} is there already" + (f", {problem}" if problem else "")
-            raise FileExistsError(f"{there}: --force overwrites it")
-        # Where a link leads there may be a source, or the only copy of another result.
-        if not stat.S_ISREG(os.lstat(job.target).st_mode):
-            raise FileExistsError(
-                f"{job.target} is a link, device, FIFO or folder, expected a file, which --force "
-                "overwrites: remove it"
-            )
+    if problem := describe_obstacle(job, force=force, compress=compress):
+        raise FileExistsError(problem)
     os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
 
 

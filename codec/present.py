@@ -72,6 +72,29 @@ def describe_present(job: Job, *, compress: bool) -> str:
     return f"but has {size:,} bytes, expected {expected:,}"
 
 
+def describe_obstacle(job: Job, *, force: bool, compress: bool | None = None) -> str:
+    """Returns why a result cannot be written where it belongs; empty if it can.
+
+    Args:
+      job: of the result.
+      force: overwrite files that are there.
+      compress: see `drop_present`; None: neither, a part of the source.
+    """
+    if not os.path.lexists(job.target):
+        return ""
+    if not force:
+        problem = "" if compress is None else describe_present(job, compress=compress)
+        there = f"{job.target} is there already" + (f", {problem}" if problem else "")
+        return f"{there}: --force overwrites it"
+    # Where a link leads there may be a source, or the only copy of another result.
+    if not stat.S_ISREG(os.lstat(job.target).st_mode):
+        return (
+            f"{job.target} is a link, device, FIFO or folder, expected a file, which --force "
+            "overwrites: remove it"
+        )
+    return ""
+
+
 def _describe_time(job: Job, *, compress: bool) -> str:
     """Returns how a result differs in time from its source; empty where one is no file."""
     try:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from absl.flags import FlagValues
+
 from commands.codec_progress import size_of
 from evaluation.report.formatting import printable
 from runtime.errors import message_of
@@ -80,36 +82,44 @@ def json_error(path: str, reason: str) -> str:
 
 
 def say_plan(
-    jobs: Sequence["Job"], left_out: "LeftOut", *, force: bool, as_json: bool, verbose: bool
+    jobs: Sequence["Job"], left_out: "LeftOut", values: FlagValues, *, compress: bool
 ) -> int | None:
-    """Prints what would be written, for --dry_run; returns the exit status of the real run.
+    """Prints what would be written, for --dry_run; returns the exit status.
 
     Args:
       jobs: the files.
       left_out: what is not among them.
-      force: overwrite files that are there.
-      as_json: a line of JSON for each file.
-      verbose: as of `say_problems`.
+      values: the flags.
+      compress: or decompress.
     """
-    is_failed = bool(say_failed(left_out, as_json=as_json, verbose=verbose))
+    from codec.present import describe_obstacle
+
+    failed = len(say_failed(left_out, as_json=values.json, verbose=values.verbose))
+    removes = compress and values.delete_input_file
+    sizes = []
     for job in jobs:
-        is_there = os.path.lexists(job.target)
-        if is_there and not force:
-            is_failed = True
-            problem = f"{job.target} is there already: --force overwrites it"
+        if problem := describe_obstacle(job, force=values.force, compress=compress):
+            failed += 1
             text = printable(f"{job.source}: {problem}")
             print(styled("error:", "red", sys.stderr), text, file=sys.stderr)
-            if as_json:
+            if values.json:
                 print(json_error(job.source, problem))
-        elif as_json:
-            print(json.dumps({"path": job.source, "output": job.target, "overwrites": is_there}))
+            continue
+        sizes.append(size_of(job.source))
+        overwrites = os.path.lexists(job.target)
+        if values.json:
+            plan = {"input_bytes": sizes[-1], "overwrites": overwrites, "removes_source": removes}
+            line = {"path": job.source, "status": "planned", "output": job.target, **plan}
+            print(json.dumps(line))
         else:
-            verb = "overwrite" if is_there else "write"
-            print(printable(f"{job.source}: would {verb} {job.target}"))
-    if not as_json:
-        total = sum(size_of(job.source) for job in jobs)
-        print(
-            format_row("files", f"{len(jobs):,}, {format_number(total, 'byte')}; none is written")
+            text = f"{job.source}: would {'overwrite' if overwrites else 'write'} {job.target}"
+            print(printable(text) + (", and remove the source" if removes else ""))
+    if not values.json:
+        files = f"{len(sizes):,}" + (
+            f" of {len(sizes) + failed:,}, {failed:,} failed" * bool(failed)
         )
-    say_left_out(left_out, as_json=as_json)
-    return 1 if is_failed else None
+        print(format_row("files", f"{files} (--dry_run: nothing is written)"))
+        label = "source" if compress else "compressed"
+        print(format_row(label, format_number(sum(sizes), "byte")))
+    say_left_out(left_out, as_json=values.json)
+    return 1 if failed else None

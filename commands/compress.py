@@ -51,9 +51,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=True, goes_on=goes_on)
     if values.dry_run:
-        return say_plan(
-            jobs, left_out, force=values.force, as_json=values.json, verbose=values.verbose
-        )
+        return say_plan(jobs, left_out, values, compress=True)
     from codec.choose import of_set
 
     models = of_set(codec_files.load_models(values, "range_coder._encode_all"), named_set)

@@ -52,9 +52,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=False, goes_on=goes_on)
     if values.dry_run:
-        return say_plan(
-            jobs, left_out, force=values.force, as_json=values.json, verbose=values.verbose
-        )
+        return say_plan(jobs, left_out, values, compress=False)
     models = codec_files.load_models(values, "kernel.decode_stretch")
     if is_stdin:
         return _decompress_stdin(values, models, folders)

@@ -165,6 +165,46 @@ def test_a_dry_run_names_what_the_run_writes(tmp_path, folders, model, capsys):
         assert tree(tmp_path) == before
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_dry_run_fails_as_the_run_does(folders, model, capsys, force):
+    originals, archive = folders
+    target = archive / "a.wav.wvst"
+    if force:
+        target.unlink()
+        target.symlink_to("deep")
+    else:
+        target.write_bytes(target.read_bytes()[:-9])
+        shutil.copystat(originals / "a.wav", target)
+    (originals / "lost.wav").symlink_to("nowhere")
+    (originals / "c.wav").write_bytes(b"no WAV")
+    said = []
+    for dry_run in (True, False):
+        capsys.readouterr()
+        given = {"model": model, "output_dir": archive, "force": force, "dry_run": dry_run}
+        assert run(compress, str(originals), **given) == 1
+        said.append(capsys.readouterr())
+    assert said[0].err == said[1].err and said[0].err.count("error: ") == 2
+    ending = "link, device" if force else "cannot be used (a block is truncated: at least 9 bytes"
+    assert ending in said[0].err
+    assert f"{originals}/c.wav: would write {archive}/c.wav.wvst\n" in said[0].out
+    sums = "2 of 4, 2 failed" if force else "1 of 3, 2 failed"
+    assert f"files            {sums} (--dry_run: nothing is written)\n" in said[0].out
+    assert f"files            {sums}\n" in said[1].out
+
+
+def test_a_dry_run_says_what_is_removed(tmp_path, folders, capsys):
+    originals, _ = folders
+    capsys.readouterr()
+    given = {"dry_run": True, "delete_input_file": True}
+    assert run(compress, str(originals), **given) is None
+    said = capsys.readouterr().out
+    assert said.count(".wav.wvst, and remove the source\n") == 2 and len(tree(originals)) == 3
+    assert "files            2 (--dry_run: nothing is written)\n" in said
+    assert run(compress, str(originals), json=True, **given) is None
+    line = lines(capsys.readouterr())[0]
+    assert line["removes_source"] and not line["overwrites"] and line["status"] == "planned"
+
+
 def test_json_has_a_line_for_each_file_and_nothing_else(tmp_path, folders, model, capsys):
     originals, archive = folders
     change(archive / "deep" / "b.wav.wvst", lambda x: x[: len(x) // 2])
