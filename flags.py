@@ -74,7 +74,7 @@ _RESULTS = (
     _OUTPUT_DIR.described(
         "Local folder for the results, where folders keep their trees.", "beside each file"),
     switch("force", False, "Overwrite files that are there."),
-    switch("dry_run", False, "Print what would be written, and write nothing."),
+    switch("dry_run", False, "Print what would be written, and write nothing; -n for short."),
 )
 
 # Of train, some of inspect, too.
@@ -304,7 +304,7 @@ ORIGINALS = Group(
     string("against", None, "FOLDER|FILE",
            "Compare with the originals, byte for byte, too: FOLDER/a/b.wav is that of a/b.wav.wvst "
            "below a folder. Where only folders are verified, WAVs of FOLDER that have no "
-           "compressed file are errors."))
+           "compressed file are errors, and files of other kinds are counted."))
 
 MODELS = Group("Models", _MODEL_DIR)
 

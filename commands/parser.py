@@ -25,6 +25,7 @@ from runtime.program import program
 from runtime.version import VERSION
 
 _SHORT_COMMANDS = {"-d": "decompress", "-t": "verify"}  # As of gzip and flac.
+_SHORT_FLAGS = {"-v": "--verbose", "-n": "--dry_run"}
 _GC_THRESHOLD = 20_000  # New objects. With Python's own 700, collections are a quarter of imports.
 _HELP_FLAGS = {"help", "h", "?", "helpshort", "helpfull", "helpxml", "version"}
 
@@ -152,8 +153,10 @@ def parse(
 
 
 def _long_name(argument: str, after: str) -> str:
-    """Returns `-v` as other programs mean it, and that of absl, before a number, as it is."""
-    return "--verbose" if argument == "-v" and not after.lstrip("-").isdigit() else argument
+    """Returns `-v` and `-n` as other programs mean them; before a number absl's `-v`, as it is."""
+    if argument == "-v" and after.lstrip("-").isdigit():
+        return argument
+    return _SHORT_FLAGS.get(argument, argument)
 
 
 def _underscored(argument: str, names: Collection[str]) -> str:

@@ -60,7 +60,6 @@ FLAGS = {
     "overwrite": ("force",),
     "yes": ("force",),
     "y": ("force",),
-    "n": ("dry_run",),
     "simulate": ("dry_run",),
     "original": ("against",),
     "compare_with": ("against",),

@@ -6,9 +6,8 @@ For example:
     python main.py verify archive
     python main.py verify --against=originals archive  # byte for byte, too
 
-They are decompressed, and nothing is written. The exit status is 1 if a file is damaged, or not
-that of its original.
-`python main.py -t` is the same.
+They are decompressed, and nothing is written. The exit status is 1 if a file is damaged, or
+differs from its original. `python main.py -t` is the same.
 """
 
 import sys

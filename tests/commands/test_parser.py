@@ -89,6 +89,14 @@ def test_v_is_verbose_as_elsewhere(capsys):
     assert "--verbose is not a flag of train, but of compress" in capsys.readouterr().err
 
 
+def test_n_is_a_dry_run_as_elsewhere(capsys):
+    for args in (("compress", "-n", "a"), ("-d", "a", "-n"), ("compress", "--dry-run", "a")):
+        assert parsed(*args).dry_run
+    assert not parsed("compress", "a", "--", "-n").dry_run
+    assert run_main("verify", "-n", "a") == 2
+    assert "--dry_run is not a flag of verify, but of compress" in capsys.readouterr().err
+
+
 def test_a_flag_file_is_for_several_commands(tmp_path):
     (tmp_path / "a.flags").write_text("--learning_rate=0.5\n--chunk_size=8\n--nofresh\n--chunked\n")
     flag_file = f"--flagfile={tmp_path}/a.flags"
