@@ -81,6 +81,11 @@ def json_error(path: str, reason: str) -> str:
     return json.dumps({"path": path, "status": "error", "error": reason})
 
 
+def count_files(done: int, failed: int) -> str:
+    """Returns how many files are done, of how many."""
+    return f"{done:,} of {done + failed:,}, {failed:,} failed" if failed else f"{done:,}"
+
+
 def say_plan(
     jobs: Sequence["Job"], left_out: "LeftOut", values: FlagValues, *, compress: bool
 ) -> int | None:
@@ -115,9 +120,7 @@ def say_plan(
             text = f"{job.source}: would {'overwrite' if overwrites else 'write'} {job.target}"
             print(printable(text) + (", and remove the source" if removes else ""))
     if not values.json:
-        files = f"{len(sizes):,}" + (
-            f" of {len(sizes) + failed:,}, {failed:,} failed" * bool(failed)
-        )
+        files = count_files(len(sizes), failed)
         print(format_row("files", f"{files} (--dry_run: nothing is written)"))
         label = "source" if compress else "compressed"
         print(format_row(label, format_number(sum(sizes), "byte")))

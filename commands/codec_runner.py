@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.codec_interruption import ends_when_interrupted
-from commands.codec_messages import json_line, say_failed, say_left_out
+from commands.codec_messages import count_files, json_line, say_failed, say_left_out
 from commands.codec_progress import CodecProgress, Ratio, size_of
 from evaluation.report.formatting import printable
 from runtime.errors import DataError, UserError, message_of
@@ -188,9 +188,8 @@ def say_recover(done: Done) -> None:
 def _print_sums(
     done: Done, before: int, after: int, wording: Wording, speed: str, *, has_lines: bool
 ) -> None:
-    files, failed = len(done.jobs), len(done.errors)
-    text = f"{files:,} of {files + failed:,}, {failed:,} failed" if failed else f"{files:,}"
-    text += "" if failed else wording.all_done
+    text = count_files(len(done.jobs), len(done.errors))
+    text += "" if done.errors else wording.all_done
     text += "" if has_lines else " (--verbose prints a line for each)"
     rows = [("files", text)]
     if done.jobs:

@@ -42,11 +42,12 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
     folders = codec_files.folders(values)
     left_out = LeftOut()
-    jobs = find_jobs(arguments, None, compress=False, left_out=left_out)
     originals = None
-    if values.against is not None:
-        originals = find_originals(values.against, arguments, jobs)
-        failed = originals.left_out.failed
+    if values.against is None:
+        jobs = find_jobs(arguments, None, compress=False, left_out=left_out)
+    else:
+        originals = find_originals(values.against, arguments, left_out)
+        jobs, failed = originals.jobs, originals.left_out.failed
         left_out.failed += [one for one in failed if one not in left_out.failed]
     models = codec_files.load_models(values, "kernel.decode_stretch")
     from codec.files import verify_file
@@ -64,7 +65,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             job.source,
             models,
             folders,
-            original=originals and originals.paths[job.source],
+            original=job.target if originals else None,
             num_threads=segments,
             progress=progress.add,
         ),
