@@ -8,6 +8,7 @@ from typing import NamedTuple
 from codec.jobs import Job, find_jobs
 from codec.left_out import LeftOut
 from runtime.errors import ConfigError
+from runtime.gfile import is_remote
 
 
 class Originals(NamedTuple):
@@ -38,6 +39,8 @@ def find_originals(against: str, arguments: Sequence[str], left_out: LeftOut) ->
         originals, nor the original of one file.
       OSError: it cannot be listed.
     """
+    if is_remote(against):
+        raise ConfigError(f"--against={against}: expected a local folder or file")
     against = os.path.expanduser(against)
     if not os.path.isdir(against):
         if not os.path.exists(against):

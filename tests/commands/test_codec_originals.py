@@ -89,6 +89,8 @@ def test_originals_and_files_without_the_other_are_errors(folders, model, capsys
     assert run(verify, str(one), model=model, against=originals / "c.wav") is None
     with pytest.raises(ConfigError, match=r"folder of the originals of 2 files"):
         run(verify, str(archive), model=model, against=originals / "c.wav")
+    with pytest.raises(ConfigError, match="--against=gs://bucket: expected a local"):
+        run(verify, str(archive), model=model, against="gs://bucket")
     with pytest.raises(FileNotFoundError, match="--against"):
         run(verify, str(archive), model=model, against=originals / "d.wav")
     with pytest.raises(
