@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from codec.damage import Findings, open_damaged
 from codec.decoder import Opened, decompress_parts, open_compressed
 from codec.encoder import compress_parts
-from codec.header import HASH_BYTES, read_header
+from codec.header import HASH_BYTES, Format, read_header
 from codec.jobs import Job
 from codec.model import CodecModel
 from codec.present import describe_obstacle
@@ -140,6 +140,25 @@ def decompress_file(
     return outcome._replace(warning="; ".join(recover.lines() if recover else []))
 
 
+def part_of(job: Job, format_: Format | None, start: float, duration: float | None) -> Job:
+    """Returns the job of a part, whose name has its begin and end: song_90s-120s.wav.
+
+    Args:
+      job: the whole file.
+      format_: of its samples.
+      start: of the part, in seconds.
+      duration: of the part, in seconds; None: to the end.
+
+    Raises:
+      ConfigError: there is nothing at this time.
+    """
+    if format_ is None:
+        raise ConfigError("it is no WAV that could be read: there are no frames in it")
+    times = [f / format_.sample_rate for f in slice_bounds(format_, start, duration)]
+    stem, suffix = os.path.splitext(job.target)
+    return job._replace(target=f"{stem}_{times[0]:.10g}s-{times[1]:.10g}s{suffix}")
+
+
 def slice_file(
     job: Job,
     models: Sequence[CodecModel],
@@ -152,10 +171,8 @@ def slice_file(
 ) -> Outcome:
     """Decompresses a part of a file to a WAV.
 
-    The part's name has its begin and end: song.wav.wvst becomes song_90s-120s.wav.
-
     Args:
-      job: the file; its target is changed.
+      job: the file; its target is changed, see `part_of`.
       models: in which that of the file is looked for first.
       folders: where other models are looked for.
       start: of the part, in seconds.
@@ -164,16 +181,11 @@ def slice_file(
       force: overwrite a file that is there.
 
     Raises:
-      As `decompress_file`; ConfigError: there is nothing at this time.
+      As `decompress_file` and `part_of`.
     """
     with open(job.source, "rb") as file:
         opened = open_compressed(file, models, folders)
-        if opened.format is None:
-            raise ConfigError("it is no WAV that could be read: there are no frames in it")
-        rate = opened.format.sample_rate
-        times = [f / rate for f in slice_bounds(opened.format, start, duration)]
-        stem, suffix = os.path.splitext(job.target)
-        part = job._replace(target=f"{stem}_{times[0]:.10g}s-{times[1]:.10g}s{suffix}")
+        part = part_of(job, opened.format, start, duration)
         _check_target(part, force)
         write_atomically(part.target, slice_parts(opened, start, duration, num_threads=num_threads))
     return _decoded(opened, job.source, os.stat(part.target).st_size, part.target)

@@ -87,7 +87,7 @@ def count_files(done: int, failed: int) -> str:
 
 
 def say_plan(
-    jobs: Sequence["Job"], left_out: "LeftOut", values: FlagValues, *, compress: bool
+    jobs: Sequence["Job"], left_out: "LeftOut", values: FlagValues, *, compress: bool | None
 ) -> int | None:
     """Prints what would be written, for --dry_run; returns the exit status.
 
@@ -95,12 +95,12 @@ def say_plan(
       jobs: the files.
       left_out: what is not among them.
       values: the flags.
-      compress: or decompress.
+      compress: or decompress; None: parts.
     """
     from codec.present import describe_obstacle
 
     failed = len(say_failed(left_out, as_json=values.json, verbose=values.verbose))
-    removes = compress and values.delete_input_file
+    removes = bool(compress and values.delete_input_file)
     sizes = []
     for job in jobs:
         if problem := describe_obstacle(job, force=values.force, compress=compress):

@@ -23,7 +23,7 @@ from commands.codec_messages import say_plan
 from commands.codec_progress import CodecProgress, damage_lines, decompression_ratio
 from commands.codec_runner import Wording, run_all, say_recover, wrote
 from commands.interface import Command
-from runtime.errors import ConfigError, DataError
+from runtime.errors import ConfigError, DataError, UserError, message_of
 from runtime.formatting import format_number, format_row
 from runtime.terminal import styled
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from codec.damage import Findings
     from codec.files import Outcome
     from codec.jobs import Job
+    from codec.left_out import LeftOut
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
@@ -38,8 +39,6 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     is_stdin = codec_files.is_stdin(arguments, values)
     folders = codec_files.folders(values)
     is_part = _is_part(values)
-    if is_part and values.dry_run:
-        raise ConfigError("--dry_run: expected without --start and --duration")
     if is_part and values.recover:
         raise ConfigError(
             "--recover: expected without --start and --duration, which decode a part of a damaged "
@@ -52,7 +51,9 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if not is_stdin:  # Before the models: a mistyped name is reported at once.
         jobs = codec_files.find_jobs(values, arguments, left_out, compress=False, goes_on=goes_on)
     if values.dry_run:
-        return say_plan(jobs, left_out, values, compress=False)
+        if is_part:
+            jobs = _parts_of(jobs, values, left_out)
+        return say_plan(jobs, left_out, values, compress=None if is_part else False)
     models = codec_files.load_models(values, "kernel.decode_stretch")
     if is_stdin:
         return _decompress_stdin(values, models, folders)
@@ -100,6 +101,22 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
     if not values.recover:
         say_recover(done)
     return 1 if damaged else done.status
+
+
+def _parts_of(jobs: Sequence["Job"], values: FlagValues, left_out: "LeftOut") -> list["Job"]:
+    """Returns the jobs of parts; of files that have none, `left_out` says why."""
+    from codec.files import part_of
+    from codec.header import read_header
+    from pipeline.catalogue.catalogue import Skipped
+
+    parts = []
+    for job in jobs:
+        try:
+            with open(job.source, "rb") as file:
+                parts.append(part_of(job, read_header(file), values.start, values.duration))
+        except (UserError, OSError) as error:
+            left_out.failed.append(Skipped(job.source, message_of(error)))
+    return parts
 
 
 def _decompress_stdin(

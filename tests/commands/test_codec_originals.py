@@ -240,3 +240,19 @@ def test_json_has_a_line_for_each_file_and_nothing_else(tmp_path, folders, model
     assert cut.items() >= {"size": good["size"], "frames": 800, "model": None}.items()
     with pytest.raises(ConfigError, match="--json and --compare"):
         run(compress, str(originals), json=True, compare=True)
+
+
+def test_a_dry_run_of_parts_names_them(tmp_path, folders, model, capsys):
+    _, archive = folders  # Of 800 and 300 frames, at 44.1 kHz.
+    given = {"start": 0.01, "output_dir": tmp_path / "parts", "model": model}
+    said = []
+    for dry_run in (True, False):
+        capsys.readouterr()
+        assert run(decompress, str(archive), dry_run=dry_run, **given) == 1
+        said.append(capsys.readouterr())
+        assert (tmp_path / "parts").exists() != dry_run
+    assert said[0].err == said[1].err and f"{archive}/deep/b.wav.wvst: " in said[0].err
+    [part] = [path for path in tree(tmp_path / "parts") if path.suffix == ".wav"]
+    assert f"a.wav.wvst: would write {part}\n" in said[0].out
+    assert run(decompress, str(archive / "a.wav.wvst"), dry_run=True, **given) == 1
+    assert f"{part} is there already: --force overwrites it" in capsys.readouterr().err
