@@ -111,14 +111,15 @@ distributed.finish()
 
 # As `train` does.
 _TRAIN = """
-import sys
+import contextlib, sys
 from commands import train
 from runtime import distributed
 from tests.command_line import parsed
 
-train.start(parsed("--audio_dir=.", "--batch_size=2", *sys.argv[1:]))
-assert distributed.num_hosts() == 2
-distributed.finish()
+with contextlib.ExitStack() as stack:
+    train.start(parsed("--audio_dir=.", "--batch_size=2", *sys.argv[1:]), stack)
+    assert distributed.num_hosts() == 2
+    distributed.finish()
 """
 
 # Nothing listens at this proxy: hosts must not ask it for each other.
