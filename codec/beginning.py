@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from codec.checksums import count_checksums
@@ -13,40 +13,60 @@ from runtime.errors import DataError
 
 
 class Beginning(NamedTuple):
-    """What there is of the payload of a damaged segment.
+    """What there is of a damaged segment.
 
     Attributes:
       segment: its number.
-      payload: the bytes that are there.
-      missing: how many follow that are not.
+      payloads: what may be its payload: the bytes that are there, and how many follow that are not.
     """
 
     segment: int
-    payload: bytes
-    missing: int
+    payloads: list[tuple[bytes, int]]
 
 
-def read_beginning(file: BinaryIO, found: Damaged) -> Beginning:
-    """Returns what there is of a damaged segment."""
-    file.seek(found.offset)
-    payload = file.read(found.end - found.offset)
-    return Beginning(found.segment, payload, found.size - len(payload))
+def read_beginning(file: BinaryIO, segment: int, places: Iterable[Damaged]) -> Beginning:
+    """Returns what there is of a damaged segment.
+
+    Args:
+      file: the file.
+      segment: its number.
+      places: where it may be.
+    """
+    payloads = []
+    for place in places:
+        file.seek(place.offset)
+        payload = file.read(place.end - place.offset)
+        payloads.append((payload, place.size - len(payload)))
+    return Beginning(segment, payloads)
 
 
-def intact_parts(opened: Opened, found: Beginning, num_threads: int = 1) -> Iterator[bytes]:
-    """Yields the bytes of the source that are right, one part after the other.
+def intact_bytes(opened: Opened, found: Beginning, num_threads: int = 1) -> bytes:
+    """Returns the bytes of the source, from the segment's first on, that are right.
 
     Args:
       opened: the file.
       found: what there is of the segment.
       num_threads: that its channels share.
     """
-    format_, model, number = opened.format, opened.model, found.segment
+    parts = (
+        _intact_parts(opened, found.segment, *payload, num_threads) for payload in found.payloads
+    )
+    return max(map(b"".join, parts), key=len, default=b"")
+
+
+def is_any_intact(opened: Opened, found: Beginning) -> bool:
+    """Whether of a damaged segment there is anything."""
+    return any(any(_intact_parts(opened, found.segment, *x, 1)) for x in found.payloads)
+
+
+def _intact_parts(
+    opened: Opened, number: int, payload: bytes, missing: int, num_threads: int
+) -> Iterator[bytes]:
+    """Yields the bytes of the source that are right, one part after the other."""
+    format_, model = opened.format, opened.model
     if format_ is None or model is None:
         return
-    count = count_checksums(len(found.payload) + found.missing, format_, number)
-    parts = decode_frames(
-        model, format_, number, found.payload, missing=found.missing, num_threads=num_threads
-    )
+    count = count_checksums(len(payload) + missing, format_, number)
+    parts = decode_frames(model, format_, number, payload, missing=missing, num_threads=num_threads)
     with contextlib.suppress(DataError):  # The damage.
         yield from itertools.islice(parts, count)

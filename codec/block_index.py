@@ -16,6 +16,7 @@ from codec.search import Damaged, damaged_segments, intact_blocks
 from runtime.errors import DataError
 
 _MOST_HEAD = 21  # Bytes of two numbers, and one more.
+_MOST_PLACES = 4  # Of one damaged segment, each of which costs the time to decode it.
 _FRAMES = (Kind.FRAMES, Kind.FRAMES_AS_BYTES)
 
 
@@ -47,8 +48,8 @@ class Index:
     Attributes:
       before: blocks of BYTES before the frames.
       segments: the first block of each segment.
-      damaged: segments of which no block is intact, but that have checksums, and an intact head or
-        a place that is known.
+      damaged: where segments may be of which no block is intact, but that have checksums: by a
+        head, which may be right by chance alone, or by the blocks around them.
       behind: blocks of BYTES behind the frames.
       end: the payload of END.
       disorder: the first segment that is not behind the one before it; None: all are in order.
@@ -56,7 +57,7 @@ class Index:
 
     before: list[Place] = dataclasses.field(default_factory=list)
     segments: dict[int, Place] = dataclasses.field(default_factory=dict)
-    damaged: dict[int, Damaged] = dataclasses.field(default_factory=dict)
+    damaged: dict[int, list[Damaged]] = dataclasses.field(default_factory=dict)
     behind: list[Place] = dataclasses.field(default_factory=list)
     end: bytes | None = None
     disorder: int | None = None
@@ -72,6 +73,17 @@ class Index:
             (self.behind if place.segment else self.before).append(place)
         else:
             self.segments.setdefault(place.segment, place)
+            self.damaged.pop(place.segment, None)
+
+    def add_damaged(self, found: Damaged, format_: Format) -> None:
+        """Adds a place of a damaged segment, if there may be anything in it."""
+        if found.segment in self.segments or not count_checksums(
+            found.size, format_, found.segment
+        ):
+            return
+        places = self.damaged.setdefault(found.segment, [])
+        if found not in places and len(places) < _MOST_PLACES:
+            places.append(found)
 
 
 class _Gap(NamedTuple):
@@ -156,34 +168,52 @@ def lost_segments(opened: Opened, index: Index) -> list[int]:
 
 def _fill(index: Index, opened: Opened, gap: _Gap, report: Report) -> None:
     """Adds to an index what there is in a gap, and reports what is wrong with it."""
+    rest, is_whole = gap, _add_whole(index, opened, gap)
+    if not is_whole and opened.format is not None:
+        rest = _add_damaged(index, opened.file, gap, opened.format)
+        is_whole = rest != gap and _add_whole(index, opened, rest)
+    lost = rest.start if is_whole else gap.end
+    if lost > gap.start:
+        report(f"bytes {gap.start:,} to {lost:,} of the file: no intact block")
+    if is_whole:
+        report(
+            f"bytes {rest.start:,} to {rest.end:,} of the file: only the head of a block is "
+            "damaged, what it holds is intact"
+        )
+
+
+def _add_whole(index: Index, opened: Opened, gap: _Gap) -> bool:
+    """Adds the block that fills a gap, if its CRC is right; returns whether it is."""
     format_, file = opened.format, opened.file
-    text = f"bytes {gap.start:,} to {gap.end:,} of the file"
-    kinds = gap.blocks(format_.num_segments if format_ else 0)
-    for kind, segment in kinds:
+    for kind, segment in gap.blocks(format_.num_segments if format_ else 0):
         for place in _places(gap, kind, segment, format_):
-            if not _has_crc(file, place):
-                continue
-            if kind is Kind.END:
-                index.end = place.read(file).payload
-            else:
-                index.add(place)
-            report(f"{text}: only the head of a block is damaged, what it holds is intact")
-            return
-    report(f"{text}: no intact block")
-    if format_ is None:
-        return
-    damaged = list(damaged_segments(file, gap.start, gap.end, format_))
-    if kinds and not gap.is_last:  # Its head is damaged, too.
-        damaged += [
-            Damaged(segment, place.size, place.offset, gap.end)
-            for kind, segment in kinds
-            if kind is Kind.FRAMES
-            for place in _places(gap, kind, segment, format_)
-        ]
-    for found in damaged:
-        has_checksums = count_checksums(found.size, format_, found.segment)
-        if has_checksums and found.segment not in index.segments:
-            index.damaged.setdefault(found.segment, found)
+            if _has_crc(file, place):
+                if kind is Kind.END:
+                    index.end = place.read(file).payload
+                else:
+                    index.add(place)
+                return True
+    return False
+
+
+def _add_damaged(index: Index, file: BinaryIO, gap: _Gap, format_: Format) -> _Gap:
+    """Adds where damaged segments may be; returns what of the gap is behind the intact heads.
+
+    Damage that goes over the end of a block leaves such a head, and the next block without one.
+    """
+    rest = gap
+    for found in damaged_segments(file, gap.start, gap.end, format_):
+        index.add_damaged(found, format_)
+        if found.segment > gap.previous:
+            rest = gap._replace(start=found.end, previous=found.segment)
+    if not gap.is_last:  # Where the last block ends, if it was cut off, is not known.
+        for part in (gap, rest):
+            for kind, segment in part.blocks(format_.num_segments):
+                if kind is Kind.FRAMES:
+                    for place in _places(part, kind, segment, format_):
+                        found = Damaged(segment, place.size, place.offset, gap.end)
+                        index.add_damaged(found, format_)
+    return rest
 
 
 def _places(gap: _Gap, kind: Kind, segment: int, format_: Format | None) -> Iterator[Place]:

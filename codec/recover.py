@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from codec import packing
-from codec.beginning import Beginning, intact_parts, read_beginning
+from codec.beginning import Beginning, intact_bytes, is_any_intact, read_beginning
 from codec.block_index import Index, index_blocks
 from codec.blocks import Block, Kind
 from codec.canonical import wav_header
@@ -53,8 +53,7 @@ def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -
 
     def decode(found: Block | Beginning) -> _Part:
         if isinstance(found, Beginning):
-            kept = b"".join(intact_parts(opened, found, each))
-            return _with_silence(format_, found.segment, kept)
+            return _with_silence(format_, found.segment, intact_bytes(opened, found, each))
         try:
             return _Part(decode_block(opened, found, num_threads=each))
         except DataError as error:
@@ -117,18 +116,16 @@ def _blocks_in_order(opened: Opened, index: Index) -> Iterator[Block | Beginning
     for number in range(opened.format.num_segments if opened.format else 0):
         if number in index.segments:
             yield index.segments[number].read(file)
-        elif number in index.damaged:
-            yield read_beginning(file, index.damaged[number])
         else:
-            yield Beginning(number, b"", 0)
+            yield read_beginning(file, number, index.damaged.get(number, ()))
     for place in index.behind:
         yield place.read(file)
 
 
 def _is_any_intact(opened: Opened, index: Index) -> bool:
-    """Whether of a damaged segment there is anything."""
-    beginnings = (read_beginning(opened.file, found) for found in index.damaged.values())
-    return any(any(intact_parts(opened, found)) for found in beginnings)
+    """Whether of any damaged segment there is anything."""
+    found = (read_beginning(opened.file, *places) for places in index.damaged.items())
+    return any(is_any_intact(opened, beginning) for beginning in found)
 
 
 def _with_silence(format_: Format | None, number: int, kept: bytes) -> _Part:

@@ -4,16 +4,17 @@ import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from codec.beginning import Beginning, intact_parts, read_beginning
+from codec.beginning import Beginning, intact_bytes, read_beginning
 from codec.block_index import Index, index_blocks
 from codec.blocks import Block, Kind, read_block, skim_blocks
 from codec.canonical import wav_header
-from codec.decoder import Opened, decode_block, times, where
+from codec.decoder import Opened, decode_block, where
 from codec.header import Format
 from codec.values import little_endian
 from pipeline.wav.header import read_header
 from pipeline.wav.riff import WavError
 from runtime.errors import ConfigError, DataError
+from runtime.formatting import format_timestamp
 from runtime.threads import map_in_threads, threads_each
 
 _FRAMES = (Kind.FRAMES, Kind.FRAMES_AS_BYTES)
@@ -51,7 +52,7 @@ class SeekableFile:
         if len(self._offsets) < self.format.num_segments:
             disorder = self._index.disorder
             if disorder is not None:
-                raise _not_in_place(self.format, disorder)
+                raise DataError(f"{where(self.format, disorder)} is not where it should be")
 
     def payload(
         self, first: int, count: int, *, ahead: int = 0, num_threads: int = 1
@@ -90,7 +91,7 @@ class SeekableFile:
         return index_blocks(self._opened, lambda _: None)
 
     def _find(self, number: int) -> _Found:
-        """Returns a segment, or what there is of it. Raises DataError."""
+        """Returns a segment, or what there is of it, which may be nothing."""
         file, place = self._opened.file, where(self.format, number)
         problem = f"no intact block holds {place}"
         if number in self._offsets:
@@ -101,20 +102,21 @@ class SeekableFile:
                 problem = f"{error} ({place})"
         if number in self._index.segments:
             return _Found(self._index.segments[number].read(file))
-        if number in self._index.damaged:
-            return _Found(read_beginning(file, self._index.damaged[number]), problem)
-        raise DataError(problem)
+        places = self._index.damaged.get(number, ())
+        return _Found(read_beginning(file, number, places), problem)
 
     def _decode_beginning(
         self, found: Beginning, end: int, problem: str, num_threads: int
     ) -> bytes:
         """Returns what is intact of a segment. Raises DataError unless it goes to a frame."""
-        data = b"".join(intact_parts(self._opened, found, num_threads))
+        data = intact_bytes(self._opened, found, num_threads)
         begin, last = self.format.span_of(found.segment)
         intact = begin + len(data) // self.format.frame_bytes
         if intact < min(end, last):
-            found_text = f"; {times(self.format, begin, intact)} is intact" if data else ""
-            raise DataError(problem + found_text)
+            # Down to a millisecond, so that a part that ends there is intact.
+            time = format_timestamp(1000 * intact // self.format.sample_rate / 1000)
+            advice = f"; intact up to {time}: a part that ends there can be read" if data else ""
+            raise DataError(problem + advice)
         return data
 
 
@@ -183,10 +185,9 @@ def _format_without_frames(opened: Opened) -> Format:
 
 
 def _segment_offsets(opened: Opened) -> dict[int, int]:
-    """Returns where the block of each segment begins; empty where a head is damaged.
+    """Returns where the block of each segment begins; empty where heads are damaged.
 
-    Raises:
-      DataError: they are not in order.
+    Those that are out of order are, too: by a check byte alone, a damaged one may look intact.
     """
     offsets: dict[int, int] = {}
     last = -1
@@ -194,17 +195,11 @@ def _segment_offsets(opened: Opened) -> dict[int, int]:
         for found in skim_blocks(opened.file, opened.format):
             if found.kind in _FRAMES:
                 if found.segment <= last:
-                    break
+                    return {}
                 last = found.segment
                 offsets[last] = found.offset
     except DataError:
         if opened.format is None:
             raise
         return {}
-    if found.kind is not Kind.END:
-        raise _not_in_place(opened.format, found.segment)
     return offsets
-
-
-def _not_in_place(format_: Format | None, segment: int) -> DataError:
-    return DataError(f"{where(format_, segment)} is not where it should be")
