@@ -73,9 +73,12 @@ def test_undamaged(source, packed):
     assert recover(packed) == (source, [])
 
 
-def damage(data: bytes, rng: np.random.Generator) -> tuple[bytes, list[tuple[int, int]]]:
+def damage(
+    data: bytes, rng: np.random.Generator, place: int | None = None
+) -> tuple[bytes, list[tuple[int, int]]]:
     """The bytes with a flip, a cut, an insertion or other bytes, and what of them has changed."""
-    kind, place = rng.integers(4), int(rng.integers(len(data)))
+    kind, anywhere = rng.integers(4), int(rng.integers(len(data)))
+    place = anywhere if place is None else min(place, len(data) - 1)
     end = place + 1 + int(min(rng.exponential(rng.choice([3, 300])), len(data)))
     end = min(end, len(data))
     if kind == 0:
