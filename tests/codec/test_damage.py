@@ -155,6 +155,8 @@ def test_recovery_gives_back_every_undamaged_segment(source, packed):
         expected = bytearray(source[: BEFORE + FRAMES * FRAME])
         for k in np.flatnonzero(is_lost[2:-2]):
             begin, end = BEFORE + k * SEGMENT * FRAME, BEFORE + (k + 1) * SEGMENT * FRAME
+            if found[begin:end] == expected[begin:end]:
+                continue  # Its head alone is damaged.
             expected[begin:end] = bytes(len(expected[begin:end]))
             assert any("silence" in text for text in lost)
         assert found[BEFORE : BEFORE + FRAMES * FRAME] == expected[BEFORE:]
