@@ -24,6 +24,7 @@ from pipeline.wav.encoding import Encoding
 from runtime.errors import DataError
 from tests.codec.models import decode_whole, small_model
 from tests.models.exact.test_stream import stereo
+from tests.traced_memory import traced_memory
 from tests.wav_files import fmt_chunk, wav_bytes
 
 PLAIN = Format(
@@ -59,13 +60,10 @@ def frames(payload: bytes, segment: int = 0) -> bytes:
 
 def peak(function, *arguments) -> int:
     """The memory that a call takes."""
-    tracemalloc.start()
-    try:
+    with traced_memory():
         with contextlib.suppress(DataError):
             function(*arguments)
         return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 HUGE_BLOCK = b"\xfd\xff\xff\xff\xff\xff\xff\x0f\0"
