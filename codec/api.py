@@ -18,23 +18,12 @@ from codec.arguments import (
 )
 from codec.decoder import decompress_parts, open_compressed
 from codec.encoder import compress_parts
-from codec.file_info import Info, read_info
-from codec.sound_file import SoundFile
-from codec.verification import DifferentError
+from codec.file_info import Info as Info
+from codec.file_info import read_info
+from codec.sound_file import SoundFile as SoundFile
+from codec.verification import DifferentError as DifferentError
 from codec.verification import verify as verify_opened
-from codec.write_samples import write
-
-__all__ = [
-    "DifferentError",
-    "Info",
-    "SoundFile",
-    "compress",
-    "decompress",
-    "info",
-    "read",
-    "verify",
-    "write",
-]
+from codec.write_samples import write as write
 
 
 def compress(

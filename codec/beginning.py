@@ -2,12 +2,13 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Generator, Iterable
 from typing import BinaryIO, NamedTuple
 
 from codec.checksums import count_checksums
 from codec.decoder import Opened
-from codec.frames import decode_frames
+from codec.frames import decode_frames, join_first
 from codec.search import Damaged
 from runtime.errors import DataError
 
@@ -40,18 +41,25 @@ def read_beginning(file: BinaryIO, segment: int, places: Iterable[Damaged]) -> B
     return Beginning(segment, payloads)
 
 
-def intact_bytes(opened: Opened, found: Beginning, num_threads: int = 1) -> bytes:
+def intact_bytes(
+    opened: Opened, found: Beginning, *, frames: int | None = None, num_threads: int = 1
+) -> bytes:
     """Returns the bytes of the source, from the segment's first on, that are right.
 
     Args:
       opened: the file.
       found: what there is of the segment.
+      frames: that are enough: the result may end behind them; None: all.
       num_threads: that its channels share.
     """
+    size = sys.maxsize
+    if opened.format is not None and frames is not None:
+        size = frames * opened.format.frame_bytes
     parts = (
-        _intact_parts(opened, found.segment, *payload, num_threads) for payload in found.payloads
+        join_first(_intact_parts(opened, found.segment, *payload, num_threads), size)
+        for payload in found.payloads
     )
-    return max(map(b"".join, parts), key=len, default=b"")
+    return max(parts, key=len, default=b"")
 
 
 def is_any_intact(opened: Opened, found: Beginning) -> bool:
@@ -61,7 +69,7 @@ def is_any_intact(opened: Opened, found: Beginning) -> bool:
 
 def _intact_parts(
     opened: Opened, number: int, payload: bytes, missing: int, num_threads: int
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """Yields the bytes of the source that are right, one part after the other."""
     format_, model = opened.format, opened.model
     if format_ is None or model is None:

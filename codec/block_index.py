@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from codec.blocks import CRC_BYTES, Block, Kind, head_numbers, most_payload
+from codec.blocks import CRC_BYTES, SEGMENT_KINDS, Block, Kind, head_numbers, most_payload
 from codec.checksums import count_checksums
 from codec.decoder import Opened
 from codec.fields import read_exactly
@@ -17,7 +17,6 @@ from runtime.errors import DataError
 
 _MOST_HEAD = 21  # Bytes of two numbers, and one more.
 _MOST_PLACES = 4  # Of one damaged segment, each of which costs the time to decode it.
-_FRAMES = (Kind.FRAMES, Kind.FRAMES_AS_BYTES)
 
 
 class Place(NamedTuple):
@@ -111,7 +110,9 @@ class _Gap(NamedTuple):
         """
         number = self.previous + 1
         if self.following - self.previous > 1:
-            return [(kind, number) for kind in _FRAMES] if self.following == number + 1 else []
+            return (
+                [(kind, number) for kind in SEGMENT_KINDS] if self.following == number + 1 else []
+            )
         kinds = []
         if number == 0:
             kinds.append((Kind.BYTES, 0))
@@ -130,7 +131,7 @@ def index_blocks(opened: Opened, report: Report) -> Index:
     try:
         for found in intact_blocks(file, file.tell(), format_, lambda *x: damage.append(x)):
             following = count
-            if found.kind in _FRAMES:
+            if found.kind in SEGMENT_KINDS:
                 following = found.segment
             elif found.kind is Kind.BYTES and not found.segment:
                 following = -1
@@ -139,7 +140,7 @@ def index_blocks(opened: Opened, report: Report) -> Index:
             if found.kind is Kind.END:
                 index.end = found.payload
                 break  # What follows is not of this file, though it may look so.
-            if found.kind in _FRAMES:
+            if found.kind in SEGMENT_KINDS:
                 if found.segment <= previous and index.disorder is None:
                     index.disorder = found.segment
                 previous = found.segment

@@ -31,6 +31,10 @@ class Kind(enum.IntEnum):
     FRAMES_AS_BYTES = 3  # A segment that is not integers: as BYTES.
 
 
+SEGMENT_KINDS = (Kind.FRAMES, Kind.FRAMES_AS_BYTES)
+"""Of blocks that hold a segment."""
+
+
 class Block(NamedTuple):
     """A block.
 

@@ -1,13 +1,20 @@
 """From a compressed file back to the source, or to a part of it."""
 
-import contextlib
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-from codec.blocks import LEAST_BLOCK, MAX_BYTES, Block, Kind, read_block, skim_blocks
+from codec.blocks import (
+    LEAST_BLOCK,
+    MAX_BYTES,
+    SEGMENT_KINDS,
+    Block,
+    Kind,
+    read_block,
+    skim_blocks,
+)
 from codec.canonical import canonical_header
-from codec.frames import decode_frames
+from codec.frames import decode_frames, join_first
 from codec.header import HASH_BYTES, Format, end_payload, read_header
 from codec.model import CodecModel, find_model, require_probe
 from codec.plain_bytes import unpack_bytes
@@ -137,7 +144,7 @@ def checked_blocks(opened: Opened) -> Iterator[Block]:
                 raise DataError(
                     f"the block at byte {found.offset} is not in its place: spliced or swapped"
                 )
-        if found.kind in (Kind.FRAMES, Kind.FRAMES_AS_BYTES):
+        if found.kind in SEGMENT_KINDS:
             if found.segment != following or following >= segments:
                 raise DataError(
                     f"segment {found.segment} follows where {where(opened.format, following)} was "
@@ -196,7 +203,11 @@ def decode_block(
                 advance=_advance(format_, told),
             )
             if frames is not None and frames < count:
-                return _join_first(parts, frames * format_.frame_bytes)
+                size = frames * format_.frame_bytes
+                data = join_first(parts, size)
+                if len(data) < size:
+                    raise DataError(f"{len(data)} bytes, expected {size} or more")
+                return data
             data = b"".join(parts)
         if len(data) != count * format_.frame_bytes:
             raise DataError(f"{len(data)} bytes, expected {count * format_.frame_bytes}")
@@ -206,17 +217,6 @@ def decode_block(
         is_segment = found.kind is not Kind.BYTES
         place = where(format_, found.segment) if is_segment else "around the samples"
         raise DataError(f"{error} ({place})") from error
-
-
-def _join_first(parts: Generator[bytes], size: int) -> bytes:
-    """Returns the first parts of a segment, with so many bytes or more; others are not decoded."""
-    data = bytearray()
-    with contextlib.closing(parts) as open_parts:  # It may hold threads.
-        while len(data) < size and (part := next(open_parts, b"")):
-            data += part
-    if len(data) < size:
-        raise DataError(f"{len(data)} bytes, expected {size} or more")
-    return bytes(data)
 
 
 def _advance(format_: Format, told: BlockProgress) -> Advance:

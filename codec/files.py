@@ -1,16 +1,15 @@
 """Files: compressed, decompressed and verified, each whole or not at all."""
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from codec.damage import Findings, open_damaged
 from codec.decoder import Opened, decompress_parts, open_compressed
 from codec.encoder import compress_parts
-from codec.header import HASH_BYTES, Format, read_header
+from codec.header import Format, read_header
 from codec.jobs import Job
 from codec.model import CodecModel
 from codec.present import describe_obstacle
@@ -86,10 +85,12 @@ def compress_file(
         write_atomically(job.target, parts)
     shutil.copystat(job.source, job.target)
     if delete_source:
-        with open(job.source, "rb") as source:
-            stated = hashlib.file_digest(source, _new_digest).digest()
-        if _decompressed_digest(job.target, models, num_threads) != stated:
-            raise DataError(f"{job.target}, read back, is not {job.source}, which is kept")
+        with open(job.target, "rb") as result, open(job.source, "rb") as source:
+            try:
+                verify(result, models, original=source, num_threads=num_threads)
+            except DifferentError as error:
+                text = f"{job.target}, read back, is not {job.source}, which is kept"
+                raise DataError(text) from error
         _sync_folder(job.target)  # Else the source's end might reach the disk before the result.
         os.unlink(job.source)
     with open(job.target, "rb") as result:
@@ -239,15 +240,3 @@ def _sync_folder(path: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _new_digest() -> Any:
-    return hashlib.blake2b(digest_size=HASH_BYTES)
-
-
-def _decompressed_digest(path: str, models: Sequence[CodecModel], num_threads: int) -> bytes:
-    digest = _new_digest()
-    with open(path, "rb") as file:
-        for part in decompress_parts(open_compressed(file, models), num_threads=num_threads):
-            digest.update(part)
-    return digest.digest()

@@ -3,6 +3,7 @@
 n frames of a segment, m that follow each other, C channels.
 """
 
+import contextlib
 from collections.abc import Generator
 
 import numpy as np
@@ -73,6 +74,15 @@ def decode_frames(
     )
     parts = (_pack(frames, format_, variant) for frames in pieces)
     yield from checked(parts, checksums, format_, number)
+
+
+def join_first(parts: Generator[bytes], size: int) -> bytes:
+    """Returns the first parts of a segment, up to so many bytes or more; others are not decoded."""
+    data = bytearray()
+    with contextlib.closing(parts) as open_parts:  # It may hold threads.
+        while len(data) < size and (part := next(open_parts, b"")):
+            data += part
+    return bytes(data)
 
 
 def _pack(frames: np.ndarray, format_: Format, variant: int) -> bytes:  # frames: int32 [m, C]

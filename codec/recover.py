@@ -53,7 +53,9 @@ def recover_parts(opened: Opened, findings: Findings, *, num_threads: int = 1) -
 
     def decode(found: Block | Beginning) -> _Part:
         if isinstance(found, Beginning):
-            return _with_silence(format_, found.segment, intact_bytes(opened, found, each))
+            return _with_silence(
+                format_, found.segment, intact_bytes(opened, found, num_threads=each)
+            )
         try:
             return _Part(decode_block(opened, found, num_threads=each))
         except DataError as error:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from codec.beginning import Beginning, intact_bytes, read_beginning
 from codec.block_index import Index, index_blocks
-from codec.blocks import Block, Kind, read_block, skim_blocks
+from codec.blocks import SEGMENT_KINDS, Block, Kind, read_block, skim_blocks
 from codec.canonical import wav_header
 from codec.decoder import Opened, decode_block, where
 from codec.header import Format
@@ -17,7 +17,6 @@ from runtime.errors import ConfigError, DataError
 from runtime.formatting import format_timestamp
 from runtime.threads import map_in_threads, threads_each
 
-_FRAMES = (Kind.FRAMES, Kind.FRAMES_AS_BYTES)
 _MOST_WAV_BYTES = 2**32 - 2**10
 
 
@@ -74,9 +73,11 @@ class SeekableFile:
         each = threads_each(num_threads, len(numbers))
 
         def decode(found: _Found) -> bytes:
-            if isinstance(found.block, Beginning):
-                return self._decode_beginning(found.block, end, found.problem, each)
             frames = end + ahead - found.block.segment * segment
+            if isinstance(found.block, Beginning):
+                data = intact_bytes(self._opened, found.block, frames=frames, num_threads=each)
+                self._require(found, data, end)
+                return data
             return decode_block(self._opened, found.block, frames=frames, num_threads=each)
 
         decoded = map_in_threads(decode, map(self._find, numbers), num_threads, ahead=num_threads)
@@ -105,19 +106,15 @@ class SeekableFile:
         places = self._index.damaged.get(number, ())
         return _Found(read_beginning(file, number, places), problem)
 
-    def _decode_beginning(
-        self, found: Beginning, end: int, problem: str, num_threads: int
-    ) -> bytes:
-        """Returns what is intact of a segment. Raises DataError unless it goes to a frame."""
-        data = intact_bytes(self._opened, found, num_threads)
-        begin, last = self.format.span_of(found.segment)
+    def _require(self, found: _Found, data: bytes, end: int) -> None:
+        """Raises DataError unless what is intact of a segment goes to a frame, or to its end."""
+        begin, last = self.format.span_of(found.block.segment)
         intact = begin + len(data) // self.format.frame_bytes
         if intact < min(end, last):
             # Down to a millisecond, so that a part that ends there is intact.
             time = format_timestamp(1000 * intact // self.format.sample_rate / 1000)
             advice = f"; intact up to {time}: a part that ends there can be read" if data else ""
-            raise DataError(problem + advice)
-        return data
+            raise DataError(found.problem + advice)
 
 
 def slice_parts(
@@ -193,7 +190,7 @@ def _segment_offsets(opened: Opened) -> dict[int, int]:
     last = -1
     try:
         for found in skim_blocks(opened.file, opened.format):
-            if found.kind in _FRAMES:
+            if found.kind in SEGMENT_KINDS:
                 if found.segment <= last:
                     return {}
                 last = found.segment

@@ -46,12 +46,21 @@ def say_problems(
     """
     for path, reason in problems if as_json else ():
         print(json_error(path, reason))
-    label = styled("error:", "red", sys.stderr)
     most = len(problems) if verbose else _MOST_ERRORS
     for path, reason in problems[:most]:
-        print(label, printable(f"{path}: {reason}"), file=sys.stderr)
+        say_error(path, reason)
     if (rest := len(problems) - most) > 0:
+        label = styled("error:", "red", sys.stderr)
         print(label, f"and {rest:,} more {of_others} (--verbose names them)", file=sys.stderr)
+
+
+def say_error(path: str, reason: str, *, as_json: bool = False) -> None:
+    """Prints what is wrong with a file, to stderr; a line of JSON to stdout, besides."""
+    if as_json:
+        print(json_error(path, reason))
+    sys.stdout.flush()  # On a terminal and in a file of both, it stands behind what was said.
+    label = styled("error:", "red", sys.stderr)
+    print(label, printable(f"{path}: {reason}"), file=sys.stderr)
 
 
 def say_left_out(left_out: "LeftOut", *, as_json: bool) -> None:
@@ -105,10 +114,7 @@ def say_plan(
     for job in jobs:
         if problem := describe_obstacle(job, force=values.force, compress=compress):
             failed += 1
-            text = printable(f"{job.source}: {problem}")
-            print(styled("error:", "red", sys.stderr), text, file=sys.stderr)
-            if values.json:
-                print(json_error(job.source, problem))
+            say_error(job.source, problem, as_json=values.json)
             continue
         sizes.append(size_of(job.source))
         overwrites = os.path.lexists(job.target)

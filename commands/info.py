@@ -11,7 +11,6 @@ Nothing is decoded, and no model is needed.
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,12 +18,11 @@ from absl.flags import FlagValues
 
 import flags
 from commands import codec_files
-from commands.codec_messages import json_error, say_failed, say_left_out
+from commands.codec_messages import say_error, say_failed, say_left_out
 from commands.interface import Command
 from evaluation.report.formatting import NOTHING, aligned, printable
 from runtime.errors import ConfigError, UserError, message_of
 from runtime.formatting import format_number, format_row, format_timestamp
-from runtime.terminal import styled
 
 if TYPE_CHECKING:
     from codec.file_info import Info
@@ -54,9 +52,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
             with open(job.source, "rb") as file:
                 info = read_info(file, folders)
         except (UserError, OSError) as error:
-            if values.json:
-                print(json_error(job.source, message_of(error)))
-            _say_problem(job.source, message_of(error))
+            say_error(job.source, message_of(error), as_json=values.json)
             status = 1
             continue
         if values.json:
@@ -68,7 +64,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
                 print(format_row(label, printable(text)))
         found.append(info)
         if info.problem:
-            _say_problem(job.source, info.problem)
+            say_error(job.source, info.problem)
             status = 1
     if is_table and found:
         print("\n".join(_table(found)))
@@ -76,12 +72,6 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
         print()
     say_left_out(left_out, as_json=values.json)
     return status
-
-
-def _say_problem(path: str, problem: str) -> None:
-    sys.stdout.flush()  # On a terminal and in a file of both, it stands behind its rows.
-    label = styled("error:", "red", sys.stderr)
-    print(f"{label} {printable(f'{path}: {problem}')}", file=sys.stderr)
 
 
 def _json_line(info: "Info") -> str:
