@@ -19,6 +19,7 @@ from runtime import atomic_files, filesystem
 from runtime.find_files import find_files
 from tests import wav_files
 from tests.files import make_files
+from tests.traced_memory import traced_memory
 
 pytestmark = pytest.mark.both_stacks
 
@@ -275,12 +276,9 @@ def test_floats_scaled_to_integers_are_refused(tmp_path, encoding, scale):
 
 def test_the_scan_of_floats_is_bounded_in_memory(tmp_path):
     put(tmp_path / "a.wav", Encoding.F64, np.full((2**21, 2), 1.5))
-    tracemalloc.start()
-    try:
+    with traced_memory():
         assert build_catalogue([str(tmp_path)]).notes[0].startswith("peak 1.5: 100%")
         assert tracemalloc.get_traced_memory()[1] < 2**23
-    finally:
-        tracemalloc.stop()
 
 
 def test_nan_bits_in_integers_and_behind_the_samples_are_fine(tmp_path):
