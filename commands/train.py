@@ -18,8 +18,9 @@ from absl.flags import FlagValues
 
 import flags
 from commands import shared
-from commands.initial_model import absolute_model, load_initial_model
+from commands.initial_model import load_initial_model
 from commands.interface import Command
+from commands.run_flag_file import as_flagfile
 from commands.shared import select
 from models.config import (
     AdaptiveModelConfig,
@@ -35,8 +36,6 @@ from runtime import compilation_cache, devices, distributed, jax_hosts
 from runtime.cluster import DistributedConfig
 from runtime.errors import ConfigError
 from runtime.file_lock import FileLock
-from runtime.filesystem import absolute
-from runtime.flag_file import format_flag_file
 from runtime.gfile import is_remote
 from runtime.logging import quieten_libraries, start_logging
 from runtime.proxies import bypass_proxies
@@ -54,13 +53,6 @@ GROUPS = (  # What a first run needs comes first.
     *(flags.CHECKPOINTS, flags.SPLIT, flags.SKIPPED_FILES, flags.AUGMENTATION, flags.FEATURE_POOL),
     *(flags.READING, flags.WANDB, flags.COMPILATION, flags.DISTRIBUTED),
 )
-
-# Flags of one start of a run, or of one host: not written to the flag file that repeats the run.
-_START_ONLY = {
-    *("fresh", "allow_change", "data_service", "compilation_cache_dir"),
-    *("coordinator_address", "num_processes", "process_id"),
-    "use_16bit",  # Another name: --bit_depth is written.
-}
 
 
 def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
@@ -237,24 +229,6 @@ def check_devices(batch_size: int, num_devices: int) -> None:
             f"the nearest that {'is' if len(fitting) == 1 else 'are'}: "
             f"{' and '.join(map(str, fitting))}"
         )
-
-
-def as_flagfile(values: FlagValues) -> str:
-    """Returns a flag file that repeats this run from any working directory."""
-    lines: list[str] = []
-    for name in sorted(set(values) - _START_ONLY):
-        flag = values[name]
-        if name == "audio_dir":
-            lines += [f"--audio_dir={absolute(path)}" for path in shared.audio_dirs(values)]
-        elif name == "init_from" and flag.value:
-            lines.append(f"--init_from={absolute_model(flag.value)}")
-        elif name in ("output_dir", "catalogue") and flag.value:
-            lines.append(f"--{name}={absolute(flag.value)}")
-        elif name == "bit_depth":
-            lines.append(f"--bit_depth={shared.depth(values)}")
-        elif flag.value is not None:
-            lines.append(flag.serialize())
-    return format_flag_file(lines)
 
 
 COMMAND = Command(

@@ -19,6 +19,7 @@ from jax._src.distributed import global_state
 
 from commands import parser, shared, train
 from commands.interface import Command
+from commands.run_flag_file import as_flagfile
 from models.interface import Batch
 from runtime import distributed
 from runtime.logging import start_logging
@@ -86,7 +87,7 @@ def run(values: FlagValues, arguments: Sequence[str]) -> int | None:
 
     model = Unigram(config.pipeline.depth, on_prepare=record)
     steps = compile_ahead(model, config)
-    result = run_training(config, model, train.as_flagfile(values), steps=steps)
+    result = run_training(config, model, as_flagfile(values), steps=steps)
     return None if result.signal is None else 128 + result.signal
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from commands import train
+from commands.run_flag_file import as_flagfile
 from evaluation import run as evaluation
 from evaluation.config import EvaluationConfig
 from evaluation.report.compute_summary import summarize
@@ -92,7 +93,7 @@ def test_a_model_of_bytes_is_trained_evaluated_and_reported(files, tmp_path):
         *("--use_16bit", f"--chunk_size={CHUNK_SIZE}", "--batch_size=8", "--eval_steps=0"),
         *("--training_steps=60", "--warmup_steps=5", "--learning_rate=0.3", "--log_every=20"),
     )
-    result = run(train.run_config(values), ByteModel(), train.as_flagfile(values))
+    result = run(train.run_config(values), ByteModel(), as_flagfile(values))
     first = json.loads((tmp_path / "audio_model_metrics.jsonl").read_text().splitlines()[1])
     assert first["train/bits_per_sample"] == pytest.approx(16, abs=0.2)  # Two unknown bytes.
     assert result.valid["valid/bits_per_sample"] < 12

@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 from commands import train
+from commands.run_flag_file import as_flagfile
 from models.build import build_model
 from models.model_file import load_model
 from pipeline.config import PipelineConfig
@@ -73,7 +74,7 @@ def audio(tmp_path_factory):
 def _run(out, *args):
     values = parsed(*args, f"--output_dir={out}")
     model = build_model(train.make_model_config(values))
-    return Run(run(train.run_config(values), model, train.as_flagfile(values)), out)
+    return Run(run(train.run_config(values), model, as_flagfile(values)), out)
 
 
 def _train(audio, out, *args):

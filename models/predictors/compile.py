@@ -48,7 +48,10 @@ def announce_compilation(function: str) -> None:
     global _announced
     if not _announced and not any(_FOLDER.rglob(f"{function}-*.nbi")):
         _announced = True
-        logger.info("compiling for this machine, once for each kind of work: 5 to 30 s")
+        logger.info(
+            "compiling for this machine, once for each kind of work: 5 to 30 s, counted in the "
+            "time that is told"
+        )
 
 
 @jit

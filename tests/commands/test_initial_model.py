@@ -7,7 +7,8 @@ import pytest
 
 from codec.model import fingerprint
 from commands.initial_model import load_initial_model
-from commands.train import as_flagfile, make_model_config, run_config
+from commands.run_flag_file import as_flagfile
+from commands.train import make_model_config, run_config
 from models.config import MlpConfig, config_from_json
 from models.model_file import load_model, save_model
 from models.shipped import shipped_path

@@ -10,7 +10,7 @@ import xml.etree.ElementTree
 import pytest
 
 from commands import parser, synonyms
-from commands.train import as_flagfile
+from commands.run_flag_file import as_flagfile
 from main import COMMANDS
 from runtime.flag_definitions import define
 from runtime.version import VERSION

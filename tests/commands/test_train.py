@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commands import train
-from commands.train import GROUPS, as_flagfile, check_devices, make_model_config, run_config
+from commands.run_flag_file import as_flagfile
+from commands.train import GROUPS, check_devices, make_model_config, run_config
 from models.config import AdaptiveModelConfig, MlpConfig, ModelConfig, TransformerConfig
 from models.predictors.sets import FAST
 from runtime.errors import ConfigError

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from commands import train
+from commands.run_flag_file import as_flagfile
 from models.build import build_model
 from tests.command_line import parsed
 from tests.toy_model import Unigram
@@ -31,7 +32,7 @@ def _run(audio, model, name, *args, ahead):
     config = train.run_config(values)
     model = model or build_model(train.make_model_config(values))
     steps = compile_ahead(model, config) if ahead else None
-    return run(config, model, train.as_flagfile(values), steps=steps)
+    return run(config, model, as_flagfile(values), steps=steps)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from commands import train
+from commands.run_flag_file import as_flagfile
 from models.model_file import load_model
 from pipeline.wav.encoding import Encoding
 from runtime.errors import TrainingError
@@ -36,7 +37,7 @@ def audio(tmp_path_factory):
 
 def _run(audio, out, *args, initial=None, model=None):
     values = parsed(*SMALL, f"--audio_dir={audio}", f"--output_dir={out}", *args)
-    return run(train.run_config(values), model or Unigram(), train.as_flagfile(values), initial)
+    return run(train.run_config(values), model or Unigram(), as_flagfile(values), initial)
 
 
 @pytest.fixture(scope="module")

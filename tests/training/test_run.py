@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from commands import train
+from commands.run_flag_file import as_flagfile
 from evaluation.training_runs.compare import compare
 from evaluation.training_runs.run_dir import read_run
 from models.model_file import load_model
@@ -46,7 +47,7 @@ def _run(audio, *args, model=None):
     output_dir = audio.parent / "out"
     values = parsed(*SMALL, f"--audio_dir={audio}", f"--output_dir={output_dir}", *args)
     model = model or Unigram(16 if "--use_16bit" in args else 8)
-    return run(train.run_config(values), model, train.as_flagfile(values)), output_dir
+    return run(train.run_config(values), model, as_flagfile(values)), output_dir
 
 
 def _on_batch(number, action):
@@ -312,15 +313,15 @@ def test_any_name_will_do(audio, name):
     audio.rename(root / name)
     args = (f"--audio_dir={root / name}", f"--output_dir={root}", f"--model_name={name}")
     values = parsed(*SMALL, *args, "--training_steps=1")
-    flagfile = train.as_flagfile(values)
+    flagfile = as_flagfile(values)
     run(train.run_config(values), Unigram(), flagfile)
     assert load_model(root / f"{name}.npz").data["audio_dirs"] == [str(root / name)]
     assert (root / f"{name}_curves.png").exists()
     assert os.listdir(root / "tensorboard" / name)
 
-    assert train.as_flagfile(parsed(f"--flagfile={root / name}.flags")) == flagfile
+    assert as_flagfile(parsed(f"--flagfile={root / name}.flags")) == flagfile
     again = parsed(f"--flagfile={root / name}.flags", "--training_steps=2")
-    run(train.run_config(again), Unigram(), train.as_flagfile(again))
+    run(train.run_config(again), Unigram(), as_flagfile(again))
     log = (root / f"{name}_training.log").read_text()
     assert "resuming         after step 1 of 2" in log
     assert " WARNING " not in log and " ERROR " not in log
