@@ -23,7 +23,6 @@ from typing import Any, TextIO, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import linen as nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -32,7 +31,10 @@ from models.build import build_model
 from models.config import DEPTHS, ModelConfig
 from models.interface import Batch, Inputs, Model, Params
 from runtime.devices import platform, share_cores
-from runtime.parallel import all_reduce_sum, pmap, replicate
+from training.config import TrainingConfig
+from training.control.control_flags import ControlFlags
+from training.state import init_state
+from training.step import make_train_step
 
 _MATMUL_SIZE = 4096
 
@@ -86,6 +88,9 @@ class PlainModel:
     def init(self, key: jax.Array) -> Params:
         return jax.jit(self._network.init)(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
+    def microbatch_size(self, inputs: Inputs) -> None:
+        return None
+
     def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
         log_likelihood: Any = self._network.apply({"params": params}, inputs["samples"])
         return log_likelihood
@@ -101,29 +106,23 @@ def _sinusoids(length: int, width: int) -> jax.Array:
 
 
 def training_step(model: Model, batch: int, length: int) -> Callable[[], object]:
-    """Returns a function that does one whole training step (loss, gradient, Adam), compiled."""
-    key = jax.random.key(0)
+    """Returns a function that does one whole training step, compiled."""
     devices, depth = jax.local_device_count(), model.config.depth
-    shape = (devices, batch // devices, length)
-    samples = jax.random.randint(key, shape, -(2 ** (depth - 1)), 2 ** (depth - 1))
-    inputs = model.prepare({"samples": np.asarray(samples, f"int{depth}")})
-    params = model.init(key)
-    optimizer = optax.adam(1e-4)
-
-    def step(params: Params, opt_state: Any, inputs: Inputs) -> tuple[Params, Any]:
-        def loss(params: Params) -> jax.Array:
-            return -model.log_likelihood(params, inputs).mean() / devices
-
-        gradients = all_reduce_sum(jax.grad(loss)(params))
-        updates, opt_state = optimizer.update(gradients, opt_state)
-        return optax.apply_updates(params, updates), opt_state
-
-    pmapped = pmap(step, donate_argnums=(0, 1))
-    state = replicate((params, optimizer.init(params)))
+    rows = (devices, batch // devices)
+    half = 2 ** (depth - 1)
+    samples = np.random.default_rng(0).integers(-half, half, (*rows, length))
+    arrays = {
+        "inputs": model.prepare({"samples": samples.astype(f"int{depth}")}),
+        "first": np.zeros(rows, np.int32),
+        "stop": np.full(rows, length, np.int32),
+    }
+    flags = ControlFlags().to_devices()
+    step = make_train_step(model, TrainingConfig())
+    state = init_state(model.init(jax.random.key(0)), TrainingConfig())
 
     def run() -> None:
         nonlocal state
-        state = jax.block_until_ready(pmapped(*state, inputs))
+        state = jax.block_until_ready(step(state, arrays, flags))[0]
 
     return run
 

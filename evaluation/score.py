@@ -7,6 +7,7 @@ D devices, B batch, L chunk size.
 """
 
 import dataclasses
+import functools
 import itertools
 import time
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,8 @@ import numpy as np
 from evaluation.aggregate import Aggregator, Rows
 from evaluation.results import Evaluation
 from evaluation.segments import score_segments
-from models.interface import Model, SegmentModel
+from models.interface import Inputs, Model, SegmentModel
+from models.microbatches import map_microbatches
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.config import PipelineConfig
 from pipeline.dataset import make_dataset
@@ -113,9 +115,14 @@ def _score_chunks(
 
 def _score(model: Model, params: Any, batches: Iterable[dict]) -> Iterator[Scored]:
     """Yields batches and their nats, one batch behind: JAX computes the next one meanwhile."""
-    cost_parts = parallel.pmap(model.cost_parts)
+
+    def cost_parts(params: Any, inputs: Inputs) -> dict[str, jax.Array]:
+        of_inputs = functools.partial(model.cost_parts, params)
+        return map_microbatches(of_inputs, inputs, model.microbatch_size(inputs))
+
+    compiled = parallel.pmap(cost_parts)
     replicated = parallel.replicate(params)
-    scored = ((batch, cost_parts(replicated, model.prepare(batch))) for batch in batches)
+    scored = ((batch, compiled(replicated, model.prepare(batch))) for batch in batches)
     for (batch, parts), _ in itertools.pairwise(itertools.chain(scored, [({}, {})])):
         yield _flat(batch), _flat(parts)
 

@@ -105,6 +105,9 @@ class FeatureModel:
     def init(self, key: jax.Array) -> Params:
         return jax.jit(self._network.init)(key, self.example())["params"]
 
+    def microbatch_size(self, inputs: Inputs) -> int | None:
+        return None  # A perceptron keeps little of a sample.
+
     def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
         result: Any = self._network.apply({"params": params}, inputs)
         return result

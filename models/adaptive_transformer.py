@@ -20,9 +20,9 @@ from models.config import AdaptiveModelConfig, TransformerConfig
 from models.distributions.mixture import Mixture
 from models.distributions.residual_mixture import ResidualMixture
 from models.interface import Batch, Inputs, Params
+from models.microbatches import suitable_size
 from models.networks.cache import Cache, Entries, init_caches
 from models.networks.registry import make_network
-from models.networks.slices import map_slices, positions_at_once
 from models.networks.transformer import apply_step, step_params
 from models.predictors.channels import channel_indices
 from models.predictors.compile import announce_compilation
@@ -45,6 +45,11 @@ class AdaptiveTransformerModel(FeatureModel):
             index = order.reshape(*shape, *(1 for _ in array.shape[len(shape) :]))
             arrays[name] = np.take_along_axis(array, index, len(shape) - 1)
         return {**arrays, "place": np.argsort(order, -1).reshape(shape).astype(np.int32)}
+
+    def microbatch_size(self, inputs: Inputs) -> int:
+        assert isinstance(self.config.network, TransformerConfig)
+        length = inputs["residual"].shape[-1]
+        return suitable_size(self.platform, length, self.config.network.embedding_dim)
 
     def example(self) -> dict[str, Any]:
         return {**super().example(), "place": jnp.zeros((1, 1), jnp.int32)}
@@ -97,15 +102,9 @@ class AdaptiveTransformer(nn.Module):
         self.distribution = ResidualMixture(self.config.distribution)
 
     def __call__(self, inputs: Inputs) -> jax.Array:  # float32 [B, L]
-        def log_probs(self: AdaptiveTransformer, part: Inputs) -> jax.Array:
-            hidden = self.network(self.feature_embedding(part["features"]))
-            return sample_log_prob(self.distribution, hidden.astype(jnp.float32), part)
-
-        assert isinstance(self.config.network, TransformerConfig)
-        positions = positions_at_once(self.platform, self.config.network.embedding_dim)
-        in_order = {name: array for name, array in inputs.items() if name != "place"}
-        result = map_slices(self, log_probs, in_order, positions)
-        return jnp.take_along_axis(result, inputs["place"], 1)
+        hidden = self.network(self.feature_embedding(inputs["features"]))
+        in_order = sample_log_prob(self.distribution, hidden.astype(jnp.float32), inputs)
+        return jnp.take_along_axis(in_order, inputs["place"], 1)
 
     def step(
         self,

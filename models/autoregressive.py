@@ -16,10 +16,10 @@ from models.config import FixedPredictorsConfig, ModelConfig
 from models.distributions.logistic_mixture import LogisticMixture, mixture_log_prob
 from models.distributions.mixture import Mixture
 from models.interface import Batch, Inputs, Params
+from models.microbatches import suitable_size
 from models.networks.cache import Cache, Entries, init_caches
 from models.networks.feature_embedding import FeatureEmbedding
 from models.networks.registry import make_network
-from models.networks.slices import map_slices, positions_at_once
 from models.networks.transformer import apply_step, step_params
 from models.predictors.fixed import count_known, extract_features, next_features
 
@@ -41,12 +41,11 @@ class AutoregressiveModel:
         init = functools.partial(self._network.init, group_sizes=(1,))
         return jax.jit(init)(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
-    def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
-        """See `interface.Model`.
+    def microbatch_size(self, inputs: Inputs) -> int:
+        length = inputs["samples"].shape[-1]
+        return suitable_size(self.platform, length, self.config.network.embedding_dim)
 
-        Of all chunks the gradient keeps what goes into each block, and what its attention needs;
-        the rest is that of the few chunks that are computed at once.
-        """
+    def log_likelihood(self, params: Params, inputs: Inputs) -> jax.Array:
         return self._log_likelihoods(params, inputs, 1)[..., 0]
 
     def cost_parts(self, params: Params, inputs: Inputs) -> dict[str, jax.Array]:
@@ -102,13 +101,10 @@ class Network(nn.Module):
     Attributes:
       config: everything that decides what it computes.
       platform: what it will run on, see `build.build_model`.
-      positions_at_once: about how many samples, of whole chunks, to compute at once; None: what
-        suits the platform.
     """
 
     config: ModelConfig
     platform: str
-    positions_at_once: int | None = None
 
     def setup(self) -> None:
         config = self.config
@@ -131,23 +127,16 @@ class Network(nn.Module):
         Returns:
           float32 [B, L, G].
         """
-
-        def log_probs(self: Network, samples: jax.Array) -> jax.Array:
-            # Widened here, not before the scan: a slice of int8 is what libtpu can cast (v5p).
-            return self.log_probs(samples.astype(jnp.int32), group_sizes)
-
         # A float or a single chunk would give a wrong but plausible result.
         if samples.ndim != 2 or not jnp.issubdtype(samples.dtype, jnp.signedinteger):
             raise ValueError(
                 f"samples must be signed integers [B, L], got {samples.dtype} {list(samples.shape)}"
             )
-        positions = self.positions_at_once or positions_at_once(
-            self.platform, self.config.network.embedding_dim
-        )
-        return map_slices(self, log_probs, samples, positions)
+        # Widened here, of one microbatch: a whole batch of int8 libtpu cannot cast (v5p).
+        return self.log_probs(samples.astype(jnp.int32), group_sizes)
 
     def log_probs(self, samples: jax.Array, group_sizes: Sequence[int]) -> jax.Array:
-        """Returns what `__call__` does, of one slice."""
+        """Returns what `__call__` does, of samples that are int32."""
         mixture, depth = self.mixture(samples), self.config.depth
         log_probs = [mixture_log_prob(mixture, samples, depth, size) for size in group_sizes]
         return jnp.stack(log_probs, -1)

@@ -51,6 +51,12 @@ class Model(Protocol):
     def init(self, key: "jax.Array") -> Params:
         """Returns initial parameters."""
 
+    def microbatch_size(self, inputs: Inputs) -> int | None:
+        """Returns how many chunks to compute at once, of inputs [B, ...]; None: all.
+
+        Training and evaluation give the functions below no more; see `models.microbatches`.
+        """
+
     def log_likelihood(self, params: Params, inputs: Inputs) -> "jax.Array":
         """Returns the log-probability of each sample in nats, float32 [B, L].
 

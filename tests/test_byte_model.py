@@ -47,6 +47,9 @@ class ByteModel:
         keys = zip(("upper", "lower"), jax.random.split(key), strict=True)
         return {name: 0.01 * jax.random.normal(key, (256, 256)) for name, key in keys}
 
+    def microbatch_size(self, inputs):
+        return 3
+
     def log_likelihood(self, params, inputs):  # [B, L]
         return -sum(self.cost_parts(params, inputs).values())
 

@@ -30,6 +30,7 @@ class Unigram:
         *,
         on_prepare: Callable[[Batch], None] = lambda batch: None,
         nan_at: int | None = None,
+        microbatch_size: int | None = None,
     ) -> None:
         """Makes a model.
 
@@ -37,10 +38,12 @@ class Unigram:
           depth: bits of a sample.
           on_prepare: called with every batch, training's and validation's; a test's hook.
           nan_at: a sample whose log-likelihood is NaN.
+          microbatch_size: see `models.interface.Model`.
         """
         self.config = UnigramConfig(depth=depth)
         self.traces = 0
         self._on_prepare, self._nan_at = on_prepare, nan_at
+        self._microbatch_size = microbatch_size
 
     def prepare(self, batch: Batch) -> Inputs:
         self._on_prepare(batch)
@@ -48,6 +51,9 @@ class Unigram:
 
     def init(self, key: jax.Array) -> dict[str, Any]:
         return {"logits": 0.01 * jax.random.normal(key, (2**self.config.depth,))}
+
+    def microbatch_size(self, inputs: Inputs) -> int | None:
+        return self._microbatch_size
 
     def log_likelihood(self, params: Any, inputs: Inputs) -> jax.Array:  # float32 [B, L]
         self.traces += 1

@@ -3,6 +3,7 @@
 D local devices, B rows of this host's batch, L chunk size.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import optax
 
 from models.interface import Model, Params
+from models.microbatches import sum_microbatches
 from runtime.parallel import all_reduce_max, all_reduce_sum, pmap, unreplicate
 from training.config import TrainingConfig
 from training.optimizer import make_optimizer, make_schedule
@@ -48,12 +50,14 @@ def make_train_step(
         # wrong: each divides by the global number, and the gradients are summed.
         samples = all_reduce_sum(_num_scored(batch))
 
-        def loss(params: Params) -> tuple[jax.Array, jax.Array]:
-            nats = _nats(model, params, batch)
+        def loss(params: Params, part: DeviceBatch) -> tuple[jax.Array, jax.Array]:
+            nats = _nats(model, params, part)
             # Where no file of the batch could be read, the gradient is 0, not NaN.
             return nats / jnp.maximum(samples, 1), nats
 
-        gradients, nats = all_reduce_sum(jax.grad(loss, has_aux=True)(state.params))
+        gradient = functools.partial(jax.grad(loss, has_aux=True), state.params)
+        size = model.microbatch_size(batch["inputs"])
+        gradients, nats = all_reduce_sum(sum_microbatches(gradient, batch, size))
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         metrics = {
             "nats": nats,
@@ -80,7 +84,9 @@ def make_eval_step(
     def eval_step(
         params: Params, batch: DeviceBatch, flags: jax.Array
     ) -> tuple[Metrics, jax.Array]:
-        sums = {"nats": _nats(model, params, batch), "samples": _num_scored(batch)}
+        size = model.microbatch_size(batch["inputs"])
+        nats = sum_microbatches(functools.partial(_nats, model, params), batch, size)
+        sums = {"nats": nats, "samples": _num_scored(batch)}
         return all_reduce_sum(sums), all_reduce_max(flags)
 
     return pmap(eval_step, devices=devices)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from models.autoregressive import AutoregressiveModel, Network
-from models.build import build_model
 from models.config import ModelConfig, TransformerConfig
 from models.distributions.logistic_mixture import mixture_log_prob
 from models.interface import Params
@@ -211,12 +210,10 @@ def test_chunks_do_not_touch_each_other() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunks_at_once", [1, 3, 5, None])
-def test_an_accelerator_gets_the_same_figures(chunks_at_once: int | None) -> None:
-    """There several chunks, the last ones of no audio, and all heads are computed at once."""
+def test_an_accelerator_gets_the_same_figures() -> None:
+    """There all heads are computed at once."""
     model, params = small_model(8)
-    positions = chunks_at_once and chunks_at_once * LENGTH
-    other = AutoregressiveModel(Network(model.config, "gpu", positions))
+    other = AutoregressiveModel(Network(model.config, "gpu"))
     samples = random_samples(8, 5, LENGTH)
     expected = log_likelihood(model)(params, samples)
     np.testing.assert_allclose(log_likelihood(other)(params, samples), expected, atol=1e-5)
@@ -225,33 +222,6 @@ def test_an_accelerator_gets_the_same_figures(chunks_at_once: int | None) -> Non
     jax.tree.map(
         functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3), actual, expected
     )
-
-
-@pytest.mark.parametrize(
-    ("rows", "length", "width", "expected"),
-    [
-        (32, 2048, 64, (2, 16)),  # The default, on four chips.
-        (32, 4096, 512, (8, 4)),  # presets/tpu_pod.flags, on eight.
-        (37, 4096, 512, (10, 4)),  # It has no divisor: three rows are padding.
-        (9, 4096, 512, (3, 3)),
-        (3, 2**16, 512, (3, 1)),
-    ],
-)
-def test_an_accelerator_computes_as_many_rows_at_once_as_keep_it_busy(
-    rows: int, length: int, width: int, expected: tuple[int, int]
-) -> None:
-    network = TransformerConfig(embedding_dim=width, num_layers=1, num_heads=4)
-    model = build_model(ModelConfig(network=network), platform="tpu")
-    params = jax.eval_shape(model.init, jax.random.key(0))
-    samples = jax.ShapeDtypeStruct((rows, length), jnp.int8)
-    traced = jax.make_jaxpr(model.log_likelihood)(params, {"samples": samples})
-    slices = [
-        variable.aval.shape[:2]
-        for equation in traced.jaxpr.eqns
-        for variable in equation.invars
-        if equation.primitive.name == "scan" and variable.aval.dtype == jnp.int8
-    ]
-    assert slices == [expected]
 
 
 def test_positions_matter() -> None:

@@ -46,6 +46,7 @@ def model():
     return Unigram()
 
 
+@pytest.mark.parametrize("microbatch_size", [None, 1, 3])
 @pytest.mark.parametrize(
     ("first", "stop", "count"),
     [
@@ -55,7 +56,8 @@ def model():
         ([5, 2, 6, 3], [6, 6, 6, 3], 5),
     ],
 )
-def test_the_loss_is_that_of_scored_samples(model, first, stop, count):
+def test_the_loss_is_that_of_scored_samples(first, stop, count, microbatch_size):
+    model = Unigram(microbatch_size=microbatch_size)
     batch, params = _batch(first, stop), _params()
     rows = zip(batch["samples"][0], first, stop, strict=True)
     symbols = 128 + np.concatenate([row[f : max(f, s)] for row, f, s in rows]).astype(int)
