@@ -14,6 +14,7 @@ import numpy as np
 import optax
 
 from models.interface import Model
+from runtime.compiler_options import quick_options
 from runtime.errors import TrainingError
 from runtime.parallel import replicate, unreplicate
 from training.checkpoints.checkpoint_file import Checkpoint
@@ -77,7 +78,11 @@ class LoopState:
 
 def make_init(model: Model, config: TrainingConfig) -> Any:
     """Returns a jitted function: PRNG key -> state before the first step, of one device."""
-    return jax.jit(lambda key: initial_state(model.init(key), config))
+
+    def init(key: jax.Array) -> TrainState:
+        return initial_state(model.init(key), config)
+
+    return jax.jit(init, compiler_options=quick_options())
 
 
 def init_state(params: Any, config: TrainingConfig) -> TrainState:
