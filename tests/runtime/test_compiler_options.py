@@ -1,6 +1,5 @@
 """Options that compile faster give the same results, or none."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -50,6 +49,8 @@ def test_what_a_later_xla_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.usefixtures("forget")
 def test_an_accelerator_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend: Callable[[], str] = lambda: "tpu"
+    def backend() -> str:
+        return "tpu"
+
     monkeypatch.setattr(jax, "default_backend", backend)
     assert quick_options() is None
