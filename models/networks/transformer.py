@@ -45,15 +45,13 @@ class Block(nn.Module):
         qkv = nn.Dense(3 * config.embedding_dim, use_bias=False, dtype=dtype, name="qkv")(
             nn.RMSNorm(dtype=dtype, name="attention_norm")(x)
         )
-        heads, width = config.num_heads, config.embedding_dim // config.num_heads
-        query_key, value = jnp.split(qkv.reshape(*x.shape[:2], 3 * heads, width), [2 * heads], 2)
+        heads = (*x.shape[:2], config.num_heads, config.embedding_dim // config.num_heads)
+        query, key, value = (part.reshape(heads) for part in jnp.split(qkv, 3, -1))
         # With queries and keys of length 1 the scale bounds the scores, as `attention` requires.
-        scale = self.param("logit_scale", nn.initializers.constant(3.0), (heads,))
+        scale = self.param("logit_scale", nn.initializers.constant(3.0), (config.num_heads,))
         scale = jnp.clip(scale[:, None], -attention.MAX_SCORE, attention.MAX_SCORE).astype(dtype)
-        # Both at once: XLA compiles half as many loops.
-        scales = jnp.concatenate([scale, jnp.ones_like(scale)])
-        query_key = apply_rope(l2_normalize(query_key) * scales, position)
-        query, key = jnp.split(query_key, 2, 2)
+        query = apply_rope(l2_normalize(query) * scale, position)
+        key = apply_rope(l2_normalize(key), position)
         filling = None
         if cache is None:
             attended = attention.causal_attention(query, key, value, platform=self.platform)
