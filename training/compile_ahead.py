@@ -3,7 +3,6 @@
 D local devices.
 """
 
-import functools
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -43,24 +42,18 @@ def compile_ahead(model: Model, config: RunConfig) -> Steps:
     steps: Any = make_steps(model, config.training)  # Of `pmap`, so that they can be lowered.
     if jax.process_count() > 1:
         return steps
-    num_devices = jax.local_device_count()
-    shapes = functools.cache(lambda: step_shapes(model, config, steps.init, num_devices))
-
-    def compile_init() -> Any:
-        return steps.init.lower(jax.random.key(0)).compile()
-
-    def compile_train() -> Any:
-        state, batch, _, flags = shapes()
-        lowered = steps.train.lower(state, batch, flags)
-        init_step.compile()
-        return lowered.compile()
+    # Traced here, since a thread would share Python's lock with the imports that follow; what is
+    # short to trace comes first, so that the compiler is at work meanwhile.
+    init_step = _Step(steps.init.lower(jax.random.key(0)).compile)
+    init_step.compile()
+    shapes = step_shapes(model, config, steps.init, jax.local_device_count())
+    train_step = _Step(steps.train.lower(shapes.state, shapes.train_batch, shapes.flags).compile)
+    train_step.compile()
 
     def compile_eval() -> Any:
-        state, _, batch, flags = shapes()
-        return steps.eval.lower(state.params, batch, flags).compile()
+        return steps.eval.lower(shapes.state.params, shapes.eval_batch, shapes.flags).compile()
 
-    init_step, train_step, eval_step = map(_Step, (compile_init, compile_train, compile_eval))
-    train_step.compile()
+    eval_step = _Step(compile_eval)
 
     def train(*arguments: Any) -> Any:
         result = train_step(*arguments)
