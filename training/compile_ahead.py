@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from models.config import TransformerConfig
 from models.interface import Model
 from runtime.background import run_in_background
+from runtime.compiler_options import Options, light_options
 from training.config import RunConfig
 from training.control.control_flags import ControlFlags
 from training.device_batches import device_batch
@@ -47,20 +49,30 @@ def compile_ahead(model: Model, config: RunConfig) -> Steps:
     init_step = _Step(steps.init.lower(jax.random.key(0)).compile)
     init_step.compile()
     shapes = step_shapes(model, config, steps.init, jax.local_device_count())
-    train_step = _Step(steps.train.lower(shapes.state, shapes.train_batch, shapes.flags).compile)
+    train = steps.train.lower(shapes.state, shapes.train_batch, shapes.flags)
+    options = _options(model)
+    train_step = _Step(lambda: train.compile(options))
     train_step.compile()
 
     def compile_eval() -> Any:
-        return steps.eval.lower(shapes.state.params, shapes.eval_batch, shapes.flags).compile()
+        lowered = steps.eval.lower(shapes.state.params, shapes.eval_batch, shapes.flags)
+        return lowered.compile(options)
 
     eval_step = _Step(compile_eval)
 
-    def train(*arguments: Any) -> Any:
+    def train_and_compile(*arguments: Any) -> Any:
         result = train_step(*arguments)
         eval_step.compile()
         return result
 
-    return Steps(init_step, train, eval_step)
+    return Steps(init_step, train_and_compile, eval_step)
+
+
+def _options(model: Model) -> Options | None:
+    # Perceptrons compile in a second, and those that ship were trained without: their flag file makes
+    # them again, to the last bit.
+    network = getattr(model.config, "network", None)
+    return light_options() if isinstance(network, TransformerConfig) else None
 
 
 def step_shapes(model: Model, config: RunConfig, init: Any, num_devices: int) -> StepShapes:

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 from models.interface import Model
-from runtime.compiler_options import quick_options
+from runtime.compiler_options import least_options
 from runtime.errors import TrainingError
 from runtime.parallel import replicate, unreplicate
 from training.checkpoints.checkpoint_file import Checkpoint
@@ -82,7 +82,7 @@ def make_init(model: Model, config: TrainingConfig) -> Any:
     def init(key: jax.Array) -> TrainState:
         return initial_state(model.init(key), config)
 
-    return jax.jit(init, compiler_options=quick_options())
+    return jax.jit(init, compiler_options=least_options())
 
 
 def init_state(params: Any, config: TrainingConfig) -> TrainState:

@@ -9,16 +9,16 @@ import pytest
 from models.build import build_model
 from models.config import AdaptiveModelConfig, ModelConfig, TransformerConfig
 from runtime import compiler_options
-from runtime.compiler_options import quick_options
+from runtime.compiler_options import least_options, light_options
 from training.config import TrainingConfig
 from training.state import initial_state, make_init
 
 
 @pytest.fixture
 def forget() -> Any:
-    quick_options.cache_clear()
+    compiler_options._if_known.cache_clear()
     yield
-    quick_options.cache_clear()
+    compiler_options._if_known.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_parameters_are_the_same(config: ModelConfig | AdaptiveModelConfig) -> N
 
 @pytest.mark.usefixtures("forget")
 def test_this_xla_knows_them() -> None:
-    assert quick_options() is not None
+    assert least_options() and light_options()
 
 
 @pytest.mark.usefixtures("forget")
 def test_what_a_later_xla_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiler_options, "_QUICK", {"xla_of_another_time": True})
-    assert quick_options() is None
+    monkeypatch.setattr(compiler_options, "_LEAST", {"xla_of_another_time": True})
+    assert least_options() is None
 
 
 @pytest.mark.usefixtures("forget")
@@ -53,4 +53,4 @@ def test_an_accelerator_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
         return "tpu"
 
     monkeypatch.setattr(jax, "default_backend", backend)
-    assert quick_options() is None
+    assert least_options() is None and light_options() is None

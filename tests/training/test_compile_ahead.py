@@ -1,5 +1,7 @@
 """Steps that are compiled in the background, before anyone knows what they will be given."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -51,6 +53,17 @@ def test_a_run_is_the_same_as_with_steps_that_are_compiled_when_they_are_called(
     expected = _run(audio, model, "plain", *args, ahead=False)
     jax.tree.map(np.testing.assert_array_equal, ahead.params, expected.params)
     assert ahead.valid["valid/loss"] == expected.valid["valid/loss"]
+
+
+def test_a_transformer_is_the_same_but_for_rounding(audio):
+    """It is compiled with other options."""
+    small = ("--embedding_dim=8", "--num_layers=1", "--num_heads=2")
+    ahead, expected = (
+        _run(audio, None, str(ahead), *small, ahead=ahead) for ahead in (True, False)
+    )
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5)
+    jax.tree.map(close, ahead.params, expected.params)
+    close(ahead.valid["valid/loss"], expected.valid["valid/loss"])
 
 
 def test_what_the_compiler_raises_comes_from_the_step(audio):
