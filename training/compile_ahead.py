@@ -69,8 +69,8 @@ def compile_ahead(model: Model, config: RunConfig) -> Steps:
 
 
 def _options(model: Model) -> Options | None:
-    # Perceptrons compile in a second, and those that ship were trained without: their flag file makes
-    # them again, to the last bit.
+    # Perceptrons compile in a second, and those that ship were trained without: so their flag file
+    # makes them again, to the last bit.
     network = getattr(model.config, "network", None)
     return light_options() if isinstance(network, TransformerConfig) else None
 
