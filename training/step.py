@@ -125,5 +125,6 @@ def _nats(model: Model, params: Params, batch: DeviceBatch) -> jax.Array:  # flo
     log_likelihood = model.log_likelihood(params, batch["inputs"])  # [B / D, L]
     position = jnp.arange(log_likelihood.shape[-1])
     scored = (batch["first"][:, None] <= position) & (position < batch["stop"][:, None])
-    # Not a product: padding may be impossible, and 0 * inf is NaN.
+    # Not a product: padding may be impossible, and 0 * inf is NaN. (In the chunks that pad a
+    # microbatch nothing is scored: both ends of their range are 1.)
     return -jnp.where(scored, log_likelihood, 0).sum()
