@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 # What an accelerator computes at once: samples to keep it busy, but of hidden states [M, L, E] no
-# more than is fast. docs/reference/tpu_compile.md has what other numbers take on a TPU. With these
-# an H200 would train a quarter fewer samples a second (`benchmarks/accelerator_speed.py`,
+# more than is fast. docs/reference/tpu_compile.md has what other numbers take on a TPU. With those of
+# a TPU an H200 would train a quarter fewer samples a second (`benchmarks/accelerator_speed.py`,
 # bfloat16).
 _AT_ONCE = {"tpu": (2**15, 2**23), "gpu": (2**17, 2**25)}  # samples, elements of hidden states
 
@@ -60,11 +60,12 @@ def sum_microbatches(function: Callable[[Any], Any], batch: Any, size: int | Non
     if len(jax.tree.leaves(parts)[0]) == 1:
         return function(batch)
 
-    def add(total: Any, part: Any) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, function(part)), None
+    traced = jax.jit(function)  # Traced once, though called twice.
 
-    first = jax.tree.map(lambda x: x[0], parts)
-    shapes = jax.eval_shape(function, first)
+    def add(total: Any, part: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, traced(part)), None
+
+    shapes = jax.eval_shape(traced, jax.tree.map(lambda x: x[0], parts))
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     return jax.lax.scan(add, zeros, parts)[0]
 
