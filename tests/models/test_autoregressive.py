@@ -13,6 +13,7 @@ from models.autoregressive import AutoregressiveModel, Network
 from models.config import ModelConfig, TransformerConfig
 from models.distributions.logistic_mixture import mixture_log_prob
 from models.interface import Params
+from models.microbatches import map_microbatches, sum_microbatches
 
 LENGTH = 10
 DEPTHS = (8, 16)
@@ -210,15 +211,32 @@ def test_chunks_do_not_touch_each_other() -> None:
 
 
 @pytest.mark.slow
-def test_an_accelerator_gets_the_same_figures() -> None:
-    """There all heads are computed at once."""
+@pytest.mark.parametrize("chunks_at_once", [1, 3, 5, None])
+def test_an_accelerator_gets_the_same_figures(chunks_at_once: int | None) -> None:
+    """There several chunks, the last ones of no audio, and all heads are computed at once."""
     model, params = small_model(8)
     other = AutoregressiveModel(Network(model.config, "gpu"))
     samples = random_samples(8, 5, LENGTH)
-    expected = log_likelihood(model)(params, samples)
-    np.testing.assert_allclose(log_likelihood(other)(params, samples), expected, atol=1e-5)
+
+    def likelihood(params: Params, samples: jax.Array) -> jax.Array:
+        return other.log_likelihood(params, {"samples": samples})
+
+    def total(params: Params, part: dict[str, jax.Array]) -> jax.Array:
+        return jnp.where(part["is_audio"][:, None] == 2, likelihood(params, part["x"]), 0).sum()
+
+    @jax.jit
+    def figures(params: Params, samples: jax.Array) -> tuple[jax.Array, Params]:
+        of_samples = functools.partial(likelihood, params)
+        gradient = functools.partial(jax.grad(total), params)
+        batch = {"x": samples, "is_audio": jnp.full(len(samples), 2)}  # Padding is ones.
+        return (
+            map_microbatches(of_samples, samples, chunks_at_once),
+            sum_microbatches(gradient, batch, chunks_at_once),
+        )
+
+    values, actual = figures(params, samples)
+    np.testing.assert_allclose(values, log_likelihood(model)(params, samples), atol=1e-5)
     expected = gradients(model)(params, samples)
-    actual = gradients(other)(params, samples)
     jax.tree.map(
         functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3), actual, expected
     )

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from models.build import build_model
+from models.config import ModelConfig, TransformerConfig
 from models.microbatches import map_microbatches, suitable_size, sum_microbatches
 
 SIZES = [1, 2, 3, 7, 100, None]
@@ -67,6 +69,36 @@ def test_no_more_than_the_size_is_computed_at_once(batch: dict[str, np.ndarray],
     jax.eval_shape(lambda batch: map_microbatches(look, batch, size), batch)
     jax.eval_shape(lambda batch: sum_microbatches(look, batch, size), batch)
     assert len(sizes) == 1 and max(sizes) <= size
+
+
+@pytest.mark.parametrize(
+    ("rows", "length", "width", "expected"),
+    [
+        (32, 2048, 64, (2, 16)),  # The default, on four chips.
+        (32, 4096, 512, (8, 4)),  # presets/tpu_pod.flags, on eight.
+        (37, 4096, 512, (10, 4)),  # It has no divisor: three rows are padding.
+        (9, 4096, 512, (3, 3)),
+        (3, 2**16, 512, (3, 1)),
+    ],
+)
+def test_an_accelerator_computes_as_many_rows_at_once_as_keep_it_busy(
+    rows: int, length: int, width: int, expected: tuple[int, int]
+) -> None:
+    network = TransformerConfig(embedding_dim=width, num_layers=1, num_heads=4)
+    model = build_model(ModelConfig(network=network), platform="tpu")
+    inputs = {"samples": jax.ShapeDtypeStruct((rows, length), jnp.int8)}
+
+    def step(inputs: Mapping[str, jax.Array]) -> jax.Array:
+        size = model.microbatch_size(inputs)
+        return sum_microbatches(lambda part: part["samples"].sum(), inputs, size)
+
+    microbatches = [
+        variable.aval.shape[:2]
+        for equation in jax.make_jaxpr(step)(inputs).jaxpr.eqns
+        for variable in equation.invars
+        if equation.primitive.name == "scan" and variable.aval.dtype == jnp.int8
+    ]
+    assert microbatches == [expected]
 
 
 @pytest.mark.parametrize(
