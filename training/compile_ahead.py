@@ -39,7 +39,8 @@ def compile_ahead(model: Model, config: RunConfig) -> Steps:
     hosts steps are compiled when they are called: what `pmap` lowers takes other arrays there.
 
     Returns:
-      The steps. A call waits for the compiler, and raises what it has raised.
+      The steps. A call waits for the compiler, and raises what it has raised; what tracing raises
+      comes from here, of validation from its step.
     """
     steps: Any = make_steps(model, config.training)  # Of `pmap`, so that they can be lowered.
     if jax.process_count() > 1:

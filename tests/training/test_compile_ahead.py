@@ -66,7 +66,18 @@ def test_a_transformer_is_the_same_but_for_rounding(audio):
     close(ahead.valid["valid/loss"], expected.valid["valid/loss"])
 
 
-def test_what_the_compiler_raises_comes_from_the_step(audio):
+def test_what_is_raised_in_the_background_comes_from_the_step(audio):
+    class WrongInValidation(Unigram):
+        def log_likelihood(self, params, inputs):
+            if self.traces:
+                raise ValueError("no such likelihood")
+            return super().log_likelihood(params, inputs)
+
+    with pytest.raises(ValueError, match="no such likelihood"):
+        _run(audio, WrongInValidation(), "wrong", ahead=True)
+
+
+def test_what_tracing_raises_is_raised(audio):
     class Wrong(Unigram):
         def log_likelihood(self, params, inputs):
             raise ValueError("no such likelihood")
