@@ -16,9 +16,11 @@ from training.state import initial_state, make_init
 
 @pytest.fixture
 def forget() -> Any:
-    compiler_options._if_known.cache_clear()
+    for options in (least_options, light_options):
+        options.cache_clear()
     yield
-    compiler_options._if_known.cache_clear()
+    for options in (least_options, light_options):
+        options.cache_clear()
 
 
 @pytest.mark.parametrize(
