@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 
 # What an accelerator computes at once: samples to keep it busy, but of hidden states [M, L, E] no
-# more than is fast. docs/reference/tpu_compile.md has what other numbers take on a TPU. With those of
-# a TPU an H200 would train a quarter fewer samples a second (`benchmarks/accelerator_speed.py`,
-# bfloat16).
+# more than is fast. docs/reference/tpu_compile.md has what other numbers take on a TPU. An H200
+# would train a quarter fewer samples a second with those of a TPU, in bfloat16
+# (`benchmarks/accelerator_speed.py`).
 _AT_ONCE = {"tpu": (2**15, 2**23), "gpu": (2**17, 2**25)}  # samples, elements of hidden states
 
 
